@@ -1,0 +1,48 @@
+# Two commands for a fresh Debian machine with Rust:
+#
+#   make run     builds the engine and runs it; CONFIG=file.toml for a configuration of your own
+#   make test    everything that must hold
+#
+# Each installs the Debian packages it lacks, or prints the line that does.
+
+CARGO ?= cargo
+CONFIG ?=
+
+.PHONY: run demo test check format lint unit flows licences
+
+run: need-build
+	$(CARGO) run --release --package hotline -- serve $(if $(CONFIG),--config $(CONFIG))
+
+demo: need-build
+	$(CARGO) run --release --package hotline -- demo $(if $(CONFIG),--config $(CONFIG))
+
+test: need-build need-peers format lint unit flows licences
+
+format:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+
+unit:
+	$(CARGO) test --workspace --quiet
+
+flows:
+	$(CARGO) run --quiet --package hotline -- check
+
+# The list is held where cargo-deny is installed; nothing is fetched for it.
+licences:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --offline check licenses bans sources; \
+	else \
+		echo "cargo-deny is not installed: licences are not checked here (deny.toml)"; \
+	fi
+
+.PHONY: need-build need-peers
+
+need-build:
+	@scripts/need cargo cc=build-essential
+
+# Telephones and a load generator that are not ours, for the interoperability tests.
+need-peers:
+	@scripts/need sipp=sip-tester baresip=baresip
