@@ -1,0 +1,228 @@
+//! What control orders of media, and what media tells control.
+//!
+//! Both are plain values. They cross a bounded local socket as a 4-byte big-endian length and the
+//! `borsh` form of [`Order`] or [`Event`]; [`VERSION`] is checked in the greeting. Media knows
+//! legs, plays and files; it does not know calls or agents.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{Key, LegId, PlayId, PromptId, RecordingId};
+
+/// Version of the values in this file. A peer of another version is refused.
+pub const VERSION: u16 = 1;
+
+/// Do this. Control → media, at most 1,024 waiting.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// First on every connection. Media answers [`Event::Inventory`].
+    Hello {
+        version: u16,
+    },
+    /// Make a leg. With an offer media answers it ([`Event::Opened`] carries the answer); without
+    /// one it makes an offer ([`Event::Opened`] carries the offer, [`Order::Answer`] follows).
+    Open {
+        leg: LegId,
+        offer: Option<String>,
+    },
+    /// The peer's answer to our offer, or to our re-offer. Answered by [`Event::Settled`].
+    Answer {
+        leg: LegId,
+        answer: String,
+    },
+    /// The peer offers anew (re-INVITE, UPDATE). Answered by [`Event::Reanswered`].
+    Reoffer {
+        leg: LegId,
+        offer: String,
+    },
+    /// Who hears whom from now on: the legs named hear exactly what is listed. A leg that hears a
+    /// play goes on hearing the play until it ends or is stopped.
+    Mix {
+        hears: Vec<Hears>,
+    },
+    /// Play prompts to a leg, in order and without a gap. Replaces a running play. Ends with
+    /// [`Event::PlayDone`] in every case; unknown legs are ignored.
+    Play(Play),
+    /// End a play early; answered by [`Event::PlayDone`]. Unknown plays are ignored.
+    Stop {
+        leg: LegId,
+        play: PlayId,
+    },
+    /// Send keys to a leg by RFC 4733, 100 ms each with 100 ms between.
+    SendKeys {
+        leg: LegId,
+        keys: Vec<Key>,
+    },
+    /// Record what `left` and `right` say into one two-channel A-law WAV at `path`, relative to
+    /// the recording directory. Ends with [`Event::Recorded`] or [`Event::RecordFailed`].
+    Record {
+        recording: RecordingId,
+        path: String,
+        left: LegId,
+        right: LegId,
+    },
+    /// The party of one channel changed (transfer). Silence is written while `leg` is `None`.
+    RecordSource {
+        recording: RecordingId,
+        channel: Channel,
+        leg: Option<LegId>,
+    },
+    StopRecord {
+        recording: RecordingId,
+    },
+    /// End a leg; its port drains. Answered by [`Event::Closed`]. Unknown legs are ignored.
+    Close {
+        leg: LegId,
+    },
+}
+
+/// `listener` hears `speaker`, or silence.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hears {
+    pub listener: LegId,
+    pub speaker: Option<LegId>,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Channel {
+    Left,
+    Right,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct Play {
+    pub leg: LegId,
+    pub play: PlayId,
+    pub prompts: Vec<PromptId>,
+    /// How often the list is played; 0 is for ever (music).
+    pub times: u32,
+    /// Silence between two rounds, in milliseconds.
+    pub gap_ms: u32,
+    /// Whether a key ends the play. Keys in the first `grace_ms` do not.
+    pub stop_on_key: bool,
+    pub grace_ms: u32,
+    /// The play ends after this time, in milliseconds; 0 is no limit.
+    pub limit_ms: u32,
+}
+
+/// This happened. Media → control, at most 4,096 waiting.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// Answer to [`Order::Hello`]: the legs and recordings alive in this process, which may have
+    /// begun under an earlier control process.
+    Inventory {
+        version: u16,
+        legs: Vec<LegId>,
+        recordings: Vec<RecordingId>,
+    },
+    /// The leg has a port; `sdp` is our answer or our offer.
+    Opened {
+        leg: LegId,
+        sdp: String,
+    },
+    /// The peer's answer was understood.
+    Settled {
+        leg: LegId,
+        hold: bool,
+    },
+    /// Our answer to a re-offer; `hold` says whether the peer asked us to stop sending
+    /// (RFC 3264 §8.4: `sendonly`, `inactive`, or address 0.0.0.0).
+    Reanswered {
+        leg: LegId,
+        sdp: String,
+        hold: bool,
+    },
+    /// The order could not be carried out. After `Open` the leg does not exist; after `Answer` and
+    /// `Reoffer` it goes on as it was.
+    Failed {
+        leg: LegId,
+        order: FailedOrder,
+        reason: FailReason,
+    },
+    /// A play ended.
+    PlayDone {
+        leg: LegId,
+        play: PlayId,
+        played_ms: u32,
+        end: PlayEnd,
+    },
+    /// A key went down. One press is one event.
+    Key {
+        leg: LegId,
+        key: Key,
+    },
+    /// No RTP for this long on a leg that should hear some; once at 5 s and again at 30 s.
+    Quiet {
+        leg: LegId,
+        secs: u32,
+    },
+    Recorded(Recorded),
+    RecordFailed {
+        recording: RecordingId,
+        reason: String,
+    },
+    /// The leg is gone, with what it saw.
+    Closed {
+        leg: LegId,
+        stats: LegStats,
+    },
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FailedOrder {
+    Open,
+    Answer,
+    Reoffer,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FailReason {
+    /// The description cannot be read (400).
+    BadSdp,
+    /// No audio line, or no codec we speak (488).
+    NoCommonCodec,
+    /// No port free (503).
+    NoPort,
+    /// The worker takes no more legs (503).
+    Busy,
+    UnknownLeg,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PlayEnd {
+    /// Played to its end.
+    Finished,
+    /// Interrupted by this key, which is also reported as [`Event::Key`] (after this event).
+    Key(Key),
+    /// Stopped by order, by another play or by its limit.
+    Stopped,
+    /// Some prompts of the list do not exist; the others, if any, were played.
+    Missing,
+}
+
+/// A sealed recording.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct Recorded {
+    pub recording: RecordingId,
+    /// Relative to the recording directory.
+    pub path: String,
+    pub duration_ms: u64,
+    pub bytes: u64,
+    /// SHA-256 of the file, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Audio that could not be written, in milliseconds, and how many times.
+    pub gap_ms: u64,
+    pub n_gaps: u32,
+}
+
+/// Counted over a leg's life, from our end.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LegStats {
+    pub packets_in: u64,
+    pub packets_out: u64,
+    /// Missing sequence numbers.
+    pub lost: u64,
+    /// Interarrival jitter (RFC 3550 §6.4.1) at the end, in microseconds.
+    pub jitter_us: u32,
+    /// Packets of strangers and packets that are not RTP, dropped.
+    pub refused: u64,
+}

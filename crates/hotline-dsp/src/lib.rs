@@ -1,0 +1,18 @@
+//! Sound as numbers: the two G.711 laws, test tones, and the measurement of a tone's strength.
+//!
+//! **Invariant:** no allocation and no state but what the caller holds; audio is mono at 8,000
+//! samples a second, 16-bit linear or one G.711 byte a sample.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![forbid(unsafe_code)]
+
+pub mod g711;
+mod tone;
+
+pub use self::tone::{Tone, strength};
+
+/// Samples a second everywhere in the engine.
+pub const RATE: u32 = 8_000;
+
+/// Samples in one 20 ms frame.
+pub const FRAME: usize = 160;

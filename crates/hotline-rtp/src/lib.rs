@@ -1,0 +1,21 @@
+//! Bookkeeping of RTP (RFC 3550): reading and rewriting headers in place, one outgoing stream that
+//! stays continuous whatever feeds it, telephone keys (RFC 4733), loss and jitter.
+//!
+//! **Invariant:** no allocation, no socket, no clock; a hostile datagram is refused, never a panic.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![forbid(unsafe_code)]
+
+mod event;
+mod outbound;
+mod packet;
+mod reception;
+mod time;
+
+pub use self::{
+    event::{EventPacket, EventReceiver, EventSender},
+    outbound::{Outbound, Stamp},
+    packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, parse, write_header},
+    reception::Reception,
+    time::{MediaTime, SAMPLES_PER_MS, samples_in},
+};

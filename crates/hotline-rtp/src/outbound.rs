@@ -1,0 +1,153 @@
+//! One outgoing stream: a single SSRC, sequence numbers and timestamps that go on without a break
+//! while what feeds it changes (a prompt, the other party, keys, another party after a transfer).
+
+#[cfg(test)]
+mod tests;
+
+use hotline_base::MonoTime;
+
+use crate::{Header, MediaTime, samples_in};
+
+/// Samples of a frame; a new source starts on this grid.
+const FRAME: u32 = 160;
+
+/// What our own audio and events are stamped with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stamp {
+    pub marker: bool,
+    pub sequence: u16,
+    pub timestamp: MediaTime,
+}
+
+/// The state of one outgoing stream.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    ssrc: u32,
+    /// Highest that was sent.
+    sequence: u16,
+    /// Highest that was sent, and how many samples it covered.
+    timestamp: MediaTime,
+    samples: u32,
+    sent: Option<MonoTime>,
+    source: Source,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    None,
+    Own,
+    Relayed {
+        /// Who, as the caller numbers speakers.
+        speaker: u64,
+        ssrc: u32,
+        /// Added to the speaker's numbers.
+        sequence: u16,
+        timestamp: u32,
+        /// The first relayed sequence number, ours; nothing older belongs to us.
+        first: u16,
+    },
+}
+
+impl Outbound {
+    /// `ssrc`, `sequence` and `timestamp` shall be random (RFC 3550 §5.1).
+    pub const fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        Self {
+            ssrc,
+            sequence,
+            timestamp: MediaTime(timestamp),
+            samples: FRAME,
+            sent: None,
+            source: Source::None,
+        }
+    }
+
+    pub const fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// The next packet of our own audio of `samples` samples. Consecutive calls are taken to be
+    /// paced by the caller: timestamps follow the samples, not the clock.
+    pub fn stamp(&mut self, samples: u32, now: MonoTime) -> Stamp {
+        let starts = self.source != Source::Own;
+        let timestamp = if starts { self.resumed_at(now) } else { self.timestamp + self.samples };
+        self.source = Source::Own;
+        self.note(self.sequence.wrapping_add(1), timestamp, samples, now);
+        Stamp { marker: starts, sequence: self.sequence, timestamp }
+    }
+
+    /// One more packet with the timestamp of the last one: the updates of an event (RFC 4733
+    /// §2.5.1.2).
+    pub fn stamp_again(&mut self, now: MonoTime) -> Stamp {
+        self.note(self.sequence.wrapping_add(1), self.timestamp, self.samples, now);
+        Stamp { marker: false, sequence: self.sequence, timestamp: self.timestamp }
+    }
+
+    /// Our audio paused: what comes next starts anew, at the time it comes.
+    pub fn pause(&mut self) {
+        self.source = Source::None;
+    }
+
+    /// The header for relaying a packet of `speaker`: its gaps, its order and its marker are
+    /// kept. `None` when it was sent before `speaker` was first relayed and came late.
+    pub fn relay(
+        &mut self,
+        speaker: u64,
+        heard: &Header,
+        payload_type: u8,
+        samples: u32,
+        now: MonoTime,
+    ) -> Option<Header> {
+        let (sequence, timestamp, marker) = match self.source {
+            Source::Relayed { speaker: it, ssrc, sequence, timestamp, first }
+                if it == speaker && ssrc == heard.ssrc && self.follows(heard, sequence) =>
+            {
+                let ours = heard.sequence.wrapping_add(sequence);
+                if ours.wrapping_sub(first) > u16::MAX / 2 {
+                    return None;
+                }
+                (ours, heard.timestamp + timestamp, heard.marker)
+            }
+            Source::None | Source::Own | Source::Relayed { .. } => {
+                let sequence = self.sequence.wrapping_add(1);
+                let timestamp = self.resumed_at(now);
+                self.source = Source::Relayed {
+                    speaker,
+                    ssrc: heard.ssrc,
+                    sequence: sequence.wrapping_sub(heard.sequence),
+                    timestamp: timestamp.0.wrapping_sub(heard.timestamp.0),
+                    first: sequence,
+                };
+                // RFC 3551 §4.1: the marker says that a talk spurt begins.
+                (sequence, timestamp, true)
+            }
+        };
+        self.note(sequence, timestamp, samples, now);
+        Some(Header { marker, payload_type, sequence, timestamp, ssrc: self.ssrc })
+    }
+
+    /// Whether a packet continues what we relay, or the speaker began anew with the same SSRC.
+    fn follows(&self, heard: &Header, sequence: u16) -> bool {
+        let distance = heard.sequence.wrapping_add(sequence).wrapping_sub(self.sequence);
+        !(3_000..=u16::MAX - 3_000).contains(&distance)
+    }
+
+    /// The timestamp of a new source: as much later as time went by, at least the last packet's
+    /// own length, on the grid of frames.
+    fn resumed_at(&self, now: MonoTime) -> MediaTime {
+        let Some(sent) = self.sent else { return self.timestamp };
+        let elapsed = u32::try_from(samples_in(now.since(sent))).unwrap_or(u32::MAX);
+        let frames = (elapsed.saturating_add(FRAME / 2) / FRAME).saturating_mul(FRAME);
+        self.timestamp + frames.max(self.samples)
+    }
+
+    fn note(&mut self, sequence: u16, timestamp: MediaTime, samples: u32, now: MonoTime) {
+        if sequence.wrapping_sub(self.sequence) <= u16::MAX / 2 {
+            self.sequence = sequence;
+        }
+        if self.sent.is_none() || timestamp.since(self.timestamp) > 0 {
+            self.timestamp = timestamp;
+            self.samples = samples;
+            self.sent = Some(now);
+        }
+    }
+}

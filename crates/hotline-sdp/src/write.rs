@@ -1,0 +1,68 @@
+//! Writes a description.
+
+use std::fmt::Write as _;
+
+use crate::{Codec, Direction, Local, read::Line};
+
+/// One line of a description of ours.
+pub(crate) enum Written<'a> {
+    Audio(Audio<'a>),
+    /// A line of the offer we do not take: port 0, formats as they came (RFC 3264 §6).
+    Refused(&'a Line),
+}
+
+pub(crate) struct Audio<'a> {
+    pub(crate) proto: &'a str,
+    /// Payload types and codecs, best first.
+    pub(crate) codecs: &'a [(u8, Codec)],
+    pub(crate) telephone_event: Option<u8>,
+    pub(crate) direction: Direction,
+}
+
+/// The whole description, with CRLF line ends.
+pub(crate) fn description(local: &Local, lines: &[Written<'_>]) -> String {
+    let Local { address, port, session, version } = local;
+    let family = if address.is_ipv4() { "IP4" } else { "IP6" };
+    let mut rows = vec![
+        "v=0".to_owned(),
+        format!("o=- {session} {version} IN {family} {address}"),
+        "s=-".to_owned(),
+        format!("c=IN {family} {address}"),
+        "t=0 0".to_owned(),
+    ];
+    for line in lines {
+        match line {
+            Written::Audio(audio) => audio.write(*port, &mut rows),
+            Written::Refused(line) => {
+                let formats = if line.formats.is_empty() { "0" } else { &line.formats };
+                rows.push(format!("m={} 0 {} {formats}", line.media, line.proto));
+            }
+        }
+    }
+    rows.iter().fold(String::new(), |mut out, row| {
+        out.push_str(row);
+        out.push_str("\r\n");
+        out
+    })
+}
+
+impl Audio<'_> {
+    fn write(&self, port: u16, rows: &mut Vec<String>) {
+        let mut media = format!("m=audio {port} {}", self.proto);
+        let types = self.codecs.iter().map(|(it, _)| *it).chain(self.telephone_event);
+        for payload_type in types {
+            // Writing to a string cannot fail.
+            let _ok = write!(media, " {payload_type}");
+        }
+        rows.push(media);
+        for (payload_type, codec) in self.codecs {
+            rows.push(format!("a=rtpmap:{payload_type} {}/8000", codec.name()));
+        }
+        if let Some(payload_type) = self.telephone_event {
+            rows.push(format!("a=rtpmap:{payload_type} telephone-event/8000"));
+            rows.push(format!("a=fmtp:{payload_type} 0-15"));
+        }
+        rows.push("a=ptime:20".to_owned());
+        rows.push(format!("a={}", self.direction.attribute()));
+    }
+}

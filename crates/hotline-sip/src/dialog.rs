@@ -1,0 +1,176 @@
+//! A dialog's state and the requests within it (RFC 3261 §12).
+//!
+//! **Where requests within a dialog are sent:** to the flow the dialog lives on (the address its
+//! first message came from, or went to), not to the address in Contact or Route. Phones behind
+//! NAT and carriers' session border controllers write addresses there that cannot be reached, and
+//! the element at the end of the flow is by construction the first of the route set or the peer.
+//! Only when the flow was a connection that is gone, the next hop is read from the route set or
+//! the remote target. Route headers are written in either case.
+
+use std::net::{IpAddr, SocketAddr};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{Flow, Message, NameAddr, Transport, Uri, build::MessageBuilder, text::split_bare};
+
+/// Call-ID, our tag, the peer's tag.
+pub(crate) type DialogKey = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Dialog {
+    pub(crate) call_id: Vec<u8>,
+    pub(crate) local_tag: Vec<u8>,
+    pub(crate) remote_tag: Vec<u8>,
+    /// From of our requests, with our tag.
+    local: Vec<u8>,
+    /// To of our requests, with the peer's tag.
+    remote: Vec<u8>,
+    /// Contact URI of the peer.
+    target: Vec<u8>,
+    /// Route values, nearest first.
+    routes: Vec<Vec<u8>>,
+    pub(crate) local_cseq: u32,
+    pub(crate) remote_cseq: Option<u32>,
+    pub(crate) flow: Flow,
+    /// Our Contact.
+    pub(crate) contact: String,
+    /// Whether we sent the first INVITE, and so own the Call-ID (RFC 3261 §14.1).
+    pub(crate) is_caller: bool,
+}
+
+impl Dialog {
+    /// The dialog an INVITE of a peer makes (RFC 3261 §12.1.1).
+    pub(crate) fn incoming(invite: &Message, flow: Flow, tag: &str, contact: String) -> Self {
+        let to = invite.header("To").unwrap_or_default();
+        let local = [to, b";tag=", tag.as_bytes()].concat();
+        let from = invite.name_addr("From").map(|it| it.uri.to_vec()).unwrap_or_default();
+        Self {
+            call_id: invite.call_id().to_vec(),
+            local_tag: tag.as_bytes().to_vec(),
+            remote_tag: invite.from_tag().to_vec(),
+            local,
+            remote: invite.header("From").unwrap_or_default().to_vec(),
+            target: contact_of(invite).unwrap_or(from),
+            routes: invite.values("Record-Route").map(<[u8]>::to_vec).collect(),
+            local_cseq: 0,
+            remote_cseq: Some(invite.cseq().number),
+            flow,
+            contact,
+            is_caller: false,
+        }
+    }
+
+    /// What our INVITE knows of the dialog before it is answered.
+    pub(crate) fn outgoing(invite: &Message, flow: Flow, contact: String) -> Self {
+        Self {
+            call_id: invite.call_id().to_vec(),
+            local_tag: invite.from_tag().to_vec(),
+            remote_tag: Vec::new(),
+            local: invite.header("From").unwrap_or_default().to_vec(),
+            remote: invite.header("To").unwrap_or_default().to_vec(),
+            target: invite.raw_uri().to_vec(),
+            routes: Vec::new(),
+            local_cseq: invite.cseq().number,
+            remote_cseq: None,
+            flow,
+            contact,
+            is_caller: true,
+        }
+    }
+
+    /// The dialog that a 2xx to our first INVITE makes (RFC 3261 §12.1.2).
+    pub(crate) fn answered(&self, response: &Message) -> Self {
+        let mut routes: Vec<_> = response.values("Record-Route").map(<[u8]>::to_vec).collect();
+        routes.reverse();
+        Self {
+            remote_tag: response.to_tag().to_vec(),
+            remote: response.header("To").unwrap_or_default().to_vec(),
+            target: contact_of(response).unwrap_or_else(|| self.target.clone()),
+            routes,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn key(&self) -> DialogKey {
+        (self.call_id.clone(), self.local_tag.clone(), self.remote_tag.clone())
+    }
+
+    /// Takes over a new Contact of the peer (RFC 3261 §12.2, target refresh).
+    pub(crate) fn refresh(&mut self, message: &Message) {
+        if let Some(contact) = contact_of(message) {
+            self.target = contact;
+        }
+    }
+
+    pub(crate) const fn next_cseq(&mut self) -> u32 {
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.local_cseq
+    }
+
+    /// A request within the dialog, up to its own headers (RFC 3261 §12.2.1.1). `via` is complete.
+    pub(crate) fn request(&self, method: &str, cseq: u32, via: &str) -> MessageBuilder {
+        let strict = self.routes.first().and_then(|it| {
+            let uri = NameAddr::parse(it)?.uri;
+            Uri::parse(uri)?.param("lr").is_none().then_some(uri)
+        });
+        let (uri, routes) = match strict {
+            // A strict router wants itself as the request URI and the target as the last route.
+            Some(uri) => {
+                let last = [b"<", &self.target[..], b">"].concat();
+                let rest = self.routes.iter().skip(1).cloned().chain([last]);
+                (uri, rest.collect())
+            }
+            None => (&self.target[..], self.routes.clone()),
+        };
+        MessageBuilder::request(method, uri)
+            .header("Via", via)
+            .header("Max-Forwards", "70")
+            .each("Route", routes)
+            .header("From", &self.local)
+            .header("To", &self.remote)
+            .header("Call-ID", &self.call_id)
+            .header("CSeq", format!("{cseq} {method}"))
+    }
+
+    /// The connection of the flow is gone: the next request opens one to the next hop.
+    pub(crate) fn reroute(&mut self) {
+        self.flow.conn = None;
+        let route = self.routes.first().and_then(|it| NameAddr::parse(it)).map(|it| it.uri);
+        let hop = Uri::parse(route.unwrap_or(&self.target));
+        let ip = hop.as_ref().and_then(|it| it.host.parse::<IpAddr>().ok());
+        if let (Some(hop), Some(ip)) = (hop, ip) {
+            self.flow.remote = SocketAddr::new(ip, hop.port.unwrap_or(5060));
+        }
+    }
+}
+
+/// The URI of the first Contact.
+pub(crate) fn contact_of(message: &Message) -> Option<Vec<u8>> {
+    let value = message.header("Contact").and_then(|it| split_bare(it, b',').next())?;
+    let uri = NameAddr::parse(value)?.uri;
+    Uri::parse(uri).map(|_| uri.to_vec())
+}
+
+/// Our side of a flow as `host:port`; `advertised` stands for an unspecified address.
+pub(crate) fn sent_by(flow: Flow, advertised: IpAddr) -> String {
+    let ip = flow.local.ip();
+    let ip = if ip.is_unspecified() { advertised } else { ip };
+    SocketAddr::new(ip, flow.local.port()).to_string()
+}
+
+/// Our Contact on a flow.
+pub(crate) fn contact(user: &str, flow: Flow, advertised: IpAddr) -> String {
+    let host = sent_by(flow, advertised);
+    let user: String = user.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '+').collect();
+    let at = if user.is_empty() { "" } else { "@" };
+    match flow.transport {
+        Transport::Udp => format!("<sip:{user}{at}{host}>"),
+        Transport::Tcp => format!("<sip:{user}{at}{host};transport=tcp>"),
+    }
+}
+
+/// Our Via on a flow, which asks for the way back to be seen (RFC 3581).
+pub(crate) fn via(flow: Flow, advertised: IpAddr, branch: &str) -> String {
+    let host = sent_by(flow, advertised);
+    format!("SIP/2.0/{} {host};rport;branch=z9hG4bK{branch}", flow.transport.name())
+}

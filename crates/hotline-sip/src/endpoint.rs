@@ -1,0 +1,228 @@
+//! The whole SIP side of control.
+
+mod ending;
+mod in_dialog;
+mod incoming;
+mod names;
+mod offer;
+mod outgoing;
+mod receive;
+mod register;
+#[cfg(test)]
+mod tests;
+mod timeouts;
+
+use std::{collections::BTreeMap, fmt};
+
+use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
+
+use self::register::Registration;
+use crate::{
+    Admit, Binding, Challenges, Config, EndWhy, Event, Flow, Message, Output,
+    dialog::{Dialog, DialogKey},
+    leg::{Leg, Offer, Purpose, Up},
+    registrar::Registrar,
+    timers::Timers,
+    transaction::{Outbox, Tempo, Transactions, TxId},
+};
+
+/// Transactions, dialogs as legs, and the registrar of agents' phones.
+///
+/// It is a user agent for both sides of a call: what it does for the engine it also does for a
+/// robot that plays a phone or a carrier.
+pub struct Endpoint {
+    config: Config,
+    challenges: Challenges,
+    random: Random,
+    next_leg: u64,
+    out: Outbox,
+    transactions: Transactions,
+    purposes: BTreeMap<TxId, Purpose>,
+    legs: BTreeMap<LegId, Leg>,
+    dialogs: BTreeMap<DialogKey, LegId>,
+    timers: Timers<LegId>,
+    registrar: Registrar,
+    registrations: BTreeMap<Extension, Registration>,
+}
+
+impl Endpoint {
+    /// `seed` names branches and tags (through `config.secret`, so that an outsider who knows some
+    /// cannot guess others); legs are counted from `first_leg`.
+    pub fn new(config: Config, seed: u64, first_leg: u64) -> Self {
+        Self {
+            transactions: Transactions::new(Tempo::of(&config)),
+            config,
+            challenges: Challenges::default(),
+            random: Random::new(seed),
+            next_leg: first_leg,
+            out: Outbox::new(),
+            purposes: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            timers: Timers::new(),
+            registrar: Registrar::new(),
+            registrations: BTreeMap::new(),
+        }
+    }
+
+    /// Legs, bindings and armed timers stay; what begins from now on follows `config`.
+    pub fn configure(&mut self, config: Config) {
+        self.transactions.set_tempo(Tempo::of(&config));
+        self.config = config;
+    }
+
+    /// Which digest algorithms the registrar offers; MD5 alone unless said otherwise.
+    pub const fn set_challenges(&mut self, challenges: Challenges) {
+        self.challenges = challenges;
+    }
+
+    /// A message that came by `flow`. An INVITE of a stranger is answered 403, without a
+    /// transaction and never at greater length than it has, and reported as
+    /// [`Event::Stranger`](crate::Event::Stranger).
+    pub fn handle_message(&mut self, flow: Flow, message: Message, admit: Admit, now: Now) {
+        if message.status().is_some() {
+            self.handle_response(flow, &message, now);
+        } else {
+            self.handle_request(flow, message, admit, now);
+        }
+        self.forget_gone();
+    }
+
+    /// Transactions on the connection fail and phones registered through it are unbound. Dialogs
+    /// stay: their next request goes by a new connection.
+    pub fn handle_connection_gone(&mut self, conn: ConnId, now: Now) {
+        for leg in self.legs.values_mut() {
+            let dialog = match leg {
+                Leg::Incoming(it) => &mut it.dialog,
+                Leg::Up(it) => &mut it.dialog,
+                Leg::Closing(it) => &mut it.dialog,
+                Leg::Outgoing { .. } => continue,
+            };
+            if dialog.flow.conn == Some(conn) {
+                dialog.reroute();
+            }
+        }
+        for notice in self.transactions.handle_connection_gone(conn) {
+            self.on_notice(notice, now);
+        }
+        let events = self.registrar.handle_connection_gone(conn);
+        self.out.extend(events.into_iter().map(Output::Event));
+        self.forget_gone();
+    }
+
+    pub fn handle_timeout(&mut self, now: Now) {
+        for notice in self.transactions.handle_timeout(now.mono, &mut self.out) {
+            self.on_notice(notice, now);
+        }
+        while let Some((leg, name)) = self.timers.pop(now.mono) {
+            self.on_leg_timer(leg, name, now);
+        }
+        let events = self.registrar.handle_timeout(now);
+        self.out.extend(events.into_iter().map(Output::Event));
+        self.forget_gone();
+    }
+
+    pub fn poll_timeout(&self) -> Option<Due> {
+        let legs = earliest(self.transactions.poll_timeout(), self.timers.next());
+        earliest(legs, self.registrar.poll_timeout())
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// Counts up from `first_leg`. Incoming calls take their number here, too.
+    pub const fn new_leg(&mut self) -> LegId {
+        let leg = LegId(self.next_leg);
+        self.next_leg = self.next_leg.saturating_add(1);
+        leg
+    }
+
+    /// An answered leg's dialog as bytes, to outlive this process; `None` for every other leg.
+    pub fn save(&self, leg: LegId) -> Option<Vec<u8>> {
+        match self.legs.get(&leg)? {
+            Leg::Up(it) => borsh::to_vec(&(SAVED, leg, &it.dialog)).ok(),
+            Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Closing(_) => None,
+        }
+    }
+
+    /// Takes a saved dialog over: requests of the peer reach it, and it can be hung up. `None`: of
+    /// another version, damaged, or there already.
+    pub fn restore(&mut self, saved: &[u8], _now: Now) -> Option<LegId> {
+        let (version, leg, dialog) = borsh::from_slice::<(u8, LegId, Dialog)>(saved).ok()?;
+        let key = dialog.key();
+        if version != SAVED || self.legs.contains_key(&leg) || self.dialogs.contains_key(&key) {
+            return None;
+        }
+        self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
+        self.dialogs.insert(key, leg);
+        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None };
+        self.legs.insert(leg, Leg::Up(Box::new(up)));
+        Some(leg)
+    }
+
+    /// Where to reach an extension's phone.
+    pub fn contact_of(&self, extension: &Extension, now: Now) -> Option<Binding> {
+        self.registrar.contact_of(extension, now).cloned()
+    }
+
+    /// A binding from before a restart. It expires when it would have.
+    pub fn restore_binding(&mut self, binding: Binding) {
+        self.registrar.restore(binding);
+    }
+
+    /// Legs that are not ended, and ended ones whose BYE is not done.
+    pub fn n_legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    pub fn n_transactions(&self) -> usize {
+        self.transactions.len()
+    }
+
+    fn say(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    /// Takes a leg out for good.
+    fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
+        let leg = self.legs.remove(&id)?;
+        self.timers.cancel_all(&id);
+        let dialog = match &leg {
+            Leg::Incoming(it) => Some(&it.dialog),
+            Leg::Up(it) => Some(&it.dialog),
+            Leg::Closing(it) => Some(&it.dialog),
+            Leg::Outgoing { .. } => None,
+        };
+        if let Some(dialog) = dialog {
+            self.dialogs.remove(&dialog.key());
+        }
+        Some(leg)
+    }
+
+    /// Takes a leg out and says why.
+    fn end_leg(&mut self, id: LegId, why: EndWhy) -> Option<Leg> {
+        let leg = self.remove_leg(id)?;
+        self.say(Event::Ended { leg: id, why });
+        Some(leg)
+    }
+
+    fn forget_gone(&mut self) {
+        for id in self.transactions.take_gone() {
+            self.purposes.remove(&id);
+        }
+    }
+}
+
+/// Nothing of a peer is printed.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("n_legs", &self.n_legs())
+            .field("n_transactions", &self.n_transactions())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Version of [`Endpoint::save`].
+const SAVED: u8 = 1;

@@ -1,0 +1,236 @@
+//! Calls of a peer: from the INVITE to our final response.
+
+use std::time::Duration;
+
+use hotline_base::{LegId, Now, Pii};
+
+use super::{
+    Endpoint,
+    names::{ACCEPT, ALLOW},
+    receive::{hops_are_spent, key_of},
+};
+use crate::{
+    Admit, EndWhy, Event, Flow, HangUp, Invited, Message, NameAddr, PeerMisbehaved,
+    body::is_type,
+    dialog::{Dialog, contact_of},
+    leg::{Accepted, Incoming, Leg, Offer, Purpose, Up},
+    message::Reply,
+    text::decode,
+    timers::TimerName,
+    transaction::TxId,
+};
+
+impl Endpoint {
+    pub(super) fn on_invite(&mut self, flow: Flow, message: Message, admit: Admit, now: Now) {
+        // We pass calls on, so hops count for us as for a proxy (RFC 3261 §16.3, item 3).
+        if hops_are_spent(&message) {
+            return self.refuse_at_once(flow, &message, admit, 483, &[]);
+        }
+        if message.header("Replaces").is_some() {
+            return self.refuse_fault(flow, &message, admit, PeerMisbehaved::BadReplaces);
+        }
+        if self.transactions.is_merged(&message) {
+            return self.refuse_at_once(flow, &message, admit, 482, &[]);
+        }
+        if message.header("Contact").is_none() {
+            return self.refuse_fault(flow, &message, admit, PeerMisbehaved::MissingContact);
+        }
+        if contact_of(&message).is_none() {
+            return self.refuse_fault(flow, &message, admit, PeerMisbehaved::BadContact);
+        }
+        if has_other_body(&message) {
+            let accept = [("Accept", ACCEPT.to_owned())];
+            return self.refuse_at_once(flow, &message, admit, 415, &accept);
+        }
+        let tag = self.token();
+        let leg = self.new_leg();
+        let dialog = Dialog::incoming(&message, flow, &tag, self.contact("hotline", flow));
+        let invited = invited(leg, flow, &message);
+        let trying = Reply::new(&message, 100).from(flow).build();
+        let Some(server) = self.transactions.begin_server(message, flow, tag) else { return };
+        self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
+        self.purposes.insert(server, Purpose::Asked(leg));
+        self.dialogs.insert(dialog.key(), leg);
+        let offered = invited.sdp.is_some();
+        self.legs.insert(
+            leg,
+            Leg::Incoming(Box::new(Incoming { server, dialog, offered, ringing: None })),
+        );
+        self.timers.set(leg, TimerName::Unanswered, now.mono + UNANSWERED);
+        self.say(Event::Invited(Box::new(invited)));
+    }
+
+    /// 180, or 183 with a description. Does nothing for a leg that is not incoming and unanswered.
+    pub fn ring(&mut self, leg: LegId, sdp: Option<String>, now: Now) {
+        let Some(Leg::Incoming(it)) = self.legs.get_mut(&leg) else { return };
+        let Some((request, flow, tag)) = self.transactions.request(it.server) else { return };
+        let status = if sdp.is_some() { 183 } else { 180 };
+        let reply = Reply::new(request, status).from(flow).tag(tag);
+        let reply = reply.with("Contact", it.dialog.contact.as_str()).with("Allow", ALLOW);
+        let bytes = reply.build_with_sdp(sdp.as_deref());
+        it.ringing = Some((status, bytes.clone()));
+        self.transactions.respond(it.server, status, bytes, now.mono, &mut self.out);
+        self.timers.set(leg, TimerName::Remind, now.mono + REMIND);
+    }
+
+    /// 200, sent again until its ACK comes (RFC 3261 §13.3.1.4); after 64 T1 without one the leg
+    /// ends with [`EndWhy::AckMissing`]. Does nothing for a leg that is not incoming and
+    /// unanswered.
+    pub fn answer(&mut self, leg: LegId, sdp: String, now: Now) {
+        if !matches!(self.legs.get(&leg), Some(Leg::Incoming(_))) {
+            return;
+        }
+        let Some(Leg::Incoming(it)) = self.legs.remove(&leg) else { return };
+        self.timers.cancel_all(&leg);
+        let accepted = self.accept(it.server, &it.dialog, &sdp, now).map(|accepted| Accepted {
+            is_first: true,
+            is_offer: !it.offered,
+            ..accepted
+        });
+        let up = Up { dialog: it.dialog, accepted, offer: Offer::Idle, queued: None };
+        self.legs.insert(leg, Leg::Up(Box::new(up)));
+        self.arm_accepted(leg, now);
+    }
+
+    /// Sends a 200 with a description to an INVITE.
+    pub(super) fn accept(
+        &mut self,
+        server: TxId,
+        dialog: &Dialog,
+        sdp: &str,
+        now: Now,
+    ) -> Option<Accepted> {
+        let (request, flow, tag) = self.transactions.request(server)?;
+        let cseq = request.cseq().number;
+        let reply = Reply::new(request, 200).from(flow).tag(tag);
+        let reply = reply.with("Contact", dialog.contact.as_str()).with("Allow", ALLOW);
+        let reply = reply.with("Server", self.config.user_agent.as_str());
+        let bytes = reply.build_with_sdp(Some(sdp));
+        self.transactions.respond(server, 200, bytes.clone(), now.mono, &mut self.out);
+        let interval = self.config.t1;
+        Some(Accepted { server, cseq, flow, bytes, interval, is_first: false, is_offer: false })
+    }
+
+    pub(super) fn arm_accepted(&mut self, leg: LegId, now: Now) {
+        let t1 = self.config.t1;
+        self.timers.set(leg, TimerName::Success, now.mono + t1);
+        self.timers.set(leg, TimerName::Ack, now.mono + t1.saturating_mul(64));
+    }
+
+    /// A final response above 2xx; the leg ends with [`EndWhy::Local`]. On any leg that is not
+    /// incoming and unanswered this hangs up.
+    pub fn refuse(&mut self, leg: LegId, status: u16, now: Now) {
+        self.hang_up(leg, HangUp { status, reason: None }, now);
+    }
+
+    pub(super) fn refuse_incoming(&mut self, server: TxId, why: &HangUp, now: Now) {
+        let status = if (300..700).contains(&why.status) { why.status } else { 480 };
+        let reason = why.reason.clone().map(|it| ("Reason", it));
+        self.respond(server, status, reason.as_slice(), now);
+    }
+
+    /// RFC 3261 §9.2. The CANCEL is answered without a transaction: a repeated one finds the same
+    /// INVITE and gets the same answer.
+    pub(super) fn on_cancel(&mut self, flow: Flow, message: &Message, admit: Admit, now: Now) {
+        let Some(id) = self.transactions.find_cancelled(message) else {
+            return self.refuse_fault(flow, message, admit, PeerMisbehaved::CancelForNothing);
+        };
+        let tag = self.transactions.to_tag(id).unwrap_or_default();
+        let ok = Reply::new(message, 200).from(flow).tag(tag).build();
+        crate::transaction::transmit(&mut self.out, flow, &ok);
+        let Some(Purpose::Asked(leg)) = self.purposes.get(&id) else { return };
+        let leg = *leg;
+        match self.legs.get_mut(&leg) {
+            Some(Leg::Incoming(it)) if it.server == id => {
+                self.respond(id, 487, &[], now);
+                self.end_leg(leg, EndWhy::Cancelled);
+            }
+            Some(Leg::Up(up)) if matches!(up.offer, Offer::Theirs { server, .. } if server == id) =>
+            {
+                up.offer = Offer::Idle;
+                self.respond(id, 487, &[], now);
+                self.offer_queued(leg, now);
+            }
+            // Answered already: the CANCEL came too late.
+            Some(Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Up(_) | Leg::Closing(_)) | None => {
+            }
+        }
+    }
+
+    /// The ACK of a 2xx.
+    pub(super) fn on_ack(&mut self, flow: Flow, message: &Message, now: Now) {
+        let leg = self.dialogs.get(&key_of(message)).copied();
+        let Some((leg, state)) = leg.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
+            // The ACK of a refusal that we do not remember.
+            if message.to_tag() != self.stateless_tag(message).as_bytes() {
+                self.say(Event::Misbehaved { why: PeerMisbehaved::AckForNothing, flow });
+            }
+            return;
+        };
+        let accepted = match state {
+            Leg::Up(it) => &mut it.accepted,
+            Leg::Closing(it) => &mut it.accepted,
+            Leg::Incoming(_) | Leg::Outgoing { .. } => return,
+        };
+        // Any other number: the ACK of an earlier 2xx, repeated.
+        let cseq = message.cseq().number;
+        let Some(done) = accepted.take_if(|it| it.cseq == cseq) else { return };
+        self.timers.cancel(leg, TimerName::Success);
+        self.timers.cancel(leg, TimerName::Ack);
+        self.transactions.confirm(done.server);
+        if matches!(self.legs.get(&leg), Some(Leg::Closing(_))) {
+            return self.send_closing_bye(leg, now);
+        }
+        if done.is_first {
+            self.say(Event::Confirmed { leg });
+        }
+        if done.is_offer {
+            self.say(Event::Reanswered { leg, sdp: message.sdp() });
+        }
+        self.offer_queued(leg, now);
+    }
+}
+
+/// How long a caller may wait for any final response before we give up for those above us.
+const UNANSWERED: Duration = Duration::from_mins(5);
+/// RFC 3261 §13.3.1.1: proxies cancel what is silent for three minutes.
+pub(super) const REMIND: Duration = Duration::from_mins(1);
+
+/// A body that is neither a session description nor can hold one.
+pub(super) fn has_other_body(message: &Message) -> bool {
+    let Some(kind) = message.header("Content-Type") else { return false };
+    let multipart = kind.get(..10).is_some_and(|it| it.eq_ignore_ascii_case(b"multipart/"));
+    let encoded = message
+        .header("Content-Encoding")
+        .is_some_and(|it| !it.is_empty() && !it.eq_ignore_ascii_case(b"identity"));
+    !message.body().is_empty() && (encoded || !(multipart || is_type(kind, "application/sdp")))
+}
+
+fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
+    let from = message.name_addr("From");
+    let from_uri = from.and_then(|it| it.uri()).unwrap_or_default();
+    let to_uri = message.name_addr("To").and_then(|it| it.uri()).unwrap_or_default();
+    let asserted = message
+        .name_addr("P-Asserted-Identity")
+        .and_then(|it| it.uri())
+        .filter(|it| !it.user.is_empty())
+        .map(|it| Pii::new(it.user));
+    let mut privacy =
+        message.headers("Privacy").flat_map(|it| it.split(|it| matches!(it, b';' | b',')));
+    let anonymous_from = from_uri.user.eq_ignore_ascii_case("anonymous")
+        || from_uri.host == "anonymous.invalid"
+        || from_uri.user.is_empty();
+    Invited {
+        leg,
+        flow,
+        call_id: Pii::new(decode(message.call_id())),
+        request_user: message.request_uri().unwrap_or_default().user,
+        to_user: to_uri.user,
+        from_user: Pii::new(from_uri.user),
+        from_display: Pii::new(from.map(|it: NameAddr<'_>| it.display()).unwrap_or_default()),
+        asserted,
+        privacy_id: privacy.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"id")),
+        anonymous_from,
+        sdp: message.sdp(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Tags, branches and the headers that name us.
+
+use sha2::{Digest as _, Sha256};
+
+use super::Endpoint;
+use crate::{
+    Flow, Message,
+    dialog::{contact, via},
+    text::{hex, slice},
+};
+
+/// What we take, for Allow (RFC 3261 §20.5).
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE";
+/// For Accept (RFC 3261 §20.1).
+pub(super) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf";
+
+impl Endpoint {
+    /// A name nobody can guess: a hash, since the generator gives itself away.
+    pub(super) fn token(&mut self) -> String {
+        let number = self.random.next_u64();
+        let mut hash = Sha256::new();
+        hash.update(self.config.secret);
+        hash.update(number.to_be_bytes());
+        hex(slice(&hash.finalize(), 0, 8))
+    }
+
+    /// The tag of a response without a transaction: the same for a repeated request and for the
+    /// ACK of the response (RFC 3261 §8.2.7).
+    pub(super) fn stateless_tag(&self, message: &Message) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.config.secret);
+        hash.update(message.call_id());
+        hash.update(message.from_tag());
+        hash.update(message.cseq().number.to_be_bytes());
+        hex(slice(&hash.finalize(), 0, 4))
+    }
+
+    pub(super) fn fresh_via(&mut self, flow: Flow) -> String {
+        let branch = self.token();
+        via(flow, self.config.advertised, &branch)
+    }
+
+    pub(super) fn contact(&self, user: &str, flow: Flow) -> String {
+        contact(user, flow, self.config.advertised)
+    }
+}

@@ -1,0 +1,186 @@
+//! What comes in: to which transaction, dialog or nobody it belongs, and what is refused at once.
+
+use hotline_base::Now;
+
+use super::{
+    Endpoint,
+    names::{ACCEPT, ALLOW},
+};
+use crate::{
+    Admit, Event, Flow, Message, Method, PeerMisbehaved,
+    dialog::DialogKey,
+    leg::Purpose,
+    message::{Reply, fitting},
+    text::number,
+    transaction::{Again, Heard, TxId, transmit},
+};
+
+impl Endpoint {
+    pub(super) fn handle_response(&mut self, flow: Flow, message: &Message, now: Now) {
+        match self.transactions.handle_response(message, now.mono, &mut self.out) {
+            Heard::Response(id) => {
+                self.transactions.learn_conn(id, flow);
+                self.on_response(id, flow, message, now);
+            }
+            Heard::Absorbed => (),
+            Heard::Nothing => {
+                self.say(Event::Misbehaved { why: PeerMisbehaved::ResponseToNothing, flow });
+            }
+        }
+    }
+
+    fn on_response(&mut self, id: TxId, flow: Flow, message: &Message, now: Now) {
+        match self.purposes.remove(&id) {
+            Some(Purpose::Invite(mut invite)) => {
+                let conn = &mut invite.dialog.flow.conn;
+                *conn = conn.or(flow.conn);
+                self.on_invite_response(id, invite, message, now);
+            }
+            Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
+            Some(Purpose::Register(it)) => self.on_register_response(id, it, message, now),
+            Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
+        }
+    }
+
+    pub(super) fn handle_request(&mut self, flow: Flow, message: Message, admit: Admit, now: Now) {
+        let method = message.known_method();
+        if let Some(id) = self.transactions.find_server(&message) {
+            let is_ack = method == Method::Ack;
+            let again = self.transactions.hear_again(id, is_ack, now.mono, &mut self.out);
+            if again == Again::Absorbed {
+                return;
+            }
+        }
+        if method == Method::Ack {
+            self.on_ack(flow, &message, now);
+        } else if method == Method::Cancel {
+            self.on_cancel(flow, &message, admit, now);
+        } else if message.to_tag().is_empty() {
+            self.out_of_dialog(flow, message, admit, now);
+        } else {
+            self.in_dialog(flow, message, admit, now);
+        }
+    }
+
+    /// RFC 3261 §8.2, in its order.
+    fn out_of_dialog(&mut self, flow: Flow, message: Message, admit: Admit, now: Now) {
+        let method = message.known_method();
+        let open = matches!(method, Method::Register | Method::Options);
+        if admit == Admit::Stranger && !open {
+            self.refuse_at_once(flow, &message, admit, 403, &[]);
+            self.say(Event::Stranger { flow, method });
+            return;
+        }
+        if let Some((status, header)) = refused_method(method) {
+            if status == 481 {
+                self.say(Event::Misbehaved { why: PeerMisbehaved::UnknownDialog, flow });
+            }
+            return self.refuse_at_once(flow, &message, admit, status, header.as_slice());
+        }
+        let scheme = message.request_uri().map(|it| it.scheme).unwrap_or_default();
+        if !matches!(scheme.as_str(), "sip" | "sips" | "tel") {
+            return self.refuse_at_once(flow, &message, admit, 416, &[]);
+        }
+        if let Some(header) = unsupported(&message) {
+            return self.refuse_at_once(flow, &message, admit, 420, &[header]);
+        }
+        if method == Method::Options {
+            self.on_options(flow, &message, admit);
+        } else if method == Method::Register {
+            self.on_register(flow, message, admit, now);
+        } else {
+            self.on_invite(flow, message, admit, now);
+        }
+    }
+
+    pub(super) fn on_options(&mut self, flow: Flow, message: &Message, admit: Admit) {
+        let more = [("Allow", ALLOW.to_owned()), ("Accept", ACCEPT.to_owned())];
+        self.refuse_at_once(flow, message, admit, 200, &more);
+    }
+
+    /// Answers without a transaction. What is not verified gets no more bytes than it sent, so
+    /// headers are left out or nothing is said at all.
+    pub(super) fn refuse_at_once(
+        &mut self,
+        flow: Flow,
+        message: &Message,
+        admit: Admit,
+        status: u16,
+        more: &[(&'static str, String)],
+    ) {
+        let tag = self.stateless_tag(message);
+        let short = Reply::new(message, status).from(flow).tag(&tag);
+        let full = more.iter().fold(short.clone(), |it, (name, value)| it.with(name, value));
+        // A source over TCP is no forged one.
+        let bytes = if admit == Admit::Trusted || flow.transport.is_reliable() {
+            Some(full.build())
+        } else {
+            fitting(&[full, short])
+        };
+        if let Some(bytes) = bytes {
+            transmit(&mut self.out, flow, &bytes);
+        }
+    }
+
+    /// Answers a fault of the peer and reports it.
+    pub(super) fn refuse_fault(
+        &mut self,
+        flow: Flow,
+        message: &Message,
+        admit: Admit,
+        why: PeerMisbehaved,
+    ) {
+        if let Some(status) = why.status() {
+            self.refuse_at_once(flow, message, admit, status, &[]);
+        }
+        self.say(Event::Misbehaved { why, flow });
+    }
+
+    /// Final response without a body through the transaction.
+    pub(super) fn respond(
+        &mut self,
+        id: TxId,
+        status: u16,
+        more: &[(&'static str, String)],
+        now: Now,
+    ) {
+        let Some((request, flow, tag)) = self.transactions.request(id) else { return };
+        let reply = Reply::new(request, status).from(flow).tag(tag);
+        let reply = more.iter().fold(reply, |it, (name, value)| it.with(name, value));
+        let bytes = reply.build();
+        self.transactions.respond(id, status, bytes, now.mono, &mut self.out);
+    }
+}
+
+/// The dialog a request of a peer is in.
+pub(super) fn key_of(message: &Message) -> DialogKey {
+    (message.call_id().to_vec(), message.to_tag().to_vec(), message.from_tag().to_vec())
+}
+
+/// RFC 3261 §8.2.1: known methods we do not take get 405, unknown ones 501; those that live in a
+/// dialog only, 481.
+fn refused_method(method: Method) -> Option<(u16, Option<(&'static str, String)>)> {
+    let allow = || Some(("Allow", ALLOW.to_owned()));
+    match method {
+        Method::Invite | Method::Options | Method::Register => None,
+        Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Notify => {
+            Some((481, None))
+        }
+        Method::Message | Method::Subscribe | Method::Publish | Method::Refer => {
+            Some((405, allow()))
+        }
+        Method::Other => Some((501, allow())),
+        Method::Ack | Method::Cancel => Some((400, None)),
+    }
+}
+
+/// RFC 3261 §8.2.2.3: the extensions demanded that we do not have.
+pub(super) fn unsupported(message: &Message) -> Option<(&'static str, String)> {
+    let all: Vec<String> = message.values("Require").map(crate::text::decode).collect();
+    (!all.is_empty()).then(|| ("Unsupported", all.join(", ")))
+}
+
+/// Whether the request has gone through too many hands.
+pub(super) fn hops_are_spent(message: &Message) -> bool {
+    message.header("Max-Forwards").and_then(number::<u8>) == Some(0)
+}

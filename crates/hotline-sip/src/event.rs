@@ -1,0 +1,267 @@
+//! What the endpoint takes and what it says.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_base::{Extension, Key, LegId, Pii, WallTime};
+
+use crate::{Flow, Method, PeerMisbehaved};
+
+/// How the endpoint speaks, whom it lets register, and its timers.
+#[derive(Clone)]
+pub struct Config {
+    /// Digest realm of the registrar (RFC 7616 §3.3).
+    pub realm: String,
+    /// `User-Agent` of our requests, `Server` of our responses.
+    pub user_agent: String,
+    pub accounts: BTreeMap<Extension, Account>,
+    /// Host of our Contact and Via when a flow's local address is unspecified (`0.0.0.0`).
+    pub advertised: IpAddr,
+    /// Round-trip estimate; 500 ms (RFC 3261 §17.1.1.1).
+    pub t1: Duration,
+    /// Longest interval between retransmissions; 4 s.
+    pub t2: Duration,
+    /// How long a message may live in the network; 5 s.
+    pub t4: Duration,
+    /// Longest registration granted.
+    pub expires_max: Duration,
+    /// Shortest registration granted; a shorter wish is answered 423.
+    pub expires_min: Duration,
+    /// Secret behind nonces, tags and branches.
+    pub secret: [u8; 32],
+}
+
+impl Config {
+    /// The timers of RFC 3261 and registrations of one minute to one hour.
+    pub fn new(realm: &str, advertised: IpAddr, secret: [u8; 32]) -> Self {
+        Self {
+            realm: realm.to_owned(),
+            user_agent: "hotline".to_owned(),
+            accounts: BTreeMap::new(),
+            advertised,
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            expires_max: Duration::from_hours(1),
+            expires_min: Duration::from_mins(1),
+            secret,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("n_accounts", &self.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+/// One extension's credentials.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Account {
+    pub password: String,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Account")
+    }
+}
+
+/// What the caller of [`handle_message`](crate::Endpoint::handle_message) knows of the source.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Admit {
+    /// A recognised trunk, or the flow of a registered phone.
+    Trusted,
+    /// Anybody else: may register (with a password) and ask OPTIONS; nothing is remembered of it.
+    Stranger,
+}
+
+/// A call to be made.
+#[derive(Clone)]
+pub struct Dial {
+    /// The request URI, complete.
+    pub target: String,
+    /// Where the INVITE is sent, whatever the target says.
+    pub flow: Flow,
+    pub from_display: String,
+    pub from_user: String,
+    /// Our offer.
+    pub sdp: String,
+    /// Further headers, name and value.
+    pub headers: Vec<(String, String)>,
+    /// The call is cancelled when it is not answered by then; `None`: after 180 s.
+    pub ring_limit: Option<Duration>,
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dial")
+            .field("flow", &self.flow)
+            .field("ring_limit", &self.ring_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a leg is ended.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct HangUp {
+    /// Used when the leg is an incoming call without an answer.
+    pub status: u16,
+    /// Value of a `Reason` header (RFC 3326), such as `Q.850;cause=16`.
+    pub reason: Option<String>,
+}
+
+/// Where an extension's phone is.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Eq, PartialEq)]
+pub struct Binding {
+    pub extension: Extension,
+    /// The phone's Contact URI: what to dial.
+    pub contact: String,
+    /// The path its registration came by: where to send.
+    pub flow: Flow,
+    pub call_id: String,
+    pub cseq: u32,
+    pub expires_wall: WallTime,
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Binding")
+            .field("extension", &self.extension)
+            .field("flow", &self.flow)
+            .field("expires_wall", &self.expires_wall)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Output {
+    Transmit { flow: Flow, bytes: Vec<u8> },
+    Event(Event),
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new incoming leg; 100 Trying is sent.
+    Invited(Box<Invited>),
+    /// A provisional response above 100 to our INVITE.
+    Ringing {
+        leg: LegId,
+        status: u16,
+        sdp: Option<String>,
+    },
+    /// 2xx to our INVITE; the ACK is sent.
+    Answered {
+        leg: LegId,
+        sdp: Option<String>,
+    },
+    /// The ACK of our 200 arrived. If the INVITE was without an offer, [`Event::Reanswered`] with
+    /// the peer's answer follows.
+    Confirmed {
+        leg: LegId,
+    },
+    /// The peer offers anew, by re-INVITE or UPDATE. `None`: a re-INVITE without an offer, to be
+    /// answered with one of ours. Wants `accept_offer` or `refuse_offer`.
+    Offered {
+        leg: LegId,
+        sdp: Option<String>,
+    },
+    /// The answer to our offer of `reoffer`, or (in the ACK) to our offer in a 200.
+    Reanswered {
+        leg: LegId,
+        sdp: Option<String>,
+    },
+    ReofferRefused {
+        leg: LegId,
+        status: u16,
+    },
+    /// A key by INFO.
+    Key {
+        leg: LegId,
+        key: Key,
+    },
+    /// The leg is over; exactly once, and nothing after it.
+    Ended {
+        leg: LegId,
+        why: EndWhy,
+    },
+    /// An extension registered or refreshed its registration.
+    Bound {
+        binding: Binding,
+    },
+    Unbound {
+        extension: Extension,
+        why: UnboundWhy,
+    },
+    /// The end of our own `register`.
+    RegisterDone {
+        extension: Extension,
+        ok: bool,
+        status: u16,
+    },
+    /// A request that only a trusted source may make, refused with 403.
+    Stranger {
+        flow: Flow,
+        method: Method,
+    },
+    Misbehaved {
+        why: PeerMisbehaved,
+        flow: Flow,
+    },
+    /// A REGISTER with wrong credentials, refused with 403.
+    AuthFailed {
+        flow: Flow,
+    },
+}
+
+/// A new incoming call.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    pub leg: LegId,
+    pub flow: Flow,
+    pub call_id: Pii<String>,
+    /// User of the request URI: the number called.
+    pub request_user: String,
+    pub to_user: String,
+    pub from_user: Pii<String>,
+    pub from_display: Pii<String>,
+    /// User of the first P-Asserted-Identity, `sip:` or `tel:` (RFC 3325).
+    pub asserted: Option<Pii<String>>,
+    /// `Privacy: id` (RFC 3325 §9.3).
+    pub privacy_id: bool,
+    /// From is `anonymous`, or at `anonymous.invalid` (RFC 3323 §4.1).
+    pub anonymous_from: bool,
+    /// The offer, if the INVITE has one.
+    pub sdp: Option<String>,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndWhy {
+    /// The peer hung up; `cause` is Q.850 from `Reason`.
+    Bye {
+        cause: Option<u16>,
+    },
+    /// The caller gave up before our answer.
+    Cancelled,
+    /// A final response of 300 or above to our INVITE.
+    Refused {
+        status: u16,
+        cause: Option<u16>,
+    },
+    /// Our ring limit ran out.
+    NoAnswer,
+    /// Nothing came: timer B or F, or 408.
+    NoResponse,
+    /// Our 200 was never acknowledged.
+    AckMissing,
+    ConnectionGone,
+    /// Our own `hang_up` or `refuse`; said at once.
+    Local,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UnboundWhy {
+    Asked,
+    Expired,
+    ConnectionGone,
+}

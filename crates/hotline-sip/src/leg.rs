@@ -1,0 +1,128 @@
+//! A leg: one party's dialog and where it stands.
+//!
+//! ```text
+//! Incoming --answer--> Up --hang_up, BYE--> Closing --> (gone)
+//! Outgoing --2xx-----> Up
+//! ```
+//!
+//! `Ended` is said when a leg leaves Incoming, Outgoing or Up; a leg in Closing has said it.
+
+use std::time::Duration;
+
+use hotline_base::LegId;
+
+use crate::{Flow, dialog::Dialog, transaction::TxId};
+
+#[derive(Debug)]
+pub(crate) enum Leg {
+    /// The peer calls; no final response yet.
+    Incoming(Box<Incoming>),
+    /// We call; no final response yet.
+    Outgoing { client: TxId },
+    /// Answered.
+    Up(Box<Up>),
+    /// Ended for the caller; its BYE is on its way or waits for the ACK of our 200.
+    Closing(Box<Closing>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) server: TxId,
+    pub(crate) dialog: Dialog,
+    /// The INVITE came with an offer, so that our 200 answers.
+    pub(crate) offered: bool,
+    /// The last provisional response and its status, sent again each minute.
+    pub(crate) ringing: Option<(u16, Vec<u8>)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Up {
+    pub(crate) dialog: Dialog,
+    /// Our 2xx without its ACK.
+    pub(crate) accepted: Option<Accepted>,
+    pub(crate) offer: Offer,
+    /// An offer of ours that waits for the running one to end.
+    pub(crate) queued: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Closing {
+    pub(crate) dialog: Dialog,
+    /// RFC 3261 §15: the called side may not send BYE before the ACK.
+    pub(crate) accepted: Option<Accepted>,
+    pub(crate) reason: Option<String>,
+}
+
+/// Our 2xx to an INVITE, sent again until its ACK comes.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) server: TxId,
+    pub(crate) cseq: u32,
+    pub(crate) flow: Flow,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) interval: Duration,
+    /// The leg's first INVITE, not a re-INVITE.
+    pub(crate) is_first: bool,
+    /// The 2xx offers; the ACK answers.
+    pub(crate) is_offer: bool,
+}
+
+/// Who offers what (RFC 3264 §4: one offer at a time).
+#[derive(Debug)]
+pub(crate) enum Offer {
+    Idle,
+    /// Our re-INVITE runs.
+    Ours {
+        client: TxId,
+        sdp: String,
+        tries: u8,
+    },
+    /// The peer's re-INVITE or UPDATE waits for our answer.
+    Theirs {
+        server: TxId,
+        is_invite: bool,
+        has_offer: bool,
+    },
+    /// Both offered at once; ours is made again when timer Glare fires.
+    Glare {
+        sdp: String,
+        tries: u8,
+    },
+}
+
+/// What a transaction is for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// Our INVITE or re-INVITE.
+    Invite(Box<Invite>),
+    Bye(LegId),
+    /// A BYE that ends a fork, or a CANCEL: its end interests nobody.
+    Nothing,
+    /// An INVITE or UPDATE of the peer.
+    Asked(LegId),
+    Register(hotline_base::Extension),
+}
+
+/// Our INVITE. It outlives its leg: late and forked 2xx need their ACK.
+#[derive(Debug)]
+pub(crate) struct Invite {
+    /// `None` once the leg is ended.
+    pub(crate) leg: Option<LegId>,
+    pub(crate) is_first: bool,
+    pub(crate) dialog: Dialog,
+    pub(crate) cancel: Cancel,
+    /// A provisional response came: a CANCEL may be sent (RFC 3261 §9.1).
+    pub(crate) is_ringing: bool,
+    /// The ACK for each 2xx, by the peer's tag.
+    pub(crate) acks: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Cancel {
+    No,
+    /// As soon as a provisional response comes.
+    Wanted {
+        reason: Option<String>,
+    },
+    Sent,
+}

@@ -1,0 +1,51 @@
+//! SIP as control sees it: messages, transactions, dialogs as legs, the registrar of agents'
+//! phones, and the [`Endpoint`] that ties them together.
+//!
+//! **Invariant:** no socket, no clock, no thread. Bytes and times come in, bytes and events go out;
+//! the same seed and the same inputs give the same outputs. Nothing here knows calls, agents or
+//! trunks: whether a source is trusted is said by the caller.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![forbid(unsafe_code)]
+
+mod body;
+mod build;
+mod dialog;
+mod digest;
+mod endpoint;
+mod event;
+mod flow;
+mod leg;
+mod message;
+mod method;
+mod misbehaved;
+mod registrar;
+mod stream;
+mod text;
+mod timers;
+mod transaction;
+mod uri;
+mod value;
+
+pub use self::{
+    build::MessageBuilder,
+    digest::Challenges,
+    endpoint::Endpoint,
+    event::{
+        Account, Admit, Binding, Config, Dial, EndWhy, Event, HangUp, Invited, Output, UnboundWhy,
+    },
+    flow::{Flow, Transport},
+    message::{Malformed, Message},
+    method::Method,
+    misbehaved::PeerMisbehaved,
+    stream::{StreamStep, split_stream},
+    text::decode,
+    uri::Uri,
+    value::{CSeq, NameAddr, Params, Via},
+};
+
+/// The largest message, in bytes: what one UDP datagram can carry.
+pub const MESSAGE_MAX: usize = 65_535;
+
+/// The most headers of one message.
+pub const HEADERS_MAX: usize = 128;

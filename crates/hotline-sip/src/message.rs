@@ -1,0 +1,198 @@
+//! A message as bytes with places in them.
+//!
+//! Nothing is decoded or copied when a message is read: a header is two places, and text of any
+//! encoding, unknown headers and bodies stay byte for byte what the peer sent. (A folded header is
+//! the one exception: its line break becomes spaces, as RFC 3261 §7.3.1 permits.)
+
+mod check;
+mod reply;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use self::scan::{Header, Span, Start};
+pub(crate) use self::{
+    reply::{Reply, fitting},
+    scan::body_length,
+};
+use crate::{
+    CSeq, Method, NameAddr, PeerMisbehaved, Uri, Via,
+    text::{split_bare, trim},
+};
+
+/// A whole message that passed the checks of [`Message::parse`].
+#[derive(Clone, Eq, PartialEq)]
+pub struct Message {
+    bytes: Vec<u8>,
+    start: Start,
+    headers: Vec<Header>,
+    body: Span,
+}
+
+/// Bytes that are no message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Malformed {
+    pub why: PeerMisbehaved,
+    /// A ready response, when the bytes are a request with a Via; never to an ACK, never larger
+    /// than the request.
+    pub reply: Option<Vec<u8>>,
+}
+
+impl Message {
+    /// Reads one message, without what may follow it: a datagram, or a frame of
+    /// [`split_stream`](crate::split_stream). Line breaks before it are skipped (RFC 3261 §7.5).
+    ///
+    /// After this, Via, From, To, Call-ID and `CSeq` are there and can be read, and `CSeq` belongs
+    /// to the request line.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let (message, scanned) = scan::scan(bytes);
+        match scanned.and_then(|()| check::check(&message)) {
+            Ok(()) => Ok(message),
+            Err(why) => Err(Malformed { why, reply: reply::to_malformed(&message, why) }),
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Of a request.
+    pub fn method(&self) -> Option<&[u8]> {
+        match self.start {
+            Start::Request { method, .. } => Some(self.at(method)),
+            Start::Response { .. } | Start::None => None,
+        }
+    }
+
+    /// Of a request; [`Method::Other`] for a response.
+    pub fn known_method(&self) -> Method {
+        self.method().map_or(Method::Other, Method::of)
+    }
+
+    /// Of a response, 100–699.
+    pub fn status(&self) -> Option<u16> {
+        match self.start {
+            Start::Response { status, .. } => Some(status),
+            Start::Request { .. } | Start::None => None,
+        }
+    }
+
+    /// Of a response, as the peer wrote it.
+    pub fn reason(&self) -> Option<&[u8]> {
+        match self.start {
+            Start::Response { reason, .. } => Some(self.at(reason)),
+            Start::Request { .. } | Start::None => None,
+        }
+    }
+
+    /// The request URI as the peer wrote it; empty for a response.
+    pub fn raw_uri(&self) -> &[u8] {
+        match self.start {
+            Start::Request { uri, .. } => self.at(uri),
+            Start::Response { .. } | Start::None => &[],
+        }
+    }
+
+    pub fn request_uri(&self) -> Option<Uri> {
+        Uri::parse(self.raw_uri())
+    }
+
+    /// The first header of that name, in any case and also in its compact form.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers
+            .iter()
+            .find(|it| scan::is_named(self.at(it.name), name))
+            .map(|it| self.at(it.value))
+    }
+
+    /// All headers of that name, in order, a list in one header as one value.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let named = move |it: &&Header| scan::is_named(self.at(it.name), name);
+        self.headers.iter().filter(named).map(|it| self.at(it.value))
+    }
+
+    /// All values of that name, lists taken apart at their commas.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers(name).flat_map(|it| split_bare(it, b','))
+    }
+
+    pub fn n_headers(&self) -> usize {
+        self.headers.len()
+    }
+
+    pub fn body(&self) -> &[u8] {
+        self.at(self.body)
+    }
+
+    pub fn call_id(&self) -> &[u8] {
+        self.header("Call-ID").map(trim).unwrap_or_default()
+    }
+
+    pub fn cseq(&self) -> CSeq<'_> {
+        let value = self.header("CSeq").and_then(CSeq::parse);
+        value.unwrap_or(CSeq { number: 0, method: &[] })
+    }
+
+    pub fn from_tag(&self) -> &[u8] {
+        self.name_addr("From").map(|it| it.tag()).unwrap_or_default()
+    }
+
+    /// Empty for a request outside of a dialog.
+    pub fn to_tag(&self) -> &[u8] {
+        self.name_addr("To").map(|it| it.tag()).unwrap_or_default()
+    }
+
+    /// The hop this message came from, or for a response goes to.
+    pub fn top_via(&self) -> Option<Via<'_>> {
+        self.values("Via").next().and_then(Via::parse)
+    }
+
+    /// The first value of that name as a name and an address.
+    pub fn name_addr(&self, name: &str) -> Option<NameAddr<'_>> {
+        // From and To are no lists: an unquoted comma in a display name stays.
+        let value = match name {
+            "From" | "To" => self.header(name),
+            _ => self.header(name).and_then(|it| split_bare(it, b',').next()),
+        };
+        value.and_then(NameAddr::parse)
+    }
+
+    /// The session description: the body, or the part of a multipart body that is one.
+    pub fn sdp(&self) -> Option<String> {
+        crate::body::sdp(self.header("Content-Type"), self.body())
+    }
+
+    fn at(&self, span: Span) -> &[u8] {
+        span.of(&self.bytes)
+    }
+}
+
+impl BorshSerialize for Message {
+    fn serialize<W: borsh::io::Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        self.bytes.serialize(writer)
+    }
+}
+
+impl BorshDeserialize for Message {
+    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let bytes = Vec::<u8>::deserialize_reader(reader)?;
+        Self::parse(&bytes).map_err(|it| {
+            borsh::io::Error::new(borsh::io::ErrorKind::InvalidData, it.why.to_string())
+        })
+    }
+}
+
+/// Numbers and names stay out of logs: only the method or the status is shown.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.start {
+            Start::Request { .. } => write!(f, "Message({})", self.known_method().name()),
+            Start::Response { status, .. } => write!(f, "Message({status})"),
+            Start::None => f.write_str("Message"),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Responses that need nothing but their request.
+
+use super::{Message, scan::Start};
+use crate::{
+    Flow, PeerMisbehaved, Via,
+    build::{MessageBuilder, phrase},
+    text::{hex, slice, split_bare},
+};
+
+/// A response in the making: what RFC 3261 §8.2.6.2 takes over from the request, and more headers.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply<'a> {
+    request: &'a Message,
+    status: u16,
+    to_tag: String,
+    flow: Option<Flow>,
+    more: Vec<(&'static str, String)>,
+}
+
+impl<'a> Reply<'a> {
+    pub(crate) const fn new(request: &'a Message, status: u16) -> Self {
+        Self { request, status, to_tag: String::new(), flow: None, more: Vec::new() }
+    }
+
+    /// Given to a To that has none yet.
+    #[must_use]
+    pub(crate) fn tag(mut self, tag: &str) -> Self {
+        tag.clone_into(&mut self.to_tag);
+        self
+    }
+
+    /// Where the request came from; written into its Via (RFC 3261 §18.2.1, RFC 3581).
+    #[must_use]
+    pub(crate) const fn from(mut self, flow: Flow) -> Self {
+        self.flow = Some(flow);
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn build(&self) -> Vec<u8> {
+        self.head(false).end()
+    }
+
+    pub(crate) fn build_with_sdp(&self, sdp: Option<&str>) -> Vec<u8> {
+        let head = self.head(false);
+        let head = head.each("Record-Route", self.request.headers("Record-Route"));
+        head.end_with_sdp(sdp)
+    }
+
+    /// The same in the fewest bytes a datagram may have: compact names, no phrase, no length.
+    fn build_compact(&self) -> Vec<u8> {
+        self.head(true).end_bare()
+    }
+
+    fn head(&self, compact: bool) -> MessageBuilder {
+        let name = |long, short| if compact { short } else { long };
+        let words = if compact { "" } else { phrase(self.status) };
+        let request = self.request;
+        let it = MessageBuilder::response(self.status, words);
+        let it = self.vias(it, name("Via", "v"));
+        let it = it.each(name("From", "f"), request.header("From"));
+        let it = it.each(name("To", "t"), request.header("To").map(|to| self.tagged(to)));
+        let it = it.each(name("Call-ID", "i"), request.header("Call-ID"));
+        let it = it.each("CSeq", request.header("CSeq"));
+        self.more.iter().fold(it, |it, (name, value)| it.header(name, value))
+    }
+
+    fn tagged(&self, to: &[u8]) -> Vec<u8> {
+        let mut to = to.to_vec();
+        if self.status > 100 && !self.to_tag.is_empty() && self.request.to_tag().is_empty() {
+            to.extend_from_slice(b";tag=");
+            to.extend_from_slice(self.to_tag.as_bytes());
+        }
+        to
+    }
+
+    fn vias(&self, mut it: MessageBuilder, name: &str) -> MessageBuilder {
+        let mut top = true;
+        for header in self.request.headers("Via") {
+            if top {
+                let first = split_bare(header, b',').next().unwrap_or_default();
+                let from = header.len().min(
+                    first
+                        .as_ptr()
+                        .addr()
+                        .saturating_sub(header.as_ptr().addr())
+                        .saturating_add(first.len()),
+                );
+                let mut value = self.stamped(first);
+                value.extend_from_slice(slice(header, from, header.len()));
+                it = it.header(name, value);
+            } else {
+                it = it.header(name, header);
+            }
+            top = false;
+        }
+        it
+    }
+
+    /// The top Via with the source of the request in it.
+    fn stamped(&self, via: &[u8]) -> Vec<u8> {
+        let (Some(flow), Some(read)) = (self.flow, Via::parse(via)) else { return via.to_vec() };
+        let source = flow.remote.ip().to_string();
+        let wants_port = read.params.get("rport").is_some_and(<[u8]>::is_empty);
+        let mut out = Vec::with_capacity(via.len().saturating_add(48));
+        for (n, part) in split_bare(via, b';').enumerate() {
+            let is_rport = part.eq_ignore_ascii_case(b"rport");
+            if n > 0 {
+                out.push(b';');
+            }
+            out.extend_from_slice(part);
+            if is_rport && wants_port {
+                out.extend_from_slice(format!("={}", flow.remote.port()).as_bytes());
+            }
+        }
+        // RFC 3581 §4: with rport, received is written even if it says nothing new.
+        if read.params.get("received").is_none() && (wants_port || read.host != source) {
+            out.extend_from_slice(format!(";received={source}").as_bytes());
+        }
+        out
+    }
+}
+
+/// The first of the replies that is no larger than the request, tried in full and then compact: a
+/// forged source address must gain nothing by asking us (RFC 3261 §26.1.5).
+pub(crate) fn fitting(replies: &[Reply<'_>]) -> Option<Vec<u8>> {
+    let whole = replies.iter().map(Reply::build);
+    let compact = replies.iter().map(Reply::build_compact);
+    let most = replies.first().map_or(0, |it| it.request.bytes().len());
+    whole.chain(compact).find(|it| it.len() <= most)
+}
+
+pub(super) fn to_malformed(message: &Message, why: PeerMisbehaved) -> Option<Vec<u8>> {
+    let status = why.status()?;
+    let Start::Request { .. } = message.start else { return None };
+    if message.method() == Some(b"ACK") || message.header("Via").is_none() {
+        return None;
+    }
+    // The same request gets the same tag: nothing is remembered (RFC 3261 §8.2.7).
+    let tag = hex(&fold(message.header("Via").unwrap_or_default()).to_be_bytes());
+    fitting(&[Reply::new(message, status).tag(&tag)])
+}
+
+/// 32 bits of FNV-1a.
+fn fold(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |sum, it| (sum ^ u32::from(*it)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,210 @@
+//! Text out of bytes, and walking through header values without being fooled by quotes.
+
+use std::borrow::Cow;
+
+/// Decodes text of a header: UTF-8, else GB18030 (what Chinese gateways send), else with
+/// replacement characters.
+pub fn decode(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).map_or_else(
+        |_| encoding_rs::GB18030.decode_without_bom_handling(bytes).0.into_owned(),
+        str::to_owned,
+    )
+}
+
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii()
+}
+
+/// A piece of bytes that is empty rather than absent.
+pub(crate) fn slice(bytes: &[u8], from: usize, to: usize) -> &[u8] {
+    bytes.get(from..to).unwrap_or_default()
+}
+
+/// Bytes of a character that begins at `at`. In text that is not UTF-8 a byte from 0x81 begins a
+/// GB18030 character of two bytes, whose second may be a backslash (RFC 3261 §25.1 would take it
+/// for an escape and lose the closing quote).
+fn width(bytes: &[u8], at: usize, utf8: bool) -> usize {
+    let double = !utf8
+        && bytes.get(at).is_some_and(|it| *it >= 0x81)
+        && bytes.get(at.saturating_add(1)).is_some_and(|it| *it >= 0x40);
+    if double { 2 } else { 1 }
+}
+
+/// The place after the closing quote of the quoted string that begins at `at`.
+fn after_quoted(bytes: &[u8], at: usize, utf8: bool) -> Option<usize> {
+    let mut at = at.saturating_add(1);
+    loop {
+        match *bytes.get(at)? {
+            b'"' => return Some(at.saturating_add(1)),
+            b'\\' => at = at.saturating_add(2),
+            _ => at = at.saturating_add(width(bytes, at, utf8)),
+        }
+    }
+}
+
+/// Whether text is UTF-8. Asked once for a whole value, so that a value of thousands of parts is
+/// still walked in one go.
+fn is_utf8(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+}
+
+/// The first `want` outside of quoted strings and, when `angles`, outside of `<…>`. `None` also
+/// when a quoted string does not end.
+pub(crate) fn find_bare(bytes: &[u8], want: u8, angles: bool) -> Option<usize> {
+    find(bytes, want, angles, is_utf8(bytes))
+}
+
+fn find(bytes: &[u8], want: u8, angles: bool, utf8: bool) -> Option<usize> {
+    let mut at = 0;
+    let mut in_angles = false;
+    loop {
+        let byte = *bytes.get(at)?;
+        if byte == want && !in_angles {
+            return Some(at);
+        }
+        match byte {
+            b'"' if !in_angles => at = after_quoted(bytes, at, utf8)?,
+            b'<' if angles => {
+                in_angles = true;
+                at = at.saturating_add(1);
+            }
+            b'>' if angles => {
+                in_angles = false;
+                at = at.saturating_add(1);
+            }
+            _ => at = at.saturating_add(width(bytes, at, utf8)),
+        }
+    }
+}
+
+/// The parts of a list, trimmed; empty parts are left out.
+pub(crate) fn split_bare(bytes: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
+    let utf8 = is_utf8(bytes);
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let (part, left) = match find(all, by, true, utf8) {
+            Some(at) => (slice(all, 0, at), all.get(at.saturating_add(1)..)),
+            None => (all, None),
+        };
+        rest = left;
+        Some(trim(part))
+    })
+    .filter(|it| !it.is_empty())
+}
+
+/// The inside of a quoted string with its escapes undone; other text as it is.
+pub(crate) fn unquote(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let bytes = trim(bytes);
+    let Some(inner) = bytes.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")) else {
+        return Cow::Borrowed(bytes);
+    };
+    if !inner.contains(&b'\\') {
+        return Cow::Borrowed(inner);
+    }
+    let utf8 = std::str::from_utf8(inner).is_ok();
+    let mut out = Vec::with_capacity(inner.len());
+    let mut at = 0;
+    while let Some(byte) = inner.get(at) {
+        if *byte == b'\\' {
+            out.extend(inner.get(at.saturating_add(1)));
+            at = at.saturating_add(2);
+        } else {
+            let end = at.saturating_add(width(inner, at, utf8));
+            out.extend_from_slice(slice(inner, at, end));
+            at = end;
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A quoted string (RFC 3261 §25.1).
+pub(crate) fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().saturating_add(2));
+    out.push('"');
+    for it in text.chars() {
+        match it {
+            '"' | '\\' => out.extend(['\\', it]),
+            it if it.is_control() => out.push(' '),
+            it => out.push(it),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Undoes `%41`; what is no escape stays as it is.
+pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        let code = (*first == b'%')
+            .then(|| after.get(..2))
+            .flatten()
+            .and_then(|it| std::str::from_utf8(it).ok())
+            .and_then(|it| u8::from_str_radix(it, 16).ok());
+        out.push(code.unwrap_or(*first));
+        rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    out
+}
+
+/// Whether `byte` may be in a token (RFC 3261 §25.1).
+pub(crate) const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// An unsigned number and nothing else.
+pub(crate) fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    let bytes = trim(bytes);
+    if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |it: u8| char::from_digit(u32::from(it), 16).unwrap_or('0');
+    bytes.iter().flat_map(|it| [digit(it >> 4), digit(it & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gbk_character_that_ends_in_a_backslash_does_not_eat_the_closing_quote() {
+        // U+8AA0 is D5 5C in GBK.
+        let value = b"\"\xD5\x5C\" <sip:1@h>, \"b\" <sip:2@h>";
+        assert_eq!(find_bare(value, b'<', false), Some(5));
+        assert_eq!(split_bare(value, b',').count(), 2);
+        assert_eq!(decode(&unquote(b"\"\xD5\x5C\"")), "\u{8AA0}");
+    }
+
+    #[test]
+    fn an_escaped_quote_after_a_chinese_character_in_utf8_is_an_escape() {
+        let value = "\"张\\\"三\" <sip:1@h>".as_bytes();
+        assert_eq!(decode(&unquote(slice(value, 0, 10))), "张\"三");
+        assert_eq!(find_bare(value, b'<', false), Some(11));
+    }
+
+    #[test]
+    fn commas_in_quotes_and_angles_do_not_split() {
+        let parts: Vec<_> = split_bare(b"\"Zhang, San; <x>\" <sip:a@b;x=1,2>;q=1 , <sip:c>", b',')
+            .map(<[u8]>::len)
+            .collect();
+        assert_eq!(parts, [37, 7]);
+    }
+
+    #[test]
+    fn an_unclosed_quote_hides_everything_after_it() {
+        assert_eq!(find_bare(b"\"abc <sip:x>", b'<', false), None);
+    }
+
+    #[test]
+    fn escapes_of_a_user_are_undone_and_nonsense_stays() {
+        assert_eq!(unescape(b"%31%32%zz%3"), b"12%zz%3");
+    }
+}

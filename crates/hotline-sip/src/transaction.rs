@@ -1,0 +1,197 @@
+//! Transactions: one request and its responses, made reliable (RFC 3261 §17, RFC 6026).
+//!
+//! Two transactions of each direction, each a table in `table`; what a transition does is in
+//! `client` and `server`. The user above is told only what it has not heard before.
+
+mod client;
+mod server;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use hotline_base::{ConnId, Due, MonoTime};
+
+use self::{client::ClientTransaction, server::ServerTransaction};
+pub(crate) use self::{client::cancel_of, server::Again};
+use crate::{Config, Flow, Method, Output, timers::Timers};
+
+/// One transaction, of either direction.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct TxId(u64);
+
+/// What the user above a transaction has to know beyond responses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Notice {
+    /// A client transaction ended without a final response (timer B, C or F).
+    TimedOut(TxId),
+    /// The connection of a client transaction went away before a final response.
+    ClientBroken(TxId),
+    /// The connection of an unanswered INVITE went away.
+    ServerBroken(TxId),
+}
+
+/// What a response is to the user above.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Heard {
+    /// New, or a 2xx (each of which the user acknowledges).
+    Response(TxId),
+    /// A repetition, dealt with.
+    Absorbed,
+    /// Belongs to nothing we sent.
+    Nothing,
+}
+
+/// The three durations of RFC 3261 from which all timers follow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tempo {
+    pub(crate) t1: Duration,
+    pub(crate) t2: Duration,
+    pub(crate) t4: Duration,
+}
+
+impl Tempo {
+    pub(crate) const fn of(config: &Config) -> Self {
+        Self { t1: config.t1, t2: config.t2, t4: config.t4 }
+    }
+
+    /// 64 times T1: how long a transaction waits.
+    pub(crate) const fn limit(self) -> Duration {
+        self.t1.saturating_mul(64)
+    }
+}
+
+/// What is sent, and what is said to the caller, in order.
+pub(crate) type Outbox = VecDeque<Output>;
+
+pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: &[u8]) {
+    out.push_back(Output::Transmit { flow, bytes: bytes.to_vec() });
+}
+
+/// Names a request within its client, as its responses and its ACK do (RFC 3261 §17.2.3).
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum ServerKey {
+    Branch {
+        branch: Vec<u8>,
+        sent_by: (String, Option<u16>),
+        method: Method,
+    },
+    /// RFC 2543: no branch to trust.
+    Old {
+        call_id: Vec<u8>,
+        from_tag: Vec<u8>,
+        cseq: u32,
+        via: Vec<u8>,
+        method: Method,
+    },
+}
+
+/// Names a request that may have come twice by different ways (RFC 3261 §8.2.2.2).
+type MergeKey = (Vec<u8>, Vec<u8>, u32, Method);
+
+/// Our branch, and whether it is the CANCEL's (which shares it with its INVITE).
+type ClientKey = (Vec<u8>, bool);
+
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    tempo: Tempo,
+    next: u64,
+    servers: BTreeMap<TxId, ServerTransaction>,
+    server_keys: BTreeMap<ServerKey, TxId>,
+    merge_keys: BTreeMap<MergeKey, TxId>,
+    clients: BTreeMap<TxId, ClientTransaction>,
+    client_keys: BTreeMap<ClientKey, TxId>,
+    timers: Timers<TxId>,
+    gone: Vec<TxId>,
+}
+
+impl Transactions {
+    pub(crate) const fn new(tempo: Tempo) -> Self {
+        Self {
+            tempo,
+            next: 0,
+            servers: BTreeMap::new(),
+            server_keys: BTreeMap::new(),
+            merge_keys: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            client_keys: BTreeMap::new(),
+            timers: Timers::new(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// Running transactions keep the timers that are armed.
+    pub(crate) const fn set_tempo(&mut self, tempo: Tempo) {
+        self.tempo = tempo;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len().saturating_add(self.clients.len())
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Due> {
+        self.timers.next()
+    }
+
+    /// Fires what is due.
+    pub(crate) fn handle_timeout(&mut self, now: MonoTime, out: &mut Outbox) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        while let Some((id, name)) = self.timers.pop(now) {
+            if self.servers.contains_key(&id) {
+                self.on_server_timer(id, name, now, out);
+            } else {
+                notices.extend(self.on_client_timer(id, name, now, out));
+            }
+        }
+        notices
+    }
+
+    pub(crate) fn handle_connection_gone(&mut self, conn: ConnId) -> Vec<Notice> {
+        let servers = self.servers.iter().filter(|it| it.1.flow.conn == Some(conn));
+        let servers: Vec<TxId> = servers.map(|it| *it.0).collect();
+        let clients = self.clients.iter().filter(|it| it.1.flow.conn == Some(conn));
+        let clients: Vec<TxId> = clients.map(|it| *it.0).collect();
+        let servers =
+            servers.into_iter().filter_map(|id| self.break_server(id)).collect::<Vec<_>>();
+        let clients = clients.into_iter().filter_map(|id| self.break_client(id));
+        servers.into_iter().chain(clients.collect::<Vec<_>>()).collect()
+    }
+
+    /// Transactions that ended since the last call: what belongs to them may be forgotten.
+    pub(crate) fn take_gone(&mut self) -> Vec<TxId> {
+        std::mem::take(&mut self.gone)
+    }
+
+    const fn next_id(&mut self) -> TxId {
+        self.next = self.next.saturating_add(1);
+        TxId(self.next)
+    }
+
+    fn remove_server(&mut self, id: TxId) {
+        self.timers.cancel_all(&id);
+        if let Some(it) = self.servers.remove(&id) {
+            self.gone.push(id);
+            self.server_keys.remove(&it.key);
+            if let Some(merge) = it.merge {
+                self.merge_keys.remove(&merge);
+            }
+        }
+    }
+
+    fn remove_client(&mut self, id: TxId) {
+        self.timers.cancel_all(&id);
+        if let Some(it) = self.clients.remove(&id) {
+            self.client_keys.remove(&it.key);
+            self.gone.push(id);
+        }
+    }
+}
+
+/// The interval after `interval` (RFC 3261 §17.1.2.2): twice as long, up to T2.
+fn backed_off(interval: Duration, tempo: Tempo) -> Duration {
+    interval.saturating_mul(2).min(tempo.t2)
+}

@@ -1,0 +1,254 @@
+//! Requests we sent.
+
+use std::time::Duration;
+
+use hotline_base::MonoTime;
+
+use super::{
+    ClientKey, Heard, Notice, Outbox, Transactions, TxId, backed_off,
+    table::{Client, ClientEvent, InviteClient, InviteClientEvent},
+    transmit,
+};
+use crate::{Flow, Message, Method, build::MessageBuilder, text::split_bare, timers::TimerName};
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Invite(InviteClient),
+    Other(Client),
+}
+
+#[derive(Debug)]
+pub(super) struct ClientTransaction {
+    pub(super) flow: Flow,
+    pub(super) key: ClientKey,
+    state: State,
+    request: Message,
+    /// The ACK of a final response above 2xx, sent again for each repetition.
+    ack: Option<Vec<u8>>,
+    interval: Duration,
+}
+
+impl Transactions {
+    /// Sends a request. `None`: it is no request with a branch.
+    pub(crate) fn begin_client(
+        &mut self,
+        request: Message,
+        flow: Flow,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Option<TxId> {
+        let method = request.known_method();
+        let key = (request.top_via()?.branch().to_vec(), method == Method::Cancel);
+        let id = self.next_id();
+        transmit(out, flow, request.bytes());
+        let tempo = self.tempo;
+        let (state, again, limit) = if method == Method::Invite {
+            (State::Invite(InviteClient::Calling), TimerName::A, TimerName::B)
+        } else {
+            (State::Other(Client::Trying), TimerName::E, TimerName::F)
+        };
+        if !flow.transport.is_reliable() {
+            self.timers.set(id, again, now + tempo.t1);
+        }
+        self.timers.set(id, limit, now + tempo.limit());
+        self.client_keys.insert(key.clone(), id);
+        let it = ClientTransaction { flow, key, state, request, ack: None, interval: tempo.t1 };
+        self.clients.insert(id, it);
+        Some(id)
+    }
+
+    /// The request of a client transaction and where it was sent.
+    pub(crate) fn sent(&self, id: TxId) -> Option<(&Message, Flow)> {
+        self.clients.get(&id).map(|it| (&it.request, it.flow))
+    }
+
+    /// The rim opened a connection for a request: what follows goes by it, and dies with it.
+    pub(crate) fn learn_conn(&mut self, id: TxId, flow: Flow) {
+        if let Some(it) = self.clients.get_mut(&id)
+            && it.flow.conn.is_none()
+        {
+            it.flow.conn = flow.conn;
+        }
+    }
+
+    /// An INVITE that rings for ever is given up after `wait`.
+    pub(crate) fn limit_client(&mut self, id: TxId, wait: Duration, now: MonoTime) {
+        if self.clients.contains_key(&id) {
+            self.timers.set(id, TimerName::C, now + wait);
+        }
+    }
+
+    /// A response. It belongs to a request only if branch, `CSeq`, Call-ID and From tag do.
+    pub(crate) fn handle_response(
+        &mut self,
+        message: &Message,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Heard {
+        let Some(via) = message.top_via() else { return Heard::Nothing };
+        let is_cancel = message.cseq().method == b"CANCEL";
+        let key = (via.branch().to_vec(), is_cancel);
+        let Some(id) = self.client_keys.get(&key).copied() else { return Heard::Nothing };
+        let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
+        let same = it.request.cseq() == message.cseq()
+            && it.request.call_id() == message.call_id()
+            && it.request.from_tag() == message.from_tag();
+        let status = message.status().unwrap_or(0);
+        if !same {
+            return Heard::Nothing;
+        }
+        match it.state {
+            State::Invite(state) => self.on_invite_response(id, state, status, message, now, out),
+            State::Other(state) => self.on_other_response(id, state, status, now),
+        }
+    }
+
+    fn on_invite_response(
+        &mut self,
+        id: TxId,
+        state: InviteClient,
+        status: u16,
+        message: &Message,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Heard {
+        let tempo = self.tempo;
+        let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
+        let event = match status {
+            ..200 => InviteClientEvent::Provisional,
+            200..300 => InviteClientEvent::Success,
+            300.. => InviteClientEvent::Failure,
+        };
+        let Ok(next) = state.apply(event) else { return Heard::Absorbed };
+        it.state = State::Invite(next);
+        match next {
+            InviteClient::Proceeding => {
+                self.timers.cancel(id, TimerName::A);
+                self.timers.cancel(id, TimerName::B);
+                Heard::Response(id)
+            }
+            InviteClient::Accepted => {
+                if state != InviteClient::Accepted {
+                    self.timers.cancel_all(&id);
+                    self.timers.set(id, TimerName::M, now + tempo.limit());
+                }
+                Heard::Response(id)
+            }
+            InviteClient::Completed => {
+                let ack = it.ack.get_or_insert_with(|| ack_of_refusal(&it.request, message));
+                transmit(out, it.flow, ack);
+                if state == InviteClient::Completed {
+                    return Heard::Absorbed;
+                }
+                self.timers.cancel_all(&id);
+                let wait =
+                    if it.flow.transport.is_reliable() { Duration::ZERO } else { tempo.limit() };
+                self.timers.set(id, TimerName::D, now + wait);
+                Heard::Response(id)
+            }
+            InviteClient::Calling | InviteClient::Terminated => Heard::Absorbed,
+        }
+    }
+
+    fn on_other_response(&mut self, id: TxId, state: Client, status: u16, now: MonoTime) -> Heard {
+        let tempo = self.tempo;
+        let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
+        let event = if status < 200 { ClientEvent::Provisional } else { ClientEvent::Final };
+        let Ok(next) = state.apply(event) else { return Heard::Absorbed };
+        it.state = State::Other(next);
+        match next {
+            Client::Proceeding => {
+                it.interval = tempo.t2;
+                Heard::Response(id)
+            }
+            Client::Completed if state != Client::Completed => {
+                self.timers.cancel_all(&id);
+                let wait = if it.flow.transport.is_reliable() { Duration::ZERO } else { tempo.t4 };
+                self.timers.set(id, TimerName::K, now + wait);
+                Heard::Response(id)
+            }
+            Client::Completed | Client::Trying | Client::Terminated => Heard::Absorbed,
+        }
+    }
+
+    pub(super) fn on_client_timer(
+        &mut self,
+        id: TxId,
+        name: TimerName,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Option<Notice> {
+        let tempo = self.tempo;
+        let it = self.clients.get_mut(&id)?;
+        let invite = |state: InviteClient, event| state.apply(event).map(State::Invite).ok();
+        let other = |state: Client, event| state.apply(event).map(State::Other).ok();
+        let next = match (it.state, name) {
+            (State::Invite(state), TimerName::A) => invite(state, InviteClientEvent::TimerA),
+            (State::Invite(state), TimerName::B) => invite(state, InviteClientEvent::TimerB),
+            (State::Invite(state), TimerName::C) => invite(state, InviteClientEvent::TimerC),
+            (State::Invite(state), TimerName::D) => invite(state, InviteClientEvent::TimerD),
+            (State::Invite(state), TimerName::M) => invite(state, InviteClientEvent::TimerM),
+            (State::Other(state), TimerName::E) => other(state, ClientEvent::TimerE),
+            (State::Other(state), TimerName::F) => other(state, ClientEvent::TimerF),
+            (State::Other(state), TimerName::K) => other(state, ClientEvent::TimerK),
+            _ => None,
+        };
+        it.state = next?;
+        if matches!(name, TimerName::A | TimerName::E) {
+            transmit(out, it.flow, it.request.bytes());
+            // RFC 3261 §17.1.1.2: timer A is not held at T2.
+            let doubled = it.interval.saturating_mul(2);
+            it.interval =
+                if name == TimerName::A { doubled } else { backed_off(it.interval, tempo) };
+            self.timers.set(id, name, now + it.interval);
+            return None;
+        }
+        self.remove_client(id);
+        let gave_up = matches!(name, TimerName::B | TimerName::C | TimerName::F);
+        gave_up.then_some(Notice::TimedOut(id))
+    }
+
+    pub(super) fn break_client(&mut self, id: TxId) -> Option<Notice> {
+        let it = self.clients.get_mut(&id)?;
+        let (next, waiting) = match it.state {
+            State::Invite(state) => {
+                let waiting = matches!(state, InviteClient::Calling | InviteClient::Proceeding);
+                (State::Invite(state.apply(InviteClientEvent::Broken).ok()?), waiting)
+            }
+            State::Other(state) => {
+                let waiting = matches!(state, Client::Trying | Client::Proceeding);
+                (State::Other(state.apply(ClientEvent::Broken).ok()?), waiting)
+            }
+        };
+        it.state = next;
+        if matches!(
+            next,
+            State::Invite(InviteClient::Terminated) | State::Other(Client::Terminated)
+        ) {
+            self.remove_client(id);
+        }
+        waiting.then_some(Notice::ClientBroken(id))
+    }
+}
+
+/// RFC 3261 §17.1.1.3: the ACK of a final response above 2xx is of the INVITE's transaction.
+fn ack_of_refusal(invite: &Message, response: &Message) -> Vec<u8> {
+    within(invite, Method::Ack).each("To", response.header("To")).end()
+}
+
+/// RFC 3261 §9.1: a CANCEL has the INVITE's request URI, branch, To and number.
+pub(crate) fn cancel_of(invite: &Message, reason: Option<&str>) -> Vec<u8> {
+    within(invite, Method::Cancel).each("To", invite.header("To")).each("Reason", reason).end()
+}
+
+fn within(invite: &Message, method: Method) -> MessageBuilder {
+    let top = invite.header("Via").and_then(|it| split_bare(it, b',').next());
+    let cseq = format!("{} {}", invite.cseq().number, method.name());
+    MessageBuilder::request(method.name(), invite.raw_uri())
+        .each("Via", top)
+        .header("Max-Forwards", "70")
+        .each("Route", invite.headers("Route"))
+        .each("From", invite.header("From"))
+        .each("Call-ID", invite.header("Call-ID"))
+        .header("CSeq", cseq)
+}

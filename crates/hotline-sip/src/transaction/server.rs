@@ -1,0 +1,294 @@
+//! Requests we received.
+
+use std::time::Duration;
+
+use hotline_base::MonoTime;
+
+use super::{
+    MergeKey, Notice, Outbox, ServerKey, Transactions, TxId, backed_off,
+    table::{InviteServer, InviteServerEvent, Server, ServerEvent},
+    transmit,
+};
+use crate::{Flow, Message, Method, text::split_bare, timers::TimerName};
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Invite(InviteServer),
+    Other(Server),
+}
+
+#[derive(Debug)]
+pub(super) struct ServerTransaction {
+    pub(super) flow: Flow,
+    pub(super) key: ServerKey,
+    pub(super) merge: Option<MergeKey>,
+    state: State,
+    /// The request, until it is answered.
+    request: Option<Message>,
+    /// What a repeated request is answered with.
+    last: Option<Vec<u8>>,
+    /// Given to every response above 100.
+    to_tag: String,
+    interval: Duration,
+}
+
+/// What a repeated request or an ACK is to the user above.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Again {
+    Absorbed,
+    /// An ACK that is not for a refusal.
+    NotMine,
+}
+
+impl Transactions {
+    /// The transaction a request repeats, or that an ACK acknowledges.
+    pub(crate) fn find_server(&self, message: &Message) -> Option<TxId> {
+        self.server_keys.get(&server_key(message, None)?).copied()
+    }
+
+    /// The INVITE a CANCEL is about (RFC 3261 §9.2).
+    pub(crate) fn find_cancelled(&self, message: &Message) -> Option<TxId> {
+        self.server_keys.get(&server_key(message, Some(Method::Invite))?).copied()
+    }
+
+    /// Whether the same request came before by another way.
+    pub(crate) fn is_merged(&self, message: &Message) -> bool {
+        merge_key(message).is_some_and(|it| self.merge_keys.contains_key(&it))
+    }
+
+    pub(crate) fn begin_server(
+        &mut self,
+        message: Message,
+        flow: Flow,
+        tag: String,
+    ) -> Option<TxId> {
+        let key = server_key(&message, None)?;
+        let id = self.next_id();
+        let state = if message.known_method() == Method::Invite {
+            State::Invite(InviteServer::Proceeding)
+        } else {
+            State::Other(Server::Trying)
+        };
+        let merge = merge_key(&message);
+        if let Some(merge) = &merge {
+            self.merge_keys.insert(merge.clone(), id);
+        }
+        self.server_keys.insert(key.clone(), id);
+        let it = ServerTransaction {
+            flow,
+            key,
+            merge,
+            state,
+            request: Some(message),
+            last: None,
+            to_tag: tag,
+            interval: self.tempo.t1,
+        };
+        self.servers.insert(id, it);
+        Some(id)
+    }
+
+    /// The request, while it is unanswered; with the flow it came by and our tag.
+    pub(crate) fn request(&self, id: TxId) -> Option<(&Message, Flow, &str)> {
+        let it = self.servers.get(&id)?;
+        it.request.as_ref().map(|message| (message, it.flow, it.to_tag.as_str()))
+    }
+
+    pub(crate) fn to_tag(&self, id: TxId) -> Option<&str> {
+        self.servers.get(&id).map(|it| it.to_tag.as_str())
+    }
+
+    /// A repeated request, or an ACK with the branch of its INVITE.
+    pub(crate) fn hear_again(
+        &mut self,
+        id: TxId,
+        is_ack: bool,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Again {
+        let tempo = self.tempo;
+        let Some(it) = self.servers.get_mut(&id) else { return Again::NotMine };
+        match it.state {
+            State::Invite(state) if is_ack => {
+                let Ok(next) = state.apply(InviteServerEvent::Ack) else { return Again::NotMine };
+                if next == InviteServer::Accepted {
+                    return Again::NotMine;
+                }
+                if state == InviteServer::Completed {
+                    it.state = State::Invite(next);
+                    it.last = None;
+                    self.timers.cancel(id, TimerName::G);
+                    self.timers.cancel(id, TimerName::H);
+                    let wait =
+                        if it.flow.transport.is_reliable() { Duration::ZERO } else { tempo.t4 };
+                    self.timers.set(id, TimerName::I, now + wait);
+                }
+            }
+            // RFC 6026 §7.1 absorbs an INVITE repeated after our 2xx in silence. Until the ACK
+            // came we repeat the 2xx at once: the caller has plainly not seen it.
+            State::Invite(_) | State::Other(_) => {
+                if let Some(last) = &it.last {
+                    transmit(out, it.flow, last);
+                }
+            }
+        }
+        Again::Absorbed
+    }
+
+    /// Sends a response and remembers it for repetitions. Returns false when the request has its
+    /// final response already.
+    pub(crate) fn respond(
+        &mut self,
+        id: TxId,
+        status: u16,
+        bytes: Vec<u8>,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> bool {
+        let tempo = self.tempo;
+        let Some(it) = self.servers.get_mut(&id) else { return false };
+        let reliable = it.flow.transport.is_reliable();
+        let next = match it.state {
+            State::Invite(state) => {
+                let event = match status {
+                    ..200 => InviteServerEvent::Provisional,
+                    200..300 => InviteServerEvent::Success,
+                    300.. => InviteServerEvent::Failure,
+                };
+                state.apply(event).map(State::Invite).ok()
+            }
+            State::Other(state) if status >= 200 => {
+                state.apply(ServerEvent::Final).map(State::Other).ok()
+            }
+            State::Other(Server::Trying) => Some(it.state),
+            State::Other(Server::Completed | Server::Terminated) => None,
+        };
+        let Some(next) = next else { return false };
+        it.state = next;
+        transmit(out, it.flow, &bytes);
+        it.last = Some(bytes);
+        if status >= 200 {
+            it.request = None;
+        }
+        match next {
+            State::Invite(InviteServer::Accepted) => {
+                self.timers.set(id, TimerName::L, now + tempo.limit());
+            }
+            State::Invite(InviteServer::Completed) => {
+                if !reliable {
+                    self.timers.set(id, TimerName::G, now + it.interval);
+                }
+                self.timers.set(id, TimerName::H, now + tempo.limit());
+            }
+            State::Other(Server::Completed) => {
+                let wait = if reliable { Duration::ZERO } else { tempo.limit() };
+                self.timers.set(id, TimerName::J, now + wait);
+            }
+            State::Invite(
+                InviteServer::Proceeding | InviteServer::Confirmed | InviteServer::Terminated,
+            )
+            | State::Other(Server::Trying | Server::Terminated) => (),
+        }
+        true
+    }
+
+    /// Our 2xx is acknowledged: a repeated INVITE is answered no more.
+    pub(crate) fn confirm(&mut self, id: TxId) {
+        if let Some(it) = self.servers.get_mut(&id) {
+            it.last = None;
+        }
+    }
+
+    pub(super) fn on_server_timer(
+        &mut self,
+        id: TxId,
+        name: TimerName,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) {
+        let tempo = self.tempo;
+        let Some(it) = self.servers.get_mut(&id) else { return };
+        let invite = |state: InviteServer, event| state.apply(event).map(State::Invite).ok();
+        let next = match (it.state, name) {
+            (State::Invite(state), TimerName::G) => invite(state, InviteServerEvent::TimerG),
+            (State::Invite(state), TimerName::H) => invite(state, InviteServerEvent::TimerH),
+            (State::Invite(state), TimerName::I) => invite(state, InviteServerEvent::TimerI),
+            (State::Invite(state), TimerName::L) => invite(state, InviteServerEvent::TimerL),
+            (State::Other(state), TimerName::J) => {
+                state.apply(ServerEvent::TimerJ).map(State::Other).ok()
+            }
+            _ => None,
+        };
+        let Some(next) = next else { return };
+        it.state = next;
+        match next {
+            State::Invite(InviteServer::Terminated) | State::Other(Server::Terminated) => {
+                self.remove_server(id);
+            }
+            State::Invite(InviteServer::Completed) => {
+                if let Some(last) = &it.last {
+                    transmit(out, it.flow, last);
+                }
+                it.interval = backed_off(it.interval, tempo);
+                self.timers.set(id, TimerName::G, now + it.interval);
+            }
+            State::Invite(
+                InviteServer::Proceeding | InviteServer::Accepted | InviteServer::Confirmed,
+            )
+            | State::Other(Server::Trying | Server::Completed) => (),
+        }
+    }
+
+    pub(super) fn break_server(&mut self, id: TxId) -> Option<Notice> {
+        let it = self.servers.get_mut(&id)?;
+        let (next, unanswered) = match it.state {
+            State::Invite(state) => {
+                let next = state.apply(InviteServerEvent::Broken).ok()?;
+                (State::Invite(next), state == InviteServer::Proceeding)
+            }
+            State::Other(state) => (State::Other(state.apply(ServerEvent::Broken).ok()?), false),
+        };
+        it.state = next;
+        if matches!(
+            next,
+            State::Invite(InviteServer::Terminated) | State::Other(Server::Terminated)
+        ) {
+            self.remove_server(id);
+        }
+        unanswered.then_some(Notice::ServerBroken(id))
+    }
+}
+
+/// RFC 3261 §17.2.3; `of` replaces the method, for a CANCEL that looks for its INVITE.
+fn server_key(message: &Message, of: Option<Method>) -> Option<ServerKey> {
+    let via = message.top_via()?;
+    let own = message.known_method();
+    let method = of.unwrap_or(if own == Method::Ack { Method::Invite } else { own });
+    let branch = via.branch();
+    if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) {
+        return Some(ServerKey::Branch {
+            branch: branch.to_vec(),
+            sent_by: (via.host, via.port),
+            method,
+        });
+    }
+    let top = message.header("Via").and_then(|it| split_bare(it, b',').next());
+    Some(ServerKey::Old {
+        call_id: message.call_id().to_vec(),
+        from_tag: message.from_tag().to_vec(),
+        cseq: message.cseq().number,
+        via: top.unwrap_or_default().to_vec(),
+        method,
+    })
+}
+
+/// Only requests outside of a dialog are merged.
+fn merge_key(message: &Message) -> Option<MergeKey> {
+    message.to_tag().is_empty().then(|| {
+        let method = message.known_method();
+        (message.call_id().to_vec(), message.from_tag().to_vec(), message.cseq().number, method)
+    })
+}
+
+/// Begins every branch since RFC 3261 §8.1.1.7.
+pub(crate) const MAGIC: &[u8] = b"z9hG4bK";

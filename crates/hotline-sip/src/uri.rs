@@ -1,0 +1,160 @@
+//! A SIP, SIPS or tel URI (RFC 3261 §19.1, RFC 3966).
+
+use crate::text::{decode, number, slice, split_bare, trim, unescape};
+
+/// A URI in parts, for reading. What is echoed or sent on is always the original text.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Uri {
+    /// In lower case.
+    pub scheme: String,
+    /// Without password, parameters (`;phone-context=…`) and escapes. The number of a `tel:` URI.
+    pub user: String,
+    /// In lower case; an IPv6 address without its brackets. Schemes other than `sip`, `sips` and
+    /// `tel` keep everything after the colon here.
+    pub host: String,
+    pub port: Option<u16>,
+    /// Names in lower case.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+impl Uri {
+    /// `None`: no scheme, a space, or a host that cannot be one.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes = trim(bytes);
+        if bytes.iter().any(|it| it.is_ascii_whitespace() || matches!(it, b'<' | b'>' | 0)) {
+            return None;
+        }
+        let colon = memchr::memchr(b':', bytes)?;
+        let (scheme, rest) = (slice(bytes, 0, colon), bytes.get(colon.saturating_add(1)..)?);
+        let scheme = scheme.to_ascii_lowercase();
+        let well_named = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+            && scheme
+                .iter()
+                .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'+' | b'-' | b'.'));
+        if !well_named || rest.is_empty() {
+            return None;
+        }
+        let scheme = String::from_utf8(scheme).ok()?;
+        match scheme.as_str() {
+            "sip" | "sips" => Self::parse_sip(scheme, rest),
+            "tel" => Some(Self::parse_tel(scheme, rest)),
+            _ => Some(Self { scheme, host: decode(rest), ..Self::default() }),
+        }
+    }
+
+    fn parse_sip(scheme: String, rest: &[u8]) -> Option<Self> {
+        // The last @ before parameters and headers of the URI; a user may hold ; and ?.
+        let (user, after) = match memchr::memrchr(b'@', rest) {
+            Some(at) => (slice(rest, 0, at), rest.get(at.saturating_add(1)..)?),
+            None => (&[][..], rest),
+        };
+        let user = user.split(|it| matches!(it, b':' | b';')).next().unwrap_or_default();
+        let after = after.split(|it| *it == b'?').next().unwrap_or_default();
+        let host_end = memchr::memchr(b';', after).unwrap_or(after.len());
+        let (host, port) = host_port(slice(after, 0, host_end))?;
+        let params = params(after.get(host_end..).unwrap_or_default());
+        Some(Self { scheme, user: decode(&unescape(user)), host, port, params })
+    }
+
+    fn parse_tel(scheme: String, rest: &[u8]) -> Self {
+        let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        // RFC 3966 §3: visual separators mean nothing.
+        let user: Vec<u8> = slice(rest, 0, end)
+            .iter()
+            .copied()
+            .filter(|it| !matches!(it, b'-' | b'.' | b'(' | b')'))
+            .collect();
+        let params = params(rest.get(end..).unwrap_or_default());
+        Self { scheme, user: decode(&unescape(&user)), params, ..Self::default() }
+    }
+
+    /// A parameter's value; `Some("")` for a parameter without one.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let found = self.params.iter().find(|it| it.0 == name)?;
+        Some(found.1.as_deref().unwrap_or_default())
+    }
+}
+
+/// `host`, `host:port`, `[v6]:port`.
+pub(crate) fn host_port(bytes: &[u8]) -> Option<(String, Option<u16>)> {
+    let bytes = trim(bytes);
+    let (host, rest) = if bytes.first() == Some(&b'[') {
+        let end = memchr::memchr(b']', bytes)?;
+        (slice(bytes, 1, end), bytes.get(end.saturating_add(1)..)?)
+    } else {
+        let end = memchr::memchr(b':', bytes).unwrap_or(bytes.len());
+        (slice(bytes, 0, end), bytes.get(end..)?)
+    };
+    let host = trim(host);
+    let well_named = host
+        .iter()
+        .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':' | b'%'));
+    if host.is_empty() || !well_named {
+        return None;
+    }
+    let port = match trim(rest).strip_prefix(b":") {
+        Some(port) => Some(number(port)?),
+        None if trim(rest).is_empty() => None,
+        None => return None,
+    };
+    Some((decode(host).to_ascii_lowercase(), port))
+}
+
+fn params(bytes: &[u8]) -> Vec<(String, Option<String>)> {
+    split_bare(bytes, b';')
+        .map(|it| {
+            let end = memchr::memchr(b'=', it).unwrap_or(it.len());
+            let value = it.get(end.saturating_add(1)..).map(|it| decode(&unescape(it)));
+            (decode(slice(it, 0, end)).to_ascii_lowercase(), value)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, user: &str, host: &str, port: Option<u16>) {
+        let it = Uri::parse(text.as_bytes()).unwrap();
+        assert_eq!((it.user.as_str(), it.host.as_str(), it.port), (user, host, port), "{text}");
+    }
+
+    #[test]
+    fn every_form_of_a_called_number_is_read() {
+        check("sip:12345@10.0.0.1", "12345", "10.0.0.1", None);
+        check("SIP:077112345@Ims.Example:5080;user=phone", "077112345", "ims.example", Some(5080));
+        check("sip:+8677112345;phone-context=cn@h", "+8677112345", "h", None);
+        check(
+            "sip:1001:secret@[2001:db8::1]:5070;transport=tcp",
+            "1001",
+            "2001:db8::1",
+            Some(5070),
+        );
+        check("tel:+86-138-0013-8000;phone-context=cn", "+8613800138000", "", None);
+        check("sip:%31001@h?Subject=x", "1001", "h", None);
+        check("sip:host.example", "", "host.example", None);
+        check("sip:user;par=u%40example.net@h", "user", "h", None);
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_kept_so_that_it_can_be_refused_with_416() {
+        let it = Uri::parse(b"nobodyKnowsThisScheme:totallyopaquecontent").unwrap();
+        assert_eq!(it.scheme, "nobodyknowsthisscheme");
+    }
+
+    #[test]
+    fn nonsense_is_no_uri() {
+        for it in ["", "sip:", "12345", "<sip:a@b>", "sip:a@b c", "sip:a@b:99999", "sip:a@", ":x"] {
+            assert_eq!(Uri::parse(it.as_bytes()), None, "{it}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_found_without_regard_to_case() {
+        let it = Uri::parse(b"sip:a@b;Transport=TCP;lr").unwrap();
+        assert_eq!(
+            (it.param("transport"), it.param("lr"), it.param("x")),
+            (Some("TCP"), Some(""), None)
+        );
+    }
+}
