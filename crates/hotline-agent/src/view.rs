@@ -1,0 +1,78 @@
+//! What others see of an agent: the whole picture, and one change at a time.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_base::{AgentNo, CallId, Extension, GroupId, WallTime};
+
+use crate::{Action, BusyReason, Line, Pending, Presence};
+
+/// The one state a screen shows: the line's while a call is on it, else the presence.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Display {
+    SignedOut,
+    Idle,
+    Busy,
+    Rest,
+    Reserved,
+    Ringing,
+    Connecting,
+    Talking,
+    Held,
+    Acw,
+}
+
+impl Display {
+    pub const fn of(presence: Presence, line: Line) -> Self {
+        match line {
+            Line::Free => match presence {
+                Presence::SignedOut => Self::SignedOut,
+                Presence::Idle => Self::Idle,
+                Presence::Busy => Self::Busy,
+                Presence::Rest => Self::Rest,
+                Presence::Acw => Self::Acw,
+            },
+            Line::Reserved => Self::Reserved,
+            Line::Ringing => Self::Ringing,
+            Line::Connecting => Self::Connecting,
+            Line::Talking => Self::Talking,
+            Line::Held => Self::Held,
+        }
+    }
+}
+
+/// An agent as a screen needs it.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct AgentView {
+    pub no: AgentNo,
+    /// The telephone in use; `None` when signed out.
+    pub extension: Option<Extension>,
+    pub display: Display,
+    pub presence: Presence,
+    pub line: Line,
+    /// Why busy; `None` in every other presence.
+    pub reason: Option<BusyReason>,
+    pub pending: Option<Pending>,
+    /// When `display` became what it is.
+    pub since_wall: WallTime,
+    /// When after-call work ends by itself, or when a rest is planned to end.
+    pub until_wall: Option<WallTime>,
+    /// What can be asked for, in the order of [`Action::ALL`].
+    pub actions: Vec<Action>,
+    pub groups: Vec<GroupId>,
+}
+
+/// An agent's state changed: the state from `at` on. One for each change of presence, line,
+/// reason, pending wish or extension; two changes in one step are one fact.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct AgentFact {
+    pub at: WallTime,
+    pub agent: AgentNo,
+    pub extension: Option<Extension>,
+    pub presence: Presence,
+    pub line: Line,
+    pub display: Display,
+    /// [`BusyReason::code`].
+    pub reason: Option<u16>,
+    pub pending: Option<Pending>,
+    /// The call on the line; the fact of its release still names it.
+    pub call: Option<CallId>,
+}

@@ -1,0 +1,561 @@
+//! The machine of one call.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use hotline_base::{
+    AgentNo, CallId, Due, Extension, FlowId, GroupId, Key, LegId, MonoTime, Now, OfferId, Pii,
+    PromptId, RecordingId, TicketId, TrunkId, earliest,
+    media::{Event as MediaEvent, Order},
+};
+use hotline_cdr::{
+    CallFact, CallRecord, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter, Stamped,
+    fold,
+};
+use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
+
+use crate::{LegEvent, LegOrder, OfferUpdate, SavedCall, saved::SavedTalk};
+
+mod audio;
+mod ending;
+mod events;
+mod steps;
+
+/// What all calls share.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Music for a held caller.
+    pub hold_music: PromptId,
+    /// A media plane that does not open a leg within this time is not there.
+    pub open_limit: Duration,
+    /// How long a record waits for its recordings to be sealed.
+    pub seal_limit: Duration,
+    pub short_after: ShortAfter,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hold_music: PromptId::new("moh.default"),
+            open_limit: Duration::from_millis(500),
+            seal_limit: Duration::from_secs(10),
+            short_after: ShortAfter::default(),
+        }
+    }
+}
+
+/// A call that the trunk admitted.
+#[derive(Debug)]
+pub struct Arrival {
+    pub call: CallId,
+    pub leg: LegId,
+    pub trunk: TrunkId,
+    pub caller: Option<Pii<String>>,
+    pub caller_raw: Pii<String>,
+    pub restricted: bool,
+    pub called: String,
+    pub called_raw: String,
+    pub flow: FlowId,
+    pub offer: Option<String>,
+    pub entry: Entry,
+    pub bundle: Arc<Bundle>,
+}
+
+/// The dispatcher gives this call an agent, for as long as the lease lasts.
+#[derive(Clone, Debug)]
+pub struct Offering {
+    pub offer: OfferId,
+    pub ticket: TicketId,
+    pub agent: AgentNo,
+    pub extension: Extension,
+    pub group: GroupId,
+    /// A fresh leg for the agent's phone.
+    pub leg: LegId,
+}
+
+/// All that a call says.
+#[derive(Debug)]
+pub enum Output {
+    Leg {
+        leg: LegId,
+        order: LegOrder,
+    },
+    Media(Order),
+    Queue(QueueOrder),
+    Offer {
+        offer: OfferId,
+        update: OfferUpdate,
+    },
+    Fact(Stamped),
+    /// The record, at the end and again when nothing is open any more.
+    Record(Box<CallRecord>),
+    /// What must survive a restart of control has changed.
+    Keep,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum QueueOrder {
+    /// Answered by [`Call::enqueued`] or [`Call::enqueue_refused`].
+    Enqueue {
+        groups: Vec<GroupId>,
+        priority: u8,
+        ring_limit: Option<Duration>,
+        early_reject: EarlyReject,
+    },
+    Leave {
+        ticket: TicketId,
+    },
+}
+
+/// One caller's call. See the crate.
+#[derive(Debug)]
+pub struct Call {
+    id: CallId,
+    config: Arc<Config>,
+    phase: Phase,
+    caller: Caller,
+    agent: Option<AgentSide>,
+    ticket: Option<TicketId>,
+    /// `None` in a call that an earlier control process began.
+    session: Option<Session>,
+    to_session: VecDeque<hotline_ivr::Event>,
+    recordings: BTreeSet<RecordingId>,
+    n_recordings: u32,
+    /// Legs that media has not reported closed.
+    open_legs: BTreeSet<LegId>,
+    n_holds: u64,
+    /// The last key, by which method and when.
+    last_key: Option<(Key, KeyMethod, MonoTime)>,
+    facts: Vec<Stamped>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Live,
+    /// Both parties are gone; the recorder seals.
+    Closing {
+        until: MonoTime,
+    },
+    Done,
+}
+
+#[derive(Debug)]
+struct Caller {
+    leg: LegId,
+    state: CallerState,
+    /// Our answer carried the offer, because the INVITE had none (RFC 3261 §13.2.1).
+    owes_answer: bool,
+    /// The carrier put us on hold.
+    held: bool,
+}
+
+#[derive(Debug)]
+enum CallerState {
+    Opening {
+        until: MonoTime,
+    },
+    /// Media is ready; this is what a 200 will say.
+    Ready {
+        sdp: String,
+    },
+    Up,
+    /// The flow hung up; the leg's end is on its way.
+    Left,
+    Gone,
+}
+
+/// How a key reached us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum KeyMethod {
+    Audio,
+    Signalling,
+}
+
+#[derive(Debug)]
+struct AgentSide {
+    offering: Offering,
+    state: AgentState,
+    /// Hold by a re-INVITE of the phone, and by command.
+    held_by_phone: bool,
+    held_by_desk: bool,
+    recording: Option<RecordingId>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum AgentState {
+    Opening {
+        until: MonoTime,
+    },
+    Dialing,
+    /// Answered; media reads the description.
+    Settling,
+    Announcing,
+    Talking,
+}
+
+impl Call {
+    /// Takes an admitted call and asks media for its leg.
+    pub fn new(arrival: Arrival, config: Arc<Config>, now: Now) -> Self {
+        let Arrival { call, leg, offer, entry, bundle, .. } = arrival;
+        let until = now.mono + config.open_limit;
+        let mut it = Self {
+            id: call,
+            config,
+            phase: Phase::Live,
+            caller: Caller {
+                leg,
+                state: CallerState::Opening { until },
+                owes_answer: offer.is_none(),
+                held: false,
+            },
+            agent: None,
+            ticket: None,
+            session: None,
+            to_session: VecDeque::new(),
+            recordings: BTreeSet::new(),
+            n_recordings: 0,
+            open_legs: BTreeSet::from([leg]),
+            n_holds: 0,
+            last_key: None,
+            facts: Vec::new(),
+            outputs: VecDeque::new(),
+        };
+        it.fact(
+            CallFact::Arrived {
+                leg,
+                trunk: arrival.trunk,
+                caller: arrival.caller,
+                caller_raw: arrival.caller_raw,
+                restricted: arrival.restricted,
+                called: arrival.called,
+                called_raw: arrival.called_raw,
+                flow: Some(arrival.flow),
+                bundle: bundle.hash.clone(),
+            },
+            now,
+        );
+        it.session = Some(Session::new(bundle, entry));
+        it.outputs.push_back(Output::Media(Order::Open { leg, offer }));
+        it
+    }
+
+    /// Adopts a call of an earlier control process: it can be ended, and its record written.
+    pub fn restore(saved: SavedCall, config: Arc<Config>, now: Now) -> Self {
+        let SavedCall { call, caller, talk, recordings, facts } = saved;
+        let mut open_legs: BTreeSet<_> = caller.into_iter().collect();
+        open_legs.extend(talk.as_ref().map(|it| it.leg));
+        let phase = match caller {
+            Some(_) => Phase::Live,
+            None => Phase::Closing { until: now.mono + config.seal_limit },
+        };
+        let mut it = Self {
+            id: call,
+            config,
+            phase,
+            caller: Caller {
+                leg: caller.unwrap_or(LegId(0)),
+                state: if caller.is_some() { CallerState::Up } else { CallerState::Gone },
+                owes_answer: false,
+                held: false,
+            },
+            agent: talk.map(AgentSide::restore),
+            ticket: None,
+            session: None,
+            to_session: VecDeque::new(),
+            n_recordings: u32::try_from(recordings.len()).unwrap_or(u32::MAX),
+            recordings: recordings.into_iter().collect(),
+            open_legs,
+            n_holds: 1 << 32,
+            last_key: None,
+            facts,
+            outputs: VecDeque::new(),
+        };
+        it.fact(CallFact::ControlRestarted, now);
+        if let Some(ticket) = open_ticket(&it.facts) {
+            // The queue died with its process.
+            it.fact(CallFact::LeftQueue { ticket, why: QueueExit::System }, now);
+        }
+        it
+    }
+
+    /// What [`restore`](Self::restore) needs; `None` when nothing has to survive (not answered
+    /// yet, or over).
+    pub fn save(&self) -> Option<SavedCall> {
+        let caller = match (&self.phase, &self.caller.state) {
+            (Phase::Done, _)
+            | (Phase::Live, CallerState::Opening { .. } | CallerState::Ready { .. }) => {
+                return None;
+            }
+            (Phase::Live, CallerState::Up) => Some(self.caller.leg),
+            (Phase::Live, CallerState::Left | CallerState::Gone) | (Phase::Closing { .. }, _) => {
+                None
+            }
+        };
+        let talk = self.agent.as_ref().filter(|it| match it.state {
+            AgentState::Announcing | AgentState::Talking => true,
+            AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
+        });
+        Some(SavedCall {
+            call: self.id,
+            caller,
+            talk: talk.map(AgentSide::save),
+            recordings: self.recordings.iter().cloned().collect(),
+            facts: self.facts.clone(),
+        })
+    }
+
+    pub const fn id(&self) -> CallId {
+        self.id
+    }
+
+    pub const fn caller_leg(&self) -> LegId {
+        self.caller.leg
+    }
+
+    /// The place in a queue, while waiting.
+    pub const fn ticket(&self) -> Option<TicketId> {
+        self.ticket
+    }
+
+    /// The offer in progress or the talk: offer, agent and leg.
+    pub fn agent(&self) -> Option<(OfferId, &AgentNo, LegId)> {
+        let it = &self.agent.as_ref()?.offering;
+        Some((it.offer, &it.agent, it.leg))
+    }
+
+    /// The group that found the agent.
+    pub fn group(&self) -> Option<&GroupId> {
+        self.agent.as_ref().map(|it| &it.offering.group)
+    }
+
+    /// The recording that runs.
+    pub fn recording(&self) -> Option<&RecordingId> {
+        self.agent.as_ref()?.recording.as_ref()
+    }
+
+    /// The facts so far and the place in the queue, of a call that cannot go on.
+    pub fn abandon(self) -> (Vec<Stamped>, Option<TicketId>) {
+        (self.facts, self.ticket)
+    }
+
+    pub fn is_talking(&self) -> bool {
+        self.agent.as_ref().is_some_and(|it| it.state == AgentState::Talking)
+    }
+
+    /// Both parties are gone; only the record may still be open.
+    pub fn is_over(&self) -> bool {
+        self.phase != Phase::Live
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.phase == Phase::Done && self.outputs.is_empty()
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Due> {
+        let caller = match (self.phase, &self.caller.state) {
+            (Phase::Closing { until }, _) => Some((until, "seal limit")),
+            (Phase::Live, CallerState::Opening { until }) => Some((*until, "caller leg open")),
+            (
+                Phase::Live,
+                CallerState::Ready { .. } | CallerState::Up | CallerState::Left | CallerState::Gone,
+            )
+            | (Phase::Done, _) => None,
+        };
+        let agent = match self.agent.as_ref().map(|it| it.state) {
+            Some(AgentState::Opening { until }) => Some((until, "agent leg open")),
+            Some(
+                AgentState::Dialing
+                | AgentState::Settling
+                | AgentState::Announcing
+                | AgentState::Talking,
+            )
+            | None => None,
+        };
+        let session = match self.phase {
+            Phase::Live => self.session.as_ref().and_then(Session::poll_timeout),
+            Phase::Closing { .. } | Phase::Done => None,
+        };
+        earliest(earliest(caller, agent), session)
+    }
+
+    pub fn handle_timeout(&mut self, env: &dyn Environment, now: Now) {
+        match (self.phase, &self.caller.state) {
+            (Phase::Closing { until }, _) if until <= now.mono => return self.complete(now),
+            (Phase::Live, CallerState::Opening { until }) if *until <= now.mono => {
+                return self.refuse(RefusedWhy::MediaSlow, env, now);
+            }
+            (Phase::Live | Phase::Closing { .. } | Phase::Done, _) => (),
+        }
+        if let Some(AgentState::Opening { until }) = self.agent.as_ref().map(|it| it.state)
+            && until <= now.mono
+        {
+            self.end_offer(OfferEnd::System, env, now);
+        }
+        if self.phase == Phase::Live
+            && let Some(session) = &mut self.session
+        {
+            session.handle_timeout(env, now);
+            self.drive(env, now);
+        }
+    }
+
+    /// The dispatcher took the caller in; `position` counts from 1.
+    pub fn enqueued(
+        &mut self,
+        (ticket, group, priority): (TicketId, &GroupId, u8),
+        position: usize,
+        env: &dyn Environment,
+        now: Now,
+    ) {
+        self.ticket = Some(ticket);
+        self.left_flow(now);
+        let n = u32::try_from(position).unwrap_or(u32::MAX);
+        self.fact(CallFact::Enqueued { ticket, group: group.clone(), priority, position: n }, now);
+        self.tell(hotline_ivr::Event::Enqueued { position }, env, now);
+    }
+
+    /// The dispatcher did not take the caller in.
+    pub fn enqueue_refused(
+        &mut self,
+        group: &GroupId,
+        why: hotline_ivr::QueueRefusal,
+        env: &dyn Environment,
+        now: Now,
+    ) {
+        let exit = steps::refused_exit(why);
+        self.fact(CallFact::EnqueueRefused { group: group.clone(), why: exit }, now);
+        self.tell(hotline_ivr::Event::EnqueueRefused(why), env, now);
+    }
+
+    /// An agent is reserved for this caller: open a leg and ring it.
+    pub fn offered(&mut self, offering: Offering, now: Now) {
+        let leg = offering.leg;
+        self.fact(
+            CallFact::Offered {
+                offer: offering.offer,
+                ticket: offering.ticket,
+                agent: offering.agent.clone(),
+                extension: offering.extension.clone(),
+                group: offering.group.clone(),
+                leg,
+            },
+            now,
+        );
+        self.open_legs.insert(leg);
+        self.outputs.push_back(Output::Media(Order::Open { leg, offer: None }));
+        let until = now.mono + self.config.open_limit;
+        self.agent = Some(AgentSide {
+            offering,
+            state: AgentState::Opening { until },
+            held_by_phone: false,
+            held_by_desk: false,
+            recording: None,
+        });
+    }
+
+    /// The dispatcher's lease ran out: 久不应答.
+    pub fn offer_expired(&mut self, offer: OfferId, env: &dyn Environment, now: Now) {
+        if self.agent.as_ref().is_some_and(|it| it.offering.offer == offer) {
+            self.end_offer(OfferEnd::NoAnswer, env, now);
+        }
+    }
+
+    /// The media process is gone, and with it every leg.
+    pub fn media_down(&mut self, env: &dyn Environment, now: Now) {
+        self.open_legs.clear();
+        let lost: Vec<_> = std::mem::take(&mut self.recordings).into_iter().collect();
+        for recording in lost {
+            let reason = "media process gone".to_owned();
+            self.fact(CallFact::RecordingFailed { recording, reason }, now);
+        }
+        match self.phase {
+            Phase::Live => self.end(Party::Platform, EndReason::MediaFailed, None, env, now),
+            Phase::Closing { .. } => self.complete(now),
+            Phase::Done => (),
+        }
+    }
+
+    fn fact(&mut self, fact: CallFact, now: Now) {
+        let stamped = Stamped { at: now, fact };
+        self.facts.push(stamped.clone());
+        self.outputs.push_back(Output::Fact(stamped));
+    }
+
+    fn leg(&mut self, leg: LegId, order: LegOrder) {
+        self.outputs.push_back(Output::Leg { leg, order });
+    }
+
+    fn media(&mut self, order: Order) {
+        self.outputs.push_back(Output::Media(order));
+    }
+
+    fn close_leg(&mut self, leg: LegId) {
+        if self.open_legs.contains(&leg) {
+            self.media(Order::Close { leg });
+        }
+    }
+
+    fn left_flow(&mut self, now: Now) {
+        let left = |it: &Stamped| matches!(it.fact, CallFact::FlowLeft);
+        if !self.facts.iter().any(left) {
+            self.fact(CallFact::FlowLeft, now);
+        }
+    }
+}
+
+impl AgentSide {
+    fn restore(saved: SavedTalk) -> Self {
+        Self {
+            offering: Offering {
+                offer: saved.offer,
+                ticket: TicketId(0),
+                agent: saved.agent,
+                extension: saved.extension,
+                group: saved.group,
+                leg: saved.leg,
+            },
+            state: if saved.bridged { AgentState::Talking } else { AgentState::Announcing },
+            held_by_phone: false,
+            held_by_desk: saved.held,
+            recording: None,
+        }
+    }
+
+    fn save(&self) -> SavedTalk {
+        let it = &self.offering;
+        SavedTalk {
+            offer: it.offer,
+            leg: it.leg,
+            agent: it.agent.clone(),
+            extension: it.extension.clone(),
+            group: it.group.clone(),
+            bridged: self.state == AgentState::Talking,
+            held: self.is_held(),
+        }
+    }
+
+    const fn is_held(&self) -> bool {
+        self.held_by_phone || self.held_by_desk
+    }
+}
+
+/// The visit to a queue that has not ended.
+fn open_ticket(facts: &[Stamped]) -> Option<TicketId> {
+    facts.iter().fold(None, |open, it| {
+        if let CallFact::Enqueued { ticket, .. } = it.fact {
+            Some(ticket)
+        } else if let CallFact::LeftQueue { .. } = it.fact {
+            None
+        } else {
+            open
+        }
+    })
+}

@@ -1,0 +1,205 @@
+//! Every way out of a call, an offer and a talk.
+
+use super::{
+    AgentState, Call, CallFact, CallerState, EndReason, Environment, LegOrder, Now, OfferEnd,
+    OfferUpdate, Output, Party, Phase, QueueExit, QueueOrder, RefusedWhy, fold,
+};
+
+/// Q.850: normal call clearing.
+const NORMAL: u8 = 16;
+
+impl Call {
+    /// The call is over, whoever ended it. Frees the agent, the place in the queue, the legs and
+    /// the recording, and writes the record.
+    pub fn end(
+        &mut self,
+        by: Party,
+        reason: EndReason,
+        cause: Option<u16>,
+        env: &dyn Environment,
+        now: Now,
+    ) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        self.phase = Phase::Closing { until: now.mono + self.config.seal_limit };
+        self.end_agent_side(by, &reason, now);
+        if self.session.is_none() {
+            // A restored call does not know which of its recordings still runs.
+            for recording in self.recordings.clone() {
+                self.stop_recording(Some(recording));
+            }
+        }
+        self.leave_queue_at_end(by, &reason, now);
+        if matches!(self.caller.state, CallerState::Up | CallerState::Left) {
+            self.left_flow(now);
+        }
+        self.run_hang_up_chain(by, &reason, env, now);
+        let caller = self.caller.leg;
+        if !matches!(self.caller.state, CallerState::Left | CallerState::Gone) {
+            self.leg(caller, LegOrder::HangUp { cause: NORMAL });
+        }
+        self.caller.state = CallerState::Gone;
+        self.close_leg(caller);
+        self.fact(CallFact::Ended { by, reason, cause }, now);
+        if self.is_all_closed() {
+            self.complete(now);
+        } else {
+            let record = fold(self.id, false, &self.facts, self.config.short_after);
+            self.outputs.push_back(Output::Record(Box::new(record)));
+            self.outputs.push_back(Output::Keep);
+        }
+    }
+
+    /// Nothing is open any more, or was waited for long enough: the final record.
+    pub(super) fn complete(&mut self, now: Now) {
+        for recording in std::mem::take(&mut self.recordings) {
+            let reason = "not sealed in time".to_owned();
+            self.fact(CallFact::RecordingFailed { recording, reason }, now);
+        }
+        self.phase = Phase::Done;
+        let record = fold(self.id, true, &self.facts, self.config.short_after);
+        self.outputs.push_back(Output::Record(Box::new(record)));
+        self.outputs.push_back(Output::Keep);
+    }
+
+    pub(super) fn complete_if_closed(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Closing { .. }) && self.is_all_closed() {
+            self.complete(now);
+        }
+    }
+
+    fn is_all_closed(&self) -> bool {
+        self.open_legs.is_empty() && self.recordings.is_empty()
+    }
+
+    /// The call cannot be taken; says so on the wire.
+    pub(super) fn refuse(&mut self, why: RefusedWhy, env: &dyn Environment, now: Now) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        let leg = self.caller.leg;
+        self.leg(leg, LegOrder::Refuse { status: why.status() });
+        self.caller.state = CallerState::Gone;
+        self.fact(CallFact::Refused { status: why.status(), why }, now);
+        self.end(Party::Platform, EndReason::Refused, None, env, now);
+    }
+
+    /// The offer ends without a bridge; the caller goes on waiting in his place.
+    pub(super) fn end_offer(&mut self, why: OfferEnd, env: &dyn Environment, now: Now) {
+        if self.agent.as_ref().is_none_or(|it| it.state == AgentState::Talking) {
+            return;
+        }
+        let had_answered = self.drop_offer(why, now);
+        if had_answered {
+            self.tell(hotline_ivr::Event::AgentLost, env, now);
+        }
+    }
+
+    /// Takes the offer apart. Says whether the agent had answered.
+    pub(super) fn drop_offer(&mut self, why: OfferEnd, now: Now) -> bool {
+        let Some(side) = self.agent.take() else { return false };
+        let leg = side.offering.leg;
+        self.stop_recording(side.recording);
+        self.leg(leg, LegOrder::HangUp { cause: NORMAL });
+        self.close_leg(leg);
+        let offer = side.offering.offer;
+        self.fact(CallFact::OfferEnded { offer, why }, now);
+        self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Ended(why) });
+        let had_answered = side.state == AgentState::Announcing;
+        if had_answered {
+            self.outputs.push_back(Output::Keep);
+        }
+        had_answered
+    }
+
+    /// The talk with the agent is over while the caller may still be there.
+    pub(super) fn release_agent(&mut self, by: Party, env: &dyn Environment, now: Now) {
+        let Some((talk_ms, side)) = self.drop_talk(by, now) else { return };
+        if self.phase != Phase::Live {
+            return;
+        }
+        if self.session.is_none() {
+            // The flow of this call ended with an earlier control process.
+            let reason = EndReason::Normal { tag: "agent_done".to_owned() };
+            return self.end(by, reason, None, env, now);
+        }
+        self.outputs.push_back(Output::Keep);
+        let ended_by = match by {
+            Party::Agent => hotline_ivr::EndedBy::Agent,
+            Party::Supervisor => hotline_ivr::EndedBy::Supervisor,
+            Party::Caller | Party::Platform | Party::Carrier => hotline_ivr::EndedBy::System,
+        };
+        let done = hotline_ivr::Event::AgentDone {
+            agent: side.agent,
+            group: side.group,
+            talk_ms,
+            ended_by,
+        };
+        self.tell(done, env, now);
+    }
+
+    fn drop_talk(&mut self, by: Party, now: Now) -> Option<(u64, super::Offering)> {
+        let side = self.agent.take()?;
+        let leg = side.offering.leg;
+        let offer = side.offering.offer;
+        if side.is_held() {
+            self.stop_hold_music();
+        }
+        self.stop_recording(side.recording);
+        self.leg(leg, LegOrder::HangUp { cause: NORMAL });
+        self.close_leg(leg);
+        self.fact(CallFact::AgentReleased { offer, by }, now);
+        self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Released { by } });
+        let bridged =
+            |it: &super::Stamped| matches!(it.fact, CallFact::Bridged { offer: o } if o == offer);
+        let since = self.facts.iter().rev().find(|it| bridged(it)).map(|it| it.at.mono);
+        let talk = since.map_or(0, |it| (now.mono - it).as_millis());
+        Some((u64::try_from(talk).unwrap_or(u64::MAX), side.offering))
+    }
+
+    fn end_agent_side(&mut self, by: Party, reason: &EndReason, now: Now) {
+        let Some(side) = &self.agent else { return };
+        if side.state == AgentState::Talking {
+            self.drop_talk(by, now);
+        } else {
+            let why = if reason.is_our_fault() { OfferEnd::System } else { OfferEnd::CallerLeft };
+            self.drop_offer(why, now);
+        }
+    }
+
+    fn leave_queue_at_end(&mut self, by: Party, reason: &EndReason, now: Now) {
+        let why = match by {
+            _ if reason.is_our_fault() => QueueExit::System,
+            Party::Caller | Party::Carrier => QueueExit::Abandoned,
+            Party::Agent | Party::Platform | Party::Supervisor => QueueExit::System,
+        };
+        self.leave_queue(why, now);
+    }
+
+    pub(super) fn leave_queue(&mut self, why: QueueExit, now: Now) {
+        if let Some(ticket) = self.ticket.take() {
+            self.fact(CallFact::LeftQueue { ticket, why }, now);
+            self.outputs.push_back(Output::Queue(QueueOrder::Leave { ticket }));
+        }
+    }
+
+    fn run_hang_up_chain(
+        &mut self,
+        by: Party,
+        reason: &EndReason,
+        env: &dyn Environment,
+        now: Now,
+    ) {
+        let Some(session) = &mut self.session else { return };
+        let reason = match by {
+            _ if reason.is_our_fault() => hotline_ivr::EndReason::Error,
+            Party::Caller | Party::Carrier => hotline_ivr::EndReason::CallerHangup,
+            Party::Agent | Party::Platform | Party::Supervisor => {
+                hotline_ivr::EndReason::SystemHangup
+            }
+        };
+        session.handle(hotline_ivr::Event::HungUp { reason }, env, now);
+        self.keep_facts_of_chain(now);
+    }
+}

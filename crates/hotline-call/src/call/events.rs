@@ -1,0 +1,310 @@
+//! What legs, media and the agent's desk tell a call.
+
+use hotline_base::media::{FailReason, FailedOrder, LegStats, Recorded};
+
+use super::{
+    AgentState, BTreeSet, Call, CallFact, CallerState, Duration, EndReason, Environment, Key,
+    KeyMethod, LegEvent, LegId, LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output,
+    Party, Phase, RefusedWhy,
+};
+use crate::LegEnd;
+
+/// RTP silence after which a party is lost, in seconds.
+const LOST_SECS: u32 = 30;
+
+/// Two reports of one key by different methods are one press within this time.
+const TWIN_KEY: Duration = Duration::from_millis(60);
+
+impl Call {
+    /// Something happened on one of this call's legs.
+    pub fn handle_leg(&mut self, leg: LegId, event: LegEvent, env: &dyn Environment, now: Now) {
+        if leg == self.caller.leg {
+            self.handle_caller(event, env, now);
+        } else if self.agent.as_ref().is_some_and(|it| it.offering.leg == leg) {
+            self.handle_agent(leg, event, env, now);
+        }
+    }
+
+    fn handle_caller(&mut self, event: LegEvent, env: &dyn Environment, now: Now) {
+        let leg = self.caller.leg;
+        match event {
+            LegEvent::Reanswered { sdp } => {
+                if self.caller.owes_answer {
+                    self.caller.owes_answer = false;
+                    self.media(Order::Answer { leg, answer: sdp });
+                }
+            }
+            LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
+            LegEvent::Key(key) => self.pressed(key, KeyMethod::Signalling, env, now),
+            LegEvent::Ended(end) => self.caller_ended(end, env, now),
+            LegEvent::Ringing | LegEvent::Answered { .. } => (),
+        }
+    }
+
+    /// The same press by two methods counts once (flow paper 4.2).
+    fn pressed(&mut self, key: Key, method: KeyMethod, env: &dyn Environment, now: Now) {
+        let twin = self.last_key.take_if(|(last, by, at)| {
+            *last == key && *by != method && now.mono.since(*at) <= TWIN_KEY
+        });
+        if twin.is_none() {
+            self.last_key = Some((key, method, now.mono));
+            self.tell(hotline_ivr::Event::Key(key), env, now);
+        }
+    }
+
+    fn caller_ended(&mut self, end: LegEnd, env: &dyn Environment, now: Now) {
+        self.caller.state = CallerState::Gone;
+        let normal = || EndReason::Normal { tag: "caller_hung_up".to_owned() };
+        let (by, reason, cause) = match end {
+            LegEnd::HungUp { cause } => (Party::Caller, normal(), cause),
+            LegEnd::Cancelled => (Party::Caller, EndReason::Cancelled, None),
+            LegEnd::Refused { cause, .. } => (Party::Carrier, EndReason::PeerGone, cause),
+            LegEnd::AckMissing => (Party::Carrier, EndReason::AckMissing, None),
+            LegEnd::NoAnswer | LegEnd::NoResponse | LegEnd::PeerGone => {
+                (Party::Carrier, EndReason::PeerGone, None)
+            }
+        };
+        self.end(by, reason, cause, env, now);
+    }
+
+    fn handle_agent(&mut self, leg: LegId, event: LegEvent, env: &dyn Environment, now: Now) {
+        let Some(side) = &mut self.agent else { return };
+        let offer = side.offering.offer;
+        match event {
+            LegEvent::Ringing => {
+                if side.state == AgentState::Dialing {
+                    self.fact(CallFact::Ringing { offer }, now);
+                    let update = OfferUpdate::Ringing;
+                    self.outputs.push_back(Output::Offer { offer, update });
+                }
+            }
+            LegEvent::Answered { sdp } => match (side.state, sdp) {
+                (AgentState::Dialing, Some(answer)) => {
+                    side.state = AgentState::Settling;
+                    self.media(Order::Answer { leg, answer });
+                }
+                (AgentState::Dialing, None) => self.end_offer(OfferEnd::System, env, now),
+                (
+                    AgentState::Opening { .. }
+                    | AgentState::Settling
+                    | AgentState::Announcing
+                    | AgentState::Talking,
+                    _,
+                ) => (),
+            },
+            LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
+            LegEvent::Ended(end) => self.agent_ended(end, env, now),
+            LegEvent::Reanswered { .. } | LegEvent::Key(_) => (),
+        }
+    }
+
+    fn agent_ended(&mut self, end: LegEnd, env: &dyn Environment, now: Now) {
+        let Some(side) = &self.agent else { return };
+        let why = match (side.state, end) {
+            (AgentState::Talking, LegEnd::HungUp { .. }) => {
+                return self.release_agent(Party::Agent, env, now);
+            }
+            (AgentState::Talking, _) => return self.release_agent(Party::Carrier, env, now),
+            (_, LegEnd::NoAnswer) => OfferEnd::NoAnswer,
+            (_, LegEnd::NoResponse | LegEnd::PeerGone) => OfferEnd::Unreachable,
+            (_, LegEnd::Refused { status, .. }) => match status {
+                404 | 408 | 410 | 480 | 500..=599 => OfferEnd::Unreachable,
+                _ => OfferEnd::Rejected,
+            },
+            (_, LegEnd::HungUp { .. } | LegEnd::Cancelled | LegEnd::AckMissing) => {
+                OfferEnd::AgentLeft
+            }
+        };
+        self.end_offer(why, env, now);
+    }
+
+    /// A party offers anew. Media answers; an offerless re-INVITE would make us describe what we
+    /// have, which no phone of a hotline needs: it is refused and the call goes on as it was.
+    fn reoffered(&mut self, leg: LegId, sdp: Option<String>) {
+        match sdp {
+            Some(offer) => self.media(Order::Reoffer { leg, offer }),
+            None => self.leg(leg, LegOrder::RefuseOffer { status: 488 }),
+        }
+    }
+
+    /// 挂机 by command of the agent in the talk.
+    pub fn hang_up_agent(&mut self, env: &dyn Environment, now: Now) -> bool {
+        match self.agent.as_ref().map(|it| it.state) {
+            Some(AgentState::Talking) => self.release_agent(Party::Agent, env, now),
+            Some(AgentState::Announcing | AgentState::Settling) => {
+                self.end_offer(OfferEnd::AgentLeft, env, now);
+            }
+            Some(AgentState::Opening { .. } | AgentState::Dialing) => {
+                self.end_offer(OfferEnd::Rejected, env, now);
+            }
+            None => return false,
+        }
+        true
+    }
+
+    /// Something happened to the audio of one of this call's legs.
+    pub fn handle_media(&mut self, event: MediaEvent, env: &dyn Environment, now: Now) {
+        match event {
+            MediaEvent::Opened { leg, sdp } => self.opened(leg, sdp, env, now),
+            MediaEvent::Settled { leg, .. } => self.settled(leg, env, now),
+            MediaEvent::Reanswered { leg, sdp, hold } => {
+                self.leg(leg, LegOrder::AcceptOffer { sdp });
+                if leg == self.caller.leg {
+                    self.caller.held = hold;
+                } else {
+                    self.hold_by_phone(hold, now);
+                }
+            }
+            MediaEvent::Failed { leg, order, reason } => {
+                self.media_failed(leg, order, reason, env, now);
+            }
+            MediaEvent::PlayDone { leg, play, played_ms, end } => {
+                if leg == self.caller.leg {
+                    let done = hotline_ivr::Event::PlayDone { play: play.0, played_ms, end };
+                    self.tell(done, env, now);
+                }
+            }
+            MediaEvent::Key { leg, key } => {
+                if leg == self.caller.leg {
+                    self.pressed(key, KeyMethod::Audio, env, now);
+                }
+            }
+            MediaEvent::Quiet { leg, secs } => self.quiet(leg, secs, env, now),
+            MediaEvent::Recorded(it) => self.recorded(it, now),
+            MediaEvent::RecordFailed { recording, reason } => {
+                if self.recordings.contains(&recording) {
+                    // The file may still grow and be sealed when the disk is back.
+                    self.fact(CallFact::RecordingFailed { recording, reason }, now);
+                }
+            }
+            MediaEvent::Closed { leg, stats } => self.closed(leg, stats, now),
+            MediaEvent::Inventory { .. } => (),
+        }
+    }
+
+    fn opened(&mut self, leg: LegId, sdp: String, env: &dyn Environment, now: Now) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        if leg == self.caller.leg {
+            if matches!(self.caller.state, CallerState::Opening { .. }) {
+                self.caller.state = CallerState::Ready { sdp };
+                self.fact(CallFact::FlowEntered, now);
+                self.tell(hotline_ivr::Event::Start, env, now);
+            }
+        } else if let Some(side) = &mut self.agent
+            && side.offering.leg == leg
+            && matches!(side.state, AgentState::Opening { .. })
+        {
+            side.state = AgentState::Dialing;
+            let extension = side.offering.extension.clone();
+            self.leg(leg, LegOrder::Dial { extension, sdp });
+        }
+    }
+
+    /// The agent's audio is understood: he is there.
+    fn settled(&mut self, leg: LegId, env: &dyn Environment, now: Now) {
+        let Some(side) = &mut self.agent else { return };
+        if side.offering.leg != leg || side.state != AgentState::Settling {
+            return;
+        }
+        side.state = AgentState::Announcing;
+        let (offer, agent, group) =
+            (side.offering.offer, side.offering.agent.clone(), side.offering.group.clone());
+        self.fact(CallFact::AgentAnswered { offer }, now);
+        self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Answered });
+        self.start_recording(now);
+        self.outputs.push_back(Output::Keep);
+        self.tell(hotline_ivr::Event::AgentAnswered { agent, group }, env, now);
+    }
+
+    fn media_failed(
+        &mut self,
+        leg: LegId,
+        order: FailedOrder,
+        reason: FailReason,
+        env: &dyn Environment,
+        now: Now,
+    ) {
+        let is_caller = leg == self.caller.leg;
+        match order {
+            FailedOrder::Open => {
+                self.open_legs.remove(&leg);
+                if is_caller {
+                    self.refuse(refused_why(reason), env, now);
+                } else {
+                    self.end_offer(OfferEnd::System, env, now);
+                }
+                self.complete_if_closed(now);
+            }
+            FailedOrder::Answer if is_caller => {
+                self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
+            }
+            FailedOrder::Answer => self.end_offer(OfferEnd::System, env, now),
+            FailedOrder::Reoffer => {
+                let status = if reason == FailReason::BadSdp { 400 } else { 488 };
+                self.leg(leg, LegOrder::RefuseOffer { status });
+            }
+        }
+    }
+
+    fn quiet(&mut self, leg: LegId, secs: u32, env: &dyn Environment, now: Now) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        self.fact(CallFact::MediaQuiet { leg, secs }, now);
+        if secs < LOST_SECS {
+            return;
+        }
+        if leg == self.caller.leg {
+            self.end(Party::Platform, EndReason::MediaLost, None, env, now);
+        } else if self.is_talking() {
+            self.release_agent(Party::Platform, env, now);
+        } else {
+            self.end_offer(OfferEnd::Unreachable, env, now);
+        }
+    }
+
+    fn recorded(&mut self, it: Recorded, now: Now) {
+        if !self.recordings.remove(&it.recording) {
+            return;
+        }
+        let Recorded { recording, path: _, duration_ms, bytes, sha256, gap_ms, n_gaps } = it;
+        self.fact(
+            CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps },
+            now,
+        );
+        self.complete_if_closed(now);
+    }
+
+    fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {
+        if self.open_legs.remove(&leg) {
+            self.fact(CallFact::LegClosed { leg, stats }, now);
+            self.complete_if_closed(now);
+        }
+    }
+
+    /// After a restart of control: media's list of what lives. A leg that is not there is gone.
+    pub fn reconcile(&mut self, legs: &[LegId], env: &dyn Environment, now: Now) {
+        let lost: BTreeSet<_> =
+            self.open_legs.iter().copied().filter(|it| !legs.contains(it)).collect();
+        self.open_legs.retain(|it| !lost.contains(it));
+        let agent_lost = self.agent().is_some_and(|(_, _, leg)| lost.contains(&leg));
+        if lost.contains(&self.caller.leg) || agent_lost {
+            self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
+        } else if self.session.is_none() && !self.is_talking() {
+            // The flow cannot go on without its process.
+            self.end(Party::Platform, EndReason::Internal, None, env, now);
+        }
+        self.complete_if_closed(now);
+    }
+}
+
+const fn refused_why(reason: FailReason) -> RefusedWhy {
+    match reason {
+        FailReason::BadSdp => RefusedWhy::BadSdp,
+        FailReason::NoCommonCodec => RefusedWhy::NoCommonCodec,
+        FailReason::NoPort => RefusedWhy::NoPort,
+        FailReason::Busy | FailReason::UnknownLeg => RefusedWhy::MediaDown,
+    }
+}

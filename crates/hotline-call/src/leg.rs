@@ -1,0 +1,88 @@
+//! What a call says to its legs and hears from them.
+
+use hotline_base::{Extension, Key};
+use hotline_cdr::{OfferEnd, Party};
+
+/// Something happened on a leg.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LegEvent {
+    /// The phone rings.
+    Ringing,
+    /// The phone answered our call, with its description of audio.
+    Answered {
+        sdp: Option<String>,
+    },
+    /// The peer's answer to an offer that our answer carried (RFC 3261 §13.2.1).
+    Reanswered {
+        sdp: String,
+    },
+    /// The peer offers anew (hold, retrieve, moved). `None` asks us for an offer.
+    Offered {
+        sdp: Option<String>,
+    },
+    Key(Key),
+    /// The peer or the network ended the leg. Does not come after our own [`LegOrder::HangUp`].
+    Ended(LegEnd),
+}
+
+/// How a leg ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LegEnd {
+    /// The peer hung up; Q.850 if it said why.
+    HungUp { cause: Option<u16> },
+    /// The caller gave up before our answer.
+    Cancelled,
+    /// The phone refused our call.
+    Refused { status: u16, cause: Option<u16> },
+    /// The phone did not answer within the ring limit.
+    NoAnswer,
+    /// The phone did not react at all.
+    NoResponse,
+    /// Our answer was never acknowledged.
+    AckMissing,
+    /// The connection to the peer is gone.
+    PeerGone,
+}
+
+/// Do this on a leg.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LegOrder {
+    Answer {
+        sdp: String,
+    },
+    Refuse {
+        status: u16,
+    },
+    Dial {
+        extension: Extension,
+        sdp: String,
+    },
+    /// Refuse, cancel or hang up, whatever fits.
+    HangUp {
+        cause: u8,
+    },
+    AcceptOffer {
+        sdp: String,
+    },
+    RefuseOffer {
+        status: u16,
+    },
+}
+
+/// What became of an offer, for the agent and the dispatcher.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OfferUpdate {
+    Ringing,
+    /// The agent answered; announcements may run.
+    Answered,
+    /// Two-way speech is open; the ticket is served.
+    Bridged,
+    Held,
+    Retrieved,
+    /// It ended without a bridge.
+    Ended(OfferEnd),
+    /// The talk ended.
+    Released {
+        by: Party,
+    },
+}

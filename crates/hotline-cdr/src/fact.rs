@@ -1,0 +1,361 @@
+//! What can happen to a call, each thing once (house rule 18).
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_base::{
+    AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Pii, RecordingId, TicketId,
+    TrunkId, media::LegStats,
+};
+
+/// A fact and when it happened.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct Stamped {
+    pub at: Now,
+    pub fact: CallFact,
+}
+
+/// One thing that happened to a call. The `t_…` names are those of the event model under every
+/// figure (requirements 4.1).
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub enum CallFact {
+    /// `t_in`: the first INVITE reached us. `caller` is `None` for 匿名.
+    Arrived {
+        leg: LegId,
+        trunk: TrunkId,
+        caller: Option<Pii<String>>,
+        caller_raw: Pii<String>,
+        restricted: bool,
+        called: String,
+        called_raw: String,
+        /// `None` when no flow claims the number.
+        flow: Option<FlowId>,
+        bundle: String,
+    },
+    /// We refused the call on the wire.
+    Refused {
+        status: u16,
+        why: RefusedWhy,
+    },
+    /// `t_ans`: we answered; charging starts.
+    Answered,
+    /// `t_ivr0`.
+    FlowEntered,
+    /// `t_ivr1`: the flow handed the caller to a person, or the call ended in it.
+    FlowLeft,
+    /// The caller passed a node of a flow.
+    Node {
+        flow: FlowId,
+        node: String,
+        outcome: String,
+        ms: u64,
+    },
+    /// `t_req`: first request for a person.
+    PersonRequested,
+    /// `t_q`: entered a queue.
+    Enqueued {
+        ticket: TicketId,
+        group: GroupId,
+        priority: u8,
+        position: u32,
+    },
+    /// The flow wanted to queue the caller and could not.
+    EnqueueRefused {
+        group: GroupId,
+        why: QueueExit,
+    },
+    /// `t_qx`: left the queue.
+    LeftQueue {
+        ticket: TicketId,
+        why: QueueExit,
+    },
+    /// `t_off`: INVITE to the agent's phone.
+    Offered {
+        offer: OfferId,
+        ticket: TicketId,
+        agent: AgentNo,
+        extension: Extension,
+        group: GroupId,
+        leg: LegId,
+    },
+    /// `t_ring`: 180 of the agent's phone.
+    Ringing {
+        offer: OfferId,
+    },
+    /// The offer ended before the bridge.
+    OfferEnded {
+        offer: OfferId,
+        why: OfferEnd,
+    },
+    /// `t_agent`: the agent answered.
+    AgentAnswered {
+        offer: OfferId,
+    },
+    /// `t_br`: two-way speech opened.
+    Bridged {
+        offer: OfferId,
+    },
+    Held {
+        offer: OfferId,
+        by: Party,
+    },
+    Retrieved {
+        offer: OfferId,
+        by: Party,
+    },
+    /// The agent's part of the call is over.
+    AgentReleased {
+        offer: OfferId,
+        by: Party,
+    },
+    RecordingStarted {
+        recording: RecordingId,
+        path: String,
+        offer: OfferId,
+    },
+    RecordingSealed {
+        recording: RecordingId,
+        duration_ms: u64,
+        bytes: u64,
+        sha256: String,
+        gap_ms: u64,
+        n_gaps: u32,
+    },
+    RecordingFailed {
+        recording: RecordingId,
+        reason: String,
+    },
+    SurveyOffered {
+        survey: String,
+        agent: AgentNo,
+    },
+    Rated(SurveyAnswer),
+    Tagged {
+        tag: String,
+    },
+    Untagged {
+        tag: String,
+    },
+    /// A variable of the flow that goes into the record and the screen pop.
+    Exported {
+        name: String,
+        label: String,
+        value: Pii<String>,
+    },
+    FlowLogged {
+        level: String,
+        text: Pii<String>,
+    },
+    FlowError {
+        flow: FlowId,
+        node: String,
+        reason: String,
+    },
+    /// No RTP from this leg for so long.
+    MediaQuiet {
+        leg: LegId,
+        secs: u32,
+    },
+    LegClosed {
+        leg: LegId,
+        stats: LegStats,
+    },
+    /// The control process was replaced while the call went on; later facts are those the new
+    /// process saw.
+    ControlRestarted,
+    /// `t_rel`: the caller's connection ended. `cause` is Q.850 if a peer gave one.
+    Ended {
+        by: Party,
+        reason: EndReason,
+        cause: Option<u16>,
+    },
+}
+
+/// Who did it. 挂机方 of a record.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Party {
+    Caller,
+    Agent,
+    Platform,
+    Carrier,
+    Supervisor,
+}
+
+impl Party {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Agent => "agent",
+            Self::Platform => "platform",
+            Self::Carrier => "carrier",
+            Self::Supervisor => "supervisor",
+        }
+    }
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum RefusedWhy {
+    UnknownNumber,
+    OverLimit,
+    NoPort,
+    BadSdp,
+    NoCommonCodec,
+    MediaDown,
+    MediaSlow,
+    SpoolDown,
+    Draining,
+}
+
+impl RefusedWhy {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownNumber => "unknown_number",
+            Self::OverLimit => "over_limit",
+            Self::NoPort => "no_port",
+            Self::BadSdp => "bad_sdp",
+            Self::NoCommonCodec => "no_common_codec",
+            Self::MediaDown => "media_down",
+            Self::MediaSlow => "media_slow",
+            Self::SpoolDown => "spool_down",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// The status that goes out. 503 carries no Retry-After: it would stop the carrier (RFC 3261
+    /// §21.5.4).
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::UnknownNumber => 404,
+            Self::BadSdp => 400,
+            Self::NoCommonCodec => 488,
+            Self::OverLimit
+            | Self::NoPort
+            | Self::MediaDown
+            | Self::MediaSlow
+            | Self::SpoolDown
+            | Self::Draining => 503,
+        }
+    }
+}
+
+/// How a visit to a queue ended.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum QueueExit {
+    /// Bridged to an agent.
+    Answered,
+    /// The caller hung up.
+    Abandoned,
+    /// The wait limit ran out.
+    TimedOut,
+    /// The caller pressed a key that leads elsewhere.
+    Key,
+    Full,
+    NoAgents,
+    Closed,
+    /// The engine lost it.
+    System,
+}
+
+impl QueueExit {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Abandoned => "abandoned",
+            Self::TimedOut => "timed_out",
+            Self::Key => "key",
+            Self::Full => "full",
+            Self::NoAgents => "no_agents",
+            Self::Closed => "closed",
+            Self::System => "system",
+        }
+    }
+}
+
+/// How an offer ended without a bridge.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum OfferEnd {
+    /// 久不应答.
+    NoAnswer,
+    /// The phone refused.
+    Rejected,
+    /// The phone cannot be reached.
+    Unreachable,
+    /// The caller hung up, or left the queue by key or time.
+    CallerLeft,
+    /// The agent hung up between the answer and the bridge.
+    AgentLeft,
+    /// The engine could not give the leg a port, or lost it.
+    System,
+}
+
+impl OfferEnd {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::Rejected => "rejected",
+            Self::Unreachable => "unreachable",
+            Self::CallerLeft => "caller_left",
+            Self::AgentLeft => "agent_left",
+            Self::System => "system",
+        }
+    }
+}
+
+/// 按键评价: one answer of one caller about one agent.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct SurveyAnswer {
+    pub survey: String,
+    pub agent: AgentNo,
+    pub group: GroupId,
+    pub key: Key,
+    pub value: i64,
+    pub label: String,
+    pub satisfied: bool,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum EndReason {
+    /// One of the two hung up, or the flow ended as written; `tag` is the flow's reason.
+    Normal {
+        tag: String,
+    },
+    /// The caller cancelled before we answered.
+    Cancelled,
+    Refused,
+    /// Nobody acknowledged our 200.
+    AckMissing,
+    /// No RTP for 30 s.
+    MediaLost,
+    /// The media process died.
+    MediaFailed,
+    /// The peer's connection or dialog is gone.
+    PeerGone,
+    /// A defect of ours ended this call.
+    Internal,
+}
+
+impl EndReason {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Normal { tag } => tag,
+            Self::Cancelled => "cancelled",
+            Self::Refused => "refused",
+            Self::AckMissing => "ack_missing",
+            Self::MediaLost => "media_lost",
+            Self::MediaFailed => "media_failed",
+            Self::PeerGone => "peer_gone",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the platform failed the caller (呼损, requirements 4.2).
+    pub const fn is_our_fault(&self) -> bool {
+        match self {
+            Self::MediaFailed | Self::Internal => true,
+            Self::Normal { .. }
+            | Self::Cancelled
+            | Self::Refused
+            | Self::AckMissing
+            | Self::MediaLost
+            | Self::PeerGone => false,
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! From facts to a record, in one pass.
+
+use std::time::Duration;
+
+use hotline_base::{CallId, Now, OfferId};
+
+use crate::{
+    CallFact, CallRecord, CallSegment, EndReason, Outcome, Party, QueueExit, QueueSegment, Rating,
+    RecordedAudio, ShortAfter, Stamped,
+};
+
+/// Folds a call's facts, oldest first, into its record. `complete` says that no fact will follow.
+pub fn fold(call: CallId, complete: bool, facts: &[Stamped], short: ShortAfter) -> CallRecord {
+    let mut it = Fold::new(call, complete);
+    for stamped in facts {
+        it.take(stamped.at, &stamped.fact);
+    }
+    it.finish(facts, short)
+}
+
+struct Fold {
+    record: CallRecord,
+    arrived: Option<Now>,
+    released: Option<Now>,
+    first_queued: Option<Now>,
+    first_bridged: Option<Now>,
+    queued: Vec<Now>,
+    bridged: Vec<Option<Now>>,
+    held: Vec<Option<Now>>,
+    rang_at_end: bool,
+}
+
+impl Fold {
+    fn new(call: CallId, complete: bool) -> Self {
+        Self {
+            record: CallRecord {
+                call,
+                version: if complete { 2 } else { 1 },
+                complete,
+                trunk: None,
+                caller: None,
+                caller_raw: None,
+                restricted: false,
+                called: String::new(),
+                called_raw: String::new(),
+                flow: None,
+                bundle: String::new(),
+                t_in: None,
+                t_ans: None,
+                t_ivr0: None,
+                t_ivr1: None,
+                t_req: None,
+                t_br: None,
+                t_rel: None,
+                duration_ms: 0,
+                wait_ms: 0,
+                talk_ms: 0,
+                queues: Vec::new(),
+                segments: Vec::new(),
+                ratings: Vec::new(),
+                surveys_offered: 0,
+                tags: Vec::new(),
+                exported: Vec::new(),
+                recordings: Vec::new(),
+                released_by: None,
+                reason: None,
+                cause: None,
+                refused_status: None,
+                outcome: Outcome::InFlow,
+                control_restarted: false,
+                facts: Vec::new(),
+            },
+            arrived: None,
+            released: None,
+            first_queued: None,
+            first_bridged: None,
+            queued: Vec::new(),
+            bridged: Vec::new(),
+            held: Vec::new(),
+            rang_at_end: false,
+        }
+    }
+
+    fn take(&mut self, at: Now, fact: &CallFact) {
+        let wall = Some(at.wall);
+        let record = &mut self.record;
+        match fact {
+            CallFact::Arrived {
+                leg: _,
+                trunk,
+                caller,
+                caller_raw,
+                restricted,
+                called,
+                called_raw,
+                flow,
+                bundle,
+            } => {
+                self.arrived = Some(at);
+                record.t_in = wall;
+                record.trunk = Some(trunk.clone());
+                record.caller.clone_from(caller);
+                record.caller_raw = Some(caller_raw.clone());
+                record.restricted = *restricted;
+                record.called.clone_from(called);
+                record.called_raw.clone_from(called_raw);
+                record.flow.clone_from(flow);
+                record.bundle.clone_from(bundle);
+            }
+            CallFact::Refused { status, .. } => record.refused_status = Some(*status),
+            CallFact::Answered => record.t_ans = record.t_ans.or(wall),
+            CallFact::FlowEntered => record.t_ivr0 = record.t_ivr0.or(wall),
+            CallFact::FlowLeft => record.t_ivr1 = record.t_ivr1.or(wall),
+            CallFact::PersonRequested => record.t_req = record.t_req.or(wall),
+            CallFact::ControlRestarted => record.control_restarted = true,
+            CallFact::Ended { by, reason, cause } => {
+                self.released = Some(at);
+                record.t_rel = wall;
+                record.released_by = Some(*by);
+                record.reason = Some(reason.clone());
+                record.cause = *cause;
+            }
+            CallFact::Enqueued { .. }
+            | CallFact::EnqueueRefused { .. }
+            | CallFact::LeftQueue { .. } => self.take_queue(at, fact),
+            CallFact::Offered { .. }
+            | CallFact::Ringing { .. }
+            | CallFact::OfferEnded { .. }
+            | CallFact::AgentAnswered { .. }
+            | CallFact::Bridged { .. }
+            | CallFact::Held { .. }
+            | CallFact::Retrieved { .. }
+            | CallFact::AgentReleased { .. } => self.take_agent(at, fact),
+            CallFact::RecordingStarted { .. }
+            | CallFact::RecordingSealed { .. }
+            | CallFact::RecordingFailed { .. } => self.take_recording(at, fact),
+            CallFact::SurveyOffered { .. }
+            | CallFact::Rated(_)
+            | CallFact::Tagged { .. }
+            | CallFact::Untagged { .. }
+            | CallFact::Exported { .. } => self.take_flow(at, fact),
+            CallFact::Node { .. }
+            | CallFact::FlowLogged { .. }
+            | CallFact::FlowError { .. }
+            | CallFact::MediaQuiet { .. }
+            | CallFact::LegClosed { .. } => (),
+        }
+    }
+
+    fn take_queue(&mut self, at: Now, fact: &CallFact) {
+        let queues = &mut self.record.queues;
+        if let CallFact::Enqueued { ticket, group, priority, .. } = fact {
+            self.first_queued = self.first_queued.or(Some(at));
+            self.queued.push(at);
+            queues.push(QueueSegment {
+                ticket: Some(*ticket),
+                group: group.clone(),
+                priority: *priority,
+                t_q: at.wall,
+                t_qx: None,
+                wait_ms: 0,
+                exit: None,
+            });
+        } else if let CallFact::EnqueueRefused { group, why } = fact {
+            self.first_queued = self.first_queued.or(Some(at));
+            self.queued.push(at);
+            queues.push(QueueSegment {
+                ticket: None,
+                group: group.clone(),
+                priority: 0,
+                t_q: at.wall,
+                t_qx: Some(at.wall),
+                wait_ms: 0,
+                exit: Some(*why),
+            });
+        } else if let CallFact::LeftQueue { ticket, why } = fact {
+            let open = queues.iter_mut().zip(&self.queued).rev();
+            for (segment, since) in open {
+                if segment.ticket == Some(*ticket) && segment.exit.is_none() {
+                    segment.t_qx = Some(at.wall);
+                    segment.wait_ms = millis(since.mono.0, at.mono.0);
+                    segment.exit = Some(*why);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn take_agent(&mut self, at: Now, fact: &CallFact) {
+        if let CallFact::Offered { offer, ticket: _, agent, extension, group, leg } = fact {
+            self.bridged.push(None);
+            self.held.push(None);
+            self.record.segments.push(CallSegment {
+                offer: *offer,
+                agent: agent.clone(),
+                extension: extension.clone(),
+                group: group.clone(),
+                leg: *leg,
+                t_off: at.wall,
+                t_ring: None,
+                t_agent: None,
+                t_br: None,
+                t_end: None,
+                talk_ms: 0,
+                hold_ms: 0,
+                n_holds: 0,
+                recording: None,
+                unanswered: None,
+                released_by: None,
+            });
+        } else if let CallFact::Ringing { offer } = fact {
+            self.with(*offer, |it, _, _| it.t_ring = it.t_ring.or(Some(at.wall)));
+        } else if let CallFact::AgentAnswered { offer } = fact {
+            self.with(*offer, |it, _, _| it.t_agent = Some(at.wall));
+        } else if let CallFact::Bridged { offer } = fact {
+            self.first_bridged = self.first_bridged.or(Some(at));
+            self.record.t_br = self.record.t_br.or(Some(at.wall));
+            self.with(*offer, |it, bridged, _| {
+                it.t_br = Some(at.wall);
+                *bridged = Some(at);
+            });
+        } else if let CallFact::Held { offer, .. } = fact {
+            self.with(*offer, |it, _, held| {
+                if held.is_none() {
+                    *held = Some(at);
+                    it.n_holds += 1;
+                }
+            });
+        } else if let CallFact::Retrieved { offer, .. } = fact {
+            self.with(*offer, |it, _, held| end_hold(it, held, at));
+        } else if let CallFact::OfferEnded { offer, why } = fact {
+            self.with(*offer, |it, _, _| {
+                it.t_end = Some(at.wall);
+                it.unanswered = Some(*why);
+            });
+        } else if let CallFact::AgentReleased { offer, by } = fact {
+            self.with(*offer, |it, bridged, held| {
+                end_hold(it, held, at);
+                it.t_end = Some(at.wall);
+                it.released_by = Some(*by);
+                it.talk_ms = bridged.map_or(0, |since| millis(since.mono.0, at.mono.0));
+            });
+        }
+    }
+
+    fn with(
+        &mut self,
+        offer: OfferId,
+        change: impl FnOnce(&mut CallSegment, &mut Option<Now>, &mut Option<Now>),
+    ) {
+        let all = self.record.segments.iter_mut().zip(&mut self.bridged).zip(&mut self.held);
+        for ((segment, bridged), held) in all {
+            if segment.offer == offer {
+                change(segment, bridged, held);
+                return;
+            }
+        }
+    }
+
+    fn take_recording(&mut self, at: Now, fact: &CallFact) {
+        let record = &mut self.record;
+        if let CallFact::RecordingStarted { recording, path, offer } = fact {
+            let Some(segment) = record.segments.iter_mut().find(|it| it.offer == *offer) else {
+                return;
+            };
+            segment.recording = Some(recording.clone());
+            record.recordings.push(RecordedAudio {
+                recording: recording.clone(),
+                path: path.clone(),
+                agent: segment.agent.clone(),
+                group: segment.group.clone(),
+                started: at.wall,
+                sealed: false,
+                failed: None,
+                duration_ms: 0,
+                bytes: 0,
+                sha256: String::new(),
+                gap_ms: 0,
+                n_gaps: 0,
+            });
+        } else if let CallFact::RecordingSealed {
+            recording,
+            duration_ms,
+            bytes,
+            sha256,
+            gap_ms,
+            n_gaps,
+        } = fact
+        {
+            let found = record.recordings.iter_mut().find(|it| it.recording == *recording);
+            if let Some(it) = found {
+                it.sealed = true;
+                it.duration_ms = *duration_ms;
+                it.bytes = *bytes;
+                it.sha256.clone_from(sha256);
+                it.gap_ms = *gap_ms;
+                it.n_gaps = *n_gaps;
+            }
+        } else if let CallFact::RecordingFailed { recording, reason } = fact {
+            let found = record.recordings.iter_mut().find(|it| it.recording == *recording);
+            if let Some(it) = found {
+                it.failed = Some(reason.clone());
+            }
+        }
+    }
+
+    fn take_flow(&mut self, at: Now, fact: &CallFact) {
+        let record = &mut self.record;
+        if let CallFact::Rated(answer) = fact {
+            let about = record.segments.iter().rev().find(|it| it.agent == answer.agent);
+            let recording = about.and_then(|it| it.recording.clone());
+            record.ratings.push(Rating { at: at.wall, answer: answer.clone(), recording });
+        } else if let CallFact::SurveyOffered { .. } = fact {
+            record.surveys_offered += 1;
+        } else if let CallFact::Tagged { tag } = fact {
+            if !record.tags.contains(tag) {
+                record.tags.push(tag.clone());
+            }
+        } else if let CallFact::Untagged { tag } = fact {
+            record.tags.retain(|it| it != tag);
+        } else if let CallFact::Exported { name, label, value } = fact {
+            record.exported.retain(|it| it.0 != *name);
+            record.exported.push((name.clone(), label.clone(), value.clone()));
+        }
+    }
+
+    fn finish(mut self, facts: &[Stamped], short: ShortAfter) -> CallRecord {
+        if let (Some(a), Some(b)) = (self.arrived, self.released) {
+            self.record.duration_ms = millis(a.mono.0, b.mono.0);
+        }
+        if let (Some(a), Some(b)) = (self.first_queued, self.first_bridged.or(self.released)) {
+            self.record.wait_ms = millis(a.mono.0, b.mono.0);
+        }
+        self.record.talk_ms = self.record.segments.iter().map(|it| it.talk_ms).sum();
+        // The caller left while an agent's phone rang (outcome R).
+        self.rang_at_end = self.record.segments.last().is_some_and(|it| {
+            it.t_ring.is_some() && it.unanswered == Some(crate::OfferEnd::CallerLeft)
+        });
+        self.record.outcome = self.outcome(short);
+        self.record.facts = facts.to_vec();
+        self.record
+    }
+
+    fn outcome(&self, short: ShortAfter) -> Outcome {
+        let record = &self.record;
+        if record.refused_status.is_some() {
+            return Outcome::Refused;
+        }
+        if record.t_br.is_some() {
+            return Outcome::Answered;
+        }
+        if record.reason.as_ref().is_some_and(EndReason::is_our_fault) {
+            return Outcome::Lost;
+        }
+        if record.t_req.is_none() && record.queues.is_empty() {
+            return Outcome::InFlow;
+        }
+        if record.released_by != Some(Party::Caller) {
+            return match record.queues.last().and_then(|it| it.exit) {
+                Some(QueueExit::System) => Outcome::Lost,
+                Some(
+                    QueueExit::Answered
+                    | QueueExit::Abandoned
+                    | QueueExit::TimedOut
+                    | QueueExit::Key
+                    | QueueExit::Full
+                    | QueueExit::NoAgents
+                    | QueueExit::Closed,
+                )
+                | None => Outcome::Forced,
+            };
+        }
+        if Duration::from_millis(record.wait_ms) < short.0 {
+            Outcome::ShortAbandon
+        } else if self.rang_at_end {
+            Outcome::AbandonedRinging
+        } else {
+            Outcome::AbandonedInQueue
+        }
+    }
+}
+
+fn end_hold(it: &mut CallSegment, held: &mut Option<Now>, at: Now) {
+    if let Some(since) = held.take() {
+        it.hold_ms += millis(since.mono.0, at.mono.0);
+    }
+}
+
+const fn millis(from: u64, to: u64) -> u64 {
+    to.saturating_sub(from) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests;

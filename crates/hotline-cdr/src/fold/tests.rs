@@ -1,0 +1,201 @@
+//! What a record says of the calls that happened.
+
+use std::time::Duration;
+
+use hotline_base::{
+    AgentNo, Extension, FlowId, GroupId, LegId, MonoTime, Pii, RecordingId, TicketId, TrunkId,
+    WallTime,
+};
+
+use super::*;
+use crate::{OfferEnd, RefusedWhy};
+
+const OFFER: OfferId = OfferId(7);
+const TICKET: TicketId = TicketId(3);
+
+fn at(ms: u64) -> Now {
+    Now { mono: MonoTime(ms * 1_000_000), wall: WallTime(1_000_000 + i64::try_from(ms).unwrap()) }
+}
+
+fn arrived() -> CallFact {
+    CallFact::Arrived {
+        leg: LegId(1),
+        trunk: TrunkId::new("demo"),
+        caller: Some(Pii::new("13800138000".to_owned())),
+        caller_raw: Pii::new("013800138000".to_owned()),
+        restricted: false,
+        called: "077112345".to_owned(),
+        called_raw: "12345".to_owned(),
+        flow: Some(FlowId::new("gx12345.main")),
+        bundle: "b".to_owned(),
+    }
+}
+
+fn enqueued() -> CallFact {
+    let group = GroupId::new("gx.general");
+    CallFact::Enqueued { ticket: TICKET, group, priority: 5, position: 1 }
+}
+
+fn offered() -> CallFact {
+    CallFact::Offered {
+        offer: OFFER,
+        ticket: TICKET,
+        agent: AgentNo::new("1001"),
+        extension: Extension::new("8001"),
+        group: GroupId::new("gx.general"),
+        leg: LegId(2),
+    }
+}
+
+fn ended(by: Party) -> CallFact {
+    CallFact::Ended { by, reason: EndReason::Normal { tag: "normal".to_owned() }, cause: None }
+}
+
+fn left(why: QueueExit) -> CallFact {
+    CallFact::LeftQueue { ticket: TICKET, why }
+}
+
+fn record(facts: &[(u64, CallFact)]) -> CallRecord {
+    let facts: Vec<_> =
+        facts.iter().map(|(ms, fact)| Stamped { at: at(*ms), fact: fact.clone() }).collect();
+    fold(CallId(1), true, &facts, ShortAfter::default())
+}
+
+fn check(facts: &[(u64, CallFact)], outcome: Outcome) {
+    assert_eq!(record(facts).outcome, outcome);
+}
+
+#[test]
+fn an_answered_call_has_every_time_of_the_event_model() {
+    let recording = RecordingId::new("R1");
+    let it = record(&[
+        (0, arrived()),
+        (10, CallFact::Answered),
+        (10, CallFact::FlowEntered),
+        (4000, CallFact::PersonRequested),
+        (4000, CallFact::FlowLeft),
+        (4000, enqueued()),
+        (5000, offered()),
+        (5100, CallFact::Ringing { offer: OFFER }),
+        (8000, CallFact::AgentAnswered { offer: OFFER }),
+        (
+            8000,
+            CallFact::RecordingStarted {
+                recording: recording.clone(),
+                path: "r.wav".to_owned(),
+                offer: OFFER,
+            },
+        ),
+        (9000, CallFact::Bridged { offer: OFFER }),
+        (9000, left(QueueExit::Answered)),
+        (10_000, CallFact::Held { offer: OFFER, by: Party::Agent }),
+        (12_000, CallFact::Retrieved { offer: OFFER, by: Party::Agent }),
+        (20_000, CallFact::AgentReleased { offer: OFFER, by: Party::Agent }),
+        (30_000, ended(Party::Platform)),
+    ]);
+    let segment = &it.segments[0];
+    assert_eq!(it.outcome, Outcome::Answered);
+    assert_eq!((it.duration_ms, it.wait_ms, it.talk_ms), (30_000, 5_000, 11_000));
+    assert_eq!((segment.hold_ms, segment.n_holds), (2_000, 1));
+    assert_eq!(segment.t_br, Some(at(9000).wall));
+    assert_eq!(segment.recording, Some(recording));
+    assert_eq!(it.queues[0].wait_ms, 5_000);
+    assert_eq!(it.queues[0].exit, Some(QueueExit::Answered));
+}
+
+#[test]
+fn a_hold_that_the_hang_up_ends_is_counted_to_the_hang_up() {
+    let it = record(&[
+        (0, arrived()),
+        (0, offered()),
+        (0, CallFact::Bridged { offer: OFFER }),
+        (1000, CallFact::Held { offer: OFFER, by: Party::Caller }),
+        (4000, CallFact::AgentReleased { offer: OFFER, by: Party::Caller }),
+    ]);
+    assert_eq!((it.segments[0].hold_ms, it.segments[0].talk_ms), (3000, 4000));
+}
+
+#[test]
+fn a_caller_who_leaves_in_the_flow_asked_for_nobody() {
+    check(&[(0, arrived()), (3000, ended(Party::Caller))], Outcome::InFlow);
+}
+
+#[test]
+fn a_caller_who_leaves_the_queue_is_short_or_abandoned_by_his_wait() {
+    let gone = |ms| {
+        vec![
+            (0, arrived()),
+            (0, CallFact::PersonRequested),
+            (0, enqueued()),
+            (ms, left(QueueExit::Abandoned)),
+            (ms, ended(Party::Caller)),
+        ]
+    };
+    check(&gone(4999), Outcome::ShortAbandon);
+    check(&gone(5000), Outcome::AbandonedInQueue);
+}
+
+#[test]
+fn a_caller_who_leaves_while_it_rings_is_counted_as_such() {
+    check(
+        &[
+            (0, arrived()),
+            (0, enqueued()),
+            (100, offered()),
+            (200, CallFact::Ringing { offer: OFFER }),
+            (9000, CallFact::OfferEnded { offer: OFFER, why: OfferEnd::CallerLeft }),
+            (9000, left(QueueExit::Abandoned)),
+            (9000, ended(Party::Caller)),
+        ],
+        Outcome::AbandonedRinging,
+    );
+}
+
+#[test]
+fn a_caller_forced_out_by_a_full_queue_is_forced_and_has_a_queue_segment() {
+    let group = GroupId::new("gx.general");
+    let facts = [
+        (0, arrived()),
+        (0, CallFact::PersonRequested),
+        (0, CallFact::EnqueueRefused { group, why: QueueExit::Full }),
+        (4000, ended(Party::Platform)),
+    ];
+    check(&facts, Outcome::Forced);
+    assert_eq!(record(&facts).queues[0].exit, Some(QueueExit::Full));
+}
+
+#[test]
+fn a_call_that_our_media_process_lost_is_lost() {
+    let reason = EndReason::MediaFailed;
+    check(
+        &[
+            (0, arrived()),
+            (0, enqueued()),
+            (9000, left(QueueExit::System)),
+            (9000, CallFact::Ended { by: Party::Platform, reason, cause: None }),
+        ],
+        Outcome::Lost,
+    );
+}
+
+#[test]
+fn a_refused_call_has_a_record_too() {
+    let why = RefusedWhy::OverLimit;
+    check(
+        &[
+            (0, arrived()),
+            (0, CallFact::Refused { status: why.status(), why }),
+            (0, ended(Party::Platform)),
+        ],
+        Outcome::Refused,
+    );
+}
+
+#[test]
+fn a_wall_clock_set_back_during_the_call_does_not_change_its_length() {
+    let late = Now { mono: MonoTime(60_000_000_000), wall: WallTime(5) };
+    let facts =
+        [Stamped { at: at(0), fact: arrived() }, Stamped { at: late, fact: ended(Party::Caller) }];
+    let it = fold(CallId(1), true, &facts, ShortAfter(Duration::from_secs(5)));
+    assert_eq!(it.duration_ms, 60_000);
+}

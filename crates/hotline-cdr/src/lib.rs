@@ -1,0 +1,17 @@
+//! Facts of a call, and the record that is folded from them.
+//!
+//! **Invariant:** there is no second way to count. A record holds nothing that its facts do not
+//! say, and figures, metrics and pushes are made from the same facts.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![forbid(unsafe_code)]
+
+mod fact;
+mod fold;
+mod record;
+
+pub use self::{
+    fact::{CallFact, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, Stamped, SurveyAnswer},
+    fold::fold,
+    record::{CallRecord, CallSegment, Outcome, QueueSegment, Rating, RecordedAudio, ShortAfter},
+};

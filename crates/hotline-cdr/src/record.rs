@@ -1,0 +1,171 @@
+//! 话单: one record per call, with a segment per device visit and a segment per queue visit.
+
+use std::time::Duration;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_base::{
+    AgentNo, CallId, Extension, FlowId, GroupId, LegId, OfferId, Pii, RecordingId, TicketId,
+    TrunkId, WallTime,
+};
+
+use crate::{EndReason, OfferEnd, Party, QueueExit, Stamped, SurveyAnswer};
+
+/// The whole of a finished call. Times are wall-clock milliseconds; lengths are measured on the
+/// monotonic clock and so are right even if the wall clock was set in between.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct CallRecord {
+    pub call: CallId,
+    /// 1 when the caller's connection ends; 2 when everything that was still open (recordings,
+    /// counters of legs) is known too. The later version replaces the earlier one.
+    pub version: u32,
+    /// Nothing will be added any more: this version is pushed.
+    pub complete: bool,
+    pub trunk: Option<TrunkId>,
+    /// Normalised; `None` is 匿名.
+    pub caller: Option<Pii<String>>,
+    pub caller_raw: Option<Pii<String>>,
+    pub restricted: bool,
+    pub called: String,
+    pub called_raw: String,
+    pub flow: Option<FlowId>,
+    pub bundle: String,
+    pub t_in: Option<WallTime>,
+    pub t_ans: Option<WallTime>,
+    pub t_ivr0: Option<WallTime>,
+    pub t_ivr1: Option<WallTime>,
+    pub t_req: Option<WallTime>,
+    /// Two-way speech with the first agent.
+    pub t_br: Option<WallTime>,
+    pub t_rel: Option<WallTime>,
+    /// From `t_in` to `t_rel`.
+    pub duration_ms: u64,
+    /// From the first queue entry to the first bridge or the end.
+    pub wait_ms: u64,
+    /// Sum over the segments.
+    pub talk_ms: u64,
+    pub queues: Vec<QueueSegment>,
+    pub segments: Vec<CallSegment>,
+    pub ratings: Vec<Rating>,
+    pub surveys_offered: u32,
+    pub tags: Vec<String>,
+    /// Name, label and value of the variables the flow exported; the last value of each.
+    pub exported: Vec<(String, String, Pii<String>)>,
+    pub recordings: Vec<RecordedAudio>,
+    pub released_by: Option<Party>,
+    pub reason: Option<EndReason>,
+    /// Q.850, if a peer gave one.
+    pub cause: Option<u16>,
+    pub refused_status: Option<u16>,
+    pub outcome: Outcome,
+    /// The control process was replaced during the call.
+    pub control_restarted: bool,
+    pub facts: Vec<Stamped>,
+}
+
+/// A visit to a queue, however short (X28).
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct QueueSegment {
+    /// `None` when the queue refused the caller at its door.
+    pub ticket: Option<TicketId>,
+    pub group: GroupId,
+    pub priority: u8,
+    pub t_q: WallTime,
+    pub t_qx: Option<WallTime>,
+    pub wait_ms: u64,
+    pub exit: Option<QueueExit>,
+}
+
+/// A visit to an agent's device, answered or not.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct CallSegment {
+    pub offer: OfferId,
+    pub agent: AgentNo,
+    pub extension: Extension,
+    pub group: GroupId,
+    pub leg: LegId,
+    pub t_off: WallTime,
+    pub t_ring: Option<WallTime>,
+    pub t_agent: Option<WallTime>,
+    pub t_br: Option<WallTime>,
+    pub t_end: Option<WallTime>,
+    /// From the bridge to the end, holds included.
+    pub talk_ms: u64,
+    pub hold_ms: u64,
+    pub n_holds: u32,
+    pub recording: Option<RecordingId>,
+    /// Why there was no bridge.
+    pub unanswered: Option<OfferEnd>,
+    /// Who ended the talk.
+    pub released_by: Option<Party>,
+}
+
+/// 按键评价.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct Rating {
+    pub at: WallTime,
+    pub answer: SurveyAnswer,
+    pub recording: Option<RecordingId>,
+}
+
+/// What is known of a recording's file.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct RecordedAudio {
+    pub recording: RecordingId,
+    pub path: String,
+    pub agent: AgentNo,
+    pub group: GroupId,
+    pub started: WallTime,
+    pub sealed: bool,
+    pub failed: Option<String>,
+    pub duration_ms: u64,
+    pub bytes: u64,
+    pub sha256: String,
+    pub gap_ms: u64,
+    pub n_gaps: u32,
+}
+
+/// Exactly one for every call. A–O are the outcomes of a request for a person (requirements 4.1).
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Outcome {
+    /// A: two-way speech with an agent.
+    Answered,
+    /// S: the caller left before the short-abandon limit.
+    ShortAbandon,
+    /// Q: the caller left the queue.
+    AbandonedInQueue,
+    /// R: the caller left while an agent rang.
+    AbandonedRinging,
+    /// L: lost by the system.
+    Lost,
+    /// F: forced out by a full queue, a wait limit, no staff or closed hours.
+    Forced,
+    /// The call ended in the flow and never asked for a person.
+    InFlow,
+    /// We refused it on the wire.
+    Refused,
+}
+
+impl Outcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::ShortAbandon => "short_abandon",
+            Self::AbandonedInQueue => "abandoned_in_queue",
+            Self::AbandonedRinging => "abandoned_ringing",
+            Self::Lost => "lost",
+            Self::Forced => "forced",
+            Self::InFlow => "in_flow",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Waits below this are short abandons; 5 s unless configured (requirements 4.1).
+#[derive(Clone, Copy, Debug)]
+pub struct ShortAfter(pub Duration);
+
+impl Default for ShortAfter {
+    fn default() -> Self {
+        Self(Duration::from_secs(5))
+    }
+}

@@ -1,0 +1,42 @@
+//! 看板: one picture of everything, for consoles.
+
+use hotline_agent::AgentView;
+use hotline_base::{AgentNo, CallId, GroupId, Pii, TrunkId, WallTime};
+
+/// Taken between two turns; changes nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    pub calls: Vec<BoardCall>,
+    pub groups: Vec<BoardGroup>,
+    pub agents: Vec<AgentView>,
+    pub trunks: Vec<BoardTrunk>,
+    pub media_up: bool,
+    pub draining: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct BoardCall {
+    pub call: CallId,
+    pub caller: Option<Pii<String>>,
+    pub called: String,
+    pub t_in: WallTime,
+    /// `flow`, `queue`, `ringing`, `talking` or `closing`.
+    pub stage: &'static str,
+    pub agent: Option<AgentNo>,
+}
+
+#[derive(Clone, Debug)]
+pub struct BoardGroup {
+    pub group: GroupId,
+    pub name: String,
+    pub waiting: usize,
+    pub longest_wait_ms: u64,
+    pub agents_ready: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct BoardTrunk {
+    pub trunk: TrunkId,
+    pub in_use: usize,
+    pub channels_max: usize,
+}

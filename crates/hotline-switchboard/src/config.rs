@@ -1,0 +1,24 @@
+//! What the switchboard is told at its start.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hotline_acd::GroupConfig;
+use hotline_agent::AgentConfig;
+use hotline_ivr::{Bundle, Value};
+use hotline_trunk::{NumberRow, TrunkConfig};
+
+/// Checked parameters of the number rows, by [`NumberRow::row`].
+pub type NumberParams = Vec<BTreeMap<String, Value>>;
+
+/// Everything the decisions need. Immutable; calls keep the bundle they began with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub sip: hotline_sip::Config,
+    pub trunks: Vec<TrunkConfig>,
+    pub numbers: Vec<NumberRow>,
+    pub number_params: NumberParams,
+    pub groups: Vec<GroupConfig>,
+    pub agents: Vec<AgentConfig>,
+    pub bundle: Arc<Bundle>,
+    pub call: hotline_call::Config,
+}

@@ -1,0 +1,78 @@
+//! What a flow may ask of the switchboard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hotline_acd::Dispatcher;
+use hotline_agent::{Agent, Presence};
+use hotline_base::{AgentNo, GroupId, TicketId};
+use hotline_ivr::Environment;
+
+pub(crate) struct CallEnvironment<'a> {
+    pub(crate) dispatcher: &'a Dispatcher,
+    pub(crate) staff: &'a Staff,
+    pub(crate) ticket: Option<TicketId>,
+    pub(crate) city: &'static str,
+    /// Calls of this caller before this one, in the last 24 hours, youngest first, in hours ago.
+    pub(crate) earlier_hours: &'a [u32],
+}
+
+/// Who is signed in, counted by group: every call that queues asks.
+#[derive(Debug, Default)]
+pub(crate) struct Staff {
+    signed_in: BTreeSet<AgentNo>,
+    by_group: BTreeMap<GroupId, usize>,
+}
+
+impl Staff {
+    /// Notes whether the agent is signed in now.
+    pub(crate) fn note(&mut self, agent: &Agent) {
+        let (no, here) = (agent.no(), agent.presence() != Presence::SignedOut);
+        if self.signed_in.contains(no) == here {
+            return;
+        }
+        if here {
+            self.signed_in.insert(no.clone());
+        } else {
+            self.signed_in.remove(no);
+        }
+        for (group, _) in &agent.config().groups {
+            let count = self.by_group.entry(group.clone()).or_default();
+            *count = if here { *count + 1 } else { count.saturating_sub(1) };
+        }
+    }
+
+    pub(crate) fn of(&self, group: &GroupId) -> usize {
+        self.by_group.get(group).copied().unwrap_or(0)
+    }
+}
+
+impl Environment for CallEnvironment<'_> {
+    fn queue_waiting(&self, group: &GroupId) -> usize {
+        self.dispatcher.waiting(group)
+    }
+
+    fn queue_position(&self) -> Option<usize> {
+        self.dispatcher.position(self.ticket?)
+    }
+
+    fn agents_ready(&self, group: &GroupId) -> usize {
+        self.dispatcher.agents_ready(group)
+    }
+
+    fn agents_signed_in(&self, group: &GroupId) -> usize {
+        self.staff.of(group)
+    }
+
+    fn group_known(&self, group: &GroupId) -> bool {
+        self.dispatcher.group(group).is_some()
+    }
+
+    fn caller_city(&self) -> String {
+        self.city.to_owned()
+    }
+
+    fn caller_repeat(&self, hours: u32) -> u32 {
+        let n = self.earlier_hours.iter().filter(|it| **it < hours).count();
+        u32::try_from(n).unwrap_or(u32::MAX)
+    }
+}

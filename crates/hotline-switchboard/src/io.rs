@@ -1,0 +1,139 @@
+//! All that comes in and all that goes out.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_agent::{AgentFact, AgentView, Command, Refused};
+use hotline_base::{
+    AgentNo, CallId, CommandId, ConnId, GroupId, Pii, RecordingId, TrunkId, WallTime,
+    media::{Event, Order},
+};
+use hotline_cdr::{CallRecord, Stamped};
+use hotline_sip::{Flow, Message, PeerMisbehaved};
+
+/// Everything that can happen. A list of these with their times replays a shift.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug)]
+pub enum Input {
+    /// A SIP message that could be read.
+    Sip {
+        flow: Flow,
+        message: Message,
+    },
+    /// Bytes that are no SIP message; `reply` goes back if there is one.
+    SipBroken {
+        flow: Flow,
+        why: PeerMisbehaved,
+        reply: Option<Vec<u8>>,
+    },
+    ConnectionGone {
+        conn: ConnId,
+    },
+    Media(Event),
+    /// A media process is connected; it knows nothing of calls.
+    MediaUp,
+    /// The media process is gone, with every leg.
+    MediaDown,
+    /// A person or a system asks for something; answered by exactly one [`Output::Reply`].
+    Command {
+        id: CommandId,
+        agent: AgentNo,
+        command: Command,
+    },
+    /// Whether facts can be written to disk. New calls are refused while they cannot.
+    Spool {
+        healthy: bool,
+    },
+    /// First input after the start: what an earlier control process kept.
+    Restored {
+        entries: Vec<(String, Vec<u8>)>,
+    },
+    /// Take no new calls.
+    Drain,
+    /// The grace period of a drain is over: end the calls that still run.
+    EndCalls,
+}
+
+impl Input {
+    /// For timing and logs; no personal data.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sip { .. } => "sip",
+            Self::SipBroken { .. } => "sip broken",
+            Self::ConnectionGone { .. } => "connection gone",
+            Self::Media(_) => "media",
+            Self::MediaUp => "media up",
+            Self::MediaDown => "media down",
+            Self::Command { .. } => "command",
+            Self::Spool { .. } => "spool",
+            Self::Restored { .. } => "restored",
+            Self::Drain => "drain",
+            Self::EndCalls => "end calls",
+        }
+    }
+}
+
+/// Everything the switchboard says. Within a turn, what must be on disk comes first: transmissions
+/// that follow an [`Output::Record`] may leave only when it is safe there.
+#[derive(Debug)]
+pub enum Output {
+    Record(Box<CallRecord>),
+    Agent(Box<AgentUpdate>),
+    /// Keep these bytes under this key, across a restart; `None` forgets.
+    Keep {
+        key: String,
+        value: Option<Vec<u8>>,
+    },
+    Transmit {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
+    Order(Order),
+    Reply {
+        id: CommandId,
+        result: Result<AgentView, Refused>,
+    },
+    /// One thing happened to a call: for metrics, logs and live views.
+    Fact {
+        call: CallId,
+        fact: Stamped,
+    },
+    /// Something to count that belongs to no call.
+    Count(Count),
+}
+
+/// An agent's state changed.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq)]
+pub struct AgentUpdate {
+    pub fact: AgentFact,
+    pub view: AgentView,
+    /// The call on the agent's line: what a screen pop shows.
+    pub call: Option<CallBrief>,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq)]
+pub struct CallBrief {
+    pub call: CallId,
+    /// `None` is 匿名.
+    pub caller: Option<Pii<String>>,
+    pub called: String,
+    pub trunk: TrunkId,
+    pub group: Option<GroupId>,
+    pub t_in: WallTime,
+    pub waited_ms: u64,
+    pub recording: Option<RecordingId>,
+}
+
+/// Counted, not recorded.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Count {
+    /// A request from nobody we know.
+    Stranger,
+    /// A REGISTER with wrong credentials.
+    AuthFailed,
+    /// A peer broke a rule.
+    Misbehaved(PeerMisbehaved),
+    /// A call's step panicked and the call was ended.
+    Panicked,
+    /// A kept value of another version was forgotten.
+    NotRestored,
+    /// Media had a leg that no call owns; it was closed.
+    OrphanLeg,
+}

@@ -1,0 +1,25 @@
+//! The pure whole: every decision about calls, agents, queues and trunks, in one machine.
+//!
+//! One [`Input`] comes in with the time, [`Output`]s go out. Every input can be written down, so
+//! that the simulator, a recorded shift and production run the same code.
+//!
+//! **Invariant:** nothing here waits, reads a clock or touches a socket, and nothing reaches a
+//! machine by another road than [`Input`].
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![forbid(unsafe_code)]
+
+mod board;
+mod config;
+mod environment;
+mod io;
+mod region;
+mod switchboard;
+mod timers;
+
+pub use self::{
+    board::{Board, BoardCall, BoardGroup, BoardTrunk},
+    config::{Config, NumberParams},
+    io::{AgentUpdate, CallBrief, Count, Input, Output},
+    switchboard::Switchboard,
+};

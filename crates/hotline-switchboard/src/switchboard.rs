@@ -1,0 +1,296 @@
+//! The machine that owns all control state.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use hotline_acd::Dispatcher;
+use hotline_agent::Agent;
+use hotline_base::{
+    AgentNo, CallId, Due, Extension, LegId, Machine, MonoTime, Now, OfferId, RecordingId, TicketId,
+    earliest, media::Order,
+};
+use hotline_call::Call;
+use hotline_cdr::{EndReason, Party};
+use hotline_sip::{Endpoint, Transport};
+use hotline_trunk::Admission;
+
+use crate::{
+    Config, Input, Output,
+    environment::{CallEnvironment, Staff},
+    io::Count,
+    timers::{Owner, Timers},
+};
+
+mod agents;
+mod calls;
+mod look;
+mod offers;
+mod restore;
+mod sip;
+
+/// A day: how far back `caller.repeat` looks.
+const REPEAT_SPAN: Duration = Duration::from_hours(24);
+
+/// How many callers are remembered for `caller.repeat`; the oldest are forgotten first.
+const REPEAT_CALLERS_MAX: usize = 100_000;
+
+/// All calls, agents, queues and trunks. See the crate.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the outside")]
+pub struct Switchboard {
+    config: Arc<Config>,
+    call_config: Arc<hotline_call::Config>,
+    endpoint: Endpoint,
+    admission: Admission,
+    dispatcher: Dispatcher,
+    agents: BTreeMap<AgentNo, Agent>,
+    staff: Staff,
+    /// Who is signed in with which extension.
+    desks: BTreeMap<Extension, AgentNo>,
+    /// The paths registered phones came by.
+    phones: BTreeMap<(Transport, SocketAddr), Extension>,
+    calls: BTreeMap<CallId, CallEntry>,
+    /// Legs by their dialogs, and by their audio, which ends a little later.
+    legs: BTreeMap<LegId, CallId>,
+    media_legs: BTreeMap<LegId, CallId>,
+    /// Offers and talks: which call has which agent.
+    offers: BTreeMap<OfferId, (CallId, AgentNo)>,
+    recordings: BTreeMap<RecordingId, CallId>,
+    repeats: BTreeMap<String, VecDeque<MonoTime>>,
+    next_call: u64,
+    next_ticket: u64,
+    timers: Timers,
+    /// What calls said in this turn and nobody has acted on yet.
+    from_calls: VecDeque<(CallId, hotline_call::Output)>,
+    /// The call whose step is running: it is the one to end if the step panics.
+    in_step: Option<CallId>,
+    media_up: bool,
+    /// Legs of an earlier control process are sorted out when media has said what lives.
+    awaits_inventory: bool,
+    spool_healthy: bool,
+    draining: bool,
+    /// Outputs of the turn that must be on disk before the others take effect.
+    durable: VecDeque<Output>,
+    outputs: VecDeque<Output>,
+}
+
+/// A call, with what others need to know of it.
+#[derive(Debug)]
+struct CallEntry {
+    call: Call,
+    arrival: look::Arrived,
+    /// The ring limit its flow asked for.
+    ring_limit: Option<Duration>,
+    earlier_hours: Vec<u32>,
+    /// When it first entered a queue: its place after a menu or a failed offer.
+    entered: Option<MonoTime>,
+    kept: bool,
+    /// Everything of it in [`Switchboard::media_legs`] and [`Switchboard::recordings`].
+    media_legs: Vec<LegId>,
+    recordings: Vec<RecordingId>,
+}
+
+impl Switchboard {
+    /// `seed` names dialogs and branches; `now` makes identifiers that never come again.
+    pub fn new(config: Config, seed: u64, now: Now) -> Self {
+        let config = Arc::new(config);
+        let first = u64::try_from(now.wall.0).unwrap_or(0) << 20;
+        let agents = config.agents.iter().map(|it| (it.no.clone(), Agent::new(it.clone())));
+        Self {
+            call_config: Arc::new(config.call.clone()),
+            endpoint: Endpoint::new(config.sip.clone(), seed, first),
+            admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
+            dispatcher: Dispatcher::new(config.groups.clone(), first),
+            agents: agents.collect(),
+            staff: Staff::default(),
+            desks: BTreeMap::new(),
+            phones: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            media_legs: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            repeats: BTreeMap::new(),
+            next_call: first,
+            next_ticket: first,
+            timers: Timers::default(),
+            from_calls: VecDeque::new(),
+            in_step: None,
+            media_up: false,
+            awaits_inventory: false,
+            spool_healthy: true,
+            draining: false,
+            durable: VecDeque::new(),
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// After a caught panic: ends the call whose step panicked; everything else goes on.
+    pub fn recover_from_panic(&mut self, now: Now) {
+        self.outputs.push_back(Output::Count(Count::Panicked));
+        if let Some(id) = self.in_step.take() {
+            self.abandon(id, now);
+        }
+        self.settle(now);
+    }
+
+    fn take(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Sip { flow, message } => {
+                let admit = self.admit(flow);
+                self.endpoint.handle_message(flow, message, admit, now);
+            }
+            Input::SipBroken { flow, why, reply } => {
+                self.outputs.push_back(Output::Count(Count::Misbehaved(why)));
+                if let Some(bytes) = reply {
+                    self.outputs.push_back(Output::Transmit { flow, bytes });
+                }
+            }
+            Input::ConnectionGone { conn } => self.endpoint.handle_connection_gone(conn, now),
+            Input::Media(event) => self.handle_media(event, now),
+            Input::MediaUp => {
+                // Its inventory says that it is ready; until then calls are refused.
+                let version = hotline_base::media::VERSION;
+                self.outputs.push_back(Output::Order(Order::Hello { version }));
+            }
+            Input::MediaDown => self.media_down(now),
+            Input::Command { id, agent, command } => self.command(id, &agent, &command, now),
+            Input::Spool { healthy } => self.spool_healthy = healthy,
+            Input::Restored { entries } => self.restore(entries, now),
+            Input::Drain => self.draining = true,
+            Input::EndCalls => self.end_calls(now),
+        }
+    }
+
+    /// Acts on what the machines said until none of them has more to say.
+    fn settle(&mut self, now: Now) {
+        loop {
+            if let Some((call, output)) = self.from_calls.pop_front() {
+                self.act_on_call(call, output, now);
+            } else if let Some(output) = self.endpoint.poll_output() {
+                self.act_on_sip(output, now);
+            } else if let Some(output) = self.dispatcher.poll_output() {
+                self.act_on_dispatch(output, now);
+            } else if self.dispatcher.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
+                // Last, so that who left in this turn is not offered in it.
+                self.dispatcher.handle_timeout(now);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Runs one step of a call and collects what it says.
+    fn step(
+        &mut self,
+        id: CallId,
+        now: Now,
+        step: impl FnOnce(&mut Call, &CallEnvironment<'_>, Now),
+    ) {
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        let environment = CallEnvironment {
+            dispatcher: &self.dispatcher,
+            staff: &self.staff,
+            ticket: entry.call.ticket(),
+            city: entry.arrival.city,
+            earlier_hours: &entry.earlier_hours,
+        };
+        self.in_step = Some(id);
+        step(&mut entry.call, &environment, now);
+        self.in_step = None;
+        while let Some(output) = entry.call.poll_output() {
+            self.from_calls.push_back((id, output));
+        }
+        self.timers.set(Owner::Call(id), entry.call.poll_timeout());
+    }
+
+    fn media_down(&mut self, now: Now) {
+        self.media_up = false;
+        self.each_call(now, |call, env, now| call.media_down(env, now));
+    }
+
+    fn end_calls(&mut self, now: Now) {
+        self.each_call(now, |call, env, now| {
+            let reason = EndReason::Normal { tag: "shutdown".to_owned() };
+            call.end(Party::Platform, reason, None, env, now);
+        });
+    }
+
+    fn each_call(&mut self, now: Now, step: impl Fn(&mut Call, &CallEnvironment<'_>, Now)) {
+        let all: Vec<_> = self.calls.keys().copied().collect();
+        for id in all {
+            self.step(id, now, &step);
+            self.settle(now);
+        }
+    }
+}
+
+impl Machine for Switchboard {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, input: Input, now: Now) {
+        self.take(input, now);
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        if self.endpoint.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
+            self.endpoint.handle_timeout(now);
+        }
+        self.settle(now);
+        for owner in self.timers.due(now.mono) {
+            match owner {
+                Owner::Call(id) => {
+                    self.step(id, now, |call, env, now| call.handle_timeout(env, now));
+                }
+                Owner::Agent(no) => self.agent_timeout(&no, now),
+            }
+            self.settle(now);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Due> {
+        earliest(
+            self.timers.first(),
+            earliest(self.endpoint.poll_timeout(), self.dispatcher.poll_timeout()),
+        )
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.durable.pop_front().or_else(|| self.outputs.pop_front())
+    }
+
+    fn is_done(&self) -> bool {
+        self.draining && self.calls.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Switchboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Switchboard")
+            .field("n_calls", &self.calls.len())
+            .field("n_agents", &self.agents.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn next(counter: &mut u64) -> u64 {
+    let it = *counter;
+    *counter = it.saturating_add(1);
+    it
+}
+
+impl Switchboard {
+    fn new_call(&mut self) -> CallId {
+        CallId(next(&mut self.next_call))
+    }
+
+    fn new_ticket(&mut self) -> TicketId {
+        TicketId(next(&mut self.next_ticket))
+    }
+}

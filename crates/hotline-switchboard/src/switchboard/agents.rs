@@ -1,0 +1,179 @@
+//! Agents: their commands, their phones, and when they are ready.
+
+use hotline_agent::{Action, Command, Refused};
+use hotline_base::{AgentNo, CallId, CommandId, Extension, Now, WallTime};
+use hotline_sip::Binding;
+
+use super::{Output, Switchboard};
+use crate::{AgentUpdate, CallBrief, timers::Owner};
+
+impl Switchboard {
+    pub(super) fn command(&mut self, id: CommandId, no: &AgentNo, command: &Command, now: Now) {
+        let done = match command {
+            Command::Hold | Command::Retrieve | Command::HangUp => {
+                self.command_call(no, command, now)
+            }
+            Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
+            Command::SignOut
+            | Command::SetReady
+            | Command::SetBusy { .. }
+            | Command::SetRest { .. }
+            | Command::EnterAcw
+            | Command::FinishAcw => self.command_presence(no, command, now),
+        };
+        self.agent_changed(no, now);
+        // What the command led to comes first, so that the reply shows it.
+        self.settle(now);
+        let result = done.and_then(|()| {
+            self.agents.get(no).map(hotline_agent::Agent::view).ok_or(Refused::UnknownAgent)
+        });
+        self.outputs.push_back(Output::Reply { id, result });
+    }
+
+    fn command_presence(
+        &mut self,
+        no: &AgentNo,
+        command: &Command,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let agent = self.agents.get_mut(no).ok_or(Refused::UnknownAgent)?;
+        agent.command(command, now)
+    }
+
+    fn sign_in(
+        &mut self,
+        no: &AgentNo,
+        extension: Option<Extension>,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let agent = self.agents.get_mut(no).ok_or(Refused::UnknownAgent)?;
+        let extension = extension.unwrap_or_else(|| agent.config().extension.clone());
+        if self.desks.get(&extension).is_some_and(|it| it != no) {
+            return Err(Refused::ExtensionTaken);
+        }
+        if self.endpoint.contact_of(&extension, now).is_none() {
+            return Err(Refused::NotRegistered);
+        }
+        agent.command(&Command::SignIn { extension: Some(extension) }, now)
+    }
+
+    /// Hold, retrieve and hang-up go to the call on the agent's line.
+    fn command_call(&mut self, no: &AgentNo, command: &Command, now: Now) -> Result<(), Refused> {
+        let agent = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        let action = command.action();
+        let refused = Refused::WrongState { display: agent.display(), command: action };
+        if !agent.allows(action) {
+            return Err(refused);
+        }
+        let call = agent.call().ok_or(Refused::Late)?;
+        let mut done = false;
+        self.step(call, now, |call, env, now| {
+            done = match action {
+                Action::Hold => call.hold(now),
+                Action::Retrieve => call.retrieve(now),
+                Action::HangUp => call.hang_up_agent(env, now),
+                Action::SignIn
+                | Action::SignOut
+                | Action::SetReady
+                | Action::SetBusy
+                | Action::SetRest
+                | Action::EnterAcw
+                | Action::FinishAcw => false,
+            };
+        });
+        if done { Ok(()) } else { Err(refused) }
+    }
+
+    pub(super) fn agent_timeout(&mut self, no: &AgentNo, now: Now) {
+        if let Some(agent) = self.agents.get_mut(no) {
+            agent.handle_timeout(now);
+        }
+        self.agent_changed(no, now);
+    }
+
+    pub(super) fn phone_bound(&mut self, binding: &Binding, now: Now) {
+        let value = borsh::to_vec(binding).ok();
+        self.outputs.push_back(Output::Keep { key: format!("phone/{}", binding.extension), value });
+        self.know_phone(binding);
+        if let Some(no) = self.desks.get(&binding.extension).cloned() {
+            if let Some(agent) = self.agents.get_mut(&no) {
+                agent.device_back(now);
+            }
+            self.agent_changed(&no, now);
+        }
+    }
+
+    pub(super) fn know_phone(&mut self, binding: &Binding) {
+        self.phones.retain(|_, it| *it != binding.extension);
+        let path = (binding.flow.transport, binding.flow.remote);
+        self.phones.insert(path, binding.extension.clone());
+    }
+
+    pub(super) fn phone_unbound(&mut self, extension: &Extension, now: Now) {
+        self.outputs.push_back(Output::Keep { key: format!("phone/{extension}"), value: None });
+        self.phones.retain(|_, it| it != extension);
+        if let Some(no) = self.desks.get(extension).cloned() {
+            if let Some(agent) = self.agents.get_mut(&no) {
+                agent.device_lost(now);
+            }
+            self.agent_changed(&no, now);
+        }
+    }
+
+    /// Tells everybody what changed about an agent: screens, the record, the dispatcher.
+    pub(super) fn agent_changed(&mut self, no: &AgentNo, now: Now) {
+        let Some(agent) = self.agents.get_mut(no) else { return };
+        let call = agent.call();
+        let mut facts = Vec::new();
+        while let Some(fact) = agent.poll_fact() {
+            facts.push(fact);
+        }
+        let view = agent.view();
+        let due = agent.poll_timeout();
+        self.staff.note(agent);
+        if !facts.is_empty() {
+            let value = Some(agent.save());
+            self.outputs.push_back(Output::Keep { key: format!("agent/{no}"), value });
+            let desk = view.extension.as_ref();
+            if desk.is_none_or(|it| self.desks.get(it) != Some(no)) {
+                self.desks.retain(|_, it| it != no);
+                self.desks.extend(desk.map(|it| (it.clone(), no.clone())));
+            }
+        }
+        let brief = call.and_then(|it| self.brief(it, now.wall));
+        for fact in facts {
+            let update = AgentUpdate { fact, view: view.clone(), call: brief.clone() };
+            self.durable.push_back(Output::Agent(Box::new(update)));
+        }
+        self.timers.set(Owner::Agent(no.clone()), due);
+        self.refresh(no);
+    }
+
+    /// The dispatcher knows exactly who is ready.
+    pub(super) fn refresh(&mut self, no: &AgentNo) {
+        let Some(agent) = self.agents.get(no) else { return };
+        match agent.ready_since() {
+            Some(since) => self.dispatcher.agent_ready(no, &agent.config().groups, since),
+            // An agent with an offer is not in the ready set, and the lease is the call's to end.
+            None if self.dispatcher.offer_of(no).is_none() => {
+                self.dispatcher.agent_away(no);
+            }
+            None => (),
+        }
+    }
+
+    fn brief(&self, id: CallId, now: WallTime) -> Option<CallBrief> {
+        let entry = self.calls.get(&id)?;
+        let it = &entry.arrival;
+        Some(CallBrief {
+            call: id,
+            caller: it.caller.clone(),
+            called: it.called.clone(),
+            trunk: it.trunk.clone(),
+            group: entry.call.group().cloned(),
+            t_in: it.t_in,
+            waited_ms: now.millis_since(it.t_in),
+            recording: entry.call.recording().cloned(),
+        })
+    }
+}

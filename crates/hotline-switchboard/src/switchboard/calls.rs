@@ -1,0 +1,207 @@
+//! What calls say, and what media says to them.
+
+use hotline_acd::{Enqueue, EnqueueRefused};
+use hotline_base::{
+    CallId, GroupId, LegId, Now, RecordingId,
+    media::{Event as MediaEvent, Order},
+};
+use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
+use hotline_ivr::{EarlyReject, QueueRefusal};
+use hotline_sip::{Dial, HangUp};
+
+use super::{Duration, Output, Switchboard};
+use crate::{io::Count, timers::Owner};
+
+impl Switchboard {
+    pub(super) fn act_on_call(&mut self, id: CallId, output: CallOutput, now: Now) {
+        match output {
+            CallOutput::Leg { leg, order } => self.order_leg(id, leg, order, now),
+            CallOutput::Media(order) => {
+                if let Order::Record { recording, .. } = &order {
+                    self.recordings.insert(recording.clone(), id);
+                    if let Some(entry) = self.calls.get_mut(&id) {
+                        entry.recordings.push(recording.clone());
+                    }
+                }
+                if self.media_up {
+                    self.outputs.push_back(Output::Order(order));
+                }
+            }
+            CallOutput::Queue(QueueOrder::Enqueue {
+                groups,
+                priority,
+                ring_limit,
+                early_reject,
+            }) => {
+                self.enqueue(id, groups, (priority, ring_limit, early_reject), now);
+            }
+            CallOutput::Queue(QueueOrder::Leave { ticket }) => {
+                if let Some(offer) = self.dispatcher.leave(ticket) {
+                    self.refresh(&offer.agent);
+                }
+            }
+            CallOutput::Offer { offer, update } => self.offer_moved(id, offer, update, now),
+            CallOutput::Fact(fact) => self.outputs.push_back(Output::Fact { call: id, fact }),
+            CallOutput::Record(record) => {
+                let complete = record.complete;
+                self.durable.push_back(Output::Record(record));
+                self.admission.release(id);
+                if complete {
+                    self.forget(id);
+                }
+            }
+            CallOutput::Keep => self.keep_call(id),
+        }
+    }
+
+    /// The record is complete: nothing of the call is left.
+    fn forget(&mut self, id: CallId) {
+        self.timers.set(Owner::Call(id), None);
+        let Some(entry) = self.calls.remove(&id) else { return };
+        if entry.kept {
+            self.outputs.push_back(Output::Keep { key: format!("call/{id}"), value: None });
+        }
+        for recording in &entry.recordings {
+            self.recordings.remove(recording);
+        }
+        for leg in &entry.media_legs {
+            self.media_legs.remove(leg);
+        }
+    }
+
+    fn order_leg(&mut self, id: CallId, leg: LegId, order: LegOrder, now: Now) {
+        match order {
+            LegOrder::Answer { sdp } => self.endpoint.answer(leg, sdp, now),
+            LegOrder::Refuse { status } => {
+                self.legs.remove(&leg);
+                self.endpoint.refuse(leg, status, now);
+            }
+            LegOrder::Dial { extension, sdp } => {
+                let Some(binding) = self.endpoint.contact_of(&extension, now) else {
+                    let gone = hotline_call::LegEvent::Ended(hotline_call::LegEnd::PeerGone);
+                    self.step(id, now, |call, env, now| call.handle_leg(leg, gone, env, now));
+                    return;
+                };
+                let (from, ring_limit) = self
+                    .calls
+                    .get(&id)
+                    .map(|it| (it.arrival.caller.clone(), it.ring_limit))
+                    .unwrap_or_default();
+                let from_user =
+                    from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
+                let dial = Dial {
+                    target: binding.contact,
+                    flow: binding.flow,
+                    from_display: String::new(),
+                    from_user,
+                    sdp,
+                    headers: Vec::new(),
+                    ring_limit,
+                };
+                self.endpoint.dial(leg, dial, now);
+            }
+            LegOrder::HangUp { cause } => {
+                // The call is done with the leg; its end is nobody's news.
+                self.legs.remove(&leg);
+                let reason = Some(format!("Q.850;cause={cause}"));
+                self.endpoint.hang_up(leg, HangUp { status: refusal_of(cause), reason }, now);
+            }
+            LegOrder::AcceptOffer { sdp } => self.endpoint.accept_offer(leg, sdp, now),
+            LegOrder::RefuseOffer { status } => self.endpoint.refuse_offer(leg, status, now),
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        id: CallId,
+        groups: Vec<GroupId>,
+        (priority, ring_limit, reject): (u8, Option<Duration>, EarlyReject),
+        now: Now,
+    ) {
+        let Some(owner) = groups.first().cloned() else {
+            return self.refuse_queue(id, &GroupId::new(""), QueueRefusal::UnknownGroup, now);
+        };
+        if reject.no_agents && !self.is_staffed(&groups) {
+            return self.refuse_queue(id, &owner, QueueRefusal::NoAgents, now);
+        }
+        let ticket = self.new_ticket();
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        entry.ring_limit = ring_limit;
+        let entered = *entry.entered.get_or_insert(now.mono);
+        let wish = Enqueue { ticket, call: id, groups, priority, entered };
+        match self.dispatcher.enqueue_ringing(wish, ring_limit, now) {
+            Ok(position) => self.step(id, now, |call, env, now| {
+                call.enqueued((ticket, &owner, priority), position, env, now);
+            }),
+            Err(EnqueueRefused::Full) => self.refuse_queue(id, &owner, QueueRefusal::Full, now),
+            Err(EnqueueRefused::UnknownGroup) => {
+                self.refuse_queue(id, &owner, QueueRefusal::UnknownGroup, now);
+            }
+        }
+    }
+
+    fn refuse_queue(&mut self, id: CallId, group: &GroupId, why: QueueRefusal, now: Now) {
+        self.step(id, now, |call, env, now| call.enqueue_refused(group, why, env, now));
+    }
+
+    /// Somebody of one of the groups is signed in.
+    fn is_staffed(&self, groups: &[GroupId]) -> bool {
+        groups.iter().any(|it| self.staff.of(it) > 0)
+    }
+
+    pub(super) fn handle_media(&mut self, event: MediaEvent, now: Now) {
+        let call = match &event {
+            MediaEvent::Inventory { legs, recordings, .. } => {
+                return self.take_inventory(legs.clone(), recordings.clone(), now);
+            }
+            MediaEvent::Opened { leg, .. }
+            | MediaEvent::Settled { leg, .. }
+            | MediaEvent::Reanswered { leg, .. }
+            | MediaEvent::Failed { leg, .. }
+            | MediaEvent::PlayDone { leg, .. }
+            | MediaEvent::Key { leg, .. }
+            | MediaEvent::Quiet { leg, .. }
+            | MediaEvent::Closed { leg, .. } => self.media_legs.get(leg).copied(),
+            MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
+            MediaEvent::RecordFailed { recording, .. } => self.recordings.get(recording).copied(),
+        };
+        if let Some(id) = call {
+            self.step(id, now, |call, env, now| call.handle_media(event, env, now));
+        }
+    }
+
+    /// Media says what lives: kept calls are compared with it, and what nobody owns is closed.
+    fn take_inventory(&mut self, legs: Vec<LegId>, recordings: Vec<RecordingId>, now: Now) {
+        self.media_up = true;
+        if self.awaits_inventory {
+            self.awaits_inventory = false;
+            let all: Vec<_> = self.calls.keys().copied().collect();
+            for id in all {
+                self.step(id, now, |call, env, now| call.reconcile(&legs, env, now));
+                self.settle(now);
+            }
+        }
+        for leg in legs {
+            if !self.media_legs.contains_key(&leg) {
+                self.outputs.push_back(Output::Count(Count::OrphanLeg));
+                self.outputs.push_back(Output::Order(Order::Close { leg }));
+            }
+        }
+        for recording in recordings {
+            if !self.recordings.contains_key(&recording) {
+                self.outputs.push_back(Output::Order(Order::StopRecord { recording }));
+            }
+        }
+    }
+}
+
+/// The status for a Q.850 cause when the call was not answered yet.
+const fn refusal_of(cause: u8) -> u16 {
+    match cause {
+        1 => 404,
+        17 => 486,
+        21 => 603,
+        34 | 38 | 41 | 42 => 503,
+        _ => 480,
+    }
+}

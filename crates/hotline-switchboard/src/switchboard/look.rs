@@ -1,0 +1,121 @@
+//! Reading the state, between turns.
+
+use hotline_base::{Now, Pii, TrunkId, WallTime};
+
+use super::Switchboard;
+use crate::{Board, BoardCall, BoardGroup, BoardTrunk};
+
+/// Where a call came from.
+#[derive(Clone, Debug)]
+pub(super) struct Arrived {
+    pub(super) caller: Option<Pii<String>>,
+    pub(super) called: String,
+    pub(super) trunk: TrunkId,
+    pub(super) t_in: WallTime,
+    /// Region code of the caller's number, or empty.
+    pub(super) city: &'static str,
+}
+
+impl Default for Arrived {
+    fn default() -> Self {
+        Self {
+            caller: None,
+            called: String::new(),
+            trunk: TrunkId::new(""),
+            t_in: WallTime(0),
+            city: "",
+        }
+    }
+}
+
+impl Switchboard {
+    /// One picture of everything.
+    pub fn board(&self, now: Now) -> Board {
+        let calls = self.calls.iter().map(|(id, it)| BoardCall {
+            call: *id,
+            caller: it.arrival.caller.clone(),
+            called: it.arrival.called.clone(),
+            t_in: it.arrival.t_in,
+            stage: if it.call.is_over() {
+                "closing"
+            } else if it.call.is_talking() {
+                "talking"
+            } else if it.call.agent().is_some() {
+                "ringing"
+            } else if it.call.ticket().is_some() {
+                "queue"
+            } else {
+                "flow"
+            },
+            agent: it.call.agent().map(|(_, agent, _)| agent.clone()),
+        });
+        let groups = self.config.groups.iter().map(|it| BoardGroup {
+            group: it.id.clone(),
+            name: it.name.clone(),
+            waiting: self.dispatcher.waiting(&it.id),
+            longest_wait_ms: self.dispatcher.oldest(&it.id).map_or(0, |since| {
+                u64::try_from(now.mono.since(since).as_millis()).unwrap_or(u64::MAX)
+            }),
+            agents_ready: self.dispatcher.agents_ready(&it.id),
+        });
+        let trunks = self.config.trunks.iter().map(|it| BoardTrunk {
+            trunk: it.id.clone(),
+            in_use: self.admission.in_use(&it.id),
+            channels_max: it.channels_max,
+        });
+        Board {
+            calls: calls.collect(),
+            groups: groups.collect(),
+            agents: self.agents.values().map(hotline_agent::Agent::view).collect(),
+            trunks: trunks.collect(),
+            media_up: self.media_up,
+            draining: self.draining,
+        }
+    }
+
+    /// What must be true after every turn; the simulator asks. An error says what is not.
+    pub fn check(&self) -> Result<(), String> {
+        self.dispatcher.check()?;
+        for agent in self.agents.values() {
+            agent.check()?;
+            let no = agent.no();
+            let holds = self.offers.values().filter(|(_, it)| it == no).count();
+            let busy = agent.line() != hotline_agent::Line::Free;
+            if holds != usize::from(busy) {
+                return Err(format!("agent {no} is {:?} with {holds} offers", agent.line()));
+            }
+            if busy && agent.call().is_none_or(|it| !self.calls.contains_key(&it)) {
+                return Err(format!("agent {no} is {:?} for a call that is gone", agent.line()));
+            }
+        }
+        for ticket in self.dispatcher.tickets() {
+            let owner = self.calls.get(&ticket.call);
+            if owner.is_none_or(|it| it.call.ticket() != Some(ticket.id)) {
+                return Err(format!("ticket {} waits for a call that is gone", ticket.id));
+            }
+        }
+        for (offer, (call, agent)) in &self.offers {
+            let entry = self.calls.get(call).ok_or(format!("offer {offer} has no call"))?;
+            if entry.call.agent().is_none_or(|it| it.0 != *offer || it.1 != agent) {
+                return Err(format!("offer {offer} is not the offer of its call"));
+            }
+        }
+        let owners = self.legs.values().chain(self.media_legs.values());
+        for call in owners.chain(self.recordings.values()) {
+            if !self.calls.contains_key(call) {
+                return Err(format!("a leg or recording belongs to call {call}, which is gone"));
+            }
+        }
+        for group in self.config.groups.iter().map(|it| &it.id) {
+            let of_group = |it: &&hotline_agent::Agent| {
+                it.presence() != hotline_agent::Presence::SignedOut
+                    && it.config().groups.iter().any(|(id, _)| id == group)
+            };
+            let (n, noted) = (self.agents.values().filter(of_group).count(), self.staff.of(group));
+            if n != noted {
+                return Err(format!("{n} of group {group} are signed in, and {noted} are noted"));
+            }
+        }
+        Ok(())
+    }
+}

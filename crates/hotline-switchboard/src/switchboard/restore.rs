@@ -1,0 +1,207 @@
+//! What outlives the control process, and how it is taken up again.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_agent::{Agent, LineEvent};
+use hotline_base::{AgentNo, CallId, Now, media::Order};
+use hotline_call::{Call, SavedCall, SavedTalk};
+use hotline_cdr::{CallFact, EndReason, Party, Stamped, fold};
+use hotline_sip::{Binding, HangUp};
+
+use super::{Arc, CallEntry, Output, Switchboard, look::Arrived};
+use crate::{io::Count, region::city_of, timers::Owner};
+
+/// A call and its dialogs.
+#[derive(BorshDeserialize, BorshSerialize)]
+struct KeptCall {
+    form: u8,
+    saved: SavedCall,
+    dialogs: Vec<Vec<u8>>,
+}
+
+/// The form of [`KeptCall`]; other forms are not read.
+const FORM: u8 = 1;
+
+impl Switchboard {
+    /// Writes down what a later control process needs to end this call well.
+    pub(super) fn keep_call(&mut self, id: CallId) {
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        let value = entry.call.save().and_then(|saved| {
+            let legs = [saved.caller, saved.talk.as_ref().map(|it| it.leg)];
+            let dialogs = legs.into_iter().flatten().filter_map(|it| self.endpoint.save(it));
+            borsh::to_vec(&KeptCall { form: FORM, saved, dialogs: dialogs.collect() }).ok()
+        });
+        if value.is_some() || entry.kept {
+            entry.kept = value.is_some();
+            self.outputs.push_back(Output::Keep { key: format!("call/{id}"), value });
+        }
+    }
+
+    /// First phones, then agents, then calls: each needs the one before.
+    pub(super) fn restore(&mut self, entries: Vec<(String, Vec<u8>)>, now: Now) {
+        self.awaits_inventory = true;
+        for (key, value) in &entries {
+            if key.starts_with("phone/") {
+                match Binding::try_from_slice(value) {
+                    Ok(binding) if binding.expires_wall > now.wall => {
+                        self.know_phone(&binding);
+                        self.endpoint.restore_binding(binding);
+                    }
+                    Ok(_) => self.forget_kept(key),
+                    Err(_) => self.not_restored(key),
+                }
+            }
+        }
+        for (key, value) in &entries {
+            if let Some(no) = key.strip_prefix("agent/") {
+                self.restore_agent(key, &AgentNo::new(no), value, now);
+            }
+        }
+        for (key, value) in &entries {
+            if key.starts_with("call/") {
+                match KeptCall::try_from_slice(value) {
+                    Ok(kept) if kept.form == FORM => self.restore_call(kept, now),
+                    Ok(_) | Err(_) => self.not_restored(key),
+                }
+            }
+        }
+    }
+
+    fn forget_kept(&mut self, key: &str) {
+        self.outputs.push_back(Output::Keep { key: key.to_owned(), value: None });
+    }
+
+    fn not_restored(&mut self, key: &str) {
+        self.outputs.push_back(Output::Count(Count::NotRestored));
+        self.forget_kept(key);
+    }
+
+    fn restore_agent(&mut self, key: &str, no: &AgentNo, value: &[u8], now: Now) {
+        let Some(config) = self.agents.get(no).map(|it| it.config().clone()) else {
+            return self.forget_kept(key);
+        };
+        let Some(mut agent) = Agent::restore(config, value, now) else {
+            return self.not_restored(key);
+        };
+        if let Some(extension) = agent.extension().cloned()
+            && self.endpoint.contact_of(&extension, now).is_none()
+        {
+            agent.device_lost(now);
+        }
+        if let Some(extension) = agent.extension() {
+            self.desks.insert(extension.clone(), no.clone());
+        }
+        self.agents.insert(no.clone(), agent);
+        self.agent_changed(no, now);
+    }
+
+    fn restore_call(&mut self, kept: KeptCall, now: Now) {
+        let KeptCall { saved, dialogs, .. } = kept;
+        let id = saved.call;
+        for dialog in dialogs {
+            if let Some(leg) = self.endpoint.restore(&dialog, now) {
+                self.legs.insert(leg, id);
+            }
+        }
+        let legs = [saved.caller, saved.talk.as_ref().map(|it| it.leg)];
+        let media_legs: Vec<_> = legs.into_iter().flatten().collect();
+        self.media_legs.extend(media_legs.iter().map(|it| (*it, id)));
+        let recordings = saved.recordings.clone();
+        self.recordings.extend(recordings.iter().map(|it| (it.clone(), id)));
+        let arrival = arrived_of(&saved.facts, now);
+        if let Some(arrival) = &arrival {
+            self.admission.adopt(id, &arrival.trunk);
+        }
+        if let Some(talk) = &saved.talk {
+            self.offers.insert(talk.offer, (id, talk.agent.clone()));
+            self.seat(talk, id, now);
+        }
+        let entry = CallEntry {
+            call: Call::restore(saved, Arc::clone(&self.call_config), now),
+            arrival: arrival.unwrap_or_default(),
+            ring_limit: None,
+            earlier_hours: Vec::new(),
+            entered: None,
+            kept: true,
+            media_legs,
+            recordings,
+        };
+        self.calls.insert(id, entry);
+        self.step(id, now, |_, _, _| ());
+    }
+
+    /// The agent's line is in the call it was in.
+    fn seat(&mut self, talk: &SavedTalk, call: CallId, now: Now) {
+        let no = &talk.agent;
+        let Some(agent) = self.agents.get_mut(no) else { return };
+        agent.set_call(Some(call));
+        let bridge = talk.bridged.then_some(LineEvent::Bridge);
+        let hold = talk.held.then_some(LineEvent::Hold);
+        let path = [Some(LineEvent::Reserve), Some(LineEvent::Answer), bridge, hold];
+        for event in path.into_iter().flatten() {
+            let moved = agent.line_event(event, now);
+            debug_assert!(moved.is_ok(), "a restored agent's line is free: {moved:?}");
+        }
+        self.agent_changed(no, now);
+    }
+
+    /// Takes apart a call whose step panicked, without running any more of its code.
+    pub(super) fn abandon(&mut self, id: CallId, now: Now) {
+        self.from_calls.retain(|(it, _)| *it != id);
+        let Some(entry) = self.calls.remove(&id) else { return };
+        self.timers.set(Owner::Call(id), None);
+        let (mut facts, ticket) = entry.call.abandon();
+        if let Some(ticket) = ticket {
+            self.dispatcher.leave(ticket);
+        }
+        for leg in entry.media_legs {
+            let reason = Some("Q.850;cause=41".to_owned());
+            self.endpoint.hang_up(leg, HangUp { status: 500, reason }, now);
+            self.legs.remove(&leg);
+            self.media_legs.remove(&leg);
+            self.outputs.push_back(Output::Order(Order::Close { leg }));
+        }
+        for recording in entry.recordings {
+            self.recordings.remove(&recording);
+            self.outputs.push_back(Output::Order(Order::StopRecord { recording }));
+        }
+        self.admission.release(id);
+        let fact =
+            CallFact::Ended { by: Party::Platform, reason: EndReason::Internal, cause: None };
+        facts.push(Stamped { at: now, fact: fact.clone() });
+        let record = fold(id, true, &facts, self.call_config.short_after);
+        self.durable.push_back(Output::Record(Box::new(record)));
+        self.outputs.push_back(Output::Fact { call: id, fact: Stamped { at: now, fact } });
+        if entry.kept {
+            self.forget_kept(&format!("call/{id}"));
+        }
+        self.release_agents_of(id, now);
+    }
+
+    fn release_agents_of(&mut self, id: CallId, now: Now) {
+        let held: Vec<_> = self
+            .offers
+            .iter()
+            .filter(|(_, (call, _))| *call == id)
+            .map(|(offer, (_, agent))| (*offer, agent.clone()))
+            .collect();
+        for (offer, agent) in held {
+            self.dispatcher.ended(offer, hotline_acd::OfferEnd::Withdrawn);
+            self.offers.remove(&offer);
+            self.move_line(&agent, LineEvent::Release, now);
+            self.free(&agent, now);
+        }
+    }
+}
+
+fn arrived_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
+    facts.iter().find_map(|it| {
+        let CallFact::Arrived { trunk, caller, called, .. } = &it.fact else { return None };
+        Some(Arrived {
+            caller: caller.clone(),
+            called: called.clone(),
+            trunk: trunk.clone(),
+            t_in: it.at.wall.min(now.wall),
+            city: caller.as_ref().map_or("", |it| city_of(it.reveal())),
+        })
+    })
+}

@@ -1,0 +1,244 @@
+//! Between the SIP endpoint and the calls.
+
+use hotline_base::{CallId, LegId, Now, Pii};
+use hotline_call::{Arrival, Call, LegEnd, LegEvent};
+use hotline_cdr::{CallFact, EndReason, Party, RefusedWhy, Stamped, fold};
+use hotline_ivr::Entry;
+use hotline_sip::{Admit, EndWhy, Event, Flow, Invited};
+use hotline_trunk::{Admitted, CallerForms, Refusal};
+
+use super::{
+    Arc, CallEntry, MonoTime, Output, REPEAT_CALLERS_MAX, REPEAT_SPAN, Switchboard, look::Arrived,
+};
+use crate::{io::Count, region::city_of};
+
+impl Switchboard {
+    /// A recognised trunk or the path of a registered phone.
+    pub(super) fn admit(&self, flow: Flow) -> Admit {
+        let phone = self.phones.contains_key(&(flow.transport, flow.remote));
+        if phone || self.admission.trunk_of(flow.remote).is_some() {
+            Admit::Trusted
+        } else {
+            Admit::Stranger
+        }
+    }
+
+    pub(super) fn act_on_sip(&mut self, output: hotline_sip::Output, now: Now) {
+        match output {
+            hotline_sip::Output::Transmit { flow, bytes } => {
+                self.outputs.push_back(Output::Transmit { flow, bytes });
+            }
+            hotline_sip::Output::Event(event) => self.act_on_sip_event(event, now),
+        }
+    }
+
+    fn act_on_sip_event(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Invited(invited) => self.invited(*invited, now),
+            Event::Ringing { leg, .. } => self.leg(leg, LegEvent::Ringing, now),
+            Event::Answered { leg, sdp } => self.leg(leg, LegEvent::Answered { sdp }, now),
+            Event::Offered { leg, sdp } => self.leg(leg, LegEvent::Offered { sdp }, now),
+            Event::Reanswered { leg, sdp } => {
+                if let Some(sdp) = sdp {
+                    self.leg(leg, LegEvent::Reanswered { sdp }, now);
+                }
+            }
+            Event::Key { leg, key } => self.leg(leg, LegEvent::Key(key), now),
+            Event::Ended { leg, why } => {
+                if let Some(end) = leg_end(why) {
+                    self.leg(leg, LegEvent::Ended(end), now);
+                }
+                self.legs.remove(&leg);
+            }
+            Event::Bound { binding } => self.phone_bound(&binding, now),
+            Event::Unbound { extension, .. } => self.phone_unbound(&extension, now),
+            Event::Stranger { .. } => self.count(Count::Stranger),
+            Event::AuthFailed { .. } => self.count(Count::AuthFailed),
+            Event::Misbehaved { why, .. } => self.count(Count::Misbehaved(why)),
+            // The latter two answer what the switchboard never does.
+            Event::Confirmed { .. } => (),
+            Event::ReofferRefused { .. } | Event::RegisterDone { .. } => (),
+        }
+    }
+
+    fn count(&mut self, what: Count) {
+        self.outputs.push_back(Output::Count(what));
+    }
+
+    fn leg(&mut self, leg: LegId, event: LegEvent, now: Now) {
+        if let Some(id) = self.legs.get(&leg).copied() {
+            self.step(id, now, |call, env, now| call.handle_leg(leg, event, env, now));
+        }
+    }
+
+    fn invited(&mut self, it: Invited, now: Now) {
+        let id = self.new_call();
+        let forms = CallerForms {
+            asserted: it.asserted.as_ref().map(|it| it.reveal().as_str()),
+            from: it.from_user.reveal(),
+            anonymous: it.anonymous_from,
+            privacy_id: it.privacy_id,
+        };
+        let admitted = self.admission.admit(id, it.flow.remote, &it.request_user, &forms);
+        match (admitted, self.closed()) {
+            (Ok(admitted), None) => self.arrived(id, it, admitted, now),
+            (Ok(admitted), Some(why)) => {
+                self.admission.release(id);
+                self.refused(id, &it, Some(&admitted), why, now);
+            }
+            (Err(Refusal::UnknownNumber), _) => {
+                self.refused(id, &it, None, RefusedWhy::UnknownNumber, now);
+            }
+            (Err(Refusal::OverLimit), _) => {
+                self.refused(id, &it, None, RefusedWhy::OverLimit, now);
+            }
+            // A registered phone that dials: outbound calls have their own issue.
+            (Err(Refusal::UnknownSource), _) => {
+                self.endpoint.refuse(it.leg, 403, now);
+                self.count(Count::Stranger);
+            }
+        }
+    }
+
+    /// Why no call can be taken now.
+    const fn closed(&self) -> Option<RefusedWhy> {
+        if self.draining {
+            Some(RefusedWhy::Draining)
+        } else if !self.spool_healthy {
+            Some(RefusedWhy::SpoolDown)
+        } else if !self.media_up {
+            Some(RefusedWhy::MediaDown)
+        } else {
+            None
+        }
+    }
+
+    /// Refused on the wire, and recorded: every call that reached us has one record.
+    fn refused(
+        &mut self,
+        id: CallId,
+        it: &Invited,
+        admitted: Option<&Admitted>,
+        why: RefusedWhy,
+        now: Now,
+    ) {
+        let Some(trunk) = self.admission.trunk_of(it.flow.remote).map(|it| it.id.clone()) else {
+            return;
+        };
+        let raw = it.asserted.as_ref().unwrap_or(&it.from_user).clone();
+        let called = admitted.map(|it| it.called.norm.clone());
+        let facts = [
+            CallFact::Arrived {
+                leg: it.leg,
+                trunk,
+                caller: admitted.and_then(|it| it.caller.number.clone()),
+                caller_raw: raw,
+                restricted: it.privacy_id,
+                called: called.unwrap_or_else(|| it.request_user.clone()),
+                called_raw: it.request_user.clone(),
+                flow: admitted.map(|it| it.flow.clone()),
+                bundle: self.config.bundle.hash.clone(),
+            },
+            CallFact::Refused { status: why.status(), why },
+            CallFact::Ended { by: Party::Platform, reason: EndReason::Refused, cause: None },
+        ];
+        let facts: Vec<_> = facts.map(|fact| Stamped { at: now, fact }).to_vec();
+        let short = self.call_config.short_after;
+        self.durable.push_back(Output::Record(Box::new(fold(id, true, &facts, short))));
+        for fact in facts {
+            self.outputs.push_back(Output::Fact { call: id, fact });
+        }
+        self.endpoint.refuse(it.leg, why.status(), now);
+    }
+
+    fn arrived(&mut self, id: CallId, it: Invited, admitted: Admitted, now: Now) {
+        let Admitted { trunk, caller, called, row, flow } = admitted;
+        let number = caller.number.as_ref().map(|it| it.reveal().clone());
+        let earlier_hours = self.remember_caller(number.as_deref(), now.mono);
+        let params = self.config.number_params.get(row).cloned().unwrap_or_default();
+        let bundle = Arc::clone(&self.config.bundle);
+        let entry = Entry {
+            flow: flow.clone(),
+            row_params: params,
+            call_id: id.to_string(),
+            from: Pii::new(number.clone().unwrap_or_default()),
+            to: called.raw.clone(),
+            dnis: called.norm.clone(),
+            trunk: trunk.as_str().to_owned(),
+            started_at: now.wall,
+            recording_id: String::new(),
+        };
+        let arrival = Arrived {
+            caller: caller.number.clone(),
+            called: called.norm.clone(),
+            trunk: trunk.clone(),
+            t_in: now.wall,
+            city: number.as_deref().map_or("", city_of),
+        };
+        let call = Call::new(
+            Arrival {
+                call: id,
+                leg: it.leg,
+                trunk,
+                caller: caller.number,
+                caller_raw: caller.raw,
+                restricted: caller.restricted,
+                called: called.norm,
+                called_raw: called.raw,
+                flow,
+                offer: it.sdp,
+                entry,
+                bundle,
+            },
+            Arc::clone(&self.call_config),
+            now,
+        );
+        self.legs.insert(it.leg, id);
+        self.media_legs.insert(it.leg, id);
+        let entry = CallEntry {
+            call,
+            arrival,
+            ring_limit: None,
+            earlier_hours,
+            entered: None,
+            kept: false,
+            media_legs: vec![it.leg],
+            recordings: Vec::new(),
+        };
+        self.calls.insert(id, entry);
+        self.step(id, now, |_, _, _| ());
+    }
+
+    /// Notes the call and gives the hours since this caller's earlier calls of the last day.
+    fn remember_caller(&mut self, number: Option<&str>, now: MonoTime) -> Vec<u32> {
+        let Some(number) = number else { return Vec::new() };
+        if !self.repeats.contains_key(number) {
+            let mut span = REPEAT_SPAN / 2;
+            while self.repeats.len() >= REPEAT_CALLERS_MAX {
+                self.repeats
+                    .retain(|_, calls| calls.back().is_some_and(|it| now.since(*it) < span));
+                span /= 2;
+            }
+        }
+        let calls = self.repeats.entry(number.to_owned()).or_default();
+        calls.retain(|it| now.since(*it) < REPEAT_SPAN);
+        let hours = calls.iter().rev().map(|it| now.since(*it).as_secs() / 3600);
+        let hours = hours.filter_map(|it| u32::try_from(it).ok()).collect();
+        calls.push_back(now);
+        hours
+    }
+}
+
+/// `None` for our own doing, which the call knows.
+const fn leg_end(why: EndWhy) -> Option<LegEnd> {
+    Some(match why {
+        EndWhy::Bye { cause } => LegEnd::HungUp { cause },
+        EndWhy::Cancelled => LegEnd::Cancelled,
+        EndWhy::Refused { status, cause } => LegEnd::Refused { status, cause },
+        EndWhy::NoAnswer => LegEnd::NoAnswer,
+        EndWhy::NoResponse => LegEnd::NoResponse,
+        EndWhy::AckMissing => LegEnd::AckMissing,
+        EndWhy::ConnectionGone => LegEnd::PeerGone,
+        EndWhy::Local => return None,
+    })
+}

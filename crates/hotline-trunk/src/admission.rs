@@ -1,0 +1,217 @@
+//! Admission: a call at the door, and the channels of each trunk.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use hotline_base::{CallId, FlowId, Pii, TrunkId};
+
+use crate::{CalledNo, NumberRow, Source, normalise_called, normalise_caller, table::NumberTable};
+
+/// One carrier's trunk (中继).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrunkConfig {
+    pub id: TrunkId,
+    /// Where its calls come from.
+    pub sources: Vec<Source>,
+    /// Calls at the same time.
+    pub channels_max: usize,
+    /// With the leading zero, such as `0771`; completes local numbers and bare short codes.
+    pub area_code: Option<String>,
+    /// GB/T 2260, such as `450100`.
+    pub city: Option<String>,
+}
+
+/// What the INVITE says about the caller. All texts are the user parts of addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerForms<'a> {
+    /// P-Asserted-Identity (RFC 3325): what the carrier vouches for.
+    pub asserted: Option<&'a str>,
+    pub from: &'a str,
+    /// From is anonymous.
+    pub anonymous: bool,
+    /// `Privacy: id`.
+    pub privacy_id: bool,
+}
+
+/// A call that may come in. Its channel is taken until [`Admission::release`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Admitted {
+    pub trunk: TrunkId,
+    pub caller: CallerNo,
+    pub called: CalledNo,
+    /// [`NumberRow::row`] of the row that matched.
+    pub row: usize,
+    pub flow: FlowId,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CallerNo {
+    /// As it arrived, from the header that was believed.
+    pub raw: Pii<String>,
+    /// Normalised; `None` is 匿名.
+    pub number: Option<Pii<String>>,
+    /// The caller asked not to be shown. A government hotline is usually given the number all the
+    /// same.
+    pub restricted: bool,
+}
+
+/// Why a call may not come in.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Refusal {
+    /// No trunk sends from there.
+    UnknownSource,
+    /// No row is for this called number.
+    UnknownNumber,
+    /// All channels of the trunk are taken.
+    OverLimit,
+}
+
+impl Refusal {
+    pub const ALL: &'static [Self] = &[Self::UnknownSource, Self::UnknownNumber, Self::OverLimit];
+
+    /// The SIP status that says so.
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::UnknownSource => Some(403),
+            Self::UnknownNumber => Some(404),
+            Self::OverLimit => Some(503),
+        }
+    }
+}
+
+/// The door. Owns the counts of channels in use.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    trunks: BTreeMap<TrunkId, TrunkConfig>,
+    numbers: NumberTable,
+    calls: BTreeMap<CallId, TrunkId>,
+    in_use: BTreeMap<TrunkId, usize>,
+    refused: BTreeMap<Refusal, u64>,
+}
+
+impl Admission {
+    pub fn new(trunks: Vec<TrunkConfig>, numbers: Vec<NumberRow>) -> Self {
+        let mut it = Self {
+            trunks: BTreeMap::new(),
+            numbers: NumberTable::default(),
+            calls: BTreeMap::new(),
+            in_use: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        };
+        it.configure(trunks, numbers);
+        it
+    }
+
+    /// Takes changed trunks and numbers. Channels in use stay in use, over a lowered limit and on
+    /// a trunk that is gone as well.
+    pub fn configure(&mut self, trunks: Vec<TrunkConfig>, numbers: Vec<NumberRow>) {
+        self.trunks = trunks.into_iter().map(|it| (it.id.clone(), it)).collect();
+        self.numbers = NumberTable::new(numbers);
+    }
+
+    /// The trunk that sends from there. The narrowest source decides, then the trunk's name.
+    pub fn trunk_of(&self, source: SocketAddr) -> Option<&TrunkConfig> {
+        let narrowest = |trunk: &TrunkConfig| {
+            let matching = trunk.sources.iter().filter(|it| it.matches(source));
+            matching.map(Source::narrowness).max()
+        };
+        // `rev`, because of equals `max_by_key` gives the last.
+        let matching = self.trunks.values().rev().filter_map(|it| Some((narrowest(it)?, it)));
+        matching.max_by_key(|(narrowness, _)| *narrowness).map(|(_, trunk)| trunk)
+    }
+
+    pub fn trunk(&self, id: &TrunkId) -> Option<&TrunkConfig> {
+        self.trunks.get(id)
+    }
+
+    pub fn trunks(&self) -> impl Iterator<Item = &TrunkConfig> {
+        self.trunks.values()
+    }
+
+    /// Lets a call in and takes a channel, or counts why not.
+    pub fn admit(
+        &mut self,
+        call: CallId,
+        source: SocketAddr,
+        called: &str,
+        from: &CallerForms<'_>,
+    ) -> Result<Admitted, Refusal> {
+        let result = self.find(source, called, from);
+        match &result {
+            Ok(admitted) => self.adopt(call, &admitted.trunk),
+            Err(refusal) => *self.refused.entry(*refusal).or_default() += 1,
+        }
+        result
+    }
+
+    /// Takes a channel for a call that is in already, whatever the limit: it outlived a restart.
+    pub fn adopt(&mut self, call: CallId, trunk: &TrunkId) {
+        self.release(call);
+        self.calls.insert(call, trunk.clone());
+        *self.in_use.entry(trunk.clone()).or_default() += 1;
+    }
+
+    /// The call is over. Calls that hold no channel are ignored.
+    pub fn release(&mut self, call: CallId) {
+        let Some(trunk) = self.calls.remove(&call) else { return };
+        if let Some(n) = self.in_use.get_mut(&trunk) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                self.in_use.remove(&trunk);
+            }
+        }
+    }
+
+    /// Channels of the trunk that are taken.
+    pub fn in_use(&self, trunk: &TrunkId) -> usize {
+        self.in_use.get(trunk).copied().unwrap_or(0)
+    }
+
+    /// How many calls were refused for this reason since the start.
+    pub fn refused(&self, kind: Refusal) -> u64 {
+        self.refused.get(&kind).copied().unwrap_or(0)
+    }
+
+    fn find(
+        &self,
+        source: SocketAddr,
+        called: &str,
+        from: &CallerForms<'_>,
+    ) -> Result<Admitted, Refusal> {
+        let trunk = self.trunk_of(source).ok_or(Refusal::UnknownSource)?;
+        let area = trunk.area_code.as_deref();
+        let called = normalise_called(called, area).ok_or(Refusal::UnknownNumber)?;
+        let row = self.numbers.find(&trunk.id, &called).ok_or(Refusal::UnknownNumber)?;
+        if self.in_use(&trunk.id) >= trunk.channels_max {
+            return Err(Refusal::OverLimit);
+        }
+        Ok(Admitted {
+            trunk: trunk.id.clone(),
+            caller: CallerNo::of(from, area),
+            called,
+            row: row.row,
+            flow: row.flow.clone(),
+        })
+    }
+}
+
+impl CallerNo {
+    /// The asserted number is the truth; From counts when nothing usable is asserted and it is not
+    /// anonymous.
+    fn of(from: &CallerForms<'_>, area: Option<&str>) -> Self {
+        let restricted = from.anonymous || from.privacy_id;
+        let shown = (!from.anonymous).then_some(from.from);
+        let believed = [from.asserted, shown]
+            .into_iter()
+            .flatten()
+            .find_map(|raw| normalise_caller(raw, area).map(|number| (raw, number)));
+        match believed {
+            Some((raw, number)) => {
+                Self { raw: Pii::new(raw.to_owned()), number: Some(Pii::new(number)), restricted }
+            }
+            None => Self { raw: Pii::new(from.from.to_owned()), number: None, restricted },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

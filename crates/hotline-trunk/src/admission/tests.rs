@@ -1,0 +1,200 @@
+//! Stories of the door.
+
+use super::*;
+
+fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
+    TrunkConfig {
+        id: TrunkId::new(id),
+        sources: sources.iter().map(|it| it.parse().unwrap()).collect(),
+        channels_max,
+        area_code: Some("0771".to_owned()),
+        city: Some("450100".to_owned()),
+    }
+}
+
+fn row(row: usize, dnis: &[&str], trunks: &[&str]) -> NumberRow {
+    NumberRow {
+        dnis: dnis.iter().map(|it| (*it).to_owned()).collect(),
+        trunks: trunks.iter().copied().map(TrunkId::new).collect(),
+        flow: FlowId::new(&format!("flow.row{row}")),
+        params: BTreeMap::new(),
+        row,
+    }
+}
+
+fn door() -> Admission {
+    Admission::new(
+        vec![
+            trunk("telecom", &["10.0.0.1", "10.0.0.2"], 2),
+            trunk("mobile", &["10.1.0.0/16"], 2),
+            trunk("office", &["10.1.2.3:5080"], 2),
+        ],
+        vec![
+            row(0, &["077112345", "12345"], &["telecom"]),
+            row(1, &["077112345"], &[]),
+            row(2, &["0771123"], &[]),
+            row(3, &["07711232"], &["telecom"]),
+            row(4, &["12366"], &[]),
+        ],
+    )
+}
+
+const KNOWN: CallerForms<'_> =
+    CallerForms { asserted: None, from: "13812345678", anonymous: false, privacy_id: false };
+
+fn telecom() -> SocketAddr {
+    "10.0.0.1:5060".parse().unwrap()
+}
+
+#[track_caller]
+fn enters(source: &str, called: &str, expected: Result<usize, Refusal>) {
+    let result = door().admit(CallId(1), source.parse().unwrap(), called, &KNOWN);
+    assert_eq!(result.map(|it| it.row), expected, "{called} from {source}");
+}
+
+#[test]
+fn a_call_enters_the_flow_of_its_number_on_its_trunk() {
+    enters("10.0.0.1:5060", "12345", Ok(0));
+    enters("10.0.0.2:5066", "+8677112345", Ok(0));
+}
+
+#[test]
+fn a_number_of_another_trunk_falls_to_the_row_for_any_trunk() {
+    enters("10.1.0.9:5060", "077112345", Ok(1));
+    enters("10.1.0.9:5060", "12345", Ok(1));
+}
+
+#[test]
+fn a_number_nobody_listed_goes_by_its_longest_beginning() {
+    enters("10.1.0.9:5060", "077112329", Ok(2));
+    enters("10.0.0.1:5060", "077112329", Ok(3));
+    enters("10.0.0.1:5060", "0771123451", Ok(0));
+}
+
+#[test]
+fn a_row_of_a_bare_short_code_is_for_the_area_of_the_trunk_too() {
+    enters("10.1.0.9:5060", "077112366", Ok(4));
+    enters("10.1.0.9:5060", "12366", Ok(4));
+}
+
+#[test]
+fn a_stranger_an_unknown_number_and_a_word_are_refused() {
+    enters("192.0.2.1:5060", "12345", Err(Refusal::UnknownSource));
+    enters("10.0.0.1:5060", "5551234", Err(Refusal::UnknownNumber));
+    enters("10.0.0.1:5060", "hotline", Err(Refusal::UnknownNumber));
+}
+
+#[test]
+fn each_refusal_has_its_status_and_is_counted() {
+    let mut door = door();
+    for (source, called, refusal, status) in [
+        ("192.0.2.1:5060", "12345", Refusal::UnknownSource, 403),
+        ("10.0.0.1:5060", "5551234", Refusal::UnknownNumber, 404),
+    ] {
+        let result = door.admit(CallId(1), source.parse().unwrap(), called, &KNOWN);
+        assert_eq!(result, Err(refusal));
+        assert_eq!((refusal.status(), door.refused(refusal)), (Some(status), 1));
+    }
+    for call in 1..=3 {
+        let result = door.admit(CallId(call), telecom(), "12345", &KNOWN);
+        assert_eq!(result.is_ok(), call < 3);
+    }
+    assert_eq!(Refusal::OverLimit.status(), Some(503));
+    assert_eq!(door.refused(Refusal::OverLimit), 1);
+}
+
+#[test]
+fn the_narrowest_source_names_the_trunk() {
+    let door = door();
+    let of = |it: &str| door.trunk_of(it.parse().unwrap()).map(|it| it.id.as_str());
+    assert_eq!(of("10.1.2.3:5080"), Some("office"));
+    assert_eq!(of("10.1.2.3:5060"), Some("mobile"));
+    assert_eq!(of("10.2.0.1:5060"), None);
+}
+
+#[test]
+fn a_call_that_ends_gives_its_channel_back_once() {
+    let mut door = door();
+    let id = TrunkId::new("telecom");
+    let admit = |door: &mut Admission, call| {
+        door.admit(CallId(call), telecom(), "12345", &KNOWN).map(|it| it.trunk)
+    };
+    assert_eq!(admit(&mut door, 1), Ok(id.clone()));
+    assert_eq!(admit(&mut door, 2), Ok(id.clone()));
+    assert_eq!(admit(&mut door, 3), Err(Refusal::OverLimit));
+    door.release(CallId(1));
+    door.release(CallId(1));
+    door.release(CallId(9));
+    assert_eq!(door.in_use(&id), 1);
+    assert_eq!(admit(&mut door, 3), Ok(id.clone()));
+    assert_eq!(door.in_use(&id), 2);
+}
+
+#[test]
+fn a_call_that_outlived_a_restart_takes_its_channel_again() {
+    let mut door = door();
+    let id = TrunkId::new("telecom");
+    for call in 1..=3 {
+        door.adopt(CallId(call), &id);
+        door.adopt(CallId(call), &id);
+    }
+    assert_eq!(door.in_use(&id), 3);
+    assert_eq!(door.admit(CallId(4), telecom(), "12345", &KNOWN), Err(Refusal::OverLimit));
+}
+
+#[test]
+fn a_changed_configuration_keeps_the_channels_in_use() {
+    let mut door = door();
+    let id = TrunkId::new("telecom");
+    door.adopt(CallId(1), &id);
+    door.configure(vec![trunk("telecom", &["10.0.0.9"], 1)], vec![row(0, &["12345"], &[])]);
+    assert_eq!(door.in_use(&id), 1);
+    let source = "10.0.0.9:5060".parse().unwrap();
+    assert_eq!(door.admit(CallId(2), source, "12345", &KNOWN), Err(Refusal::OverLimit));
+    door.release(CallId(1));
+    assert!(door.admit(CallId(2), source, "12345", &KNOWN).is_ok());
+}
+
+#[track_caller]
+fn shown_as(from: CallerForms<'_>, number: Option<&str>, raw: &str, restricted: bool) {
+    let it = door().admit(CallId(1), telecom(), "12345", &from).unwrap().caller;
+    let seen = it.number.as_ref().map(|it| it.reveal().as_str());
+    assert_eq!((seen, it.raw.reveal().as_str(), it.restricted), (number, raw, restricted));
+}
+
+#[test]
+fn the_asserted_caller_is_believed_before_the_shown_one() {
+    let asserted = Some("+8613900001111");
+    shown_as(CallerForms { asserted, ..KNOWN }, Some("13900001111"), "+8613900001111", false);
+    let asserted = Some("operator");
+    shown_as(CallerForms { asserted, ..KNOWN }, Some("13812345678"), "13812345678", false);
+}
+
+#[test]
+fn a_hidden_caller_is_known_to_the_hotline_when_the_carrier_vouches() {
+    let hidden = CallerForms {
+        asserted: Some("5551234"),
+        from: "anonymous",
+        anonymous: true,
+        privacy_id: true,
+    };
+    shown_as(hidden, Some("07715551234"), "5551234", true);
+    shown_as(CallerForms { asserted: None, ..hidden }, None, "anonymous", true);
+}
+
+#[test]
+fn privacy_alone_restricts_and_hides_nothing_from_the_hotline() {
+    let it = CallerForms { privacy_id: true, ..KNOWN };
+    shown_as(it, Some("13812345678"), "13812345678", true);
+}
+
+#[test]
+fn an_anonymous_from_is_not_believed_even_if_it_looks_like_a_number() {
+    let it = CallerForms { anonymous: true, ..KNOWN };
+    shown_as(it, None, "13812345678", true);
+}
+
+#[test]
+fn a_caller_who_gives_a_word_is_anonymous() {
+    shown_as(CallerForms { from: "unknown", ..KNOWN }, None, "unknown", false);
+}
