@@ -1,0 +1,57 @@
+//! What went wrong or late, counted without a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counted by the threads of one media role since it started.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(crate) events_dropped: AtomicU64,
+    pub(crate) links_dropped: AtomicU64,
+    pub(crate) ticks: AtomicU64,
+    pub(crate) ticks_skipped: AtomicU64,
+    pub(crate) tick_late_max_us: AtomicU64,
+    pub(crate) sends_refused: AtomicU64,
+    pub(crate) mixes_refused: AtomicU64,
+    pub(crate) syncs_skipped: AtomicU64,
+}
+
+/// The counters at one instant.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Events that control did not hear, because no link was there or a ring was full.
+    pub events_dropped: u64,
+    /// Links ended because control broke the form, spoke another version or stopped reading.
+    pub links_dropped: u64,
+    /// 20 ms ticks that fed plays and keys.
+    pub ticks: u64,
+    /// Ticks left out because the worker was more than two behind.
+    pub ticks_skipped: u64,
+    /// The latest tick, in microseconds behind its time.
+    pub tick_late_max_us: u64,
+    /// Packets that the kernel did not take.
+    pub sends_refused: u64,
+    /// Listeners beyond what one speaker can have.
+    pub mixes_refused: u64,
+    /// Syncs of a recording that were put off because the disk was behind.
+    pub syncs_skipped: u64,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            events_dropped: self.events_dropped.load(Relaxed),
+            links_dropped: self.links_dropped.load(Relaxed),
+            ticks: self.ticks.load(Relaxed),
+            ticks_skipped: self.ticks_skipped.load(Relaxed),
+            tick_late_max_us: self.tick_late_max_us.load(Relaxed),
+            sends_refused: self.sends_refused.load(Relaxed),
+            mixes_refused: self.mixes_refused.load(Relaxed),
+            syncs_skipped: self.syncs_skipped.load(Relaxed),
+        }
+    }
+}
+
+/// One more.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}

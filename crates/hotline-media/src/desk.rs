@@ -1,0 +1,301 @@
+//! The desk: understands control, and keeps what a worker must not wait for: session descriptions,
+//! sockets, prompt files, the list of what is alive.
+
+mod link;
+mod orders;
+mod ports;
+mod prompts;
+mod say;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    io,
+    os::unix::net::UnixStream,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use hotline_base::{LegId, Random, RecordingId, media::Event};
+use rtrb::{Consumer, Producer, RingBuffer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use self::{
+    link::{Broken, Link},
+    ports::Ports,
+    prompts::Prompts,
+};
+use crate::{
+    MediaConfig, Note,
+    counters::{Counters, count},
+    intake::Sockets,
+    recorder::{Ends, Errand, Outcomes, Recorder},
+    task::{REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
+    wake::Wake,
+    worker::{BLOCKS, Rings, Worker},
+};
+
+/// How long the desk waits before it tries a full ring again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Tasks that one order can lead to, but for a mix, which may be longer.
+const TASKS_PER_ORDER: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Desk {
+    config: MediaConfig,
+    notes: mpsc::Receiver<Note>,
+    wake: Wake,
+    counters: Arc<Counters>,
+    tasks: Producer<Task>,
+    reports: Consumer<Report>,
+    worker: Wake,
+    errands: mpsc::Sender<Errand>,
+    outcomes: mpsc::Receiver<Event>,
+    threads: Vec<JoinHandle<()>>,
+    link: Option<Link>,
+    legs: BTreeMap<LegId, Entry>,
+    recordings: BTreeMap<RecordingId, Slot>,
+    leg_slots: Slots,
+    tape_slots: Slots,
+    ports: Ports,
+    prompts: Prompts,
+    random: Random,
+    /// Events that wait for the next control.
+    kept: VecDeque<Event>,
+    /// Recordings that were reported lately; a control that died may not have read them.
+    lately: VecDeque<(Instant, Event)>,
+}
+
+/// What the desk knows of a leg.
+#[derive(Debug)]
+struct Entry {
+    slot: Slot,
+    port: u16,
+    session: u64,
+    version: u64,
+    /// Our last offer, which an answer refers to.
+    offer: String,
+}
+
+/// Free places of a slab.
+#[derive(Debug)]
+struct Slots {
+    free: Vec<u32>,
+    generation: u32,
+}
+
+impl Slots {
+    fn new(n: usize) -> Self {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        Self { free: (0..n).rev().collect(), generation: 0 }
+    }
+
+    fn take(&mut self) -> Option<Slot> {
+        self.generation = self.generation.wrapping_add(1);
+        Some(Slot { index: self.free.pop()?, generation: self.generation })
+    }
+
+    fn give_back(&mut self, slot: Slot) {
+        self.free.push(slot.index);
+    }
+}
+
+impl Desk {
+    /// Starts worker and recorder.
+    pub(crate) fn start(
+        config: MediaConfig,
+        notes: mpsc::Receiver<Note>,
+        wake: Wake,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
+        let (worker_reports, reports) = RingBuffer::new(REPORTS_MAX);
+        let n_blocks = config.legs_max.saturating_mul(BLOCKS);
+        let (filled, recorder_filled) = RingBuffer::new(n_blocks + config.legs_max);
+        let (recorder_empties, empties) = RingBuffer::new(n_blocks);
+        let (errands, recorder_errands) = mpsc::channel();
+        let (events, outcomes) = mpsc::channel();
+        let worker = Wake::new()?;
+
+        let ends = Ends {
+            errands: recorder_errands,
+            filled: recorder_filled,
+            empties: recorder_empties,
+            outcomes: Outcomes::new(events, wake.clone()),
+        };
+        let dir = config.recording_dir.clone();
+        let recorder = Recorder::new(dir, ends, Arc::clone(&counters))?;
+        let intake = Sockets::new(config.legs_max, worker.clone())?;
+        let rings = Rings {
+            tasks: worker_tasks,
+            reports: worker_reports,
+            filled,
+            empties,
+            desk: wake.clone(),
+        };
+        let job = Worker::new(intake, config.legs_max, rings, Arc::clone(&counters));
+        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
+        let threads = vec![
+            spawn("media-worker").spawn(move || job.run())?,
+            spawn("media-recorder").spawn(move || recorder.run())?,
+        ];
+
+        let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
+        let (address, quarantine) = (config.address, config.port_quarantine);
+        let ports = Ports::new(address, config.ports.clone(), quarantine, &mut random);
+        Ok(Self {
+            prompts: Prompts::new(&config.prompt_dirs, &config.lang),
+            leg_slots: Slots::new(config.legs_max),
+            tape_slots: Slots::new(config.legs_max),
+            link: None,
+            legs: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            kept: VecDeque::new(),
+            lately: VecDeque::new(),
+            config,
+            notes,
+            wake,
+            counters,
+            tasks,
+            reports,
+            worker,
+            errands,
+            outcomes,
+            threads,
+            ports,
+            random,
+        })
+    }
+
+    pub(crate) fn run(mut self) {
+        while !self.reports.is_abandoned() && self.turn() {}
+        self.end();
+    }
+
+    /// Waits for what is next and does it. `false` when the owner wants an end.
+    fn turn(&mut self) -> bool {
+        self.wait();
+        self.wake.clear();
+        loop {
+            match self.notes.try_recv() {
+                Ok(Note::Attach(stream)) => self.attach(stream),
+                Err(mpsc::TryRecvError::Empty) => break,
+                Ok(Note::Quit) | Err(mpsc::TryRecvError::Disconnected) => return false,
+            }
+        }
+        self.read_reports();
+        self.read_orders();
+        self.ports.wake_up(Instant::now());
+        self.write();
+        true
+    }
+
+    fn wait(&self) {
+        let now = Instant::now();
+        let full = (self.tasks.slots() < TASKS_PER_ORDER).then_some(RETRY);
+        let port = self.ports.due().map(|it| it.saturating_duration_since(now));
+        let timeout = full.or(port).and_then(|it| Timespec::try_from(it).ok());
+        let flags = match &self.link {
+            Some(link) if link.wants_to_write() => PollFlags::IN | PollFlags::OUT,
+            Some(_) | None => PollFlags::IN,
+        };
+        let flags = if full.is_some() { flags - PollFlags::IN } else { flags };
+        let waited = match &self.link {
+            Some(link) => {
+                let mut fds = [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(link, flags)];
+                poll(&mut fds, timeout.as_ref())
+            }
+            None => poll(&mut [PollFd::new(&self.wake, PollFlags::IN)], timeout.as_ref()),
+        };
+        // An interruption is a turn with nothing to do.
+        if let Err(error) = waited {
+            tracing::debug!(%error, "The media desk was interrupted.");
+        }
+    }
+
+    fn attach(&mut self, stream: UnixStream) {
+        // What the control before still ordered counts.
+        self.read_orders();
+        self.detach();
+        match Link::new(stream) {
+            Ok(link) => self.link = Some(link),
+            Err(error) => tracing::error!(%error, "The link to control cannot be used."),
+        }
+    }
+
+    /// Lets go of the link; what control must know stays.
+    fn detach(&mut self) {
+        if let Some(link) = self.link.take() {
+            let unsaid: Vec<_> = link.into_unsaid().collect();
+            for event in unsaid {
+                self.keep(event);
+            }
+        }
+    }
+
+    fn on_broken(&mut self, broken: &Broken) {
+        if !matches!(broken, Broken::Closed) {
+            count(&self.counters.links_dropped);
+        }
+        tracing::warn!(why = %broken, "The link to control is over; calls go on.");
+        self.detach();
+    }
+
+    fn read_orders(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let ended = link.read().err();
+        // Orders that came before the end count.
+        while self.tasks.slots() >= TASKS_PER_ORDER {
+            let Some(link) = &mut self.link else { return };
+            match link.next_order() {
+                Ok(Some(order)) => self.carry_out(order),
+                Ok(None) => break,
+                Err(broken) => return self.on_broken(&broken),
+            }
+        }
+        if let Some(broken) = ended {
+            self.on_broken(&broken);
+        }
+    }
+
+    fn write(&mut self) {
+        if let Some(link) = &mut self.link
+            && let Err(broken) = link.write()
+        {
+            self.on_broken(&broken);
+        }
+    }
+
+    /// Hands a task to the worker. Orders are read only while there is room.
+    fn task(&mut self, task: Task) {
+        if self.tasks.push(task).is_err() {
+            tracing::error!("The media worker is stuck; an order to it is lost.");
+        }
+        self.worker.wake();
+    }
+
+    /// Ends worker, recorder and sealer, and says what they still have to say.
+    fn end(mut self) {
+        while !self.tasks.is_abandoned() && self.tasks.push(Task::Quit).is_err() {
+            // A full ring; the worker makes room.
+            self.worker.wake();
+            self.wait();
+        }
+        self.worker.wake();
+        let mut threads = std::mem::take(&mut self.threads).into_iter();
+        for (thread, errand) in [(threads.next(), None), (threads.next(), Some(Errand::Quit))] {
+            if let Some(errand) = errand
+                && self.errands.send(errand).is_err()
+            {
+                tracing::error!("The recorder is gone.");
+            }
+            if thread.is_some_and(|it| it.join().is_err()) {
+                tracing::error!("A media thread panicked.");
+            }
+        }
+        self.read_reports();
+        self.write();
+    }
+}

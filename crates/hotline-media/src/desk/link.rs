@@ -1,0 +1,135 @@
+//! The link to control: frames of a length and a value, in both directions, never waiting.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use hotline_base::media::{Event, Order};
+
+/// Events that wait for control to read.
+const EVENTS_MAX: usize = 4_096;
+
+/// Bytes of the longest order: a mix of many legs, a session description.
+const FRAME_MAX: usize = 1 << 20;
+
+const LENGTH: usize = 4;
+
+/// Why a link is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("control closed the link")]
+    Closed,
+    #[error("control sent a frame that is too long")]
+    TooLong,
+    #[error("control sent an order that cannot be read")]
+    BadOrder,
+    #[error("control does not read its events")]
+    NotRead,
+    #[error("control speaks version {0} of the orders")]
+    Version(u16),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    stream: UnixStream,
+    /// Control has said hello.
+    pub(super) greeted: bool,
+    input: Vec<u8>,
+    /// Frames with the events they carry, the oldest first; `sent` bytes of it are gone.
+    output: VecDeque<(Vec<u8>, Event)>,
+    sent: usize,
+}
+
+impl Link {
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let (input, output) = (Vec::new(), VecDeque::new());
+        Ok(Self { stream, greeted: false, input, output, sent: 0 })
+    }
+
+    pub(super) fn wants_to_write(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Reads what is there.
+    pub(super) fn read(&mut self) -> Result<(), Broken> {
+        let mut buffer = [0; 16_384];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(n) => self.input.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.input.len() > 4 * FRAME_MAX {
+                // The rest stays in the kernel until these are done.
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next whole order.
+    pub(super) fn next_order(&mut self) -> Result<Option<Order>, Broken> {
+        let Some((length, rest)) = self.input.split_first_chunk::<LENGTH>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > FRAME_MAX {
+            return Err(Broken::TooLong);
+        }
+        let Some(frame) = rest.get(..length) else { return Ok(None) };
+        let order = borsh::from_slice(frame).map_err(|_| Broken::BadOrder)?;
+        self.input.drain(..LENGTH + length);
+        Ok(Some(order))
+    }
+
+    /// Queues an event.
+    pub(super) fn say(&mut self, event: Event) -> Result<(), Broken> {
+        if self.output.len() >= EVENTS_MAX {
+            return Err(Broken::NotRead);
+        }
+        let body = borsh::to_vec(&event)?;
+        let length = u32::try_from(body.len()).map_err(|_| Broken::TooLong)?;
+        let mut frame = Vec::with_capacity(LENGTH + body.len());
+        frame.extend(length.to_be_bytes());
+        frame.extend(body);
+        self.output.push_back((frame, event));
+        Ok(())
+    }
+
+    /// Writes what the socket takes.
+    pub(super) fn write(&mut self) -> Result<(), Broken> {
+        while let Some((frame, _)) = self.output.front() {
+            match self.stream.write(frame.get(self.sent..).unwrap_or_default()) {
+                Ok(n) => self.sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.sent >= frame.len() {
+                self.output.pop_front();
+                self.sent = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Events that control did not read whole.
+    pub(super) fn into_unsaid(self) -> impl Iterator<Item = Event> {
+        self.output.into_iter().map(|it| it.1)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,214 @@
+//! What control orders, carried out or passed on to the worker.
+
+use std::{
+    path::{Component, Path},
+    time::Instant,
+};
+
+use hotline_base::{
+    Key, LegId, RecordingId,
+    media::{Channel, Event, FailReason, FailedOrder, Hears, Order, Play, PlayEnd, VERSION},
+};
+use hotline_rtp::Outbound;
+use hotline_sdp::{Local, Stream, answer, offer, settle};
+
+use super::{Desk, Entry, link::Broken};
+use crate::{
+    recorder::{Block, Errand},
+    task::{Opening, Slot, Task},
+    worker::{BLOCKS, Playing},
+};
+
+/// Keys of one order; a telephone number with its extension is shorter.
+const KEYS_MAX: usize = 64;
+
+impl Desk {
+    pub(super) fn carry_out(&mut self, order: Order) {
+        let greeted = self.link.as_ref().is_some_and(|it| it.greeted);
+        match order {
+            Order::Hello { version: VERSION } => self.greet(),
+            Order::Hello { version } => self.on_broken(&Broken::Version(version)),
+            // Whoever did not say hello may speak another version.
+            _ if !greeted => self.on_broken(&Broken::BadOrder),
+            Order::Open { leg, offer } => self.open(leg, offer.as_deref()),
+            Order::Answer { leg, answer } => self.settle(leg, &answer),
+            Order::Reoffer { leg, offer } => self.reoffer(leg, &offer),
+            Order::Mix { hears } => self.mix(&hears),
+            Order::Play(play) => self.play(&play),
+            Order::Stop { leg, play } => {
+                if let Some(leg) = self.slot(leg) {
+                    self.task(Task::Stop { leg, play });
+                }
+            }
+            Order::SendKeys { leg, keys } => self.send_keys(leg, keys),
+            Order::Record { recording, path, left, right } => {
+                self.record(recording, path, [left, right]);
+            }
+            Order::RecordSource { recording, channel, leg } => {
+                self.record_source(&recording, channel, leg);
+            }
+            Order::StopRecord { recording } => {
+                if let Some(tape) = self.recordings.remove(&recording) {
+                    self.task(Task::EndRecord { tape });
+                }
+            }
+            Order::Close { leg } => {
+                if let Some(leg) = self.slot(leg) {
+                    self.task(Task::Close { leg });
+                }
+            }
+        }
+    }
+
+    fn slot(&self, leg: LegId) -> Option<Slot> {
+        self.legs.get(&leg).map(|it| it.slot)
+    }
+
+    fn fail(&mut self, leg: LegId, order: FailedOrder, reason: FailReason) {
+        self.say(Event::Failed { leg, order, reason });
+    }
+
+    fn local(&self, entry: &Entry) -> Local {
+        let Entry { port, session, version, .. } = *entry;
+        Local { address: self.config.address, port, session, version }
+    }
+
+    fn open(&mut self, leg: LegId, theirs: Option<&str>) {
+        if self.legs.contains_key(&leg) {
+            return self.fail(leg, FailedOrder::Open, FailReason::Busy);
+        }
+        let Some(slot) = self.leg_slots.take() else {
+            return self.fail(leg, FailedOrder::Open, FailReason::Busy);
+        };
+        let Some((port, socket)) = self.ports.open(Instant::now()) else {
+            self.leg_slots.give_back(slot);
+            return self.fail(leg, FailedOrder::Open, FailReason::NoPort);
+        };
+        // RFC 8866 §5.2 wants a number that nobody else uses; 62 bits, so that readers that take
+        // it for a signed one are not surprised.
+        let session = self.random.next_u64() >> 2;
+        let mut entry = Entry { slot, port, session, version: 1, offer: String::new() };
+        let local = self.local(&entry);
+        let (sdp, stream) = match theirs {
+            None => (offer(&local, false), None),
+            Some(theirs) => match answer(theirs, &local) {
+                Ok((sdp, stream)) => (sdp, Some(stream)),
+                Err(error) => {
+                    // Nobody was told this port.
+                    self.ports.close(port, Some(socket), Instant::now());
+                    self.leg_slots.give_back(slot);
+                    return self.fail(leg, FailedOrder::Open, error.into());
+                }
+            },
+        };
+        entry.offer = if theirs.is_none() { sdp.clone() } else { offer(&local, false) };
+        let out = self.outbound();
+        self.legs.insert(leg, entry);
+        self.task(Task::Open(Box::new(Opening { slot, id: leg, socket, out })));
+        if let Some(stream) = stream {
+            self.task(Task::Settle { leg: slot, stream });
+        }
+        self.say(Event::Opened { leg, sdp });
+    }
+
+    /// A stream that begins anywhere (RFC 3550 §5.1).
+    fn outbound(&mut self) -> Outbound {
+        let mut number = || u32::try_from(self.random.next_u64() >> 32).unwrap_or(0);
+        let (ssrc, timestamp, sequence) = (number(), number(), number() >> 16);
+        Outbound::new(ssrc, u16::try_from(sequence).unwrap_or(0), timestamp)
+    }
+
+    fn settle(&mut self, leg: LegId, theirs: &str) {
+        let Some(entry) = self.legs.get(&leg) else {
+            return self.fail(leg, FailedOrder::Answer, FailReason::UnknownLeg);
+        };
+        let slot = entry.slot;
+        match settle(&entry.offer, theirs) {
+            Ok(stream) => {
+                let hold = stream.hold;
+                self.task(Task::Settle { leg: slot, stream });
+                self.say(Event::Settled { leg, hold });
+            }
+            Err(error) => self.fail(leg, FailedOrder::Answer, error.into()),
+        }
+    }
+
+    fn reoffer(&mut self, leg: LegId, theirs: &str) {
+        let Some(entry) = self.legs.get(&leg) else {
+            return self.fail(leg, FailedOrder::Reoffer, FailReason::UnknownLeg);
+        };
+        let slot = entry.slot;
+        let mut local = self.local(entry);
+        local.version += 1;
+        match answer(theirs, &local) {
+            Ok((sdp, stream)) => {
+                if let Some(entry) = self.legs.get_mut(&leg) {
+                    entry.version = local.version;
+                }
+                let Stream { hold, .. } = stream;
+                self.task(Task::Settle { leg: slot, stream });
+                self.say(Event::Reanswered { leg, sdp, hold });
+            }
+            Err(error) => self.fail(leg, FailedOrder::Reoffer, error.into()),
+        }
+    }
+
+    fn mix(&mut self, hears: &[Hears]) {
+        for it in hears {
+            let Some(listener) = self.slot(it.listener) else { continue };
+            let speaker = it.speaker.and_then(|it| self.slot(it));
+            self.task(Task::Hear { listener, speaker });
+        }
+    }
+
+    fn play(&mut self, order: &Play) {
+        let Some(leg) = self.slot(order.leg) else { return };
+        let parts: Vec<_> = order.prompts.iter().filter_map(|it| self.prompts.load(it)).collect();
+        if parts.iter().all(|it| it.is_empty()) {
+            let (leg, play) = (order.leg, order.play);
+            return self.say(Event::PlayDone { leg, play, played_ms: 0, end: PlayEnd::Missing });
+        }
+        let incomplete = parts.len() < order.prompts.len();
+        let play = Box::new(Playing::new(order, parts, incomplete));
+        self.task(Task::Play { leg, play });
+    }
+
+    fn send_keys(&mut self, leg: LegId, mut keys: Vec<Key>) {
+        keys.truncate(KEYS_MAX);
+        if let Some(leg) = self.slot(leg) {
+            self.task(Task::SendKeys { leg, keys });
+        }
+    }
+
+    fn record(&mut self, recording: RecordingId, path: String, legs: [LegId; 2]) {
+        if !is_inside(&path) || self.recordings.contains_key(&recording) {
+            let reason = "the recording's path leaves its directory, or it runs".to_owned();
+            return self.say(Event::RecordFailed { recording, reason });
+        }
+        let Some(tape) = self.tape_slots.take() else {
+            let reason = "the worker takes no more recordings".to_owned();
+            return self.say(Event::RecordFailed { recording, reason });
+        };
+        let errand = Errand::Start { tape, recording: recording.clone(), path };
+        if self.errands.send(errand).is_err() {
+            tracing::error!("The recorder is gone.");
+        }
+        self.recordings.insert(recording, tape);
+        let [left, right] = legs.map(|it| self.slot(it));
+        let blocks = std::iter::repeat_with(Block::silent).take(BLOCKS).collect();
+        self.task(Task::Record { tape, left, right, blocks });
+    }
+
+    fn record_source(&mut self, recording: &RecordingId, channel: Channel, leg: Option<LegId>) {
+        let Some(tape) = self.recordings.get(recording).copied() else { return };
+        let leg = leg.and_then(|it| self.slot(it));
+        self.task(Task::Source { tape, channel, leg });
+    }
+}
+
+/// Whether a relative path stays below where it starts.
+fn is_inside(path: &str) -> bool {
+    let normal =
+        |it| matches!(it, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b"."));
+    !path.is_empty() && Path::new(path).components().all(normal)
+}

@@ -1,0 +1,112 @@
+//! What control is told: what the worker and the recorder report, and what was kept for a control
+//! that was not there.
+
+use std::time::{Duration, Instant};
+
+use hotline_base::media::{Event, VERSION};
+
+use super::{Desk, Slot};
+use crate::{counters::count, task::Report};
+
+/// Events kept for the next control.
+const KEPT_MAX: usize = 4_096;
+
+/// How long a recording that was reported is reported again to another control.
+const LATELY: Duration = Duration::from_secs(10);
+
+impl Desk {
+    pub(super) fn read_reports(&mut self) {
+        while let Ok(report) = self.reports.pop() {
+            let event = match report {
+                Report::Key { leg, key } => Event::Key { leg, key },
+                Report::PlayDone { leg, play, played_ms, end, spent } => {
+                    drop(spent);
+                    Event::PlayDone { leg, play, played_ms, end }
+                }
+                Report::Quiet { leg, secs } => Event::Quiet { leg, secs },
+                Report::Closed { leg, slot, socket, stats } => {
+                    if let Some(entry) = self.legs.remove(&leg) {
+                        self.ports.close(entry.port, socket, Instant::now());
+                    }
+                    self.leg_slots.give_back(slot);
+                    Event::Closed { leg, stats }
+                }
+                Report::TapeDone { tape, blocks } => {
+                    drop(blocks);
+                    self.on_tape_done(tape);
+                    continue;
+                }
+            };
+            self.say(event);
+        }
+        while let Ok(event) = self.outcomes.try_recv() {
+            self.say(event);
+        }
+    }
+
+    fn on_tape_done(&mut self, tape: Slot) {
+        self.tape_slots.give_back(tape);
+        self.recordings.retain(|_, it| *it != tape);
+    }
+
+    /// Tells control, or keeps what it must know.
+    pub(super) fn say(&mut self, event: Event) {
+        if is_recording(&event) && self.link.as_ref().is_some_and(|it| it.greeted) {
+            self.forget_old();
+            self.lately.push_back((Instant::now(), event.clone()));
+        }
+        self.pass_on(event);
+    }
+
+    fn pass_on(&mut self, event: Event) {
+        match &mut self.link {
+            Some(link) if link.greeted => {
+                if let Err(broken) = link.say(event.clone()) {
+                    self.on_broken(&broken);
+                    self.keep(event);
+                }
+            }
+            Some(_) | None => self.keep(event),
+        }
+    }
+
+    pub(super) fn keep(&mut self, event: Event) {
+        let needed = matches!(event, Event::Closed { .. }) || is_recording(&event);
+        if needed && self.kept.len() < KEPT_MAX {
+            self.kept.push_back(event);
+        } else {
+            count(&self.counters.events_dropped);
+        }
+    }
+
+    /// Tells a new control what is alive, and then what it missed.
+    pub(super) fn greet(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.greeted = true;
+        }
+        self.say(Event::Inventory {
+            version: VERSION,
+            legs: self.legs.keys().copied().collect(),
+            recordings: self.recordings.keys().cloned().collect(),
+        });
+        self.forget_old();
+        let kept = std::mem::take(&mut self.kept);
+        let mut again: Vec<_> = self.lately.iter().map(|it| it.1.clone()).collect();
+        again.retain(|it| !kept.contains(it));
+        for event in again {
+            self.pass_on(event);
+        }
+        for event in kept {
+            self.say(event);
+        }
+    }
+
+    fn forget_old(&mut self) {
+        let now = Instant::now();
+        self.lately.retain(|(at, _)| now.duration_since(*at) < LATELY);
+    }
+}
+
+fn is_recording(event: &Event) -> bool {
+    matches!(event, Event::Recorded(_) | Event::RecordFailed { .. })
+}

@@ -1,0 +1,82 @@
+//! Where datagrams come from and go to. All that is done with them lies above this trait, so that
+//! another way into the kernel changes nothing else.
+
+mod sockets;
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+pub(crate) use self::sockets::Sockets;
+
+/// Datagrams read in one turn.
+const BATCH: usize = 64;
+
+/// Bytes of the longest datagram that is read whole; RTP over Ethernet is shorter.
+const DATAGRAM: usize = 2_048;
+
+pub(crate) trait Intake {
+    /// Waits until a datagram arrives, the worker is woken, or `timeout` is over; reads at most
+    /// one datagram a leg. Says whether the worker was woken.
+    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<bool>;
+
+    /// Sends from a leg's own port. A back end may gather until [`flush`](Self::flush).
+    fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool;
+
+    fn flush(&mut self);
+
+    fn add(&mut self, leg: u32, socket: UdpSocket) -> io::Result<()>;
+
+    /// The leg's socket, still bound.
+    fn remove(&mut self, leg: u32) -> Option<UdpSocket>;
+}
+
+/// What one turn read: datagrams in a fixed arena.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    arena: Box<[u8]>,
+    arrivals: Vec<Arrival>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) leg: u32,
+    pub(crate) from: SocketAddr,
+    pub(crate) len: usize,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            arena: vec![0; BATCH * DATAGRAM].into_boxed_slice(),
+            arrivals: Vec::with_capacity(BATCH),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.arrivals.clear();
+    }
+
+    /// Lets `read` put a datagram into the next free place; `false` when there is none.
+    pub(crate) fn receive(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Option<(u32, SocketAddr, usize)>,
+    ) -> bool {
+        let at = self.arrivals.len();
+        let Some(place) = self.arena.chunks_exact_mut(DATAGRAM).nth(at) else { return false };
+        if let Some((leg, from, len)) = read(place) {
+            self.arrivals.push(Arrival { leg, from, len });
+        }
+        true
+    }
+
+    /// What was read, each with its bytes.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (&Arrival, &mut [u8])> {
+        self.arrivals
+            .iter()
+            .zip(self.arena.chunks_exact_mut(DATAGRAM))
+            .filter_map(|(it, place)| Some((it, place.get_mut(..it.len)?)))
+    }
+}

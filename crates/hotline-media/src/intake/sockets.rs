@@ -1,0 +1,89 @@
+//! A socket a leg on plain epoll: works everywhere, silent legs are free, wakes at once.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    net::{SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use rustix::{
+    event::{Timespec, epoll},
+    fd::OwnedFd,
+    io::Errno,
+};
+
+use super::{BATCH, Inbox, Intake};
+use crate::wake::Wake;
+
+/// Marks the wake descriptor among the legs.
+const WAKE: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    epoll: OwnedFd,
+    wake: Wake,
+    legs: Vec<Option<UdpSocket>>,
+}
+
+impl Sockets {
+    pub(crate) fn new(legs_max: usize, wake: Wake) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        let mut legs = Vec::new();
+        legs.resize_with(legs_max, || None);
+        Ok(Self { epoll, wake, legs })
+    }
+}
+
+impl Intake for Sockets {
+    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<bool> {
+        inbox.clear();
+        let mut ready = [const { MaybeUninit::uninit() }; BATCH];
+        let timeout = timeout.and_then(|it| Timespec::try_from(it).ok());
+        let ready = match epoll::wait(&self.epoll, &mut ready, timeout.as_ref()) {
+            Ok((ready, _)) => ready,
+            Err(Errno::INTR) => &mut [],
+            Err(error) => return Err(error.into()),
+        };
+        let mut woken = false;
+        for it in ready {
+            let data = it.data.u64();
+            if data == WAKE {
+                self.wake.clear();
+                woken = true;
+                continue;
+            }
+            let leg = u32::try_from(data).unwrap_or(u32::MAX);
+            let Some(Some(socket)) = self.legs.get(leg as usize) else { continue };
+            inbox.receive(|place| {
+                // Nothing there after all, or an ICMP error of an earlier send.
+                let (len, from) = socket.recv_from(place).ok()?;
+                Some((leg, from, len))
+            });
+        }
+        Ok(woken)
+    }
+
+    fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
+        let Some(Some(socket)) = self.legs.get(leg as usize) else { return false };
+        socket.send_to(datagram, to).is_ok()
+    }
+
+    fn flush(&mut self) {}
+
+    fn add(&mut self, leg: u32, socket: UdpSocket) -> io::Result<()> {
+        let place = self.legs.get_mut(leg as usize).ok_or(io::ErrorKind::StorageFull)?;
+        let data = epoll::EventData::new_u64(u64::from(leg));
+        epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
+        *place = Some(socket);
+        Ok(())
+    }
+
+    fn remove(&mut self, leg: u32) -> Option<UdpSocket> {
+        let socket = self.legs.get_mut(leg as usize)?.take()?;
+        // A socket that epoll does not know needs no leave-taking.
+        let _unknown = epoll::delete(&self.epoll, &socket);
+        Some(socket)
+    }
+}

@@ -1,0 +1,139 @@
+//! The media role: RTP sockets, relay, prompts, keys and recordings, on threads of its own.
+//!
+//! Control orders by [`Order`](hotline_base::media::Order) values over a stream socket and is told
+//! by [`Event`](hotline_base::media::Event) values. When control dies, what is heard goes on being
+//! heard; the next control is handed in with [`MediaHandle::attach`] and greeted with an inventory.
+//!
+//! ```text
+//! control ══ stream ══ desk ──tasks──▶ worker ──blocks──▶ recorder ──files──▶ sealer
+//!                       ▲  ◀─reports──        ◀──empties─
+//!                       └───────────────────────────── recorded ──────────────┘
+//! ```
+//!
+//! - **desk**: the link, session descriptions, ports, prompt files. May wait for the disk.
+//! - **worker**: every leg's packets. Never allocates, locks, logs or touches a file for a packet.
+//! - **recorder** and **sealer**: files. A slow disk costs gaps in a recording, never audio.
+//!
+//! RTCP is not received: a peer's reports find no port, which RFC 3550 allows.
+//!
+//! **Invariant:** media knows legs, plays and files; it does not know calls or agents.
+
+mod counters;
+mod desk;
+mod intake;
+mod priority;
+mod recorder;
+mod task;
+#[cfg(test)]
+mod tests;
+mod wake;
+mod wav;
+mod worker;
+
+use std::{
+    io,
+    net::IpAddr,
+    ops::RangeInclusive,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+pub use self::{
+    counters::{Counters, Snapshot},
+    recorder::{Repaired, repair},
+};
+use self::{desk::Desk, wake::Wake};
+
+/// How the media role works. Checked by whoever reads it from a file.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// Where RTP sockets are bound; also what session descriptions name.
+    pub address: IpAddr,
+    /// Ports of RTP sockets; only even ones are used.
+    pub ports: RangeInclusive<u16>,
+    /// Where prompts are looked for, in this order: `<dir>/<lang>/<prompt>.wav`.
+    pub prompt_dirs: Vec<PathBuf>,
+    /// Recordings are written below; made when it is first needed.
+    pub recording_dir: PathBuf,
+    /// How long a closed leg's port stays bound and silent, so that a straggler of one call is
+    /// never heard in another. 40 s is good.
+    pub port_quarantine: Duration,
+    /// Legs that this process takes.
+    pub legs_max: usize,
+    /// Directory of the prompts' language, such as `zh`.
+    pub lang: String,
+}
+
+/// The running media role. Dropping it ends all legs and seals all recordings.
+#[derive(Debug)]
+pub struct MediaHandle {
+    notes: mpsc::Sender<Note>,
+    wake: Wake,
+    desk: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
+}
+
+/// What the owner of the process tells the desk.
+#[derive(Debug)]
+enum Note {
+    Attach(UnixStream),
+    Quit,
+}
+
+/// Starts the threads. Recordings that an earlier process left unsealed are repaired first and
+/// reported as [`Event::Recorded`](hotline_base::media::Event::Recorded) to the first control.
+///
+/// # Errors
+/// When the kernel refuses a thread, an epoll or an event descriptor.
+pub fn start(config: MediaConfig) -> io::Result<MediaHandle> {
+    let (notes, inbox) = mpsc::channel();
+    let wake = Wake::new()?;
+    let counters = Arc::new(Counters::default());
+    let desk = Desk::start(config, inbox, wake.clone(), Arc::clone(&counters))?;
+    let desk = thread::Builder::new().name("media-desk".to_owned()).spawn(move || desk.run())?;
+    Ok(MediaHandle { notes, wake, desk: Some(desk), counters })
+}
+
+impl MediaHandle {
+    /// Hands in the link to control; the link before it is dropped. Legs, plays and recordings go
+    /// on. Control says [`Order::Hello`](hotline_base::media::Order::Hello) first.
+    pub fn attach(&self, link: UnixStream) {
+        // A desk that is gone shows in `is_running`.
+        if self.notes.send(Note::Attach(link)).is_ok() {
+            self.wake.wake();
+        }
+    }
+
+    /// Whether all threads live. `false` is a bug; the process shall end and be started anew.
+    pub fn is_running(&self) -> bool {
+        self.desk.as_ref().is_some_and(|it| !it.is_finished())
+    }
+
+    pub fn counters(&self) -> Snapshot {
+        self.counters.snapshot()
+    }
+
+    /// Ends all legs, seals all recordings and waits for the threads.
+    pub fn shutdown(mut self) {
+        self.quit();
+    }
+
+    fn quit(&mut self) {
+        let Some(desk) = self.desk.take() else { return };
+        if self.notes.send(Note::Quit).is_ok() {
+            self.wake.wake();
+        }
+        if desk.join().is_err() {
+            tracing::error!("The media desk panicked.");
+        }
+    }
+}
+
+impl Drop for MediaHandle {
+    fn drop(&mut self) {
+        self.quit();
+    }
+}

@@ -1,0 +1,106 @@
+//! Calls outlive the control that set them up.
+
+use std::time::Duration;
+
+use hotline_base::{
+    LegId, RecordingId,
+    media::{Event, Order, VERSION},
+};
+
+use super::rig::{Control, Rig};
+
+#[test]
+fn when_control_dies_the_parties_go_on_and_the_next_control_finds_them() {
+    let mut rig = Rig::new();
+    let (mut caller, mut agent) = (rig.phone(1, 440), rig.phone(2, 700));
+    rig.bridge(&caller, &agent);
+    let recording = RecordingId::new("r1");
+    let (path, left, right) = ("r1.wav".to_owned(), caller.leg, agent.leg);
+    rig.control.order(&Order::Record { recording: recording.clone(), path, left, right });
+    rig.control.order(&Order::Close { leg: LegId(77) });
+    rig.control.order(&Order::Hello { version: VERSION });
+    rig.control.event();
+
+    let dead = rig.control;
+    drop(dead);
+    for _ in 0..10 {
+        caller.say();
+        agent.listen(1);
+        agent.say();
+        caller.listen(1);
+    }
+    // Nobody is there to hear it.
+    caller.press('1');
+    agent.hear();
+
+    let mut control = Control::attach(&rig.media);
+    control.order(&Order::Hello { version: VERSION });
+    let legs = vec![caller.leg, agent.leg];
+    let recordings = vec![recording.clone()];
+    assert_eq!(control.event(), Event::Inventory { version: VERSION, legs, recordings });
+    assert_eq!(rig.media.counters().events_dropped, 1);
+    control.order(&Order::StopRecord { recording: recording.clone() });
+    let Event::Recorded(recorded) = control.event() else { panic!("not recorded") };
+    assert_eq!(recorded.recording, recording);
+
+    // The end of a leg is told to whoever comes next, and so is a recording once more.
+    control.order(&Order::Close { leg: caller.leg });
+    drop(control);
+    let mut control = Control::attach(&rig.media);
+    let mut events = Vec::new();
+    while !events.iter().any(|it| matches!(it, Event::Closed { .. })) {
+        control.order(&Order::Hello { version: VERSION });
+        events.push(control.event());
+    }
+    let again = |it: &Event| matches!(it, Event::Recorded(it) if it.recording == recording);
+    assert!(events.iter().any(again));
+}
+
+#[test]
+fn a_new_link_takes_the_place_of_the_old_one() {
+    let mut rig = Rig::new();
+    let caller = rig.phone(1, 440);
+    let mut next = Control::attach(&rig.media);
+    assert!(rig.control.is_over());
+    next.order(&Order::Hello { version: VERSION });
+    assert!(matches!(next.event(), Event::Inventory { legs, .. } if legs == [caller.leg]));
+}
+
+#[test]
+fn a_control_of_another_version_or_without_manners_is_let_go() {
+    let rig = Rig::new();
+    let cases = [
+        borsh::to_vec(&Order::Hello { version: VERSION + 1 }).unwrap(),
+        borsh::to_vec(&Order::Open { leg: LegId(1), offer: None }).unwrap(),
+        b"\xFF\xFF\xFF".to_vec(),
+    ];
+    for body in cases {
+        let mut control = Control::attach(&rig.media);
+        control.write(&u32::try_from(body.len()).unwrap().to_be_bytes());
+        control.write(&body);
+        assert!(control.is_over());
+    }
+    let mut control = Control::attach(&rig.media);
+    control.write(&u32::MAX.to_be_bytes());
+    assert!(control.is_over());
+    assert_eq!(rig.media.counters().links_dropped, 4);
+}
+
+#[test]
+fn a_closed_ports_rest_ends() {
+    let mut rig = Rig::with(|it| {
+        it.ports = *it.ports.start()..=it.ports.start() + 1;
+        it.port_quarantine = Duration::from_millis(50);
+    });
+    let caller = rig.phone(1, 440);
+    rig.control.order(&Order::Close { leg: caller.leg });
+    assert!(matches!(rig.control.event(), Event::Closed { .. }));
+    let mut leg = 2;
+    loop {
+        rig.control.order(&Order::Open { leg: LegId(leg), offer: None });
+        if let Event::Opened { .. } = rig.control.event() {
+            break;
+        }
+        leg += 1;
+    }
+}

@@ -1,0 +1,307 @@
+//! A control that orders and listens, phones that speak tones and tell what they hear, and a
+//! directory that goes away.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
+
+use hotline_base::{
+    Key, LegId, PlayId, PromptId,
+    media::{Event, Hears, Order, Play, PlayEnd, VERSION},
+};
+use hotline_dsp::{
+    FRAME, Tone,
+    g711::{alaw_to_linear, ulaw_to_linear},
+};
+use hotline_rtp::{HEADER_LEN, Header, MediaTime, Packet, parse, write_header};
+
+use crate::{MediaConfig, MediaHandle, start};
+
+/// Longer than anything takes that is going to happen.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A running media role, its control and its directories.
+pub(super) struct Rig {
+    pub(super) media: MediaHandle,
+    pub(super) control: Control,
+    pub(super) dir: Dir,
+}
+
+pub(super) struct Dir(pub(super) PathBuf);
+
+pub(super) struct Control {
+    stream: UnixStream,
+}
+
+/// A phone with a port of its own.
+pub(super) struct Phone {
+    pub(super) leg: LegId,
+    pub(super) socket: UdpSocket,
+    pub(super) port: u16,
+    pub(super) ulaw: bool,
+    pub(super) event: u8,
+    /// Where the media role listens for it.
+    pub(super) to: SocketAddr,
+    tone: Tone,
+    sequence: u16,
+    timestamp: u32,
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // Nobody minds what is left in the directory for temporary files.
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Dir {
+    pub(super) fn new() -> Self {
+        static N: AtomicU32 = AtomicU32::new(0);
+        let name = format!("hotline-media-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir_all(dir.join("prompts/zh")).unwrap();
+        Self(dir)
+    }
+
+    pub(super) fn recordings(&self) -> PathBuf {
+        self.0.join("recordings")
+    }
+
+    /// A prompt of one tone, 16-bit PCM.
+    pub(super) fn prompt(&self, name: &str, hz: u32, ms: u32) {
+        let mut tone = Tone::new(hz, 8_000);
+        let samples = (0..ms * 8).map(|_| tone.next_sample());
+        let audio: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+        file.extend(8_000_u32.to_le_bytes());
+        file.extend(16_000_u32.to_le_bytes());
+        file.extend([2, 0, 16, 0]);
+        file.extend(b"data");
+        file.extend(u32::try_from(audio.len()).unwrap().to_le_bytes());
+        file.extend(audio);
+        fs::write(self.0.join("prompts/zh").join(format!("{name}.wav")), file).unwrap();
+    }
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut MediaConfig)) -> Self {
+        let dir = Dir::new();
+        let media = start_in(&dir.0, change);
+        let control = Control::attach(&media);
+        let mut it = Self { media, control, dir };
+        it.control.order(&Order::Hello { version: VERSION });
+        assert!(matches!(it.control.event(), Event::Inventory { version: VERSION, .. }));
+        it
+    }
+
+    /// A phone that calls in.
+    pub(super) fn phone(&mut self, leg: u64, hz: u32) -> Phone {
+        self.phone_with(Phone::new(leg, hz))
+    }
+
+    pub(super) fn phone_with(&mut self, mut phone: Phone) -> Phone {
+        let leg = phone.leg;
+        self.control.order(&Order::Open { leg, offer: Some(phone.sdp("sendrecv")) });
+        let Event::Opened { leg: opened, sdp } = self.control.event() else { panic!("not opened") };
+        assert_eq!(opened, leg);
+        phone.to = SocketAddr::new(LOCAL, port_of(&sdp));
+        phone
+    }
+
+    /// Two phones that hear each other.
+    pub(super) fn bridge(&mut self, a: &Phone, b: &Phone) {
+        let hears = |listener: &Phone, speaker: &Phone| Hears {
+            listener: listener.leg,
+            speaker: Some(speaker.leg),
+        };
+        self.control.order(&Order::Mix { hears: vec![hears(a, b), hears(b, a)] });
+        // The answer to a later order says that the mix is on its way.
+        self.control.order(&Order::Hello { version: VERSION });
+        assert!(matches!(self.control.event(), Event::Inventory { .. }));
+    }
+
+    pub(super) fn play(&mut self, leg: LegId, play: u64, prompts: &[&str], times: u32) {
+        self.control.order(&Order::Play(Play {
+            leg,
+            play: PlayId(play),
+            prompts: prompts.iter().map(|it| PromptId::new(it)).collect(),
+            times,
+            gap_ms: 0,
+            stop_on_key: true,
+            grace_ms: 0,
+            limit_ms: 0,
+        }));
+    }
+
+    pub(super) fn play_done(&mut self) -> (PlayId, PlayEnd, u32) {
+        let Event::PlayDone { play, end, played_ms, .. } = self.control.event() else {
+            panic!("not the end of a play")
+        };
+        (play, end, played_ms)
+    }
+}
+
+/// Starts the role in `dir` on a range of ports of its own.
+pub(super) fn start_in(dir: &Path, change: impl FnOnce(&mut MediaConfig)) -> MediaHandle {
+    let first = UdpSocket::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port() & !1;
+    let mut config = MediaConfig {
+        address: LOCAL,
+        ports: first.min(65_000)..=first.min(65_000) + 100,
+        prompt_dirs: vec![dir.join("missing"), dir.join("prompts")],
+        recording_dir: dir.join("recordings"),
+        port_quarantine: Duration::from_secs(40),
+        legs_max: 16,
+        lang: "zh".to_owned(),
+    };
+    change(&mut config);
+    start(config).unwrap()
+}
+
+impl Control {
+    pub(super) fn attach(media: &MediaHandle) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        media.attach(theirs);
+        Self { stream: ours }
+    }
+
+    pub(super) fn order(&mut self, order: &Order) {
+        let body = borsh::to_vec(order).unwrap();
+        let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+        frame.extend(body);
+        self.stream.write_all(&frame).unwrap();
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub(super) fn event(&mut self) -> Event {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).expect("an event within the time");
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut body).unwrap();
+        borsh::from_slice(&body).unwrap()
+    }
+
+    /// Whether the role ended this link.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.stream.read(&mut [0]).unwrap() == 0
+    }
+}
+
+impl Phone {
+    pub(super) fn new(leg: u64, hz: u32) -> Self {
+        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        Self {
+            leg: LegId(leg),
+            socket,
+            port,
+            ulaw: false,
+            event: 101,
+            to: SocketAddr::new(LOCAL, 0),
+            tone: Tone::new(hz, 8_000),
+            sequence: 100,
+            timestamp: 4_000,
+        }
+    }
+
+    pub(super) fn sdp(&self, direction: &str) -> String {
+        let codec = if self.ulaw { "0" } else { "8" };
+        let (port, event) = (self.port, self.event);
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {codec} {event}\r\na=rtpmap:{event} telephone-event/8000\r\n\
+             a={direction}\r\n"
+        )
+    }
+
+    /// Says 20 ms of its tone.
+    pub(super) fn say(&mut self) {
+        let mut packet = [0; HEADER_LEN + FRAME];
+        let payload_type = if self.ulaw { 0 } else { 8 };
+        write_header(&mut packet, &self.header(payload_type));
+        if self.ulaw {
+            self.tone.fill_ulaw(&mut packet[HEADER_LEN..]);
+        } else {
+            self.tone.fill_alaw(&mut packet[HEADER_LEN..]);
+        }
+        self.socket.send_to(&packet, self.to).unwrap();
+        self.timestamp = self.timestamp.wrapping_add(160);
+    }
+
+    /// Presses a key: start, one update, three ends.
+    pub(super) fn press(&mut self, key: char) {
+        let code = Key::try_from(key).unwrap().event();
+        for (flags, duration) in [(10, 160), (10, 320), (0x8A, 480), (0x8A, 480), (0x8A, 480)] {
+            let [high, low] = u16::to_be_bytes(duration);
+            let mut packet = [0; HEADER_LEN + 4];
+            write_header(&mut packet, &self.header(self.event));
+            packet[HEADER_LEN..].copy_from_slice(&[code, flags, high, low]);
+            self.socket.send_to(&packet, self.to).unwrap();
+        }
+        self.timestamp = self.timestamp.wrapping_add(480);
+    }
+
+    fn header(&mut self, payload_type: u8) -> Header {
+        self.sequence = self.sequence.wrapping_add(1);
+        let timestamp = MediaTime(self.timestamp);
+        let (marker, sequence, ssrc) = (false, self.sequence, u32::from(self.port));
+        Header { marker, payload_type, sequence, timestamp, ssrc }
+    }
+
+    pub(super) fn hear(&self) -> (Packet, Vec<u8>) {
+        let mut bytes = [0; 2_000];
+        let (n, from) = self.socket.recv_from(&mut bytes).expect("a packet within the time");
+        assert_eq!(from, self.to, "it comes from the port that was named");
+        let packet = parse(&bytes[..n]).unwrap();
+        let payload = bytes[packet.payload.clone()].to_vec();
+        (packet, payload)
+    }
+
+    /// Hears so many frames and checks that they are one stream.
+    pub(super) fn listen(&self, n: usize) -> Vec<i16> {
+        let mut samples = Vec::new();
+        let mut last: Option<Header> = None;
+        for _ in 0..n {
+            let (packet, payload) = self.hear();
+            let decode = if self.ulaw { ulaw_to_linear } else { alaw_to_linear };
+            assert_eq!(packet.header.payload_type, if self.ulaw { 0 } else { 8 });
+            samples.extend(payload.into_iter().map(decode));
+            if let Some(last) = last.replace(packet.header) {
+                let it = packet.header;
+                assert_eq!(it.ssrc, last.ssrc);
+                assert_eq!(it.sequence, last.sequence.wrapping_add(1));
+                assert!(it.timestamp.since(last.timestamp) >= 160);
+            }
+        }
+        samples
+    }
+
+    /// Whether nothing is there to hear.
+    pub(super) fn hears_nothing(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let nothing = self.socket.recv_from(&mut [0; 2_000]).is_err();
+        self.socket.set_nonblocking(false).unwrap();
+        nothing
+    }
+}
+
+pub(super) fn port_of(sdp: &str) -> u16 {
+    let line = sdp.lines().find_map(|it| it.strip_prefix("m=audio ")).unwrap();
+    line.split(' ').next().unwrap().parse().unwrap()
+}

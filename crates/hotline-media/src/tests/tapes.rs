@@ -1,0 +1,223 @@
+//! What lies on the disk.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use hotline_base::{
+    LegId, RecordingId,
+    media::{Channel, Event, Order, Recorded},
+};
+use hotline_dsp::{g711::alaw_to_linear, strength};
+use sha2::{Digest, Sha256};
+
+use super::rig::{Control, Dir, Phone, Rig, start_in};
+use crate::{
+    repair,
+    wav::{self, HEADER},
+};
+
+/// Caller and agent talk; a third leg's music is their clock, a frame each 20 ms.
+struct Talk {
+    rig: Rig,
+    caller: Phone,
+    agent: Phone,
+    clock: Phone,
+}
+
+impl Talk {
+    fn new(rig: Rig) -> Self {
+        let mut rig = rig;
+        rig.dir.prompt("music", 440, 1_000);
+        let (caller, agent, clock) = (rig.phone(1, 500), rig.phone(2, 700), rig.phone(3, 0));
+        rig.bridge(&caller, &agent);
+        rig.play(clock.leg, 1, &["music"], 0);
+        clock.listen(1);
+        Self { rig, caller, agent, clock }
+    }
+
+    fn record(&mut self, name: &str, path: &str) {
+        let (recording, path) = (RecordingId::new(name), path.to_owned());
+        let (left, right) = (self.caller.leg, self.agent.leg);
+        self.rig.control.order(&Order::Record { recording, path, left, right });
+    }
+
+    /// Both talk for this long.
+    fn talk(&mut self, ms: usize) {
+        // What queued up meanwhile is the past.
+        while !self.clock.hears_nothing() {}
+        for _ in 0..ms / 20 {
+            self.clock.hear();
+            self.caller.say();
+            self.agent.say();
+        }
+    }
+
+    fn stop(&mut self, name: &str) -> Recorded {
+        self.rig.control.order(&Order::StopRecord { recording: RecordingId::new(name) });
+        let Event::Recorded(recorded) = self.rig.control.event() else { panic!("not recorded") };
+        recorded
+    }
+}
+
+/// Both channels of a recording, which must be a whole WAV.
+fn read(file: &Path) -> (Vec<i16>, Vec<i16>) {
+    let bytes = fs::read(file).unwrap();
+    let samples = (bytes.len() - HEADER) / 2;
+    assert_eq!(bytes[..HEADER], wav::header(samples as u64), "the header tells the length");
+    let side = |at| bytes[HEADER + at..].iter().step_by(2).map(|it| alaw_to_linear(*it)).collect();
+    (side(0), side(1))
+}
+
+/// Whether a channel holds this tone for most of its length.
+fn sounds(channel: &[i16], hz: u32) -> bool {
+    let parts: Vec<_> = channel.chunks_exact(160).collect();
+    let n = parts.iter().filter(|it| strength(it, hz) > 0.8).count();
+    n * 10 >= parts.len() * 7
+}
+
+#[test]
+fn caller_and_agent_are_on_their_channels_and_the_hash_is_right() {
+    let mut talk = Talk::new(Rig::new());
+    talk.record("r-1", "2025/01/r-1.wav");
+    talk.talk(1_000);
+    let recorded = talk.stop("r-1");
+    let file = talk.rig.dir.recordings().join("2025/01/r-1.wav");
+    let (left, right) = read(&file);
+    assert!(sounds(&left, 500) && sounds(&right, 700));
+    assert!((900..1_500).contains(&recorded.duration_ms), "{} ms", recorded.duration_ms);
+    assert_eq!(recorded.duration_ms, left.len() as u64 / 8);
+    assert_eq!((recorded.gap_ms, recorded.n_gaps), (0, 0));
+    let bytes = fs::read(&file).unwrap();
+    let hash =
+        Sha256::digest(&bytes).iter().fold(String::new(), |hex, it| format!("{hex}{it:02x}"));
+    assert_eq!((recorded.sha256, recorded.bytes), (hash, bytes.len() as u64));
+    assert_eq!(fs::read_dir(talk.rig.dir.recordings().join(".open")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_recording_goes_on_through_a_transfer_and_with_one_side_silent() {
+    let mut talk = Talk::new(Rig::new());
+    talk.record("r-1", "r-1.wav");
+    talk.talk(300);
+    let recording = RecordingId::new("r-1");
+    let source = |channel, leg| Order::RecordSource { recording: recording.clone(), channel, leg };
+    talk.rig.control.order(&source(Channel::Right, None));
+    talk.rig.control.order(&Order::Close { leg: talk.agent.leg });
+    assert!(matches!(talk.rig.control.event(), Event::Closed { .. }));
+    talk.talk(300);
+    let mut other = talk.rig.phone(4, 900);
+    talk.rig.control.order(&source(Channel::Right, Some(other.leg)));
+    for _ in 0..15 {
+        talk.clock.listen(1);
+        talk.caller.say();
+        other.say();
+    }
+    talk.stop("r-1");
+    let (left, right) = read(&talk.rig.dir.recordings().join("r-1.wav"));
+    assert!(sounds(&left, 500), "the caller is there all the time");
+    let third = right.len() / 3;
+    assert!(sounds(&right[..third - 800], 700) && sounds(&right[third * 2 + 800..], 900));
+    assert!(strength(&right[third + 800..third * 2 - 800], 700) < 0.1);
+}
+
+#[test]
+fn what_a_kill_leaves_is_playable_and_repaired_by_the_next_process() {
+    let mut talk = Talk::new(Rig::new());
+    talk.record("r-1", "day/r-1.wav");
+    talk.talk(1_600);
+    // What the disk holds at this instant is what a killed process leaves.
+    let left = Dir::new();
+    let (from, to) = (talk.rig.dir.recordings(), left.recordings());
+    for dir in [".open", "day"] {
+        fs::create_dir_all(to.join(dir)).unwrap();
+        for file in fs::read_dir(from.join(dir)).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join(dir).join(file.file_name())).unwrap();
+        }
+    }
+    let file = to.join("day/r-1.wav");
+    let mut bytes = fs::read(&file).unwrap();
+    // A copy that caught a block between its audio and its header is what a kill may leave, too.
+    let told = u32::from_le_bytes(*bytes[..HEADER].last_chunk().unwrap()) as usize;
+    assert!(bytes.len() >= HEADER + told);
+    assert_eq!(bytes[..HEADER], wav::header(told as u64 / 2));
+    let heard = |at: usize| alaw_to_linear(bytes[HEADER + at * 2]);
+    let caller: Vec<_> = (0..told / 2).map(heard).collect();
+    assert!(caller.len() >= 600 * 8, "less than a second is missing: {}", caller.len());
+    assert!(sounds(&caller, 500));
+
+    // A block whose header was not written any more, cut in the middle of a sample.
+    let whole = (bytes.len() - HEADER) / 2;
+    bytes.extend([0x55; 801]);
+    fs::write(&file, bytes).unwrap();
+    let media = start_in(&left.0, |_| ());
+    let mut control = Control::attach(&media);
+    control.order(&Order::Hello { version: hotline_base::media::VERSION });
+    assert!(matches!(control.event(), Event::Inventory { .. }));
+    let Event::Recorded(recorded) = control.event() else { panic!("not repaired") };
+    let (caller_after, _) = read(&file);
+    assert_eq!(caller_after.len(), whole + 400);
+    assert_eq!(recorded.duration_ms, caller_after.len() as u64 / 8);
+    assert_eq!((recorded.recording.as_str(), &*recorded.path), ("r-1", "day/r-1.wav"));
+    assert_eq!(repair(&to).unwrap(), []);
+
+    // The process that lives is left alone.
+    assert_eq!(repair(&from).unwrap(), []);
+    talk.talk(100);
+    assert!(talk.stop("r-1").duration_ms >= 1_700);
+}
+
+#[test]
+fn a_full_disk_costs_a_gap_and_never_the_call() {
+    let mut talk = Talk::new(Rig::new());
+    let dir = talk.rig.dir.recordings();
+    fs::create_dir_all(&dir).unwrap();
+    symlink("/dev/full", dir.join("r-1.wav")).unwrap();
+    talk.record("r-1", "r-1.wav");
+    let Event::RecordFailed { recording, reason } = talk.rig.control.event() else {
+        panic!("no alarm")
+    };
+    assert_eq!(recording.as_str(), "r-1");
+    assert!(reason.contains("No space left"), "{reason}");
+    for _ in 0..50 {
+        talk.talk(20);
+        talk.agent.listen(1);
+        talk.caller.listen(1);
+    }
+    // There is room again.
+    fs::remove_file(dir.join("r-1.wav")).unwrap();
+    talk.talk(1_500);
+    let recorded = talk.stop("r-1");
+    assert_eq!(recorded.n_gaps, 1);
+    assert!((400..2_400).contains(&recorded.gap_ms), "{} ms", recorded.gap_ms);
+    assert!(recorded.duration_ms >= 2_400, "{} ms", recorded.duration_ms);
+    let (left, _) = read(&dir.join("r-1.wav"));
+    assert_eq!(left.len() as u64 / 8, recorded.duration_ms);
+    let gap = usize::try_from(recorded.gap_ms * 8).unwrap();
+    assert!(left[..gap].iter().all(|it| it.unsigned_abs() <= 8), "the gap is silence");
+    assert!(sounds(&left[gap..], 500));
+}
+
+#[test]
+fn a_path_that_leaves_the_directory_is_refused() {
+    let mut rig = Rig::new();
+    for path in ["../r.wav", "/tmp/r.wav", "a/../../r.wav", ".open/r.wav", ""] {
+        let (recording, path) = (RecordingId::new("r"), path.to_owned());
+        let (left, right) = (LegId(1), LegId(2));
+        rig.control.order(&Order::Record { recording, path, left, right });
+        assert!(matches!(rig.control.event(), Event::RecordFailed { .. }));
+    }
+}
+
+#[test]
+fn an_end_of_the_process_seals_what_runs() {
+    let mut talk = Talk::new(Rig::new());
+    talk.record("r-1", "r-1.wav");
+    talk.talk(400);
+    let Talk { rig, .. } = talk;
+    let Rig { media, mut control, dir } = rig;
+    media.shutdown();
+    let Event::Recorded(recorded) = control.event() else { panic!("not recorded") };
+    let (left, right) = read(&dir.recordings().join("r-1.wav"));
+    assert_eq!(recorded.duration_ms, left.len() as u64 / 8);
+    assert!(sounds(&left, 500) && sounds(&right, 700));
+}

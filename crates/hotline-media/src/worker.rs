@@ -1,0 +1,110 @@
+//! The worker: one thread that owns every leg and its packets.
+//!
+//! **Invariant:** no allocation, lock, log or file for a packet. It waits in the kernel only, and
+//! for nobody else: a full ring is a counter and a defined loss.
+
+mod floor;
+mod latch;
+mod leg;
+mod play;
+mod tape;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hotline_base::MonoTime;
+use rtrb::{Consumer, Producer};
+
+use self::floor::Floor;
+pub(crate) use self::{play::Playing, tape::BLOCKS};
+use crate::{
+    counters::Counters,
+    intake::{Inbox, Intake},
+    priority,
+    recorder::{Block, Filled},
+    task::{Report, Task},
+    wake::Wake,
+};
+
+/// The worker's ends of all rings.
+#[derive(Debug)]
+pub(crate) struct Rings {
+    pub(crate) tasks: Consumer<Task>,
+    pub(crate) reports: Producer<Report>,
+    pub(crate) filled: Producer<Filled>,
+    pub(crate) empties: Consumer<Block>,
+    /// Wakes the desk.
+    pub(crate) desk: Wake,
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker<I> {
+    intake: I,
+    inbox: Inbox,
+    floor: Floor,
+    tasks: Consumer<Task>,
+    epoch: Instant,
+}
+
+/// Wakes the desk when the worker ends, also by a panic.
+struct Farewell(Wake);
+
+impl<I: Intake> Worker<I> {
+    pub(crate) fn new(intake: I, legs_max: usize, rings: Rings, counters: Arc<Counters>) -> Self {
+        let Rings { tasks, reports, filled, empties, desk } = rings;
+        let out = floor::Out::new(legs_max, reports, filled, empties, desk, counters);
+        let floor = Floor::new(legs_max, out);
+        Self { intake, inbox: Inbox::new(), floor, tasks, epoch: Instant::now() }
+    }
+
+    pub(crate) fn run(mut self) {
+        let _farewell = Farewell(self.floor.out.desk.clone());
+        tracing::info!(scheduling = priority::raise(), "The media worker runs.");
+        while self.turn() {}
+    }
+
+    /// Waits for what is next and does it. `false` once everything is over.
+    pub(crate) fn turn(&mut self) -> bool {
+        let timeout = self.floor.due().map(|it| it.since(self.now()));
+        let woken = match self.intake.fill(&mut self.inbox, timeout) {
+            Ok(woken) => woken,
+            Err(error) => {
+                // Only a broken epoll descriptor comes here; the process is started anew.
+                tracing::error!(%error, "The media worker cannot wait for packets.");
+                return false;
+            }
+        };
+        let now = self.now();
+        // Orders first: a packet that was sent after an order was confirmed meets its effect.
+        if woken {
+            while let Ok(task) = self.tasks.pop() {
+                if !self.floor.carry_out(task, &mut self.intake, now) {
+                    self.floor.out.flush();
+                    return false;
+                }
+            }
+        }
+        for (arrival, datagram) in self.inbox.drain() {
+            self.floor.hear(arrival, datagram, &mut self.intake, now);
+        }
+        self.floor.handle_timeout(&mut self.intake, now);
+        self.intake.flush();
+        self.floor.out.flush();
+        true
+    }
+
+    fn now(&self) -> MonoTime {
+        MonoTime::default() + self.epoch.elapsed()
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+/// Length of a tick.
+const TICK: Duration = Duration::from_millis(20);

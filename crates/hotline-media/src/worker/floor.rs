@@ -1,0 +1,336 @@
+//! All legs and tapes of a worker, on a clock that the caller reads: what a packet, an order and
+//! a moment in time do to them.
+
+mod out;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::{net::UdpSocket, time::Duration};
+
+use hotline_base::{
+    Key, MonoTime,
+    media::{Channel, PlayEnd},
+};
+use hotline_rtp::EventSender;
+use hotline_sdp::Stream;
+
+pub(super) use self::out::Out;
+use super::{
+    TICK,
+    latch::Latch,
+    leg::{Dialling, Leg},
+    play::Playing,
+    tape::{Blocks, Tape},
+};
+use crate::{
+    counters::count,
+    intake::Intake,
+    recorder::Block,
+    task::{Opening, Report, Slot, Task},
+};
+
+/// How often tapes are looked at while there are any.
+const TAPES_EVERY: Duration = Duration::from_millis(50);
+
+/// How often legs are asked whether they hear anything.
+const QUIET_EVERY: Duration = Duration::from_secs(1);
+
+/// Silence that is reported, in seconds.
+const QUIET_SECS: [u32; 2] = [5, 30];
+
+/// Longest datagram that is sent.
+const SCRATCH: usize = 2_048;
+
+#[derive(Debug)]
+pub(super) struct Floor {
+    legs: Vec<Option<Leg>>,
+    tapes: Vec<Option<Tape>>,
+    n_legs: usize,
+    n_tapes: usize,
+    /// Legs with a play or keys, by index.
+    busy: Vec<u32>,
+    /// When plays and keys go on; `None` while there are none.
+    tick: Option<MonoTime>,
+    tapes_due: MonoTime,
+    quiet_due: MonoTime,
+    scratch: Box<[u8; SCRATCH]>,
+    pub(super) out: Out,
+}
+
+impl Floor {
+    pub(super) fn new(legs_max: usize, out: Out) -> Self {
+        let mut legs = Vec::new();
+        legs.resize_with(legs_max, || None);
+        let mut tapes = Vec::new();
+        tapes.resize_with(legs_max, || None);
+        Self {
+            legs,
+            tapes,
+            n_legs: 0,
+            n_tapes: 0,
+            busy: Vec::with_capacity(legs_max),
+            tick: None,
+            tapes_due: MonoTime::default(),
+            quiet_due: MonoTime::default(),
+            scratch: Box::new([0; SCRATCH]),
+            out,
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` while idle.
+    pub(super) fn due(&self) -> Option<MonoTime> {
+        let tapes = (self.n_tapes > 0).then_some(self.tapes_due);
+        let quiet = (self.n_legs > 0).then_some(self.quiet_due);
+        [self.tick, tapes, quiet].into_iter().flatten().min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, intake: &mut impl Intake, now: MonoTime) {
+        self.on_tick(intake, now);
+        if self.n_tapes > 0 && self.tapes_due <= now {
+            self.tapes_due = now + TAPES_EVERY;
+            for idx in 0..self.tapes.len() {
+                self.flush_tape(idx, now);
+            }
+        }
+        if self.n_legs > 0 && self.quiet_due <= now {
+            self.quiet_due = now + QUIET_EVERY;
+            self.report_quiet(now);
+        }
+    }
+
+    /// `false` after [`Task::Quit`].
+    pub(super) fn carry_out(
+        &mut self,
+        task: Task,
+        intake: &mut impl Intake,
+        now: MonoTime,
+    ) -> bool {
+        match task {
+            Task::Open(opening) => self.open(*opening, intake, now),
+            Task::Settle { leg, stream } => self.settle(leg, stream, now),
+            Task::Hear { listener, speaker } => self.hear_from(listener, speaker),
+            Task::Play { leg, play } => self.play(leg, play, now),
+            Task::Stop { leg, play } => {
+                let playing = self.leg(leg).and_then(|it| it.play.as_ref()).map(|it| it.id);
+                if playing == Some(play) {
+                    self.end_play(leg, PlayEnd::Stopped);
+                }
+            }
+            Task::SendKeys { leg, keys } => self.send_keys(leg, keys, now),
+            Task::Record { tape, left, right, blocks } => {
+                self.record(tape, [left, right], blocks, now);
+            }
+            Task::Source { tape, channel, leg } => self.set_source(tape, channel, leg),
+            Task::EndRecord { tape } => self.end_record(tape, now),
+            Task::Close { leg } => self.close(leg, intake),
+            Task::Quit => {
+                for idx in 0..self.tapes.len() {
+                    if let Some(slot) =
+                        self.tapes.get(idx).and_then(Option::as_ref).map(|it| it.slot)
+                    {
+                        self.end_record(slot, now);
+                    }
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    fn open(&mut self, opening: Opening, intake: &mut impl Intake, now: MonoTime) {
+        let leg = Leg::new(&opening, now);
+        let slot = opening.slot;
+        let Some(place) = self.legs.get_mut(slot.index as usize) else { return };
+        debug_assert!(place.is_none(), "the desk hands out free slots only");
+        if intake.add(slot.index, opening.socket).is_err() {
+            // Closing it tells the desk.
+            count(&self.out.counters.sends_refused);
+        }
+        if self.n_legs == 0 {
+            self.quiet_due = now + QUIET_EVERY;
+        }
+        *place = Some(leg);
+        self.n_legs += 1;
+    }
+
+    fn settle(&mut self, leg: Slot, stream: Stream, now: MonoTime) {
+        let Some(leg) = self.leg_mut(leg) else { return };
+        let latch = match leg.line.take() {
+            Some((_, mut latch)) => {
+                latch.signal(stream.address, now);
+                latch
+            }
+            None => Latch::new(stream.address, now),
+        };
+        leg.line = Some((stream, latch));
+        leg.quiet = (now, 0);
+    }
+
+    /// From now on `listener` hears `speaker` and nobody else.
+    fn hear_from(&mut self, listener: Slot, speaker: Option<Slot>) {
+        let Some(leg) = self.leg_mut(listener) else { return };
+        let before = std::mem::replace(&mut leg.hears, speaker);
+        if let Some(before) = before.and_then(|it| self.leg_mut(it)) {
+            before
+                .listeners
+                .iter_mut()
+                .filter(|it| **it == Some(listener))
+                .for_each(|it| *it = None);
+        }
+        let Some(speaker) = speaker.and_then(|it| self.leg_mut(it)) else { return };
+        match speaker.listeners.iter_mut().find(|it| it.is_none()) {
+            Some(place) => *place = Some(listener),
+            None => count(&self.out.counters.mixes_refused),
+        }
+    }
+
+    fn play(&mut self, slot: Slot, play: Box<Playing>, now: MonoTime) {
+        self.end_play(slot, PlayEnd::Stopped);
+        let Some(leg) = self.leg_mut(slot) else {
+            self.out.forget_play(play);
+            return;
+        };
+        leg.play = Some(play);
+        self.set_busy(slot.index, now);
+    }
+
+    /// Ends a leg's play, if it has one, and says so.
+    fn end_play(&mut self, slot: Slot, end: PlayEnd) {
+        let Some(leg) = self.leg_mut(slot) else { return };
+        let Some(play) = leg.play.take() else { return };
+        leg.out.pause();
+        let (leg, play, played_ms, spent) = (leg.id, play.id, play.played_ms(), play);
+        self.out.report(Report::PlayDone { leg, play, played_ms, end, spent });
+    }
+
+    fn send_keys(&mut self, slot: Slot, mut keys: Vec<Key>, now: MonoTime) {
+        let Some(leg) = self.leg_mut(slot) else { return };
+        keys.reverse();
+        if let Some(dialling) = &mut leg.keys {
+            keys.append(&mut dialling.rest);
+            dialling.rest = keys;
+        } else {
+            let Some(first) = keys.pop() else { return };
+            leg.keys = Some(Dialling { press: EventSender::new(first), rest: keys });
+            leg.out.pause();
+        }
+        self.set_busy(slot.index, now);
+    }
+
+    fn set_busy(&mut self, index: u32, now: MonoTime) {
+        if !self.busy.contains(&index) {
+            self.busy.push(index);
+        }
+        if self.tick.is_none() {
+            self.tick = Some(now);
+        }
+    }
+
+    fn record(
+        &mut self,
+        slot: Slot,
+        sides: [Option<Slot>; 2],
+        mut blocks: Vec<Block>,
+        now: MonoTime,
+    ) {
+        let Some(place) = self.tapes.get_mut(slot.index as usize) else { return };
+        self.out.stock(&mut blocks);
+        *place = Some(Tape::new(slot, blocks, now));
+        if self.n_tapes == 0 {
+            self.tapes_due = now + TAPES_EVERY;
+        }
+        self.n_tapes += 1;
+        let [left, right] = sides;
+        self.set_source(slot, Channel::Left, left);
+        self.set_source(slot, Channel::Right, right);
+    }
+
+    fn set_source(&mut self, slot: Slot, channel: Channel, leg: Option<Slot>) {
+        let Some(tape) = self.tape_mut(slot) else { return };
+        let before = tape.source(channel);
+        tape.set_source(channel, leg);
+        if let Some(before) = before.and_then(|it| self.leg_mut(it)) {
+            let this = Some((slot, channel));
+            before.tapes.iter_mut().filter(|it| **it == this).for_each(|it| *it = None);
+        }
+        let Some(leg) = leg.and_then(|it| self.leg_mut(it)) else { return };
+        match leg.tapes.iter_mut().find(|it| it.is_none()) {
+            Some(place) => *place = Some((slot, channel)),
+            None => count(&self.out.counters.mixes_refused),
+        }
+    }
+
+    fn end_record(&mut self, slot: Slot, now: MonoTime) {
+        for channel in [Channel::Left, Channel::Right] {
+            self.set_source(slot, channel, None);
+        }
+        let Some(Some(tape)) = self.tapes.get_mut(slot.index as usize) else { return };
+        if tape.slot == slot && tape.end(now, &mut self.out) {
+            self.take_down(slot.index as usize);
+        }
+    }
+
+    fn flush_tape(&mut self, idx: usize, now: MonoTime) {
+        let Some(Some(tape)) = self.tapes.get_mut(idx) else { return };
+        if !tape.is_ending() {
+            tape.flush(now, &mut self.out);
+        } else if tape.end(now, &mut self.out) {
+            self.take_down(idx);
+        }
+    }
+
+    fn take_down(&mut self, idx: usize) {
+        let Some(tape) = self.tapes.get_mut(idx).and_then(Option::take) else { return };
+        self.n_tapes -= 1;
+        let mut blocks = tape.luggage;
+        // Never more than the tape brought, so that the vector does not grow here.
+        while blocks.len() < blocks.capacity() {
+            let Some(block) = self.out.take() else { break };
+            blocks.push(block);
+        }
+        self.out.report(Report::TapeDone { tape: tape.slot, blocks });
+    }
+
+    fn close(&mut self, slot: Slot, intake: &mut impl Intake) {
+        self.end_play(slot, PlayEnd::Stopped);
+        self.hear_from(slot, None);
+        let Some(leg) = self.leg(slot) else { return };
+        let (listeners, tapes) = (leg.listeners, leg.tapes);
+        for listener in listeners.into_iter().flatten() {
+            self.hear_from(listener, None);
+        }
+        for (tape, channel) in tapes.into_iter().flatten() {
+            self.set_source(tape, channel, None);
+        }
+        let Some(leg) = self.legs.get_mut(slot.index as usize).and_then(Option::take) else {
+            return;
+        };
+        self.n_legs -= 1;
+        let socket: Option<UdpSocket> = intake.remove(slot.index);
+        self.out.report(Report::Closed { leg: leg.id, slot, socket, stats: leg.stats() });
+    }
+
+    fn report_quiet(&mut self, now: MonoTime) {
+        for leg in self.legs.iter_mut().flatten().filter(|it| it.expects_audio()) {
+            let (since, said) = leg.quiet;
+            let Some(secs) = QUIET_SECS.get(usize::from(said)) else { continue };
+            if now.since(since) >= Duration::from_secs(u64::from(*secs)) {
+                leg.quiet.1 += 1;
+                self.out.report(Report::Quiet { leg: leg.id, secs: *secs });
+            }
+        }
+    }
+
+    fn leg(&self, slot: Slot) -> Option<&Leg> {
+        self.legs.get(slot.index as usize)?.as_ref().filter(|it| it.slot == slot)
+    }
+
+    fn leg_mut(&mut self, slot: Slot) -> Option<&mut Leg> {
+        self.legs.get_mut(slot.index as usize)?.as_mut().filter(|it| it.slot == slot)
+    }
+
+    fn tape_mut(&mut self, slot: Slot) -> Option<&mut Tape> {
+        self.tapes.get_mut(slot.index as usize)?.as_mut().filter(|it| it.slot == slot)
+    }
+}

@@ -1,0 +1,111 @@
+//! What leaves the worker: reports to the desk and blocks to the recorder.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use rtrb::{Consumer, Producer, PushError};
+
+use crate::{
+    counters::{Counters, count},
+    recorder::{Block, Filled},
+    task::{REPORTS_MAX, Report},
+    wake::Wake,
+    worker::{BLOCKS, Playing, tape::Blocks},
+};
+
+/// The producing ends of the worker's rings.
+#[derive(Debug)]
+pub(in crate::worker) struct Out {
+    reports: Producer<Report>,
+    /// Reports that must not be lost, waiting for room in the ring.
+    late: VecDeque<Report>,
+    reported: bool,
+    pub(in crate::worker) desk: Wake,
+    filled: Producer<Filled>,
+    empties: Consumer<Block>,
+    stock: Vec<Block>,
+    pub(in crate::worker) counters: Arc<Counters>,
+}
+
+impl Out {
+    pub(in crate::worker) fn new(
+        legs_max: usize,
+        reports: Producer<Report>,
+        filled: Producer<Filled>,
+        empties: Consumer<Block>,
+        desk: Wake,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            reports,
+            late: VecDeque::with_capacity(REPORTS_MAX),
+            reported: false,
+            desk,
+            filled,
+            empties,
+            stock: Vec::with_capacity(legs_max * BLOCKS),
+            counters,
+        }
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.reported = true;
+        if !self.late.is_empty() {
+            return self.keep(report);
+        }
+        if let Err(PushError::Full(report)) = self.reports.push(report) {
+            self.keep(report);
+        }
+    }
+
+    /// The desk counts on the end of things; a key or a silence may be lost.
+    fn keep(&mut self, report: Report) {
+        let needed = match report {
+            Report::Key { .. } | Report::Quiet { .. } => false,
+            Report::PlayDone { .. } | Report::Closed { .. } | Report::TapeDone { .. } => true,
+        };
+        if needed && self.late.len() < REPORTS_MAX {
+            self.late.push_back(report);
+        } else {
+            count(&self.counters.events_dropped);
+        }
+    }
+
+    /// A play for a leg that is gone: its memory is freed here, which happens once a race.
+    pub(super) fn forget_play(&self, play: Box<Playing>) {
+        drop(play);
+        count(&self.counters.events_dropped);
+    }
+
+    /// Wakes the desk if something was reported.
+    pub(in crate::worker) fn flush(&mut self) {
+        while let Some(report) = self.late.pop_front() {
+            self.reported = true;
+            if let Err(PushError::Full(report)) = self.reports.push(report) {
+                self.late.push_front(report);
+                break;
+            }
+        }
+        if std::mem::take(&mut self.reported) {
+            self.desk.wake();
+        }
+    }
+
+    /// Takes over the blocks that a new tape brings.
+    pub(super) fn stock(&mut self, blocks: &mut Vec<Block>) {
+        self.stock.append(blocks);
+    }
+}
+
+impl Blocks for Out {
+    fn take(&mut self) -> Option<Block> {
+        self.stock.pop().or_else(|| self.empties.pop().ok())
+    }
+
+    fn give_back(&mut self, block: Block) {
+        self.stock.push(block);
+    }
+
+    fn send(&mut self, filled: Filled) -> Result<(), Filled> {
+        self.filled.push(filled).map_err(|PushError::Full(it)| it)
+    }
+}

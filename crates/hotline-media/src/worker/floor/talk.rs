@@ -1,0 +1,284 @@
+//! The packet path: a datagram comes in and goes out to those who hear it; a tick feeds those who
+//! hear us.
+
+use std::{net::SocketAddr, ops::Range, sync::atomic::Ordering::Relaxed};
+
+use hotline_base::{Key, MonoTime, media::PlayEnd};
+use hotline_dsp::{
+    FRAME,
+    g711::{self, ALAW_TO_ULAW, ULAW_TO_ALAW},
+};
+use hotline_rtp::{EventPacket, EventSender, HEADER_LEN, Header, Stamp, parse, write_header};
+use hotline_sdp::{Codec, Stream};
+
+use super::{Floor, TICK};
+use crate::{
+    counters::count,
+    intake::{Arrival, Intake},
+    task::{Report, Slot},
+    worker::{
+        leg::{Kind, Leg},
+        play::Next,
+    },
+};
+
+/// Ticks that are made up for when the worker was late; older ones are left out.
+const CATCH_UP: u32 = 2;
+
+/// Samples that one relayed event packet stands for.
+const EVENT_SAMPLES: u32 = 160;
+
+/// A packet on its way from a speaker to its listeners.
+struct Relayed {
+    header: Header,
+    kind: Kind,
+    payload: Range<usize>,
+    speaker: u64,
+}
+
+impl Floor {
+    /// A datagram that came to a leg's port.
+    pub(in crate::worker) fn hear(
+        &mut self,
+        arrival: &Arrival,
+        datagram: &mut [u8],
+        intake: &mut impl Intake,
+        now: MonoTime,
+    ) {
+        let Some(Some(leg)) = self.legs.get_mut(arrival.leg as usize) else { return };
+        let Some((header, kind, payload)) = admit(leg, arrival.from, datagram, now) else { return };
+        leg.quiet = (now, 0);
+        leg.reception.handle(&header, now);
+        let Some(audio) = datagram.get(payload.clone()) else { return };
+        let (slot, listeners, tapes, speaker) = (leg.slot, leg.listeners, leg.tapes, leg.speaker());
+        match kind {
+            Kind::Event => {
+                if let Some(key) = leg.events.handle(&header, audio) {
+                    self.on_key(slot, key);
+                }
+            }
+            Kind::Voice(codec) => {
+                for (tape, channel) in tapes.into_iter().flatten() {
+                    if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) {
+                        tape.write(channel, &header, codec, audio, now, &mut self.out);
+                    }
+                }
+            }
+            Kind::Other => return,
+        }
+        let relayed = Relayed { header, kind, payload, speaker };
+        for listener in listeners.into_iter().flatten() {
+            self.relay(listener, &relayed, datagram, intake, now);
+        }
+    }
+
+    /// RFC 4733 key of a party. Reported at the first packet of its press.
+    fn on_key(&mut self, slot: Slot, key: Key) {
+        let Some(leg) = self.leg(slot) else { return };
+        let id = leg.id;
+        if leg.play.as_ref().is_some_and(|it| it.ends_on_key()) {
+            self.end_play(slot, PlayEnd::Key(key));
+        }
+        self.out.report(Report::Key { leg: id, key });
+    }
+
+    /// Sends a packet on as the next of the listener's stream, in its own codec and with its own
+    /// payload types. The header is written over the speaker's, where it lies.
+    fn relay(
+        &mut self,
+        listener: Slot,
+        it: &Relayed,
+        datagram: &mut [u8],
+        intake: &mut impl Intake,
+        now: MonoTime,
+    ) {
+        let Some(Some(leg)) = self.legs.get_mut(listener.index as usize) else { return };
+        if leg.slot != listener || leg.is_busy() {
+            return;
+        }
+        let Some((line, to)) = leg.route() else { return };
+        let (payload_type, table) = match it.kind {
+            Kind::Event => match line.telephone_event {
+                Some(payload_type) => (payload_type, None),
+                None => return,
+            },
+            Kind::Other => return,
+            Kind::Voice(codec) => (line.payload_type, transcoding(codec, line.codec)),
+        };
+        let samples = match it.kind {
+            Kind::Event | Kind::Other => EVENT_SAMPLES,
+            Kind::Voice(_) => u32::try_from(it.payload.len()).unwrap_or(0),
+        };
+        let Some(header) = leg.out.relay(it.speaker, &it.header, payload_type, samples, now) else {
+            return;
+        };
+        let front = it.payload.start.saturating_sub(HEADER_LEN);
+        let Some(packet) = datagram.get_mut(front..it.payload.end) else { return };
+        let sent = if let Some(table) = table {
+            let Some(copy) = self.scratch.get_mut(..packet.len()) else { return };
+            if let (Some(from), Some(to)) = (packet.get(HEADER_LEN..), copy.get_mut(HEADER_LEN..)) {
+                g711::transcode_into(table, from, to);
+            }
+            write_header(copy, &header) && intake.send(listener.index, to, copy)
+        } else {
+            write_header(packet, &header) && intake.send(listener.index, to, packet)
+        };
+        if sent {
+            leg.note_sent();
+        } else {
+            count(&self.out.counters.sends_refused);
+        }
+    }
+
+    /// Feeds plays and keys, at absolute times 20 ms apart.
+    pub(super) fn on_tick(&mut self, intake: &mut impl Intake, now: MonoTime) {
+        let Some(mut due) = self.tick.filter(|it| *it <= now) else { return };
+        let late = u64::try_from(now.since(due).as_micros()).unwrap_or(u64::MAX);
+        self.out.counters.tick_late_max_us.fetch_max(late, Relaxed);
+        let mut n = 0;
+        while due <= now {
+            if n < CATCH_UP {
+                self.feed(intake, now);
+                count(&self.out.counters.ticks);
+            } else {
+                count(&self.out.counters.ticks_skipped);
+            }
+            n += 1;
+            due = due + TICK;
+        }
+        self.tick = (!self.busy.is_empty()).then_some(due);
+    }
+
+    /// The next 20 ms for every leg that hears us.
+    fn feed(&mut self, intake: &mut impl Intake, now: MonoTime) {
+        let mut idx = 0;
+        while let Some(leg) = self.busy.get(idx).copied() {
+            if self.feed_leg(leg, intake, now) {
+                idx += 1;
+            } else {
+                self.busy.swap_remove(idx);
+            }
+        }
+    }
+
+    /// `false` when the leg hears us no longer.
+    fn feed_leg(&mut self, index: u32, intake: &mut impl Intake, now: MonoTime) -> bool {
+        let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
+        let route = leg.route();
+        let dialling = self.feed_keys(index, route, intake, now);
+        let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
+        let Some(play) = &mut leg.play else { return dialling };
+        let mut packet = [0; HEADER_LEN + FRAME];
+        let Some((_, frame)) = packet.split_first_chunk_mut::<HEADER_LEN>() else { return true };
+        let Some(frame) = frame.first_chunk_mut::<FRAME>() else { return true };
+        let end = match play.next_frame(frame) {
+            Next::Finished if play.incomplete => PlayEnd::Missing,
+            Next::Finished => PlayEnd::Finished,
+            Next::Limit => PlayEnd::Stopped,
+            Next::Frame => {
+                // Keys take the place of what is played meanwhile; a leg on hold hears nothing.
+                if let Some((line, to)) = route.filter(|_| !dialling) {
+                    if let Some(table) = transcoding(Codec::Pcma, line.codec) {
+                        g711::transcode(table, frame);
+                    }
+                    let stamp = leg.out.stamp(160, now);
+                    let header = headed(leg, stamp, line.payload_type);
+                    if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
+                        leg.note_sent();
+                    } else {
+                        count(&self.out.counters.sends_refused);
+                    }
+                }
+                return true;
+            }
+        };
+        let slot = leg.slot;
+        self.end_play(slot, end);
+        dialling
+    }
+
+    /// Sends the next 20 ms of a key. `false` when there is none to send.
+    fn feed_keys(
+        &mut self,
+        index: u32,
+        route: Option<(Stream, SocketAddr)>,
+        intake: &mut impl Intake,
+        now: MonoTime,
+    ) -> bool {
+        let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
+        let Some(dialling) = &mut leg.keys else { return false };
+        let step = loop {
+            if let Some(step) = dialling.press.next_step() {
+                break step;
+            }
+            let Some(key) = dialling.rest.pop() else {
+                leg.keys = None;
+                leg.out.pause();
+                return false;
+            };
+            dialling.press = EventSender::new(key);
+            leg.out.pause();
+        };
+        let Some((line, to)) = route else { return true };
+        let Some(payload_type) = line.telephone_event else { return true };
+        let (EventPacket { payload, first }, n) = step;
+        let mut packet = [0; HEADER_LEN + 4];
+        if let Some(place) = packet.last_chunk_mut() {
+            *place = payload;
+        }
+        for _ in 0..n {
+            let stamp = if first {
+                leg.out.stamp(u32::from(EventSender::PRESS), now)
+            } else {
+                leg.out.stamp_again(now)
+            };
+            let header = headed(leg, stamp, payload_type);
+            if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
+                leg.note_sent();
+            } else {
+                count(&self.out.counters.sends_refused);
+            }
+        }
+        true
+    }
+}
+
+/// Reads a datagram and decides whether it is the peer's.
+fn admit(
+    leg: &mut Leg,
+    from: SocketAddr,
+    datagram: &[u8],
+    now: MonoTime,
+) -> Option<(Header, Kind, Range<usize>)> {
+    let heard = parse(datagram).ok().and_then(|packet| {
+        let (line, latch) = leg.line.as_mut()?;
+        let kind = Leg::kind(line, packet.header.payload_type);
+        let heard = match kind {
+            Kind::Voice(_) | Kind::Event => latch.admit(from, now),
+            Kind::Other => latch.target() == Some(from),
+        };
+        heard.then_some((packet.header, kind, packet.payload))
+    });
+    if heard.is_none() {
+        leg.refused += 1;
+    }
+    heard
+}
+
+fn headed(leg: &Leg, stamp: Stamp, payload_type: u8) -> Header {
+    Header {
+        marker: stamp.marker,
+        payload_type,
+        sequence: stamp.sequence,
+        timestamp: stamp.timestamp,
+        ssrc: leg.out.ssrc(),
+    }
+}
+
+const fn transcoding(from: Codec, to: Codec) -> Option<&'static [u8; 256]> {
+    match (from, to) {
+        (Codec::Pcma, Codec::Pcma) | (Codec::Pcmu, Codec::Pcmu) => None,
+        (Codec::Pcma, Codec::Pcmu) => Some(&ALAW_TO_ULAW),
+        (Codec::Pcmu, Codec::Pcma) => Some(&ULAW_TO_ALAW),
+    }
+}

@@ -1,0 +1,36 @@
+//! The packet path allocates nothing.
+
+use super::*;
+
+#[test]
+fn thousands_of_packets_relayed_played_and_recorded_allocate_nothing() {
+    let mut it = House::new();
+    let blocks = std::iter::repeat_with(Block::silent).take(60).collect();
+    let sides = (Some(slot(CALLER)), Some(slot(AGENT)));
+    it.task(Task::Record { tape: slot(0), left: sides.0, right: sides.1, blocks });
+    it.wire.silent = true;
+    let mut caller = [0; HEADER_LEN + 160];
+    let mut agent = [0; HEADER_LEN + 160];
+    let mut key = [0; HEADER_LEN + 4];
+    let counted = allocation_counter::measure(|| {
+        for n in 0..2_000_u16 {
+            write_header(&mut caller, &voice(8, n));
+            write_header(&mut agent, &voice(0, n));
+            write_header(&mut key, &event(101, n, u32::from(n / 50) * 8_000));
+            for (leg, datagram) in
+                [(CALLER, &mut caller[..]), (AGENT, &mut agent[..]), (CALLER, &mut key[..])]
+            {
+                let arrival = Arrival { leg, from: address(leg), len: datagram.len() };
+                it.floor.hear(&arrival, datagram, &mut it.wire, it.now);
+            }
+            it.now = it.now + Duration::from_millis(20);
+            it.floor.handle_timeout(&mut it.wire, it.now);
+            it.floor.out.flush();
+            while let Ok(Filled::Block(block)) = it.filled.pop() {
+                it.floor.out.give_back(block);
+            }
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    assert!(it.wire.n_sent >= 5_999, "{} packets were sent", it.wire.n_sent);
+}

@@ -1,0 +1,162 @@
+//! Whose packets a leg hears, and where its own go: the address of the session description, or one
+//! that was latched on because the peer sits behind a NAT.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use hotline_base::MonoTime;
+
+/// How long after a description another address may be latched.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// How long the peer must be silent before another address may take its place.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// The rules, against those who aim at open ports (RTPbleed):
+/// 1. The signalled address is always heard, and takes the place of a latched one.
+/// 2. Another address is latched only within [`WINDOW`] of a description when nobody was heard yet,
+///    or after [`SILENCE`] of the one that was.
+/// 3. It must be [related](related) to the signalled one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latch {
+    signalled: SocketAddr,
+    heard: Option<SocketAddr>,
+    /// When the description came.
+    since: MonoTime,
+    last: MonoTime,
+}
+
+impl Latch {
+    pub(crate) const fn new(signalled: SocketAddr, now: MonoTime) -> Self {
+        Self { signalled, heard: None, since: now, last: now }
+    }
+
+    /// A new description. The same address keeps what was latched.
+    pub(crate) fn signal(&mut self, signalled: SocketAddr, now: MonoTime) {
+        // Hold in the old way names no address; after it the peer is where it was.
+        if signalled != self.signalled && !signalled.ip().is_unspecified() {
+            *self = Self::new(signalled, now);
+        } else {
+            self.since = now;
+        }
+    }
+
+    /// Whether a valid packet of the expected payload type is the peer's.
+    pub(crate) fn admit(&mut self, from: SocketAddr, now: MonoTime) -> bool {
+        if self.heard != Some(from) {
+            let may_latch = match self.heard {
+                None => now.since(self.since) <= WINDOW,
+                Some(_) => now.since(self.last) > SILENCE,
+            };
+            let may_latch = may_latch && related(self.signalled.ip(), from.ip());
+            if from != self.signalled && !may_latch {
+                return false;
+            }
+            self.heard = Some(from);
+        }
+        self.last = now;
+        true
+    }
+
+    /// Where to send; `None` when the peer named no address and was never heard.
+    pub(crate) fn target(&self) -> Option<SocketAddr> {
+        let to = self.heard.unwrap_or(self.signalled);
+        (!to.ip().is_unspecified() && to.port() != 0).then_some(to)
+    }
+}
+
+/// Whether a packet from `from` can be that of a peer that named `signalled`: the same host, a host
+/// that named its private address and speaks through the public one of its NAT, or a softphone on
+/// our own machine that named the machine's address and speaks over loopback, as the kernel makes
+/// it do. Nobody else can send from there.
+fn related(signalled: IpAddr, from: IpAddr) -> bool {
+    let (signalled, from) = (signalled.to_canonical(), from.to_canonical());
+    signalled == from
+        || (from.is_loopback() && !signalled.is_loopback())
+        || (is_private(signalled) && !is_private(from) && !from.is_loopback())
+}
+
+fn is_private(it: IpAddr) -> bool {
+    match it {
+        IpAddr::V4(it) => {
+            let [a, b, _, _] = it.octets();
+            // RFC 1918, RFC 3927, RFC 6598.
+            it.is_private() || it.is_link_local() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(it) => it.is_unique_local() || it.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: &str = "198.51.100.7:4000";
+    const PEER_OTHER_PORT: &str = "198.51.100.7:5000";
+    const STRANGER: &str = "203.0.113.9:4000";
+
+    /// `(seconds, from, heard)`
+    fn check(signalled: &str, steps: &[(u64, &str, bool)], target: &str) {
+        let at = |secs| MonoTime::default() + Duration::from_secs(secs);
+        let mut latch = Latch::new(signalled.parse().unwrap(), at(0));
+        for (secs, from, heard) in steps {
+            assert_eq!(latch.admit(from.parse().unwrap(), at(*secs)), *heard, "{secs} s {from}");
+        }
+        assert_eq!(latch.target(), Some(target.parse().unwrap()));
+    }
+
+    #[test]
+    fn a_stranger_is_never_heard_and_hears_nothing() {
+        check(PEER, &[(0, STRANGER, false), (1, PEER, true), (60, STRANGER, false)], PEER);
+    }
+
+    #[test]
+    fn a_peer_behind_a_nat_is_latched_once() {
+        let steps = [(1, PEER_OTHER_PORT, true), (2, "198.51.100.7:6000", false)];
+        check(PEER, &steps, PEER_OTHER_PORT);
+        check("192.168.1.5:4000", &[(1, STRANGER, true), (2, PEER, false)], STRANGER);
+    }
+
+    #[test]
+    fn a_neighbour_in_the_same_private_network_is_a_stranger() {
+        check("192.168.1.5:4000", &[(1, "192.168.1.6:4000", false)], "192.168.1.5:4000");
+    }
+
+    #[test]
+    fn a_softphone_on_our_own_machine_is_heard_over_loopback() {
+        for named in [PEER, "192.168.1.5:4000"] {
+            check(named, &[(1, "127.0.0.1:4000", true)], "127.0.0.1:4000");
+        }
+        check("127.0.0.2:4000", &[(1, "127.0.0.9:4000", false)], "127.0.0.2:4000");
+    }
+
+    #[test]
+    fn the_signalled_address_is_preferred_when_it_speaks_late() {
+        let steps = [(1, PEER_OTHER_PORT, true), (2, PEER, true), (3, PEER_OTHER_PORT, false)];
+        check(PEER, &steps, PEER);
+    }
+
+    #[test]
+    fn nobody_is_latched_after_five_seconds() {
+        check(PEER, &[(6, PEER_OTHER_PORT, false), (7, PEER, true)], PEER);
+    }
+
+    #[test]
+    fn after_three_seconds_of_silence_the_peer_may_speak_from_another_port() {
+        let steps = [(10, PEER, true), (12, PEER_OTHER_PORT, false), (14, PEER_OTHER_PORT, true)];
+        check(PEER, &steps, PEER_OTHER_PORT);
+    }
+
+    #[test]
+    fn a_new_description_moves_the_peer_and_hold_does_not() {
+        let at = MonoTime::default();
+        let mut latch = Latch::new(PEER.parse().unwrap(), at);
+        assert!(latch.admit(PEER_OTHER_PORT.parse().unwrap(), at));
+        latch.signal("0.0.0.0:4000".parse().unwrap(), at);
+        assert_eq!(latch.target(), Some(PEER_OTHER_PORT.parse().unwrap()));
+        latch.signal(STRANGER.parse().unwrap(), at);
+        assert_eq!(latch.target(), Some(STRANGER.parse().unwrap()));
+    }
+}

@@ -1,0 +1,129 @@
+//! One party's audio: who it hears, what it says, what it saw.
+
+use hotline_base::{
+    Key, LegId, MonoTime,
+    media::{Channel, LegStats},
+};
+use hotline_rtp::{EventReceiver, EventSender, Outbound, Reception};
+use hotline_sdp::{Codec, Stream};
+
+use super::{latch::Latch, play::Playing};
+use crate::task::{Opening, Slot};
+
+/// Listeners that one speaker can have: the other party and those who listen in.
+const LISTENERS_MAX: usize = 4;
+
+/// Tapes that one leg can be on.
+const TAPES_MAX: usize = 2;
+
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    pub(crate) slot: Slot,
+    /// What was agreed with the peer, and whom that lets us hear.
+    pub(crate) line: Option<(Stream, Latch)>,
+    /// The leg that this one hears.
+    pub(crate) hears: Option<Slot>,
+    pub(crate) listeners: [Option<Slot>; LISTENERS_MAX],
+    pub(crate) tapes: [Option<(Slot, Channel)>; TAPES_MAX],
+    pub(crate) out: Outbound,
+    pub(crate) reception: Reception,
+    pub(crate) events: EventReceiver,
+    pub(crate) play: Option<Box<Playing>>,
+    pub(crate) keys: Option<Dialling>,
+    /// Since when nothing is heard, and how many times that was said.
+    pub(crate) quiet: (MonoTime, u8),
+    packets_out: u64,
+    pub(crate) refused: u64,
+}
+
+/// Keys that are being sent.
+#[derive(Debug)]
+pub(crate) struct Dialling {
+    pub(crate) press: EventSender,
+    /// The keys after this one, the next one last.
+    pub(crate) rest: Vec<Key>,
+}
+
+/// What a payload type means on a leg.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Voice(Codec),
+    Event,
+    /// Comfort noise and what else we did not agree on: a sign of life, but not heard.
+    Other,
+}
+
+impl Leg {
+    pub(crate) fn new(opening: &Opening, now: MonoTime) -> Self {
+        Self {
+            id: opening.id,
+            slot: opening.slot,
+            line: None,
+            hears: None,
+            listeners: [None; LISTENERS_MAX],
+            tapes: [None; TAPES_MAX],
+            out: opening.out.clone(),
+            reception: Reception::default(),
+            events: EventReceiver::default(),
+            play: None,
+            keys: None,
+            quiet: (now, 0),
+            packets_out: 0,
+            refused: 0,
+        }
+    }
+
+    /// Meaning of an incoming payload type. Both laws are understood at their static numbers
+    /// whatever was agreed: after an offer of both a peer may send either (RFC 3264 §6.1).
+    pub(crate) fn kind(line: &Stream, payload_type: u8) -> Kind {
+        if payload_type == line.payload_type_in {
+            Kind::Voice(line.codec)
+        } else if Some(payload_type) == line.telephone_event_in {
+            Kind::Event
+        } else {
+            Codec::ALL
+                .into_iter()
+                .find(|it| it.static_payload_type() == payload_type)
+                .map_or(Kind::Other, Kind::Voice)
+        }
+    }
+
+    /// Whether something of our own goes to this leg, so that it hears nobody else.
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.play.is_some() || self.keys.is_some()
+    }
+
+    /// The agreed stream and where to send; `None` while nothing may be sent.
+    pub(crate) fn route(&self) -> Option<(Stream, std::net::SocketAddr)> {
+        let (line, latch) = self.line.as_ref()?;
+        if line.hold || !line.direction.may_send() {
+            return None;
+        }
+        Some((*line, latch.target()?))
+    }
+
+    pub(crate) const fn note_sent(&mut self) {
+        self.packets_out += 1;
+    }
+
+    /// Names this leg in another's outgoing stream.
+    pub(crate) fn speaker(&self) -> u64 {
+        u64::from(self.slot.index) << 32 | u64::from(self.slot.generation)
+    }
+
+    /// Whether silence of the peer means something.
+    pub(crate) fn expects_audio(&self) -> bool {
+        self.line.as_ref().is_some_and(|(it, _)| it.direction.may_receive() && !it.hold)
+    }
+
+    pub(crate) fn stats(&self) -> LegStats {
+        LegStats {
+            packets_in: self.reception.n_packets(),
+            packets_out: self.packets_out,
+            lost: self.reception.lost(),
+            jitter_us: u32::try_from(self.reception.jitter().as_micros()).unwrap_or(u32::MAX),
+            refused: self.refused,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Where on a recording's timeline the words fall.
+
+use std::time::Duration;
+
+use super::*;
+
+const TAPE: Slot = Slot { index: 0, generation: 1 };
+
+/// Blocks without end (or none at all), and what the recorder gets.
+#[derive(Default)]
+struct Store {
+    empty: bool,
+    sent: Vec<Filled>,
+}
+
+impl Blocks for Store {
+    fn take(&mut self) -> Option<Block> {
+        (!self.empty).then(Block::silent)
+    }
+
+    fn give_back(&mut self, _: Block) {}
+
+    fn send(&mut self, filled: Filled) -> Result<(), Filled> {
+        self.sent.push(filled);
+        Ok(())
+    }
+}
+
+fn ms(at: u64) -> MonoTime {
+    MonoTime::default() + Duration::from_millis(at)
+}
+
+/// A packet of the left side: when it arrives, its SSRC, its timestamp, the byte it says.
+type Said = (u64, u32, u32, u8);
+
+fn record(said: &[Said], end_ms: u64, store: &mut Store) -> Vec<u8> {
+    let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    let mut said = said.iter().peekable();
+    for now in (0..=end_ms).step_by(10) {
+        while let Some((_, ssrc, timestamp, byte)) = said.next_if(|it| it.0 <= now) {
+            let header = Header {
+                marker: false,
+                payload_type: 8,
+                sequence: 0,
+                timestamp: MediaTime(*timestamp),
+                ssrc: *ssrc,
+            };
+            tape.write(Channel::Left, &header, Codec::Pcma, &[*byte; 160], ms(now), store);
+        }
+        tape.flush(ms(now), store);
+    }
+    assert!(tape.end(ms(end_ms), store));
+    let mut heard = Vec::new();
+    for filled in &mut store.sent {
+        match filled {
+            Filled::Block(block) => {
+                assert_eq!(block.start(), heard.len() as u64);
+                let len = block.len;
+                heard.extend_from_slice(&block.channel(Channel::Left)[..len]);
+            }
+            Filled::End { samples, .. } => assert_eq!(*samples, end_ms * 8),
+        }
+    }
+    heard
+}
+
+/// Lists the runs of equal bytes as `(byte, milliseconds)`; silence is byte 0.
+fn check(said: &[Said], end_ms: u64, expected: &[(u8, usize)]) {
+    let mut runs: Vec<(u8, usize)> = Vec::new();
+    for byte in record(said, end_ms, &mut Store::default()) {
+        let byte = if byte == g711::ALAW_SILENCE { 0 } else { byte };
+        match runs.last_mut() {
+            Some(run) if run.0 == byte => run.1 += 1,
+            Some(_) | None => runs.push((byte, 1)),
+        }
+    }
+    let runs: Vec<_> = runs.into_iter().map(|(byte, n)| (byte, n / 8)).collect();
+    assert_eq!(runs, expected);
+}
+
+#[test]
+fn words_fall_where_they_were_said_and_silence_around_them() {
+    check(&[(100, 7, 0, 1), (120, 7, 160, 2)], 1_000, &[(0, 100), (1, 20), (2, 20), (0, 860)]);
+}
+
+#[test]
+fn lost_packets_are_silence_of_their_length() {
+    let said: Vec<Said> = (0..50_u8)
+        .filter(|it| it % 7 != 3)
+        .map(|n| (u64::from(n) * 20, 7, u32::from(n) * 160, 1))
+        .collect();
+    let heard = record(&said, 1_000, &mut Store::default());
+    assert_eq!(heard.len(), 8_000);
+    assert_eq!(
+        heard.into_iter().map(usize::from).filter(|it| *it == 1).sum::<usize>(),
+        said.len() * 160
+    );
+}
+
+#[test]
+fn jitter_and_reorder_do_not_move_words() {
+    let said = [(20, 7, 0, 1), (90, 7, 480, 4), (95, 7, 160, 2), (99, 7, 320, 3)];
+    check(&said, 300, &[(0, 20), (1, 20), (2, 20), (3, 20), (4, 20), (0, 200)]);
+}
+
+#[test]
+fn a_pause_with_a_marker_of_time_stays_a_pause() {
+    check(&[(0, 7, 0, 1), (520, 7, 4_160, 2)], 600, &[(1, 20), (0, 500), (2, 20), (0, 60)]);
+}
+
+#[test]
+fn another_source_is_placed_by_its_arrival() {
+    check(&[(0, 7, 0, 1), (500, 8, 99_999, 2)], 600, &[(1, 20), (0, 480), (2, 20), (0, 80)]);
+}
+
+#[test]
+fn a_clock_that_jumps_is_set_anew_and_a_straggler_is_left_out() {
+    check(&[(0, 7, 0, 1), (500, 7, 900_000, 2)], 600, &[(1, 20), (0, 480), (2, 20), (0, 80)]);
+    let late = [(0, 7, 0, 1), (800, 7, 6_400, 2), (801, 7, 160, 3), (820, 7, 6_560, 4)];
+    check(&late, 900, &[(1, 20), (0, 780), (2, 20), (4, 20), (0, 60)]);
+}
+
+#[test]
+fn mulaw_is_written_as_alaw() {
+    let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    let mut store = Store::default();
+    let header =
+        Header { marker: false, payload_type: 0, sequence: 0, timestamp: MediaTime(0), ssrc: 1 };
+    tape.write(Channel::Right, &header, Codec::Pcmu, &[0x80; 160], ms(0), &mut store);
+    assert!(tape.end(ms(20), &mut store));
+    let Filled::Block(block) = &mut store.sent[0] else { panic!("no block") };
+    assert_eq!(block.channel(Channel::Right)[..160], [ULAW_TO_ALAW[0x80]; 160]);
+}
+
+#[test]
+fn without_empty_blocks_nothing_is_sent_but_the_length() {
+    let mut store = Store { empty: true, ..Store::default() };
+    let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    tape.flush(ms(900), &mut store);
+    assert!(tape.end(ms(1_000), &mut store));
+    assert!(matches!(store.sent[..], [Filled::End { samples: 8_000, .. }]));
+}

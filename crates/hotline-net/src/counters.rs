@@ -1,0 +1,71 @@
+//! What the edge counts. A packet that is dropped is a number, never a log line.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident => $label:literal,)+) => {
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+        pub enum Count { $($(#[$doc])* $name),+ }
+
+        impl Count {
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The metric's label.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label),+ }
+            }
+        }
+    };
+}
+
+counts! {
+    UdpReceived => "udp_received",
+    UdpSent => "udp_sent",
+    TcpReceived => "tcp_received",
+    TcpSent => "tcp_sent",
+    /// A datagram or frame that is not SIP.
+    Malformed => "malformed",
+    /// Control's inbox was full. SIP retransmits.
+    InboxFull => "inbox_full",
+    /// The socket refused; ICMP unreachable is one reason.
+    SendFailed => "send_failed",
+    ReceiveFailed => "receive_failed",
+    /// No such connection, or its outbox was full.
+    ConnectionUnknown => "connection_unknown",
+    OutboxFull => "outbox_full",
+    Accepted => "accepted",
+    AcceptFailed => "accept_failed",
+    RefusedOverLimit => "refused_over_limit",
+    RefusedOverAddressLimit => "refused_over_address_limit",
+    /// Connected and said nothing in time.
+    FirstMessageLate => "first_message_late",
+    ConnectFailed => "connect_failed",
+    Connected => "connected",
+    KeepAlive => "keep_alive",
+    Closed => "closed",
+}
+
+/// One number per [`Count`]; shared by all tasks of the edge and read by `/metrics`.
+#[derive(Default)]
+pub struct Counters([AtomicU64; Count::ALL.len()]);
+
+impl Counters {
+    pub(crate) fn add(&self, what: Count) {
+        if let Some(it) = self.0.get(what as usize) {
+            it.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub fn of(&self, what: Count) -> u64 {
+        self.0.get(what as usize).map_or(0, |it| it.load(Relaxed))
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(Count::ALL.iter().map(|it| (it.label(), self.of(*it)))).finish()
+    }
+}

@@ -1,0 +1,73 @@
+//! SIP on real sockets: UDP and TCP in, parsed messages out; transmissions in, packets out.
+//!
+//! **Invariant:** binds nothing, decides nothing. A transport never answers for a call; what it
+//! cannot read goes to control together with a ready answer, and what it must drop is counted.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod counters;
+mod keepalive;
+mod router;
+mod stream;
+mod udp;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use hotline_base::ConnId;
+use hotline_sip::{Flow, Message, PeerMisbehaved};
+use tokio::sync::mpsc;
+
+pub use self::{
+    config::Config,
+    counters::{Count, Counters},
+};
+
+/// What the wire tells control.
+#[derive(Debug)]
+pub enum NetInput {
+    Sip {
+        flow: Flow,
+        message: Message,
+    },
+    /// It could not be read. `reply` is a complete answer where one can be given.
+    Broken {
+        flow: Flow,
+        why: PeerMisbehaved,
+        reply: Option<Vec<u8>>,
+    },
+    ConnectionGone {
+        conn: ConnId,
+    },
+}
+
+/// Bytes for the wire.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    pub flow: Flow,
+    pub bytes: Vec<u8>,
+}
+
+/// Sockets that somebody else has bound.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    pub udp: Vec<std::net::UdpSocket>,
+    pub tcp: Vec<std::net::TcpListener>,
+}
+
+/// Serves until `from_control` is closed.
+///
+/// # Errors
+/// When a socket cannot be registered with the runtime.
+pub async fn run(
+    sockets: Sockets,
+    config: Config,
+    counters: Arc<Counters>,
+    to_control: mpsc::Sender<NetInput>,
+    from_control: mpsc::Receiver<Transmit>,
+) -> std::io::Result<()> {
+    router::run(sockets, config, counters, to_control, from_control).await
+}

@@ -1,0 +1,217 @@
+//! Real sockets on loopback.
+
+use std::{
+    net::{SocketAddr, TcpListener, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use hotline_sip::{Flow, Transport};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
+
+use crate::{Config, Count, Counters, NetInput, Sockets, Transmit, run};
+
+const OPTIONS: &[u8] = b"OPTIONS sip:12345@127.0.0.1 SIP/2.0\r\n\
+Via: SIP/2.0/TCP 127.0.0.1:5080;branch=z9hG4bK1\r\n\
+From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:12345@127.0.0.1>\r\nCall-ID: 1@a\r\n\
+CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+
+struct Edge {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    counters: Arc<Counters>,
+    inputs: mpsc::Receiver<NetInput>,
+    transmits: mpsc::Sender<Transmit>,
+}
+
+fn edge(config: Config) -> Edge {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
+    let counters = Arc::new(Counters::default());
+    let (to_control, inputs) = mpsc::channel(4);
+    let (transmits, from_control) = mpsc::channel(16);
+    let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
+    tokio::spawn(run(sockets, config, Arc::clone(&counters), to_control, from_control));
+    Edge { udp: udp_at, tcp: tcp_at, counters, inputs, transmits }
+}
+
+impl Edge {
+    async fn next(&mut self) -> NetInput {
+        timeout(Duration::from_secs(5), self.inputs.recv()).await.unwrap().unwrap()
+    }
+
+    async fn sip(&mut self) -> Flow {
+        let input = self.next().await;
+        let NetInput::Sip { flow, message } = input else { panic!("{input:?}") };
+        assert_eq!(message.method(), Some(&b"OPTIONS"[..]));
+        flow
+    }
+
+    async fn gone(&mut self, of: Flow) {
+        let input = self.next().await;
+        let NetInput::ConnectionGone { conn } = input else { panic!("{input:?}") };
+        assert_eq!(Some(conn), of.conn);
+    }
+}
+
+async fn eof(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap();
+    assert!(read.is_err() || rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_datagram_reaches_control_and_the_answer_reaches_the_phone() {
+    let mut it = edge(Config::default());
+    let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    phone.send_to(b"\r\n\r\n", it.udp).await.unwrap();
+    phone.send_to(OPTIONS, it.udp).await.unwrap();
+    let flow = it.sip().await;
+    assert_eq!((flow.local, flow.remote), (it.udp, phone.local_addr().unwrap()));
+    it.transmits.send(Transmit { flow, bytes: b"hello".to_vec() }).await.unwrap();
+    let mut answer = [0; 16];
+    let (n, from) = phone.recv_from(&mut answer).await.unwrap();
+    assert_eq!((&answer[..n], from), (&b"hello"[..], it.udp));
+    assert_eq!(it.counters.of(Count::KeepAlive), 1);
+}
+
+#[tokio::test]
+async fn garbage_is_counted_and_the_next_caller_is_heard() {
+    let mut it = edge(Config::default());
+    let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    phone.send_to(b"\xff\xfe not sip at all", it.udp).await.unwrap();
+    phone.send_to(OPTIONS, it.udp).await.unwrap();
+    assert!(matches!(it.next().await, NetInput::Broken { .. }));
+    it.sip().await;
+    assert_eq!(it.counters.of(Count::Malformed), 1);
+}
+
+#[tokio::test]
+async fn a_message_torn_into_bytes_arrives_whole() {
+    let mut it = edge(Config::default());
+    let mut phone = TcpStream::connect(it.tcp).await.unwrap();
+    phone.set_nodelay(true).unwrap();
+    for piece in OPTIONS.chunks(7) {
+        phone.write_all(piece).await.unwrap();
+        phone.flush().await.unwrap();
+    }
+    let flow = it.sip().await;
+    assert_eq!(flow.transport, Transport::Tcp);
+    it.transmits.send(Transmit { flow, bytes: b"answer".to_vec() }).await.unwrap();
+    let mut answer = [0; 6];
+    phone.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"answer");
+    drop(phone);
+    it.gone(flow).await;
+}
+
+#[tokio::test]
+async fn two_messages_in_one_segment_are_two_messages() {
+    let mut it = edge(Config::default());
+    let mut phone = TcpStream::connect(it.tcp).await.unwrap();
+    phone.write_all(&[OPTIONS, OPTIONS].concat()).await.unwrap();
+    assert_eq!(it.sip().await, it.sip().await);
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_by_a_pong() {
+    let it = edge(Config::default());
+    let mut phone = TcpStream::connect(it.tcp).await.unwrap();
+    phone.write_all(b"\r\n\r\n").await.unwrap();
+    let mut pong = [0; 2];
+    phone.read_exact(&mut pong).await.unwrap();
+    assert_eq!(&pong, b"\r\n");
+}
+
+#[tokio::test]
+async fn a_broken_stream_ends_alone() {
+    let mut it = edge(Config::default());
+    let mut good = TcpStream::connect(it.tcp).await.unwrap();
+    good.write_all(OPTIONS).await.unwrap();
+    let flow = it.sip().await;
+    let mut bad = TcpStream::connect(it.tcp).await.unwrap();
+    let mut no_length = OPTIONS.to_vec();
+    let at = no_length.windows(17).position(|it| it == b"Content-Length: 0").unwrap();
+    no_length[at + 16] = b'x';
+    bad.write_all(&no_length).await.unwrap();
+    assert!(matches!(it.next().await, NetInput::Broken { .. }));
+    assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
+    eof(&mut bad).await;
+    good.write_all(OPTIONS).await.unwrap();
+    assert_eq!(it.sip().await, flow);
+}
+
+#[tokio::test]
+async fn a_frame_without_an_end_is_closed_at_its_limit() {
+    let mut it = edge(Config::default());
+    let mut phone = TcpStream::connect(it.tcp).await.unwrap();
+    let endless = [b"OPTIONS sip:a SIP/2.0\r\nX: ".to_vec(), vec![b'a'; 80_000]].concat();
+    let (mut reader, mut writer) = phone.split();
+    let mut rest = Vec::new();
+    // The write may fail when the edge has closed already.
+    let (_, _) = tokio::join!(writer.write_all(&endless), reader.read_to_end(&mut rest));
+    assert!(matches!(it.next().await, NetInput::Broken { .. }));
+    assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let config = Config { first_message: Duration::from_millis(20), ..Config::default() };
+    let it = edge(config);
+    let mut phone = TcpStream::connect(it.tcp).await.unwrap();
+    eof(&mut phone).await;
+    assert_eq!(it.counters.of(Count::FirstMessageLate), 1);
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_every_connection() {
+    let mut it = edge(Config { connections_per_address_max: 1, ..Config::default() });
+    let mut first = TcpStream::connect(it.tcp).await.unwrap();
+    first.write_all(OPTIONS).await.unwrap();
+    let flow = it.sip().await;
+    let mut second = TcpStream::connect(it.tcp).await.unwrap();
+    eof(&mut second).await;
+    assert_eq!(it.counters.of(Count::RefusedOverAddressLimit), 1);
+    drop(first);
+    it.gone(flow).await;
+    let mut third = TcpStream::connect(it.tcp).await.unwrap();
+    third.write_all(OPTIONS).await.unwrap();
+    it.sip().await;
+}
+
+#[tokio::test]
+async fn a_request_to_a_tcp_phone_opens_the_connection_once() {
+    let it = edge(Config::default());
+    let phone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = phone.local_addr().unwrap();
+    let flow = Flow { transport: Transport::Tcp, local: it.tcp, remote, conn: None };
+    for _ in 0..2 {
+        it.transmits.send(Transmit { flow, bytes: b"ring".to_vec() }).await.unwrap();
+    }
+    let (mut accepted, _) = phone.accept().await.unwrap();
+    let mut got = [0; 8];
+    accepted.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"ringring");
+    assert_eq!(it.counters.of(Count::Connected), 1);
+}
+
+#[tokio::test]
+async fn a_phone_that_does_not_read_loses_its_connection_only() {
+    let mut it = edge(Config::default());
+    let mut deaf = TcpStream::connect(it.tcp).await.unwrap();
+    deaf.write_all(OPTIONS).await.unwrap();
+    let flow = it.sip().await;
+    while it.counters.of(Count::OutboxFull) == 0 {
+        it.transmits.send(Transmit { flow, bytes: vec![0; 65_536] }).await.unwrap();
+    }
+    it.gone(flow).await;
+    let mut good = TcpStream::connect(it.tcp).await.unwrap();
+    good.write_all(OPTIONS).await.unwrap();
+    it.sip().await;
+}

@@ -1,0 +1,130 @@
+//! The database: one writer at a time, readers beside it.
+
+mod calls;
+mod letters;
+mod load;
+mod outbox;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use sqlx::{
+    Pool, Sqlite, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::{sync::watch, time::timeout};
+
+pub use self::{
+    calls::{CallPage, CallQuery, RecordingPlace, Sight},
+    letters::{LetterJson, LetterPage},
+    load::PushTarget,
+    outbox::{Backlog, PushRow, PushVerdict},
+};
+use crate::StoreError;
+
+/// The one place that names the kind of database.
+type Db = Sqlite;
+
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    pub path: PathBuf,
+    /// How long a statement waits for somebody else's lock.
+    pub busy_max: Duration,
+    pub n_readers: u32,
+}
+
+impl DatabaseConfig {
+    /// Five seconds for a lock, four readers.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, busy_max: Duration::from_secs(5), n_readers: 4 }
+    }
+}
+
+/// The database's address. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    writer: Pool<Db>,
+    readers: Pool<Db>,
+    /// Counts additions to the outbox.
+    added: Arc<watch::Sender<u64>>,
+    /// Whether the tables have this version's form.
+    ready: Arc<watch::Sender<bool>>,
+    /// How long a reader waits for that.
+    ready_max: Duration,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+impl Database {
+    /// Opens nothing yet: a database that is away now may come later. Needs a tokio runtime.
+    pub fn new(config: &DatabaseConfig) -> Self {
+        // Segments of the journal are deleted once their content is committed here, so a commit
+        // has to last: FULL, not the NORMAL that is usual with a write-ahead log.
+        let options = SqliteConnectOptions::new()
+            .filename(&config.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(config.busy_max);
+        let pool = |n_max| {
+            SqlitePoolOptions::new()
+                .max_connections(n_max)
+                .acquire_timeout(config.busy_max.saturating_mul(2))
+        };
+        let readers = options.clone().create_if_missing(false);
+        Self {
+            writer: pool(1).connect_lazy_with(options),
+            readers: pool(config.n_readers).connect_lazy_with(readers),
+            added: Arc::new(watch::channel(0).0),
+            ready: Arc::new(watch::channel(false).0),
+            ready_max: config.busy_max,
+        }
+    }
+
+    /// Brings the tables to this version's form. Done by the loader; harmless when repeated.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        sqlx::migrate!("./migrations").run(&self.writer).await?;
+        self.ready.send_replace(true);
+        Ok(())
+    }
+
+    /// Readers wait for the tables when they are faster than the loader.
+    async fn reader(&self) -> Result<&Pool<Db>, StoreError> {
+        let mut ready = self.ready.subscribe();
+        match timeout(self.ready_max, ready.wait_for(|it| *it)).await {
+            Ok(Ok(_)) => Ok(&self.readers),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Away(sqlx::Error::PoolTimedOut)),
+        }
+    }
+
+    /// Closes all connections when what runs has ended.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Takes the write lock at once: a transaction that reads first and writes then can fail at
+    /// any moment, however long the busy timeout is.
+    async fn write(&self) -> Result<Transaction<'static, Db>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    fn announce(&self) {
+        self.added.send_modify(|it| *it = it.wrapping_add(1));
+    }
+}
+
+/// Numbers of ours in the database's signed ones, bit for bit.
+const fn signed(it: u64) -> i64 {
+    it.cast_signed()
+}
+
+const fn unsigned(it: i64) -> u64 {
+    it.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests;

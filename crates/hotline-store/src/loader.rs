@@ -1,0 +1,242 @@
+//! The task that carries the journal into the database.
+
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hotline_base::WallTime;
+use hotline_cdr::CallRecord;
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    Batch, Database, Entry, Journal, Kind, LOADER, Position, PushTarget, StoreError,
+    sidecar::write_sidecar,
+};
+
+/// Items of one transaction.
+const N_ITEMS: usize = 256;
+
+/// After the first attempt that does not succeed, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Time between two transactions while there is much to load: each costs dozens of switches between
+/// threads, however little is in it. What comes after a quiet time is loaded at once.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How often old pushes are forgotten.
+const TIDY: Duration = Duration::from_hours(1);
+
+/// How the loader is doing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LoaderStats {
+    /// Everything before it is in the database.
+    pub loaded: Position,
+    pub n_items: u64,
+    /// The database or the journal's disk does not answer; the journal grows.
+    pub is_stuck: bool,
+    /// Attempts without success, over all time.
+    pub n_failures: u64,
+    /// Items kept as they are because this version cannot read them.
+    pub n_unreadable: u64,
+    /// Frames of the journal that are damaged; what was in them is lost.
+    pub n_damaged: u64,
+    /// 随录信息 files that could not be written.
+    pub n_sidecars_failed: u64,
+}
+
+/// Reads the journal from its cursor and fills the tables.
+#[derive(Debug)]
+pub struct Loader {
+    pub journal: Journal,
+    pub database: Database,
+    pub targets: Vec<PushTarget>,
+    /// Where recordings lie; their sidecars are written there.
+    pub recording_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the journal cannot be read: {0}")]
+    Journal(#[from] io::Error),
+}
+
+impl Loader {
+    /// Runs until `stop` is true or closed. Whatever happens to the database, it goes on trying.
+    pub async fn run(self, stats: watch::Sender<LoaderStats>, stop: watch::Receiver<bool>) {
+        let mut it = Run { loader: self, stats, stop, at: None };
+        let mut wait = AGAIN.0;
+        loop {
+            match it.work().await {
+                Ok(()) => return,
+                Err(error) => {
+                    let was_stuck = it.stats.borrow().is_stuck;
+                    it.stats.send_modify(|it| {
+                        it.is_stuck = true;
+                        it.n_failures += 1;
+                    });
+                    if was_stuck {
+                        wait = wait.saturating_mul(2).min(AGAIN.1);
+                    } else {
+                        wait = AGAIN.0;
+                        error!(%error, "Records cannot be loaded; the journal keeps them.");
+                    }
+                }
+            }
+            if it.pause(wait).await {
+                return;
+            }
+        }
+    }
+}
+
+struct Run {
+    loader: Loader,
+    stats: watch::Sender<LoaderStats>,
+    stop: watch::Receiver<bool>,
+    /// Known once the database has answered.
+    at: Option<Position>,
+}
+
+impl Run {
+    /// `true`: stop.
+    async fn pause(&mut self, wait: Duration) -> bool {
+        self.pause_until(Instant::now() + wait).await
+    }
+
+    /// `true`: stop.
+    async fn pause_until(&mut self, until: Instant) -> bool {
+        tokio::select! {
+            biased;
+            () = sleep_until(until) => false,
+            _ = self.stop.wait_for(|it| *it) => true,
+        }
+    }
+
+    /// Ends well only when it is to stop.
+    async fn work(&mut self) -> Result<(), LoadError> {
+        let mut at = match self.at {
+            Some(at) => at,
+            None => self.begin().await?,
+        };
+        let mut journal = self.loader.journal.watch();
+        let mut tidy_at = Instant::now();
+        let mut next_load = Instant::now();
+        loop {
+            // What is on disk by the end is loaded, too.
+            let stopping = self.pause_until(next_load).await;
+            let until = journal.borrow_and_update().synced;
+            if at < until {
+                next_load = Instant::now() + GATHER;
+            }
+            while at < until {
+                let batch = self.read(at, until).await?;
+                let next = batch.next;
+                self.load(batch).await?;
+                if next == at {
+                    break;
+                }
+                at = next;
+                self.at = Some(at);
+                self.loader.journal.release(LOADER, at);
+            }
+            self.unstuck();
+            if stopping {
+                return Ok(());
+            }
+            if Instant::now() >= tidy_at {
+                self.loader.database.push_forget(wall()).await?;
+                tidy_at = Instant::now() + TIDY;
+            }
+            tokio::select! {
+                changed = journal.changed() => if changed.is_err() { return Ok(()) },
+                () = sleep_until(tidy_at) => {}
+                _ = self.stop.wait_for(|it| *it) => return Ok(()),
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<Position, LoadError> {
+        self.loader.database.prepare().await?;
+        let at = self.loader.database.cursor(LOADER).await?.unwrap_or_default();
+        self.at = Some(at);
+        self.stats.send_modify(|it| it.loaded = at);
+        Ok(at)
+    }
+
+    async fn read(&self, from: Position, until: Position) -> Result<Batch, LoadError> {
+        let reader = self.loader.journal.reader();
+        let reading = spawn_blocking(move || reader.read(from, until, N_ITEMS));
+        Ok(reading.await.map_err(io::Error::other)??)
+    }
+
+    async fn load(&mut self, batch: Batch) -> Result<(), LoadError> {
+        let Batch { entries, next, n_damaged } = batch;
+        let n_sidecars_failed = self.write_sidecars(&entries).await?;
+        let targets = &self.loader.targets;
+        let loaded = self.loader.database.load(LOADER, &entries, next, targets, wall()).await?;
+        if n_damaged > 0 {
+            error!(n_damaged, "The journal has damaged frames.");
+        }
+        if loaded.n_unreadable > 0 {
+            let n = loaded.n_unreadable;
+            error!(n, "Items of the journal are of another version; kept as unreadable.");
+        }
+        self.stats.send_modify(|it| {
+            it.loaded = next;
+            it.n_items += loaded.n_items;
+            it.n_unreadable += loaded.n_unreadable;
+            it.n_damaged += n_damaged;
+            it.n_sidecars_failed += n_sidecars_failed;
+        });
+        Ok(())
+    }
+
+    async fn write_sidecars(&self, entries: &[Entry]) -> Result<u64, LoadError> {
+        let Some(dir) = self.loader.recording_dir.clone() else { return Ok(0) };
+        let records: Vec<CallRecord> = entries
+            .iter()
+            .filter(|it| it.kind == Kind::CallRecord)
+            .filter_map(|it| borsh::from_slice::<CallRecord>(&it.payload).ok())
+            .filter(|it| it.recordings.iter().any(|it| it.sealed))
+            .collect();
+        if records.is_empty() {
+            return Ok(0);
+        }
+        let writing = spawn_blocking(move || {
+            let mut n_failed = 0;
+            for record in &records {
+                for audio in record.recordings.iter().filter(|it| it.sealed) {
+                    if let Err(error) = write_sidecar(&dir, record, audio) {
+                        let recording = audio.recording.as_str();
+                        warn!(%error, recording, "A recording's sidecar cannot be written.");
+                        n_failed += 1;
+                    }
+                }
+            }
+            n_failed
+        });
+        Ok(writing.await.map_err(io::Error::other)?)
+    }
+
+    fn unstuck(&self) {
+        let is_news = self.stats.borrow().is_stuck;
+        if is_news {
+            self.stats.send_modify(|it| it.is_stuck = false);
+            info!("Records are loaded again.");
+        }
+    }
+}
+
+fn wall() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,21 @@
+//! JSON twins of records and facts: the one form in which they leave the house and lie in the
+//! database. Field names are the identifiers of the domain paper; times are RFC 3339 in UTC+8.
+
+mod agent;
+mod call;
+mod envelope;
+mod fact;
+mod mask;
+mod time;
+
+pub use self::{
+    agent::{AgentStateJson, PendingJson},
+    call::{AttachedJson, CallJson, QueueSegmentJson, RatingJson, RecordingJson, SegmentJson},
+    envelope::Envelope,
+    fact::{FactJson, StampedJson},
+    mask::masked_number,
+    time::Time,
+};
+
+#[cfg(test)]
+mod tests;

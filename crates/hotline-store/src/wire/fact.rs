@@ -1,0 +1,339 @@
+//! Facts of a call as JSON.
+
+use hotline_base::Pii;
+use hotline_cdr::{CallFact, Stamped};
+use serde::{Deserialize, Serialize};
+
+use super::{Time, mask::masked_number};
+
+/// A fact and when it happened.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StampedJson {
+    pub at: Time,
+    #[serde(flatten)]
+    pub fact: FactJson,
+}
+
+/// Facts hold numbers and what callers entered.
+impl std::fmt::Debug for StampedJson {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StampedJson({})", self.at)
+    }
+}
+
+/// `type` and the fields of [`CallFact`]; identifiers are text.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FactJson {
+    Arrived {
+        leg: String,
+        trunk: String,
+        caller_no: Option<String>,
+        caller_raw: String,
+        restricted: bool,
+        called_no: String,
+        called_raw: String,
+        flow: Option<String>,
+        bundle: String,
+    },
+    Refused {
+        status: u16,
+        why: String,
+    },
+    Answered,
+    FlowEntered,
+    FlowLeft,
+    Node {
+        flow: String,
+        node: String,
+        outcome: String,
+        ms: u64,
+    },
+    PersonRequested,
+    Enqueued {
+        ticket: String,
+        skill_group: String,
+        priority: u8,
+        position: u32,
+    },
+    EnqueueRefused {
+        skill_group: String,
+        why: String,
+    },
+    LeftQueue {
+        ticket: String,
+        why: String,
+    },
+    Offered {
+        offer: String,
+        ticket: String,
+        agent_no: String,
+        extension: String,
+        skill_group: String,
+        leg: String,
+    },
+    Ringing {
+        offer: String,
+    },
+    OfferEnded {
+        offer: String,
+        why: String,
+    },
+    AgentAnswered {
+        offer: String,
+    },
+    Bridged {
+        offer: String,
+    },
+    Held {
+        offer: String,
+        by: String,
+    },
+    Retrieved {
+        offer: String,
+        by: String,
+    },
+    AgentReleased {
+        offer: String,
+        by: String,
+    },
+    RecordingStarted {
+        recording_id: String,
+        path: String,
+        offer: String,
+    },
+    RecordingSealed {
+        recording_id: String,
+        duration_ms: u64,
+        bytes: u64,
+        sha256: String,
+        gap_ms: u64,
+        n_gaps: u32,
+    },
+    RecordingFailed {
+        recording_id: String,
+        reason: String,
+    },
+    SurveyOffered {
+        survey: String,
+        agent_no: String,
+    },
+    Rated {
+        survey: String,
+        agent_no: String,
+        skill_group: String,
+        key: String,
+        value: i64,
+        label: String,
+        satisfied: bool,
+    },
+    Tagged {
+        tag: String,
+    },
+    Untagged {
+        tag: String,
+    },
+    Exported {
+        name: String,
+        label: String,
+        value: String,
+    },
+    FlowLogged {
+        level: String,
+        text: String,
+    },
+    FlowError {
+        flow: String,
+        node: String,
+        reason: String,
+    },
+    MediaQuiet {
+        leg: String,
+        secs: u32,
+    },
+    LegClosed {
+        leg: String,
+        packets_in: u64,
+        packets_out: u64,
+        lost: u64,
+        jitter_us: u32,
+        refused: u64,
+    },
+    ControlRestarted,
+    Ended {
+        by: String,
+        reason: String,
+        cause: Option<u16>,
+    },
+}
+
+impl std::fmt::Debug for FactJson {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FactJson")
+    }
+}
+
+impl StampedJson {
+    /// Numbers masked, what the caller entered left out.
+    #[must_use]
+    pub(super) fn masked(mut self) -> Self {
+        if let FactJson::Arrived { caller_no, caller_raw, .. } = &mut self.fact {
+            *caller_no = caller_no.as_deref().map(masked_number);
+            *caller_raw = masked_number(caller_raw);
+        }
+        if let FactJson::Exported { value, .. } = &mut self.fact {
+            value.clear();
+        }
+        if let FactJson::FlowLogged { text, .. } = &mut self.fact {
+            text.clear();
+        }
+        self
+    }
+}
+
+impl From<&Stamped> for StampedJson {
+    fn from(it: &Stamped) -> Self {
+        Self { at: Time(it.at.wall), fact: FactJson::from(&it.fact) }
+    }
+}
+
+impl From<&CallFact> for FactJson {
+    #[expect(clippy::too_many_lines, reason = "one arm a fact")]
+    fn from(it: &CallFact) -> Self {
+        match it {
+            CallFact::Arrived {
+                leg,
+                trunk,
+                caller,
+                caller_raw,
+                restricted,
+                called,
+                called_raw,
+                flow,
+                bundle,
+            } => Self::Arrived {
+                leg: leg.to_string(),
+                trunk: trunk.to_string(),
+                caller_no: caller.as_ref().map(Pii::reveal).cloned(),
+                caller_raw: caller_raw.reveal().clone(),
+                restricted: *restricted,
+                called_no: called.clone(),
+                called_raw: called_raw.clone(),
+                flow: flow.as_ref().map(ToString::to_string),
+                bundle: bundle.clone(),
+            },
+            CallFact::Refused { status, why } => {
+                Self::Refused { status: *status, why: why.as_str().to_owned() }
+            }
+            CallFact::Answered => Self::Answered,
+            CallFact::FlowEntered => Self::FlowEntered,
+            CallFact::FlowLeft => Self::FlowLeft,
+            CallFact::Node { flow, node, outcome, ms } => Self::Node {
+                flow: flow.to_string(),
+                node: node.clone(),
+                outcome: outcome.clone(),
+                ms: *ms,
+            },
+            CallFact::PersonRequested => Self::PersonRequested,
+            CallFact::Enqueued { ticket, group, priority, position } => Self::Enqueued {
+                ticket: ticket.to_string(),
+                skill_group: group.to_string(),
+                priority: *priority,
+                position: *position,
+            },
+            CallFact::EnqueueRefused { group, why } => Self::EnqueueRefused {
+                skill_group: group.to_string(),
+                why: why.as_str().to_owned(),
+            },
+            CallFact::LeftQueue { ticket, why } => {
+                Self::LeftQueue { ticket: ticket.to_string(), why: why.as_str().to_owned() }
+            }
+            CallFact::Offered { offer, ticket, agent, extension, group, leg } => Self::Offered {
+                offer: offer.to_string(),
+                ticket: ticket.to_string(),
+                agent_no: agent.to_string(),
+                extension: extension.to_string(),
+                skill_group: group.to_string(),
+                leg: leg.to_string(),
+            },
+            CallFact::Ringing { offer } => Self::Ringing { offer: offer.to_string() },
+            CallFact::OfferEnded { offer, why } => {
+                Self::OfferEnded { offer: offer.to_string(), why: why.as_str().to_owned() }
+            }
+            CallFact::AgentAnswered { offer } => Self::AgentAnswered { offer: offer.to_string() },
+            CallFact::Bridged { offer } => Self::Bridged { offer: offer.to_string() },
+            CallFact::Held { offer, by } => {
+                Self::Held { offer: offer.to_string(), by: by.as_str().to_owned() }
+            }
+            CallFact::Retrieved { offer, by } => {
+                Self::Retrieved { offer: offer.to_string(), by: by.as_str().to_owned() }
+            }
+            CallFact::AgentReleased { offer, by } => {
+                Self::AgentReleased { offer: offer.to_string(), by: by.as_str().to_owned() }
+            }
+            CallFact::RecordingStarted { recording, path, offer } => Self::RecordingStarted {
+                recording_id: recording.to_string(),
+                path: path.clone(),
+                offer: offer.to_string(),
+            },
+            CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps } => {
+                Self::RecordingSealed {
+                    recording_id: recording.to_string(),
+                    duration_ms: *duration_ms,
+                    bytes: *bytes,
+                    sha256: sha256.clone(),
+                    gap_ms: *gap_ms,
+                    n_gaps: *n_gaps,
+                }
+            }
+            CallFact::RecordingFailed { recording, reason } => Self::RecordingFailed {
+                recording_id: recording.to_string(),
+                reason: reason.clone(),
+            },
+            CallFact::SurveyOffered { survey, agent } => {
+                Self::SurveyOffered { survey: survey.clone(), agent_no: agent.to_string() }
+            }
+            CallFact::Rated(it) => Self::Rated {
+                survey: it.survey.clone(),
+                agent_no: it.agent.to_string(),
+                skill_group: it.group.to_string(),
+                key: it.key.to_string(),
+                value: it.value,
+                label: it.label.clone(),
+                satisfied: it.satisfied,
+            },
+            CallFact::Tagged { tag } => Self::Tagged { tag: tag.clone() },
+            CallFact::Untagged { tag } => Self::Untagged { tag: tag.clone() },
+            CallFact::Exported { name, label, value } => Self::Exported {
+                name: name.clone(),
+                label: label.clone(),
+                value: value.reveal().clone(),
+            },
+            CallFact::FlowLogged { level, text } => {
+                Self::FlowLogged { level: level.clone(), text: text.reveal().clone() }
+            }
+            CallFact::FlowError { flow, node, reason } => Self::FlowError {
+                flow: flow.to_string(),
+                node: node.clone(),
+                reason: reason.clone(),
+            },
+            CallFact::MediaQuiet { leg, secs } => {
+                Self::MediaQuiet { leg: leg.to_string(), secs: *secs }
+            }
+            CallFact::LegClosed { leg, stats } => Self::LegClosed {
+                leg: leg.to_string(),
+                packets_in: stats.packets_in,
+                packets_out: stats.packets_out,
+                lost: stats.lost,
+                jitter_us: stats.jitter_us,
+                refused: stats.refused,
+            },
+            CallFact::ControlRestarted => Self::ControlRestarted,
+            CallFact::Ended { by, reason, cause } => Self::Ended {
+                by: by.as_str().to_owned(),
+                reason: reason.as_str().to_owned(),
+                cause: *cause,
+            },
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Who asks: a token is an agent or a system.
+
+use std::{collections::BTreeMap, fmt};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use hotline_base::AgentNo;
+use sha2::{Digest, Sha256};
+
+use crate::{App, Sight, error::ApiError};
+
+/// What a token may do.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Role {
+    /// Another system, or an operator: everything.
+    System,
+    /// One agent: own commands, own events, numbers of own calls.
+    Agent(AgentNo),
+}
+
+/// A secret and what it opens. `Debug` does not show the secret.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Token {
+    pub secret: String,
+    pub role: Role,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({:?})", self.role)
+    }
+}
+
+/// All tokens, kept as digests.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    roles: BTreeMap<[u8; 32], Role>,
+}
+
+impl Tokens {
+    pub fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
+        let roles = tokens.into_iter().map(|it| (digest(&it.secret), it.role)).collect();
+        Self { roles }
+    }
+
+    /// Takes the same time whichever token it is, or none: every digest is compared whole.
+    pub fn role_of(&self, secret: &str) -> Option<&Role> {
+        let asked = digest(secret);
+        let mut found = None;
+        for (known, role) in &self.roles {
+            let differs = known.iter().zip(&asked).fold(0, |all, (a, b)| all | (a ^ b));
+            if std::hint::black_box(differs) == 0 {
+                found = Some(role);
+            }
+        }
+        found
+    }
+}
+
+fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// The one who sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(pub(crate) Role);
+
+impl Who {
+    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let value = headers.get(header::AUTHORIZATION).ok_or(ApiError::Unauthorized)?;
+        let (scheme, secret) =
+            value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or(ApiError::Unauthorized)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(ApiError::Unauthorized);
+        }
+        Self::with_secret(app, secret.trim())
+    }
+
+    pub(crate) fn with_secret(app: &App, secret: &str) -> Result<Self, ApiError> {
+        app.tokens.role_of(secret).cloned().map(Self).ok_or(ApiError::Unauthorized)
+    }
+
+    /// An agent asks for itself only.
+    pub(crate) fn may_act_for(&self, agent: &AgentNo) -> Result<(), ApiError> {
+        match &self.0 {
+            Role::System => Ok(()),
+            Role::Agent(own) if own == agent => Ok(()),
+            Role::Agent(_) => Err(ApiError::Forbidden),
+        }
+    }
+
+    pub(crate) fn must_be_system(&self) -> Result<(), ApiError> {
+        match &self.0 {
+            Role::System => Ok(()),
+            Role::Agent(_) => Err(ApiError::Forbidden),
+        }
+    }
+
+    pub(crate) fn sight(&self) -> Sight {
+        match &self.0 {
+            Role::System => Sight::All,
+            Role::Agent(own) => Sight::Agent(own.clone()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Self::of(app, &parts.headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_opens_its_own_role_and_a_wrong_one_nothing() {
+        let agent = Role::Agent(AgentNo::new("1001"));
+        let tokens = Tokens::new([
+            Token { secret: "one".to_owned(), role: Role::System },
+            Token { secret: "two".to_owned(), role: agent.clone() },
+        ]);
+        assert_eq!(tokens.role_of("one"), Some(&Role::System));
+        assert_eq!(tokens.role_of("two"), Some(&agent));
+        assert_eq!(tokens.role_of("three"), None);
+        assert_eq!(tokens.role_of(""), None);
+        assert!(!format!("{:?}", Token { secret: "one".to_owned(), role: agent }).contains("one"));
+    }
+}

@@ -1,0 +1,198 @@
+//! Every refusal of this interface: status, code, and a sentence in both languages.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hotline_agent::{AgentView, Refused};
+use serde::Serialize;
+
+use crate::{
+    ArchiveError, CommandError,
+    wire::agent::{AgentJson, action_name, display_name},
+};
+
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    Unauthorized,
+    Forbidden,
+    NotFound(&'static str),
+    /// The field, and what is wrong with it.
+    BadRequest {
+        field: Option<&'static str>,
+        why: String,
+    },
+    MethodNotAllowed,
+    TooLarge,
+    /// `bytes */len` (RFC 9110 §15.5.17).
+    Range {
+        len: u64,
+    },
+    Command(CommandError, Option<Box<AgentView>>),
+    Archive(ArchiveError),
+    /// A file the database knows cannot be read.
+    Gone,
+}
+
+#[derive(Serialize)]
+struct Body {
+    error: ErrorJson,
+}
+
+/// `{"error": {…}}`: the only form of a refusal.
+#[derive(Serialize)]
+struct ErrorJson {
+    code: &'static str,
+    message: String,
+    message_zh: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    /// The agent as it is, for a command that came too late or in a wrong state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentJson>,
+}
+
+impl ApiError {
+    pub(crate) fn field(field: &'static str, why: impl Into<String>) -> Self {
+        Self::BadRequest { field: Some(field), why: why.into() }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Gone => StatusCode::GONE,
+            Self::BadRequest { .. } | Self::Archive(ArchiveError::BadCursor) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Command(CommandError::Refused(refused), _) => refused_status(refused),
+            Self::Command(CommandError::Busy | CommandError::Away, _)
+            | Self::Archive(ArchiveError::Away) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Code, English, Chinese.
+    fn words(&self) -> (&'static str, String, String) {
+        let it =
+            |code, english: &str, chinese: &str| (code, english.to_owned(), chinese.to_owned());
+        match self {
+            Self::Unauthorized => it(
+                "unauthorized",
+                "send a known token as `Authorization: Bearer <token>`",
+                "令牌缺失或无效，请在 Authorization: Bearer 中携带有效令牌",
+            ),
+            Self::Forbidden => it(
+                "forbidden",
+                "this token may not do that; an agent's token is for that agent only",
+                "该令牌无此权限；坐席令牌只能操作本坐席",
+            ),
+            Self::NotFound(what) => {
+                ("not_found", format!("no such {what}"), format!("未找到：{what}"))
+            }
+            Self::Gone => it("gone", "the file is not there any more", "文件已不存在"),
+            Self::BadRequest { why, .. } => {
+                ("bad_request", why.clone(), format!("请求不正确：{why}"))
+            }
+            Self::MethodNotAllowed => {
+                it("method_not_allowed", "this path has other methods", "该地址不支持此方法")
+            }
+            Self::TooLarge => it("too_large", "the body is over 16 KiB", "请求体超过 16 KiB"),
+            Self::Range { len } => (
+                "range_not_satisfiable",
+                format!("the recording has {len} bytes"),
+                format!("请求范围超出录音长度（{len} 字节）"),
+            ),
+            Self::Command(error, _) => command_words(error),
+            Self::Archive(ArchiveError::Away) => it(
+                "archive_away",
+                "the database cannot be reached; calls go on, try again later",
+                "数据库暂不可用，通话不受影响，请稍后重试",
+            ),
+            Self::Archive(ArchiveError::BadCursor) => {
+                it("bad_request", "`after` is not a cursor of ours", "after 不是有效的翻页游标")
+            }
+        }
+    }
+}
+
+fn refused_status(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::UnknownAgent => StatusCode::NOT_FOUND,
+        Refused::UnknownReason(_) => StatusCode::BAD_REQUEST,
+        Refused::WrongState { .. }
+        | Refused::WrongLine { .. }
+        | Refused::ExtensionTaken
+        | Refused::NotRegistered
+        | Refused::Late => StatusCode::CONFLICT,
+    }
+}
+
+fn command_words(error: &CommandError) -> (&'static str, String, String) {
+    let english = error.to_string();
+    match error {
+        CommandError::Busy => ("busy", english, "指令过多，请稍后重试".to_owned()),
+        CommandError::Away => ("away", english, "引擎正在启动或停止，请稍后重试".to_owned()),
+        CommandError::Refused(refused) => match refused {
+            Refused::WrongState { display, command } => (
+                "wrong_state",
+                english,
+                format!("当前状态（{}）不能{}", display_name(*display).1, action_name(*command).1),
+            ),
+            Refused::WrongLine { display, .. } => (
+                "wrong_state",
+                english,
+                format!("当前话机状态（{}）不能执行该操作", display_name(*display).1),
+            ),
+            Refused::UnknownAgent => ("not_found", english, "无此工号".to_owned()),
+            Refused::ExtensionTaken => {
+                ("extension_taken", english, "该分机已被其他坐席签入".to_owned())
+            }
+            Refused::NotRegistered => {
+                ("not_registered", english, "该分机的话机未注册，请先注册话机".to_owned())
+            }
+            Refused::UnknownReason(_) => {
+                ("unknown_reason", english, "示忙原因码只能为 1 或 200～250".to_owned())
+            }
+            Refused::Late => ("late", english, "操作过晚，对应的通话或状态已结束".to_owned()),
+        },
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let (code, message, message_zh) = self.words();
+        let mut headers = HeaderMap::new();
+        let (field, agent) = match self {
+            Self::BadRequest { field, .. } => (field, None),
+            Self::Archive(ArchiveError::BadCursor) => (Some("after"), None),
+            Self::Command(CommandError::Refused(Refused::UnknownReason(_)), view) => {
+                (Some("reason"), view)
+            }
+            Self::Command(_, view) => (None, view),
+            Self::Range { len } => {
+                let value = HeaderValue::from_str(&format!("bytes */{len}")).ok();
+                headers.extend(value.map(|it| (header::CONTENT_RANGE, it)));
+                (None, None)
+            }
+            Self::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                (None, None)
+            }
+            Self::Forbidden
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed
+            | Self::TooLarge
+            | Self::Archive(ArchiveError::Away)
+            | Self::Gone => (None, None),
+        };
+        let agent = agent.map(|it| AgentJson::from(&*it));
+        let body = Body { error: ErrorJson { code, message, message_zh, field, agent } };
+        (status, headers, Json(body)).into_response()
+    }
+}

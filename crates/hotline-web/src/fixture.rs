@@ -1,0 +1,250 @@
+//! A house for tests: two agents, one call, one recording.
+
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode, header},
+};
+use hotline_agent::{Agent, AgentConfig, AgentView, Command, LineEvent, Refused, SignInState};
+use hotline_base::{AgentNo, CallId, GroupId, MonoTime, Now, Pii, RecordingId, WallTime};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::{
+    Answer, App, Archive, ArchiveError, CallFilter, CallPage, CallView, CommandError, Desk, Feeds,
+    GroupView, Health, Metrics, Part, RecordingFile, Role, Sight, Token, Tokens, server::router,
+};
+
+pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
+const NOW: Now = Now { mono: MonoTime(0), wall: WALL };
+
+pub(crate) fn agent(no: &str) -> Agent {
+    Agent::new(AgentConfig {
+        no: AgentNo::new(no),
+        name: Pii::new("张三".to_owned()),
+        extension: format!("8{no}").as_str().into(),
+        groups: vec![(GroupId::new("general"), 1)],
+        acw: Duration::ZERO,
+        acw_manual: false,
+        sign_in_state: SignInState::Busy,
+    })
+}
+
+pub(crate) fn call_view() -> CallView {
+    CallView {
+        call: CallId(7),
+        caller_no: Some(Pii::new("13800138000".to_owned())),
+        called_no: "077112345".to_owned(),
+        group: Some(GroupId::new("general")),
+        recording: Some(RecordingId::new("rec-7")),
+        t_in: WALL,
+        wait_ms: 4000,
+        tags: vec!["vip".to_owned()],
+        attached: vec![("id".to_owned(), "证件号".to_owned(), Pii::new("45".to_owned()))],
+    }
+}
+
+/// Two agents who obey at once.
+pub(crate) struct Desks(Mutex<BTreeMap<AgentNo, Agent>>);
+
+impl Desks {
+    pub(crate) fn line(&self, no: &str, event: LineEvent) {
+        let mut agents = self.0.lock().unwrap();
+        agents.get_mut(no).unwrap().line_event(event, NOW).unwrap();
+    }
+}
+
+impl Desk for Desks {
+    fn command(
+        &self,
+        agent: AgentNo,
+        command: Command,
+    ) -> Answer<'_, Result<AgentView, CommandError>> {
+        let mut agents = self.0.lock().unwrap();
+        let answer = match agents.get_mut(&agent) {
+            None => Err(CommandError::Refused(Refused::UnknownAgent)),
+            Some(it) => match it.command(&command, NOW) {
+                Ok(()) => Ok(it.view()),
+                Err(refused) => Err(CommandError::Refused(refused)),
+            },
+        };
+        Box::pin(ready(answer))
+    }
+
+    fn view(&self, agent: &AgentNo) -> Option<AgentView> {
+        self.0.lock().unwrap().get(agent).map(Agent::view)
+    }
+
+    fn agents(&self) -> Vec<AgentView> {
+        self.0.lock().unwrap().values().map(Agent::view).collect()
+    }
+
+    fn groups(&self) -> Vec<GroupView> {
+        vec![GroupView {
+            id: GroupId::new("general"),
+            name: "综合".to_owned(),
+            n_waiting: 2,
+            oldest_since: Some(WALL),
+            n_signed_in: 1,
+            n_ready: 0,
+        }]
+    }
+}
+
+/// Remembers what it was asked.
+pub(crate) struct Shelf {
+    pub(crate) asked: Mutex<Vec<(CallFilter, Sight)>>,
+    pub(crate) recording: PathBuf,
+    pub(crate) is_away: bool,
+}
+
+impl Archive for Shelf {
+    fn calls(
+        &self,
+        filter: CallFilter,
+        sight: Sight,
+    ) -> Answer<'_, Result<CallPage, ArchiveError>> {
+        let answer = match filter.after.as_deref() {
+            _ if self.is_away => Err(ArchiveError::Away),
+            Some("bad") => Err(ArchiveError::BadCursor),
+            Some(_) | None => Ok(CallPage {
+                items: vec!["{\"call_id\":\"2\"}".to_owned(), "{\"call_id\":\"1\"}".to_owned()],
+                next: Some("5.1".to_owned()),
+            }),
+        };
+        self.asked.lock().unwrap().push((filter, sight));
+        Box::pin(ready(answer))
+    }
+
+    fn call(&self, call: CallId, _: Sight) -> Answer<'_, Result<Option<String>, ArchiveError>> {
+        let found = (call == CallId(1)).then(|| "{\"call_id\":\"1\"}".to_owned());
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn recording(
+        &self,
+        recording: RecordingId,
+    ) -> Answer<'_, Result<Option<RecordingFile>, ArchiveError>> {
+        let found = (recording.as_str() == "rec-7").then(|| RecordingFile {
+            path: self.recording.clone(),
+            sha256: "abc".to_owned(),
+            agents: vec![AgentNo::new("1001")],
+        });
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn dead_letters(
+        &self,
+        _: usize,
+        _: Option<String>,
+    ) -> Answer<'_, Result<CallPage, ArchiveError>> {
+        Box::pin(ready(Ok(CallPage { items: vec!["{\"id\":\"t:1\"}".to_owned()], next: None })))
+    }
+
+    fn resend(&self, id: String) -> Answer<'_, Result<bool, ArchiveError>> {
+        Box::pin(ready(Ok(id == "t:1")))
+    }
+}
+
+struct Parts(bool);
+
+impl Health for Parts {
+    fn parts(&self) -> Vec<Part> {
+        let advice = if self.0 { "" } else { "free some disk space" };
+        vec![Part { name: "journal", is_well: self.0, advice: advice.to_owned() }]
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) app: App,
+    pub(crate) desk: Arc<Desks>,
+    pub(crate) shelf: Arc<Shelf>,
+    stop: watch::Sender<bool>,
+}
+
+/// Tokens are `system`, `1001` and `1002`.
+pub(crate) fn house() -> House {
+    house_with(PathBuf::new(), true)
+}
+
+pub(crate) fn house_with(recording: PathBuf, is_well: bool) -> House {
+    let agents = ["1001", "1002"].map(|no| (AgentNo::new(no), agent(no)));
+    let desk = Arc::new(Desks(Mutex::new(agents.into())));
+    let asked = Mutex::default();
+    let shelf = Arc::new(Shelf { asked, recording, is_away: !is_well });
+    let role = |it: &str| match it {
+        "system" => Role::System,
+        no => Role::Agent(AgentNo::new(no)),
+    };
+    let token = |it: &str| Token { secret: it.to_owned(), role: role(it) };
+    let app = App {
+        desk: Arc::<Desks>::clone(&desk),
+        archive: Arc::<Shelf>::clone(&shelf),
+        health: Arc::new(Parts(is_well)),
+        feeds: Feeds::new(42),
+        tokens: Arc::new(Tokens::new(["system", "1001", "1002"].map(token))),
+        metrics: Metrics::default(),
+        open_metrics: false,
+        now: || WALL,
+    };
+    House { app, desk, shelf, stop: watch::channel(false).0 }
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |it| it.to_str().unwrap())
+    }
+}
+
+impl House {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let router = router(self.app.clone(), self.stop.subscribe());
+        let response = router.oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Reply {
+        self.send(Method::GET, path, Some(token), &[], "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &str) -> Reply {
+        self.send(Method::POST, path, Some(token), &[], body).await
+    }
+}

@@ -1,0 +1,29 @@
+//! HTTP and WebSocket for agents, for other systems and for operators.
+//!
+//! **Invariant:** nothing here can change state. It asks the [`Desk`], which asks the control
+//! thread; it reads from the [`Archive`]. No number and no name reaches a log.
+
+#![forbid(unsafe_code)]
+
+mod auth;
+mod desk;
+mod error;
+mod feed;
+#[cfg(test)]
+mod fixture;
+mod metrics;
+mod routes;
+mod server;
+mod wire;
+
+pub use self::{
+    auth::{Role, Token, Tokens},
+    desk::{
+        Answer, Archive, ArchiveError, CallFilter, CallPage, CommandError, Desk, GroupView, Health,
+        Part, RecordingFile, Sight,
+    },
+    feed::{CallView, Feeds},
+    metrics::{Counter, Gauge, Histogram, Metrics},
+    routes::OPENAPI,
+    server::{App, Serving, serve},
+};

@@ -1,0 +1,133 @@
+//! Every path in one table. The OpenAPI document is compared with it by a test.
+
+mod agents;
+mod calls;
+mod events;
+mod letters;
+mod outside;
+mod recordings;
+
+use axum::{
+    Extension, Router,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request,
+        rejection::BytesRejection,
+    },
+    http::{StatusCode, Uri, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::{App, error::ApiError};
+
+/// The OpenAPI 3.1 document, as served.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// No request of ours needs more.
+const BODY_MAX: usize = 16 << 10;
+
+pub(crate) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "compared with the OpenAPI document"))]
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) handler: MethodRouter<App>,
+}
+
+/// Says when the server stops.
+#[derive(Clone)]
+pub(crate) struct Stopping(pub(crate) watch::Receiver<bool>);
+
+pub(crate) fn table() -> Vec<Route> {
+    let on = |method, path, handler| Route { method, path, handler };
+    vec![
+        on("get", "/api/v1/agents", get(agents::list)),
+        on("get", "/api/v1/agents/{no}", get(agents::one)),
+        on("get", "/api/v1/agents/{no}/events", get(events::listen)),
+        on("post", "/api/v1/agents/{no}/sign-in", post(agents::sign_in)),
+        on("post", "/api/v1/agents/{no}/sign-out", post(agents::sign_out)),
+        on("post", "/api/v1/agents/{no}/ready", post(agents::ready)),
+        on("post", "/api/v1/agents/{no}/busy", post(agents::busy)),
+        on("post", "/api/v1/agents/{no}/rest", post(agents::rest)),
+        on("post", "/api/v1/agents/{no}/hold", post(agents::hold)),
+        on("post", "/api/v1/agents/{no}/retrieve", post(agents::retrieve)),
+        on("post", "/api/v1/agents/{no}/hang-up", post(agents::hang_up)),
+        on("post", "/api/v1/agents/{no}/enter-acw", post(agents::enter_acw)),
+        on("post", "/api/v1/agents/{no}/finish-acw", post(agents::finish_acw)),
+        on("get", "/api/v1/groups", get(agents::groups)),
+        on("get", "/api/v1/calls", get(calls::list)),
+        on("get", "/api/v1/calls/{id}", get(calls::one)),
+        on("get", "/api/v1/recordings/{id}", get(recordings::hear)),
+        on("get", "/api/v1/dead-letters", get(letters::list)),
+        on("post", "/api/v1/dead-letters/{id}/resend", post(letters::resend)),
+        on("get", "/openapi.json", get(outside::openapi)),
+        on("get", "/metrics", get(outside::metrics)),
+        on("get", "/healthz", get(outside::healthz)),
+    ]
+}
+
+pub(crate) fn router(stopping: watch::Receiver<bool>) -> Router<App> {
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, it| router.route(it.path, it.handler))
+        .fallback(async || ApiError::NotFound("path"))
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(Extension(Stopping(stopping)))
+}
+
+/// The one name in a path.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| {
+            ApiError::BadRequest { field: None, why: "the path is not UTF-8".into() }
+        })?;
+        Ok(Self(name))
+    }
+}
+
+/// A JSON object in the body; no body is an empty object. Unknown keys are refused.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|it| unread(&it))?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|error| ApiError::BadRequest {
+            field: None,
+            why: format!("the body is not the JSON object expected: {error}"),
+        })
+    }
+}
+
+fn unread(rejection: &BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::TooLarge;
+    }
+    ApiError::BadRequest { field: None, why: "the body did not arrive whole".to_owned() }
+}
+
+/// The query as a value. Unknown keys are refused.
+pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    let Query(it) = Query::<T>::try_from_uri(uri).map_err(|error| ApiError::BadRequest {
+        field: None,
+        why: format!("the query is not understood: {}", error.body_text()),
+    })?;
+    Ok(it)
+}
+
+/// JSON that is text already.
+pub(crate) fn json(text: String) -> Response {
+    ([("content-type", "application/json")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What an agent asks for, and how agents and groups are.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use hotline_agent::{Command, Refused};
+use hotline_base::{AgentNo, Extension};
+use serde::{Deserialize, Serialize};
+
+use super::{Body, Name};
+use crate::{
+    App, CommandError, Role,
+    auth::Who,
+    error::ApiError,
+    wire::{agent::AgentJson, group::GroupJson},
+};
+
+type Reply = Result<Json<AgentJson>, ApiError>;
+
+/// A rest without a planned length is this long.
+const REST: Duration = Duration::from_mins(10);
+
+/// No rest is planned for longer than a day.
+const REST_MAX_S: u64 = 24 * 3600;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    extension: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Busy {
+    #[serde(default = "own_wish")]
+    reason: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rest {
+    planned_s: Option<u64>,
+}
+
+/// No parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Empty {}
+
+const fn own_wish() -> u16 {
+    1
+}
+
+pub(super) async fn sign_in(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(body): Body<SignIn>,
+) -> Reply {
+    let extension = match body.extension {
+        Some(it) if it.is_empty() || it.len() > 64 => {
+            return Err(ApiError::field("extension", "an extension has 1 to 64 characters"));
+        }
+        it => it.map(|it| Extension::new(&it)),
+    };
+    ask(app, who, name, Command::SignIn { extension }).await
+}
+
+pub(super) async fn busy(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(body): Body<Busy>,
+) -> Reply {
+    ask(app, who, name, Command::SetBusy { reason: body.reason }).await
+}
+
+pub(super) async fn rest(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(body): Body<Rest>,
+) -> Reply {
+    let planned = match body.planned_s {
+        None => REST,
+        Some(it @ 1..=REST_MAX_S) => Duration::from_secs(it),
+        Some(_) => {
+            return Err(ApiError::field("planned_s", "a rest is planned for 1 to 86400 seconds"));
+        }
+    };
+    ask(app, who, name, Command::SetRest { planned }).await
+}
+
+/// Handlers of commands without parameters.
+macro_rules! plain {
+    ($($handler:ident => $command:ident)+) => {$(
+        pub(super) async fn $handler(
+            State(app): State<App>,
+            who: Who,
+            name: Name,
+            Body(Empty {}): Body<Empty>,
+        ) -> Reply {
+            ask(app, who, name, Command::$command).await
+        }
+    )+};
+}
+
+plain! {
+    sign_out => SignOut
+    ready => SetReady
+    hold => Hold
+    retrieve => Retrieve
+    hang_up => HangUp
+    enter_acw => EnterAcw
+    finish_acw => FinishAcw
+}
+
+async fn ask(app: App, who: Who, Name(name): Name, command: Command) -> Reply {
+    let agent = AgentNo::new(&name);
+    who.may_act_for(&agent)?;
+    match app.desk.command(agent.clone(), command).await {
+        Ok(view) => Ok(Json(AgentJson::from(&view))),
+        Err(error) => {
+            let view = match &error {
+                CommandError::Refused(Refused::UnknownAgent)
+                | CommandError::Busy
+                | CommandError::Away => None,
+                CommandError::Refused(_) => app.desk.view(&agent).map(Box::new),
+            };
+            Err(ApiError::Command(error, view))
+        }
+    }
+}
+
+pub(super) async fn one(State(app): State<App>, who: Who, Name(name): Name) -> Reply {
+    let agent = AgentNo::new(&name);
+    who.may_act_for(&agent)?;
+    let view = app.desk.view(&agent).ok_or(ApiError::NotFound("agent"))?;
+    Ok(Json(AgentJson::from(&view)))
+}
+
+/// A list that is whole.
+#[derive(Serialize)]
+pub(super) struct Items<T> {
+    items: Vec<T>,
+}
+
+/// All agents for a system; an agent sees itself.
+pub(super) async fn list(State(app): State<App>, Who(role): Who) -> Json<Items<AgentJson>> {
+    let views = match role {
+        Role::System => app.desk.agents(),
+        Role::Agent(own) => app.desk.view(&own).into_iter().collect(),
+    };
+    Json(Items { items: views.iter().map(AgentJson::from).collect() })
+}
+
+pub(super) async fn groups(State(app): State<App>, _who: Who) -> Json<Items<GroupJson>> {
+    Json(Items { items: app.desk.groups().iter().map(GroupJson::from).collect() })
+}

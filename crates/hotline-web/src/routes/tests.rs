@@ -1,0 +1,327 @@
+//! What those who ask get.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+use axum::http::{Method, StatusCode};
+use hotline_agent::LineEvent;
+use hotline_base::{AgentNo, WallTime};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    Sight,
+    fixture::{House, WALL, call_view, house, house_with},
+    wire::agent::AgentJson,
+};
+
+fn document() -> Value {
+    serde_json::from_str(OPENAPI).unwrap()
+}
+
+#[test]
+fn every_route_is_described_and_every_description_is_a_route() {
+    let document = document();
+    let mut described = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            described.insert(format!("{method} {path}"));
+        }
+    }
+    let routes: BTreeSet<String> =
+        table().iter().map(|it| format!("{} {}", it.method, it.path)).collect();
+    assert_eq!(routes, described);
+}
+
+#[tokio::test]
+async fn every_method_of_the_table_is_the_one_that_is_served() {
+    let house = house();
+    for route in table() {
+        let path = route.path.replace("{no}", "1001").replace("{id}", "1");
+        let other = if route.method == "get" { Method::POST } else { Method::GET };
+        let refused = house.send(other, &path, Some("system"), &[], "").await;
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        let method = Method::from_bytes(route.method.to_uppercase().as_bytes()).unwrap();
+        let served = house.send(method, &path, Some("system"), &[], "").await;
+        assert_ne!(served.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
+
+/// All references of a document lead somewhere.
+fn references(it: &Value, out: &mut BTreeSet<String>) {
+    match it {
+        Value::Object(map) => {
+            if let Some(Value::String(to)) = map.get("$ref") {
+                out.insert(to.clone());
+            }
+            map.values().for_each(|it| references(it, out));
+        }
+        Value::Array(items) => items.iter().for_each(|it| references(it, out)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn document_refers_to_nothing_it_does_not_have() {
+    let document = document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.len() > 20);
+    for it in found {
+        assert!(document.pointer(it.trim_start_matches('#')).is_some(), "{it}");
+    }
+}
+
+/// The keys of `value` are those the schema describes, and all required ones are there.
+fn fits(document: &Value, schema: &str, value: &Value) {
+    let schema = &document["components"]["schemas"][schema];
+    let described = schema["properties"].as_object().unwrap();
+    let value = value.as_object().unwrap();
+    for key in value.keys() {
+        assert!(described.contains_key(key), "{key} is not described");
+    }
+    for key in schema["required"].as_array().unwrap() {
+        assert!(value.contains_key(key.as_str().unwrap()), "{key} is missing");
+    }
+}
+
+#[tokio::test]
+async fn what_is_served_has_the_fields_that_are_described() {
+    let document = document();
+    let house = house();
+    let view = house.app.desk.view(&AgentNo::new("1001")).unwrap();
+    fits(&document, "Agent", &serde_json::to_value(AgentJson::from(&view)).unwrap());
+    house.app.feeds.publish(WALL, &view, Some(&call_view()));
+    let listening = house.app.feeds.listen(&view, None, WALL);
+    let event: Value = serde_json::from_str(&listening.first[0]).unwrap();
+    fits(&document, "Event", &event);
+    fits(&document, "CurrentCall", &event["call"]);
+    fits(&document, "SkillGroup", &house.get("/api/v1/groups", "1001").await.json()["items"][0]);
+    fits(&document, "Health", &house.get("/healthz", "").await.json());
+    fits(&document, "Error", &house.get("/nowhere", "").await.json());
+}
+
+#[tokio::test]
+async fn agent_works_a_shift_with_curl() {
+    let house = house();
+    let step = async |verb: &str, body: &str| {
+        house.post(&format!("/api/v1/agents/1001/{verb}"), "1001", body).await
+    };
+    let it = step("sign-in", "{\"extension\":\"8001\"}").await;
+    assert_eq!(it.status, StatusCode::OK);
+    assert_eq!(it.json()["state"], "busy");
+    assert_eq!(it.json()["extension"], "8001");
+    assert_eq!(it.json()["since"], "2026-11-21T08:00:00.000+08:00");
+    assert_eq!(step("ready", "").await.json()["state"], "idle");
+    assert_eq!(step("busy", "{\"reason\":203}").await.json()["reason"]["code"], 203);
+    assert_eq!(step("rest", "{\"planned_s\":300}").await.json()["state_zh"], "小休");
+    step("ready", "").await;
+    for event in [LineEvent::Reserve, LineEvent::Ring, LineEvent::Answer, LineEvent::Bridge] {
+        house.desk.line("1001", event);
+    }
+    let it = step("busy", "").await.json();
+    assert_eq!((&it["state"], &it["pending"]["wish"]), (&"talking".into(), &"busy".into()));
+    house.desk.line("1001", LineEvent::Release);
+    assert_eq!(house.get("/api/v1/agents/1001", "1001").await.json()["state"], "busy");
+    assert_eq!(step("enter-acw", "").await.json()["state"], "acw");
+    assert_eq!(step("finish-acw", "").await.json()["state"], "idle");
+    assert_eq!(step("sign-out", "").await.json()["state"], "signed_out");
+}
+
+#[tokio::test]
+async fn late_click_is_answered_with_the_state_as_it_is() {
+    let house = house();
+    let it = house.post("/api/v1/agents/1001/ready", "1001", "").await;
+    assert_eq!(it.status, StatusCode::CONFLICT);
+    let error = &it.json()["error"];
+    assert_eq!(error["code"], "wrong_state");
+    assert_eq!(error["message_zh"], "当前状态（签出）不能示闲");
+    assert_eq!(error["agent"]["state"], "signed_out");
+    assert_eq!(error["agent"]["actions"][0], "sign_in");
+}
+
+#[tokio::test]
+async fn wrong_requests_are_told_what_is_wrong() {
+    let house = house();
+    let post = async |path: &str, body: &str| {
+        let it = house.post(&format!("/api/v1/agents/{path}"), "system", body).await;
+        let error = it.json()["error"].clone();
+        (it.status.as_u16(), error["code"].clone(), error["field"].clone())
+    };
+    let bad = |field: Value| (400, Value::from("bad_request"), field);
+    assert_eq!(post("1001/rest", "{\"planned_s\":0}").await, bad("planned_s".into()));
+    assert_eq!(post("1001/busy", "{\"raeson\":1}").await, bad(Value::Null));
+    assert_eq!(post("1001/busy", "[").await, bad(Value::Null));
+    assert_eq!(post("1001/ready", "{\"now\":true}").await, bad(Value::Null));
+    assert_eq!(post("1001/sign-in", "{\"extension\":\"\"}").await, bad("extension".into()));
+    assert_eq!(post("9999/ready", "").await, (404, "not_found".into(), Value::Null));
+    let long = " ".repeat(20_000);
+    assert_eq!(post("1001/busy", &long).await, (413, "too_large".into(), Value::Null));
+    house.post("/api/v1/agents/1001/sign-in", "system", "").await;
+    let unknown = (400, "unknown_reason".into(), "reason".into());
+    assert_eq!(post("1001/busy", "{\"reason\":9}").await, unknown);
+}
+
+async fn status(house: &House, method: Method, path: &str, token: Option<&str>) -> u16 {
+    house.send(method, path, token, &[], "").await.status.as_u16()
+}
+
+#[tokio::test]
+async fn nobody_does_what_the_token_is_not_for() {
+    let house = house();
+    for route in table() {
+        let path = route.path.replace("{no}", "1002").replace("{id}", "1");
+        let method = Method::from_bytes(route.method.to_uppercase().as_bytes()).unwrap();
+        let is_open = matches!(route.path, "/openapi.json" | "/healthz");
+        for stranger in [None, Some("wrong"), Some("")] {
+            let got = status(&house, method.clone(), &path, stranger).await;
+            assert_eq!(got == 401, !is_open, "{path} {stranger:?} {got}");
+        }
+        let other = status(&house, method, &path, Some("1001")).await;
+        let is_others = route.path.contains("{no}")
+            || route.path.contains("dead-letters")
+            || route.path == "/metrics";
+        assert_eq!(other == 403, is_others, "{path} {other}");
+    }
+    let reply = house.send(Method::GET, "/api/v1/calls", None, &[], "").await;
+    assert_eq!(reply.header("www-authenticate"), "Bearer");
+    let basic = [("authorization", "Basic c3lzdGVt")];
+    let reply = house.send(Method::GET, "/api/v1/calls", None, &basic, "").await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn agent_lists_itself_and_a_system_everybody() {
+    let house = house();
+    let n = async |token: &str| {
+        let list = house.get("/api/v1/agents", token).await.json();
+        list["items"].as_array().unwrap().len()
+    };
+    assert_eq!(n("1001").await, 1);
+    assert_eq!(n("system").await, 2);
+}
+
+#[tokio::test]
+async fn filters_reach_the_archive_with_the_eyes_of_the_asker() {
+    let house = house();
+    let path = "/api/v1/calls?from=2026-11-21T08:00:00%2B08:00&to=2026-11-21T01:00:00Z\
+                &caller_no=138*&called_no=12345&agent_no=1001&skill_group=general\
+                &outcome=answered&recording_id=rec-7&limit=20&after=7.3";
+    let page = house.get(path, "1001").await.json();
+    assert_eq!(page["items"][1]["call_id"], "1");
+    assert_eq!(page["next"], "5.1");
+    house.get("/api/v1/calls", "system").await;
+    let asked = house.shelf.asked.lock().unwrap();
+    let (filter, sight) = &asked[0];
+    assert_eq!(filter.from, Some(WALL));
+    assert_eq!(filter.to, Some(WallTime(WALL.0 + 3_600_000)));
+    assert_eq!(filter.caller_no.as_ref().unwrap().reveal(), "138*");
+    assert_eq!(filter.called_no.as_deref(), Some("12345"));
+    assert_eq!(filter.n_max, 20);
+    assert_eq!(filter.after.as_deref(), Some("7.3"));
+    assert_eq!(*sight, Sight::Agent(AgentNo::new("1001")));
+    assert_eq!((asked[1].0.n_max, &asked[1].1), (50, &Sight::All));
+}
+
+#[tokio::test]
+async fn wrong_filters_are_named() {
+    let house = house();
+    let field = async |query: &str| {
+        let it = house.get(&format!("/api/v1/calls?{query}"), "system").await;
+        (it.status.as_u16(), it.json()["error"]["field"].clone())
+    };
+    assert_eq!(field("from=yesterday").await, (400, "from".into()));
+    assert_eq!(field("limit=0").await, (400, "limit".into()));
+    assert_eq!(field("limit=501").await, (400, "limit".into()));
+    assert_eq!(field("after=bad").await, (400, "after".into()));
+    assert_eq!(field("caller=1").await, (400, Value::Null));
+}
+
+#[tokio::test]
+async fn one_call_is_found_or_not() {
+    let house = house();
+    assert_eq!(house.get("/api/v1/calls/1", "system").await.json()["call_id"], "1");
+    assert_eq!(house.get("/api/v1/calls/2", "system").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(house.get("/api/v1/calls/x", "system").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn absent_database_is_said_so() {
+    let house = house_with("".into(), false);
+    let it = house.get("/api/v1/calls", "system").await;
+    assert_eq!(it.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(it.json()["error"]["code"], "archive_away");
+    let it = house.get("/healthz", "").await;
+    assert_eq!(it.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(it.json()["parts"][0]["advice"], "free some disk space");
+}
+
+fn recording() -> io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(&(0..100).collect::<Vec<u8>>())?;
+    Ok(file)
+}
+
+#[tokio::test]
+async fn recording_is_heard_whole_and_in_parts() {
+    let file = recording().unwrap();
+    let house = house_with(file.path().to_owned(), true);
+    let path = "/api/v1/recordings/rec-7";
+    let whole = house.get(path, "1001").await;
+    assert_eq!((whole.status, whole.body.len()), (StatusCode::OK, 100));
+    assert_eq!(whole.header("content-type"), "audio/wav");
+    assert_eq!(whole.header("accept-ranges"), "bytes");
+    assert_eq!(whole.header("etag"), "\"abc\"");
+    let range = async |headers: &[(&str, &str)]| {
+        house.send(Method::GET, path, Some("system"), headers, "").await
+    };
+    let part = range(&[("range", "bytes=10-19")]).await;
+    assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, (10..20).collect()));
+    assert_eq!(part.headers["content-range"], "bytes 10-19/100");
+    assert_eq!(part.headers["content-length"], "10");
+    let beyond = range(&[("range", "bytes=100-")]).await;
+    assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(beyond.header("content-range"), "bytes */100");
+    let changed = range(&[("range", "bytes=0-1"), ("if-range", "\"old\"")]).await;
+    assert_eq!((changed.status, changed.body.len()), (StatusCode::OK, 100));
+    let same = range(&[("range", "bytes=0-1"), ("if-range", "\"abc\"")]).await;
+    assert_eq!(same.status, StatusCode::PARTIAL_CONTENT);
+    let head = house.send(Method::HEAD, path, Some("system"), &[], "").await;
+    assert_eq!((head.header("content-length"), head.body.len()), ("100", 0));
+}
+
+#[tokio::test]
+async fn recording_is_for_those_who_had_the_call() {
+    let file = recording().unwrap();
+    let house = house_with(file.path().to_owned(), true);
+    let path = "/api/v1/recordings/rec-7";
+    assert_eq!(house.get(path, "1002").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(house.get("/api/v1/recordings/x", "1002").await.status, StatusCode::NOT_FOUND);
+    drop(file);
+    assert_eq!(house.get(path, "1001").await.status, StatusCode::GONE);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_sent_again() {
+    let house = house();
+    let list = house.get("/api/v1/dead-letters", "system").await.json();
+    assert_eq!(list["items"][0]["id"], "t:1");
+    assert_eq!(list["next"], Value::Null);
+    let resend = async |id: &str| {
+        house.post(&format!("/api/v1/dead-letters/{id}/resend"), "system", "").await.status
+    };
+    assert_eq!(resend("t:1").await, StatusCode::OK);
+    assert_eq!(resend("t:2").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn figures_are_for_systems_or_for_everybody() {
+    let mut house = house();
+    house.app.metrics.counter("hotline_calls_total", "Calls.", &[]).add(3);
+    let it = house.get("/metrics", "system").await;
+    assert!(String::from_utf8(it.body).unwrap().contains("hotline_calls_total 3"));
+    house.app.open_metrics = true;
+    assert_eq!(status(&house, Method::GET, "/metrics", None).await, 200);
+}
