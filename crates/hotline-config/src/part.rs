@@ -1,0 +1,10 @@
+//! One file for each part of the configuration: keys in, the part's own value out.
+
+pub(crate) mod agent;
+pub(crate) mod engine;
+pub(crate) mod group;
+pub(crate) mod http;
+pub(crate) mod media;
+pub(crate) mod push;
+pub(crate) mod sip;
+pub(crate) mod trunk;

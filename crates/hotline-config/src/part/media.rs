@@ -1,0 +1,59 @@
+//! `[media]`: RTP addresses and ports, prompts, recordings.
+
+use std::{net::IpAddr, path::Path};
+
+use hotline_media::MediaConfig;
+
+use crate::{embedded, section::Section};
+
+/// `data_dir` is where recordings and the bundled prompts lie unless told otherwise.
+pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> MediaConfig {
+    let it = root.section("media");
+    let address = address(&it).unwrap_or(sip);
+    let first = it.number_or("port_first", 20_000, 1_024..=65_534);
+    let last = it.number_or("port_last", 20_999, 1_025..=65_535);
+    // One even port a leg, two legs a call.
+    if last < first + 7 {
+        it.complain("port_last", "端口太少", "至少 8 个；每路通话用 4 个，并留出冷却的端口");
+    }
+    let legs_max = it.number_or("legs_max", 1_000, 2..=100_000);
+    if last > first && legs_max > (last - first).div_ceil(2) {
+        it.warn(
+            "legs_max",
+            format!("{legs_max} 条腿，端口只够 {} 条", (last - first).div_ceil(2)),
+            "放宽 port_first 到 port_last，或减小 legs_max",
+        );
+    }
+    let recording_dir = it.path("recording_dir").unwrap_or_else(|| data_dir.join("recordings"));
+    let own = it.path("prompt_dir");
+    if let Some(own) = &own
+        && !own.is_dir()
+    {
+        it.complain("prompt_dir", format!("{} 不是目录", own.display()), "建好目录或改正路径");
+    }
+    let bundled = data_dir.join("prompts");
+    let flows = root.section("flows").path("dir").map(|it| it.join("prompts"));
+    let config = MediaConfig {
+        address,
+        ports: port(first)..=port(last),
+        prompt_dirs: own.into_iter().chain(flows).chain([bundled]).collect(),
+        recording_dir,
+        port_quarantine: it.secs_or("port_quarantine_secs", 40, 0..=600),
+        legs_max: usize::try_from(legs_max).unwrap_or(usize::MAX),
+        lang: embedded::LANGUAGE.to_owned(),
+    };
+    it.end();
+    config
+}
+
+fn address(it: &Section<'_, '_>) -> Option<IpAddr> {
+    let ip: IpAddr = it.parsed("address", " IP 地址")?;
+    if ip.is_unspecified() {
+        it.complain("address", format!("{ip} 不是对方能连到的地址"), "写本机的 IP，如 10.1.2.10");
+    }
+    Some(ip)
+}
+
+fn port(number: u64) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,149 @@
+//! The control role: one thread decides, the edge around it talks to the world.
+
+mod archive;
+mod decide;
+mod desk;
+mod edge;
+mod hands;
+mod inbox;
+mod outward;
+mod spool;
+mod views;
+
+use std::{
+    io,
+    net::{TcpListener, UdpSocket},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use hotline_net::{Counters, Sockets};
+use hotline_push::Target;
+use hotline_store::{Journal, JournalConfig, Opened};
+use hotline_web::{Feeds, Metrics, Role, Token};
+
+use self::{decide::Deciding, desk::Wellness, edge::Edge, views::Views};
+use crate::{
+    Clock, Config, Error, child,
+    clock::first_id,
+    handover::{Channel, Handover, SocketKind},
+    meters::Meters,
+    telemetry,
+};
+
+/// Everything the control role is told.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub config: Config,
+    pub switchboard: hotline_switchboard::Config,
+    /// Where media writes recordings; the web serves them from there.
+    pub recording_dir: PathBuf,
+    pub tokens: Vec<Token>,
+    /// Whether `/metrics` is open to everybody.
+    pub open_metrics: bool,
+    pub receivers: Vec<Receiver>,
+}
+
+/// A webhook and what it is told.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    pub target: Target,
+    pub records: bool,
+    pub agent_states: bool,
+}
+
+/// The secret of the first token that may do everything, for programs on this machine.
+pub fn system_token(tokens: &[Token]) -> Option<&str> {
+    tokens.iter().find(|it| it.role == Role::System).map(|it| it.secret.as_str())
+}
+
+/// What the control thread and the edge share. Cheap to clone.
+#[derive(Clone, Debug)]
+struct Shared {
+    clock: Clock,
+    meters: Meters,
+    views: Views,
+    wellness: Wellness,
+    journal: Journal,
+    feeds: Feeds,
+    net: Arc<Counters>,
+}
+
+/// Runs the control role until the supervisor ends it. Standard input is the supervisor's socket.
+///
+/// # Errors
+/// When the data directory cannot be used or a socket does not work.
+pub fn control(setup: Control) -> Result<(), Error> {
+    telemetry::begin(&setup.config.telemetry, "control");
+    let supervisor = child::begin().map_err(Error::io("the control role"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .map_err(Error::io("the runtime does not start"))?;
+    let outcome = runtime.block_on(run(setup, supervisor));
+    // A task that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn run(setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
+    let clock = Clock::start();
+    let supervisor = Channel::new(supervisor).map_err(Error::io("the supervisor's socket"))?;
+    let Some(handed) = handed(&supervisor).await.map_err(Error::io("the supervisor's socket"))?
+    else {
+        return Ok(());
+    };
+    let dir = setup.config.data_dir.join("spool");
+    let opened = Journal::open(JournalConfig::new(dir.clone()))
+        .map_err(|error| Error::DataDir { path: dir, source: io::Error::other(error) })?;
+    let Opened { journal, running, keepsakes, torn_bytes } = opened;
+    if torn_bytes > 0 {
+        tracing::warn!(torn_bytes, "The last write before the end was torn and is cut off.");
+    }
+    let now = clock.now();
+    let meters = Meters::new(Metrics::default());
+    meters.started(now);
+    let shared = Shared {
+        clock,
+        meters,
+        views: Views::default(),
+        wellness: Wellness::default(),
+        journal,
+        feeds: Feeds::new(first_id(now.wall)),
+        net: Arc::default(),
+    };
+    let (inbox, roads, addresses) = inbox::roads();
+    let thread = Deciding::start(&shared, setup.switchboard.clone(), inbox, &addresses, keepsakes)?;
+    let mut edge = Edge::new(setup, shared, addresses, supervisor)?;
+    edge.open(handed, roads)?;
+    let outcome = edge.serve(thread).await;
+    edge.close(running).await;
+    outcome
+}
+
+/// The listening sockets.
+#[derive(Debug, Default)]
+struct Handed {
+    sip: Sockets,
+    http: Option<TcpListener>,
+}
+
+/// The supervisor's first message. `None`: it has gone or changed its mind.
+async fn handed(supervisor: &Channel) -> io::Result<Option<Handed>> {
+    let Some((Handover::Sockets { kinds }, handles)) = supervisor.receive().await? else {
+        return Ok(None);
+    };
+    let mut handed = Handed::default();
+    for (kind, handle) in kinds.into_iter().zip(handles) {
+        match kind {
+            SocketKind::SipUdp => handed.sip.udp.push(UdpSocket::from(handle)),
+            SocketKind::SipTcp => handed.sip.tcp.push(TcpListener::from(handle)),
+            SocketKind::Http => handed.http = Some(TcpListener::from(handle)),
+        }
+    }
+    Ok(Some(handed))
+}

@@ -1,0 +1,86 @@
+//! The thread that decides.
+
+use std::thread::{self, JoinHandle};
+
+use hotline_switchboard::{Config, Input, Switchboard};
+use tokio::sync::oneshot;
+
+use super::{
+    Shared,
+    hands::{Hands, State},
+    inbox::{Addresses, Inbox},
+    spool::Spool,
+};
+use crate::{Clock, Error, clock::first_id, turn};
+
+/// The control thread and the word that it has ended.
+#[derive(Debug)]
+pub(crate) struct Deciding {
+    thread: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Deciding {
+    /// What an earlier life kept is the first input.
+    pub(crate) fn start(
+        shared: &Shared,
+        config: Config,
+        inbox: Inbox,
+        addresses: &Addresses,
+        keepsakes: Vec<(String, Vec<u8>)>,
+    ) -> Result<Self, Error> {
+        let clock = shared.clock;
+        let now = clock.now();
+        let (journal, meters) = (shared.journal.clone(), shared.meters.clone());
+        let mut first = vec![Input::Restored { entries: keepsakes }];
+        if !journal.stats().healthy {
+            first.push(Input::Spool { healthy: false });
+        }
+        let mut hands = Hands {
+            inbox,
+            spool: Spool::new(journal, addresses.net.clone(), meters.clone()),
+            orders: addresses.orders.clone(),
+            notes: addresses.notes.clone(),
+            feeds: shared.feeds.clone(),
+            views: shared.views.clone(),
+            meters,
+            wellness: shared.wellness.clone(),
+            state: State::new(first_id(now.wall)),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(Error::io("the control thread does not start"))?;
+        let (tell, ended) = oneshot::channel();
+        let mut switchboard = Switchboard::new(config, seed(clock), now);
+        shared.views.show(switchboard.board(now), now);
+        let body = move || {
+            runtime.block_on(turn::run(&mut switchboard, &mut hands, clock, first));
+            let n_calls = switchboard.board(clock.now()).calls.len();
+            tracing::info!(n_calls, "The control thread ends.");
+            drop(tell);
+        };
+        let thread = thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(body)
+            .map_err(Error::io("the control thread does not start"))?;
+        Ok(Self { thread, ended })
+    }
+
+    /// Resolves when the thread has ended. Can be asked again after it was dropped half way.
+    pub(crate) async fn ended(&mut self) {
+        // Either way it says the same: a panic drops the sender, too.
+        drop((&mut self.ended).await);
+    }
+
+    /// `false`: it panicked.
+    pub(crate) fn join(self) -> bool {
+        self.thread.join().is_ok()
+    }
+}
+
+/// Not a secret: it names dialogs and branches.
+fn seed(clock: Clock) -> u64 {
+    let now = clock.now();
+    first_id(now.wall) ^ (u64::from(std::process::id()) << 32) ^ now.mono.0
+}

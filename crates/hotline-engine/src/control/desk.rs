@@ -1,0 +1,100 @@
+//! The control thread as the web sees it, and whether the parts are well.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use hotline_agent::{AgentView, Command};
+use hotline_base::AgentNo;
+use hotline_store::Journal;
+use hotline_web::{Answer, CommandError, Desk, GroupView, Health, Part};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use super::{inbox::Asked, views::Views};
+
+/// Asks the control thread; reads what it shows.
+#[derive(Debug)]
+pub(crate) struct ControlDesk {
+    pub(crate) commands: mpsc::Sender<Asked>,
+    pub(crate) views: Views,
+}
+
+impl Desk for ControlDesk {
+    fn command(
+        &self,
+        agent: AgentNo,
+        command: Command,
+    ) -> Answer<'_, Result<AgentView, CommandError>> {
+        Box::pin(async move {
+            let (reply, replied) = oneshot::channel();
+            self.commands.try_send(Asked { agent, command, reply }).map_err(|it| match it {
+                TrySendError::Full(_) => CommandError::Busy,
+                TrySendError::Closed(_) => CommandError::Away,
+            })?;
+            let outcome = replied.await.map_err(|_| CommandError::Away)?;
+            outcome.map_err(CommandError::Refused)
+        })
+    }
+
+    fn view(&self, agent: &AgentNo) -> Option<AgentView> {
+        self.views.agent(agent)
+    }
+
+    fn agents(&self) -> Vec<AgentView> {
+        self.views.agents()
+    }
+
+    fn groups(&self) -> Vec<GroupView> {
+        self.views.groups()
+    }
+}
+
+/// What the control thread knows of the other parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wellness {
+    pub(crate) media_up: Arc<AtomicBool>,
+    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) database_away: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+pub(crate) struct EngineHealth {
+    pub(crate) wellness: Wellness,
+    pub(crate) journal: Journal,
+}
+
+impl Health for EngineHealth {
+    fn parts(&self) -> Vec<Part> {
+        let part = |name, is_well, advice: &str| Part {
+            name,
+            is_well,
+            advice: if is_well { String::new() } else { advice.to_owned() },
+        };
+        vec![
+            part(
+                "control",
+                !self.wellness.draining.load(Relaxed),
+                "正在停机：不再接新的来电，通话结束后退出",
+            ),
+            part(
+                "media",
+                self.wellness.media_up.load(Relaxed),
+                "语音进程不在：监管进程会自动重启它；若一直不恢复，请看日志",
+            ),
+            part(
+                "spool",
+                self.journal.stats().healthy,
+                "话单写不进磁盘：请在数据目录所在磁盘腾出空间；在此之前不接新的来电",
+            ),
+            part(
+                "database",
+                !self.wellness.database_away.load(Relaxed),
+                "数据库打不开：话单先存于日志，恢复后自动补入；请看日志",
+            ),
+        ]
+    }
+}

@@ -1,0 +1,267 @@
+//! The switchboard's hands: inputs from all roads, outputs to all roads. Never waits to send.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use hotline_agent::{AgentView, Refused};
+use hotline_base::{CallId, CommandId, Now, media::Event};
+use hotline_cdr::{CallFact, CallRecord, Stamped};
+use hotline_net::Transmit;
+use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard};
+use hotline_web::{CallView, Feeds};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::Instant,
+};
+
+use super::{
+    desk::Wellness,
+    inbox::{Arrived, Asked, Inbox, Note, from_net},
+    spool::Spool,
+    views::Views,
+};
+use crate::{
+    link::{LinkInput, Ordered},
+    meters::{Dropped, Meters},
+    turn::{Rim, Turn},
+};
+
+/// Screens see groups and counters at least this old, at most this often.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+/// Everything the control thread may touch.
+pub(crate) struct Hands {
+    pub(crate) inbox: Inbox,
+    pub(crate) spool: Spool,
+    pub(crate) orders: mpsc::Sender<Ordered>,
+    pub(crate) notes: mpsc::Sender<Note>,
+    pub(crate) feeds: Feeds,
+    pub(crate) views: Views,
+    pub(crate) meters: Meters,
+    pub(crate) wellness: Wellness,
+    pub(crate) state: State,
+}
+
+/// What the hands remember between turns.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The media link that is up.
+    epoch: u64,
+    next_command: u64,
+    pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
+    /// When the views were written, and whether something changed since.
+    shown: Instant,
+    stale: bool,
+    /// Whether the last turn found room in the spool.
+    spool_takes: bool,
+    /// The last order found no room.
+    media_stuck: bool,
+}
+
+impl State {
+    pub(crate) fn new(first_command: u64) -> Self {
+        Self {
+            epoch: 0,
+            next_command: first_command,
+            pending: BTreeMap::new(),
+            shown: Instant::now(),
+            stale: true,
+            spool_takes: true,
+            media_stuck: false,
+        }
+    }
+}
+
+impl Rim<Switchboard> for Hands {
+    async fn next(&mut self) -> Option<Input> {
+        loop {
+            match self.inbox.next().await? {
+                Arrived::Net(it) => return Some(from_net(it)),
+                Arrived::Link(it) => return Some(self.take_link(it)),
+                Arrived::Asked(it) => return Some(self.take_asked(it)),
+                Arrived::Note(Note::Quit) => return None,
+                Arrived::Note(it) => {
+                    if let Some(input) = self.take_note(it) {
+                        return Some(input);
+                    }
+                }
+            }
+        }
+    }
+
+    fn name(input: &Input) -> &'static str {
+        input.name()
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Record(record) => self.record(&record),
+            Output::Agent(update) => self.agent(&update),
+            Output::Keep { key, value } => self.spool.keep(key, value),
+            Output::Transmit { flow, bytes } => self.spool.transmit(Transmit { flow, bytes }),
+            Output::Order(order) => {
+                let ordered = Ordered { epoch: self.state.epoch, order };
+                match self.orders.try_send(ordered) {
+                    Ok(()) => self.state.media_stuck = false,
+                    Err(TrySendError::Full(_)) => {
+                        self.meters.dropped(Dropped::Order);
+                        if !std::mem::replace(&mut self.state.media_stuck, true) {
+                            tracing::error!("Media does not take its orders.");
+                        }
+                    }
+                    // The edge is gone: the process ends.
+                    Err(TrySendError::Closed(_)) => (),
+                }
+            }
+            Output::Reply { id, result } => {
+                // Who asked may have hung up meanwhile.
+                if let Some(asker) = self.state.pending.remove(&id)
+                    && asker.send(result).is_err()
+                {
+                    tracing::debug!("Nobody waits for an answer any more.");
+                }
+            }
+            Output::Fact { call, fact } => self.fact(call, &fact),
+            Output::Count(count) => self.meters.counted(count),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.state.stale.then(|| self.state.shown + SHOW_EVERY)
+    }
+
+    fn end_turn(&mut self, machine: &Switchboard, turn: Turn) {
+        let takes = self.spool.end_turn();
+        if takes != self.state.spool_takes {
+            self.state.spool_takes = takes;
+            if self.notes.try_send(Note::Spool { healthy: takes }).is_err() {
+                tracing::error!("The control thread does not read its notes.");
+            }
+        }
+        self.meters.turn(turn.took);
+        if self.wake_at().is_some_and(|it| it <= Instant::now()) {
+            self.state.stale = false;
+            self.state.shown = Instant::now();
+            let board = machine.board(turn.now);
+            self.meters.board(&board);
+            self.views.show(board, turn.now);
+        }
+    }
+
+    fn recover(machine: &mut Switchboard, now: Now) {
+        machine.recover_from_panic(now);
+    }
+}
+
+impl Hands {
+    fn take_link(&mut self, it: LinkInput) -> Input {
+        match it {
+            LinkInput::Up { epoch } => {
+                self.state.epoch = epoch;
+                Input::MediaUp
+            }
+            LinkInput::Event(event) => {
+                if let Event::Inventory { .. } = event {
+                    self.wellness.media_up.store(true, Relaxed);
+                    tracing::info!("Media is ready.");
+                }
+                Input::Media(event)
+            }
+            LinkInput::Down => {
+                self.wellness.media_up.store(false, Relaxed);
+                if !self.wellness.draining.load(Relaxed) {
+                    tracing::error!("Media is gone; its calls end.");
+                }
+                Input::MediaDown
+            }
+        }
+    }
+
+    fn take_asked(&mut self, it: Asked) -> Input {
+        let id = CommandId(self.state.next_command);
+        self.state.next_command += 1;
+        self.state.pending.insert(id, it.reply);
+        Input::Command { id, agent: it.agent, command: it.command }
+    }
+
+    fn take_note(&mut self, it: Note) -> Option<Input> {
+        match it {
+            // A thread that has no room is not healthy, whatever its disk says.
+            Note::Spool { healthy } => {
+                let healthy = healthy && self.state.spool_takes;
+                if healthy {
+                    tracing::info!("Records reach the disk.");
+                } else {
+                    tracing::error!("Records do not reach the disk; no call is admitted.");
+                }
+                Some(Input::Spool { healthy })
+            }
+            Note::Drain => {
+                self.wellness.draining.store(true, Relaxed);
+                Some(Input::Drain)
+            }
+            Note::EndCalls => {
+                tracing::warn!("The grace period is over; running calls end.");
+                Some(Input::EndCalls)
+            }
+            Note::Quit => None,
+        }
+    }
+
+    fn record(&mut self, record: &CallRecord) {
+        if record.complete && record.t_br.is_some() {
+            self.meters.waited(Duration::from_millis(record.wait_ms));
+        }
+        if let Ok(payload) = borsh::to_vec(record) {
+            self.spool.record(payload);
+        } else {
+            tracing::error!(call = record.call.0, "A record cannot be written down.");
+        }
+    }
+
+    fn agent(&mut self, update: &AgentUpdate) {
+        self.state.stale = true;
+        self.views.show_agent(&update.view);
+        let call = update.call.as_ref().map(call_view);
+        self.feeds.publish(update.fact.at, &update.view, call.as_ref());
+        if let Ok(payload) = borsh::to_vec(&update.fact) {
+            self.spool.agent_fact(payload);
+        } else {
+            tracing::error!("An agent's change cannot be written down.");
+        }
+    }
+
+    fn fact(&mut self, call: CallId, it: &Stamped) {
+        self.state.stale = true;
+        self.meters.fact(&it.fact);
+        let call = call.0;
+        if let CallFact::Ended { by, reason, .. } = &it.fact {
+            let (by, is_fault) = (by.as_str(), reason.is_our_fault());
+            tracing::debug!(call, by, is_fault, "A call ended.");
+        } else if let CallFact::Arrived { trunk, .. } = &it.fact {
+            tracing::debug!(call, trunk = trunk.as_str(), "A call arrived.");
+        } else if let CallFact::Refused { status, why } = &it.fact {
+            tracing::debug!(call, status, why = why.as_str(), "A call was refused.");
+        } else if let CallFact::FlowError { flow, node, .. } = &it.fact {
+            tracing::warn!(call, flow = flow.as_str(), node, "A step of a flow went wrong.");
+        } else if let CallFact::RecordingFailed { .. } = &it.fact {
+            tracing::error!(call, "A recording could not be written.");
+        }
+    }
+}
+
+fn call_view(it: &CallBrief) -> CallView {
+    CallView {
+        call: it.call,
+        caller_no: it.caller.clone(),
+        called_no: it.called.clone(),
+        group: it.group.clone(),
+        recording: it.recording.clone(),
+        t_in: it.t_in,
+        wait_ms: it.waited_ms,
+        tags: Vec::new(),
+        attached: Vec::new(),
+    }
+}

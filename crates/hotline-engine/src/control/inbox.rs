@@ -1,0 +1,112 @@
+//! Everything that can reach the control thread, each road with its own bound (`docs/CHANNELS.md`).
+
+use hotline_agent::{AgentView, Command, Refused};
+use hotline_base::AgentNo;
+use hotline_net::{NetInput, Transmit};
+use hotline_switchboard::Input;
+use tokio::{
+    net::UnixStream,
+    sync::{mpsc, oneshot},
+};
+
+use crate::link::{LinkInput, Ordered};
+
+const NET_MAX: usize = 4_096;
+const TRANSMITS_MAX: usize = 4_096;
+const ORDERS_MAX: usize = 1_024;
+const EVENTS_MAX: usize = 4_096;
+const COMMANDS_MAX: usize = 256;
+
+/// A person's or a system's request.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) agent: AgentNo,
+    pub(crate) command: Command,
+    pub(crate) reply: oneshot::Sender<Result<AgentView, Refused>>,
+}
+
+/// What the engine itself tells the switchboard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Note {
+    Spool {
+        healthy: bool,
+    },
+    Drain,
+    /// The grace period is over: calls end now.
+    EndCalls,
+    /// The process is told to end.
+    Quit,
+}
+
+/// The control thread's ends.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) net: mpsc::Receiver<NetInput>,
+    pub(crate) link: mpsc::Receiver<LinkInput>,
+    pub(crate) commands: mpsc::Receiver<Asked>,
+    pub(crate) notes: mpsc::Receiver<Note>,
+}
+
+/// The edge's ends.
+#[derive(Debug)]
+pub(crate) struct Roads {
+    pub(crate) from_net: mpsc::Sender<NetInput>,
+    pub(crate) to_net: mpsc::Receiver<Transmit>,
+    pub(crate) from_link: mpsc::Sender<LinkInput>,
+    pub(crate) to_link: mpsc::Receiver<Ordered>,
+    pub(crate) link_ends: mpsc::Receiver<UnixStream>,
+}
+
+/// Addresses that others hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) net: mpsc::Sender<Transmit>,
+    pub(crate) orders: mpsc::Sender<Ordered>,
+    pub(crate) link_ends: mpsc::Sender<UnixStream>,
+    pub(crate) commands: mpsc::Sender<Asked>,
+    pub(crate) notes: mpsc::Sender<Note>,
+}
+
+pub(crate) fn roads() -> (Inbox, Roads, Addresses) {
+    let (from_net, net) = mpsc::channel(NET_MAX);
+    let (to_net, transmits) = mpsc::channel(TRANSMITS_MAX);
+    let (from_link, link) = mpsc::channel(EVENTS_MAX);
+    let (orders, to_link) = mpsc::channel(ORDERS_MAX);
+    let (link_ends, ends) = mpsc::channel(4);
+    let (commands, asked) = mpsc::channel(COMMANDS_MAX);
+    let (notes, own) = mpsc::channel(16);
+    let inbox = Inbox { net, link, commands: asked, notes: own };
+    let roads = Roads { from_net, to_net: transmits, from_link, to_link, link_ends: ends };
+    (inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes })
+}
+
+/// One thing that arrived.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Net(NetInput),
+    Link(LinkInput),
+    Asked(Asked),
+    Note(Note),
+}
+
+impl Inbox {
+    /// In no fixed order, so that no road starves another. `None`: all roads are closed.
+    pub(crate) async fn next(&mut self) -> Option<Arrived> {
+        tokio::select! {
+            Some(it) = self.net.recv() => Some(Arrived::Net(it)),
+            Some(it) = self.link.recv() => Some(Arrived::Link(it)),
+            Some(it) = self.commands.recv() => Some(Arrived::Asked(it)),
+            Some(it) = self.notes.recv() => Some(Arrived::Note(it)),
+            else => None,
+        }
+    }
+}
+
+/// What the wire says, as an input.
+pub(crate) fn from_net(it: NetInput) -> Input {
+    match it {
+        NetInput::Sip { flow, message } => Input::Sip { flow, message },
+        NetInput::Broken { flow, why, reply } => Input::SipBroken { flow, why, reply },
+        NetInput::ConnectionGone { conn } => Input::ConnectionGone { conn },
+    }
+}

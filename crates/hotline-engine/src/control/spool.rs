@@ -1,0 +1,93 @@
+//! What a turn leaves on disk, and what may leave the house only then.
+
+use std::collections::VecDeque;
+
+use hotline_net::Transmit;
+use hotline_store::{Commit, Item, Journal, Kind, Refused, Saved};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::meters::{Dropped, Meters};
+
+/// One turn's effects that last.
+#[derive(Debug, Default)]
+struct Batch {
+    items: Vec<Item>,
+    keeps: Vec<(String, Option<Vec<u8>>)>,
+    /// Transmissions that follow a record; sent when the record is safe.
+    after: Vec<Transmit>,
+    has_record: bool,
+}
+
+/// Collects a turn and hands it to the journal. Never waits.
+pub(crate) struct Spool {
+    journal: Journal,
+    net: mpsc::Sender<Transmit>,
+    meters: Meters,
+    batch: Batch,
+    /// Turns the journal had no room for; they are handed over before any later one.
+    held: VecDeque<Commit>,
+}
+
+impl Spool {
+    pub(crate) fn new(journal: Journal, net: mpsc::Sender<Transmit>, meters: Meters) -> Self {
+        Self { journal, net, meters, batch: Batch::default(), held: VecDeque::new() }
+    }
+
+    /// A finished call. Transmissions from here to the end of the turn wait for it.
+    pub(crate) fn record(&mut self, payload: Vec<u8>) {
+        self.batch.has_record = true;
+        self.batch.items.push(Item { kind: Kind::CallRecord, payload });
+    }
+
+    pub(crate) fn agent_fact(&mut self, payload: Vec<u8>) {
+        self.batch.items.push(Item { kind: Kind::AgentFact, payload });
+    }
+
+    pub(crate) fn keep(&mut self, key: String, value: Option<Vec<u8>>) {
+        self.batch.keeps.push((key, value));
+    }
+
+    pub(crate) fn transmit(&mut self, it: Transmit) {
+        if self.batch.has_record {
+            self.batch.after.push(it);
+        } else {
+            send(&self.net, it, &self.meters);
+        }
+    }
+
+    /// The turn is over. `false`: the journal is too busy; admit no call until it is not.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.items.is_empty() || !batch.keeps.is_empty() {
+            let (net, meters) = (self.net.clone(), self.meters.clone());
+            let after = batch.after;
+            let done = move |saved: Saved| {
+                meters.saved(saved);
+                for it in after {
+                    send(&net, it, &meters);
+                }
+            };
+            let commit = Commit { items: batch.items, keeps: batch.keeps, done: Box::new(done) };
+            self.held.push_back(commit);
+        }
+        while let Some(commit) = self.held.pop_front() {
+            if let Err(Refused(commit)) = self.journal.submit(commit) {
+                self.held.push_front(commit);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn send(net: &mpsc::Sender<Transmit>, it: Transmit, meters: &Meters) {
+    match net.try_send(it) {
+        Ok(()) => (),
+        Err(TrySendError::Full(_)) => meters.dropped(Dropped::Transmit),
+        // The edge is gone: the process ends.
+        Err(TrySendError::Closed(_)) => (),
+    }
+}
+
+#[cfg(test)]
+mod tests;

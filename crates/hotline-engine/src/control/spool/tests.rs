@@ -1,0 +1,77 @@
+//! The real journal in a folder of its own.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hotline_net::Transmit;
+use hotline_sip::{Flow, Transport};
+use hotline_store::{Journal, JournalConfig, Opened};
+use hotline_web::Metrics;
+use tempfile::TempDir;
+use tokio::{sync::mpsc, time::timeout};
+
+use super::Spool;
+use crate::meters::Meters;
+
+struct Disk {
+    folder: TempDir,
+    opened: Opened,
+    spool: Spool,
+    wire: mpsc::Receiver<Transmit>,
+}
+
+fn disk() -> Disk {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        JournalConfig { segment_bytes: 1 << 16, ..JournalConfig::new(folder.path().into()) };
+    let opened = Journal::open(config).unwrap();
+    let (net, wire) = mpsc::channel(16);
+    let spool = Spool::new(opened.journal.clone(), net, Meters::new(Metrics::default()));
+    Disk { folder, opened, spool, wire }
+}
+
+fn packet(text: &str) -> Transmit {
+    let at = SocketAddr::from(([127, 0, 0, 1], 5060));
+    let flow = Flow { transport: Transport::Udp, local: at, remote: at, conn: None };
+    Transmit { flow, bytes: text.as_bytes().to_vec() }
+}
+
+async fn next(wire: &mut mpsc::Receiver<Transmit>) -> String {
+    let sent = timeout(Duration::from_secs(10), wire.recv()).await.unwrap().unwrap();
+    String::from_utf8(sent.bytes).unwrap()
+}
+
+#[tokio::test]
+async fn the_last_answer_of_a_call_leaves_after_its_record_is_on_disk() {
+    let mut it = disk();
+    it.spool.transmit(packet("before"));
+    it.spool.record(b"record".to_vec());
+    it.spool.transmit(packet("after"));
+    assert_eq!(next(&mut it.wire).await, "before");
+    assert!(it.wire.try_recv().is_err());
+    assert!(it.spool.end_turn());
+    assert_eq!(next(&mut it.wire).await, "after");
+    assert_eq!(it.opened.journal.stats().n_commits, 1);
+}
+
+#[tokio::test]
+async fn what_a_turn_keeps_is_there_in_the_next_life() {
+    let Disk { folder, opened, mut spool, mut wire } = disk();
+    spool.keep("agent/1001".to_owned(), Some(b"idle".to_vec()));
+    spool.transmit(packet("at once"));
+    assert_eq!(next(&mut wire).await, "at once");
+    assert!(spool.end_turn());
+    drop(spool);
+    opened.running.close();
+    let again = Journal::open(JournalConfig::new(folder.path().into())).unwrap();
+    assert_eq!(again.keepsakes, [("agent/1001".to_owned(), b"idle".to_vec())]);
+    again.running.close();
+}
+
+#[tokio::test]
+async fn a_turn_without_anything_to_keep_writes_nothing() {
+    let mut it = disk();
+    it.spool.transmit(packet("ringing"));
+    assert!(it.spool.end_turn());
+    assert_eq!(next(&mut it.wire).await, "ringing");
+    assert_eq!(it.opened.journal.stats().n_commits, 0);
+}

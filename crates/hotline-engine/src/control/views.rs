@@ -1,0 +1,70 @@
+//! Copies of the state for people who ask. The control thread writes them, everybody else reads.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use hotline_agent::{AgentView, Presence};
+use hotline_base::{AgentNo, Now, WallTime};
+use hotline_switchboard::Board;
+use hotline_web::GroupView;
+
+/// Cheap to clone; all clones show the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Views(Arc<RwLock<Shown>>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    agents: BTreeMap<AgentNo, AgentView>,
+    groups: Vec<GroupView>,
+}
+
+impl Views {
+    /// At once, so that who commanded an agent reads the outcome.
+    pub(crate) fn show_agent(&self, view: &AgentView) {
+        let mut it = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        it.agents.insert(view.no.clone(), view.clone());
+    }
+
+    pub(crate) fn show(&self, board: Board, now: Now) {
+        let mut signed_in = BTreeMap::<_, usize>::new();
+        for agent in board.agents.iter().filter(|it| it.presence != Presence::SignedOut) {
+            for group in &agent.groups {
+                *signed_in.entry(group.clone()).or_default() += 1;
+            }
+        }
+        let mut groups: Vec<_> = board
+            .groups
+            .iter()
+            .map(|it| GroupView {
+                id: it.group.clone(),
+                name: it.name.clone(),
+                n_waiting: it.waiting,
+                oldest_since: (it.waiting > 0).then(|| before(now.wall, it.longest_wait_ms)),
+                n_signed_in: signed_in.get(&it.group).copied().unwrap_or(0),
+                n_ready: it.agents_ready,
+            })
+            .collect();
+        groups.sort_by(|a, b| a.id.cmp(&b.id));
+        let agents = board.agents.into_iter().map(|it| (it.no.clone(), it)).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Shown { agents, groups };
+    }
+
+    pub(crate) fn agent(&self, no: &AgentNo) -> Option<AgentView> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).agents.get(no).cloned()
+    }
+
+    pub(crate) fn agents(&self) -> Vec<AgentView> {
+        let it = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        it.agents.values().cloned().collect()
+    }
+
+    pub(crate) fn groups(&self) -> Vec<GroupView> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).groups.clone()
+    }
+}
+
+fn before(now: WallTime, ms: u64) -> WallTime {
+    WallTime(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)))
+}

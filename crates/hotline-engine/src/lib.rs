@@ -1,0 +1,27 @@
+//! The running whole: the supervisor, the control thread, start, drain, telemetry.
+//!
+//! **Invariant:** nothing here decides anything about a call. Time is read in [`Clock`] only, and
+//! only by the loop that turns the switchboard and by the edge.
+
+#![forbid(unsafe_code)]
+
+pub mod child;
+mod clock;
+mod config;
+mod control;
+mod error;
+pub mod handover;
+mod link;
+mod media;
+mod meters;
+pub mod supervisor;
+pub mod telemetry;
+mod turn;
+
+pub use self::{
+    clock::Clock,
+    config::{Config, Listen, LogFormat, Telemetry},
+    control::{Control, Receiver, control, system_token},
+    error::Error,
+    media::media,
+};

@@ -1,0 +1,103 @@
+//! A media process that is only the far end of a socket.
+
+use hotline_base::{
+    LegId,
+    media::{Event, Order, VERSION},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    sync::mpsc,
+};
+
+use super::{LinkInput, Ordered, run};
+
+struct Link {
+    ends: mpsc::Sender<UnixStream>,
+    orders: mpsc::Sender<Ordered>,
+    inputs: mpsc::Receiver<LinkInput>,
+}
+
+fn link() -> Link {
+    let (ends, ends_rx) = mpsc::channel(4);
+    let (orders, orders_rx) = mpsc::channel(16);
+    let (to_control, inputs) = mpsc::channel(16);
+    tokio::spawn(run(ends_rx, orders_rx, to_control));
+    Link { ends, orders, inputs }
+}
+
+impl Link {
+    async fn up(&mut self) -> (UnixStream, u64) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        self.ends.send(ours).await.unwrap();
+        let input = self.inputs.recv().await.unwrap();
+        let LinkInput::Up { epoch } = input else { panic!("{input:?}") };
+        (theirs, epoch)
+    }
+
+    async fn order(&self, epoch: u64, order: Order) {
+        self.orders.send(Ordered { epoch, order }).await.unwrap();
+    }
+}
+
+async fn read(from: &mut UnixStream) -> Order {
+    let length = from.read_u32().await.unwrap();
+    let mut frame = vec![0; length as usize];
+    from.read_exact(&mut frame).await.unwrap();
+    borsh::from_slice(&frame).unwrap()
+}
+
+async fn write(to: &mut UnixStream, event: &Event) {
+    let frame = borsh::to_vec(event).unwrap();
+    to.write_u32(u32::try_from(frame.len()).unwrap()).await.unwrap();
+    to.write_all(&frame).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_reaches_media_and_its_event_comes_back() {
+    let mut it = link();
+    let (mut media, epoch) = it.up().await;
+    let close = Order::Close { leg: LegId(7) };
+    it.order(epoch, close.clone()).await;
+    assert_eq!(read(&mut media).await, close);
+    let key = Event::Quiet { leg: LegId(7), secs: 5 };
+    write(&mut media, &key).await;
+    let input = it.inputs.recv().await.unwrap();
+    assert!(matches!(input, LinkInput::Event(it) if it == key));
+}
+
+#[tokio::test]
+async fn an_order_for_a_dead_media_process_never_reaches_the_next_one() {
+    let mut it = link();
+    let (media, first) = it.up().await;
+    drop(media);
+    assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
+    it.order(first, Order::Close { leg: LegId(1) }).await;
+    let (mut media, second) = it.up().await;
+    it.order(first, Order::Close { leg: LegId(2) }).await;
+    it.order(second, Order::Close { leg: LegId(3) }).await;
+    assert_eq!(read(&mut media).await, Order::Close { leg: LegId(3) });
+}
+
+#[tokio::test]
+async fn a_fresh_link_replaces_the_one_before() {
+    let mut it = link();
+    let (_old, first) = it.up().await;
+    let (ours, mut media) = UnixStream::pair().unwrap();
+    it.ends.send(ours).await.unwrap();
+    assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
+    let input = it.inputs.recv().await.unwrap();
+    let LinkInput::Up { epoch } = input else { panic!("{input:?}") };
+    assert!(epoch > first);
+    it.order(epoch, Order::Close { leg: LegId(3) }).await;
+    assert_eq!(read(&mut media).await, Order::Close { leg: LegId(3) });
+}
+
+#[tokio::test]
+async fn media_of_another_version_is_refused() {
+    let mut it = link();
+    let (mut media, _) = it.up().await;
+    let version = VERSION + 1;
+    write(&mut media, &Event::Inventory { version, legs: vec![], recordings: vec![] }).await;
+    assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
+}

@@ -1,0 +1,351 @@
+//! Figures, each made from facts, in one place (`docs/OPERATIONS.md` explains them).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use hotline_agent::Display;
+use hotline_base::{Now, media::LegStats};
+use hotline_cdr::{CallFact, EndReason, Party};
+use hotline_net::{Count as NetCount, Counters as NetCounters};
+use hotline_push::Counts as PushCounts;
+use hotline_store::{LoaderStats, Saved, Stats};
+use hotline_switchboard::{Board, Count};
+use hotline_web::{Counter, Gauge, Histogram, Metrics};
+
+/// Upper ends in microseconds.
+const TURN_ENDS: &[u64] = &[50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
+const WAIT_ENDS: &[u64] = &[
+    1_000_000,
+    5_000_000,
+    10_000_000,
+    15_000_000,
+    20_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+    300_000_000,
+];
+
+/// What was dropped because its road was full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Dropped {
+    Transmit,
+    Order,
+}
+
+/// Receivers and their counts.
+type Pushes = Vec<(String, Arc<PushCounts>)>;
+
+/// Handles that are used often, and the registry for the rest. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Meters {
+    pub(crate) all: Metrics,
+    turn: Histogram,
+    wait: Histogram,
+    dropped_transmits: Counter,
+    dropped_orders: Counter,
+    lost_commits: Counter,
+    calls: Gauge,
+    waiting: Gauge,
+    pushes: Arc<Mutex<Pushes>>,
+}
+
+impl Meters {
+    pub(crate) fn new(all: Metrics) -> Self {
+        let dropped = |what| {
+            let help = "Values that found their channel full.";
+            all.counter("hotline_dropped_total", help, &[("what", what)])
+        };
+        Self {
+            turn: all.histogram(
+                "hotline_turn_duration_seconds",
+                "Turns of the control thread.",
+                TURN_ENDS,
+                &[],
+            ),
+            wait: all.histogram(
+                "hotline_wait_duration_seconds",
+                "From the queue to the bridge, of calls that were bridged.",
+                WAIT_ENDS,
+                &[],
+            ),
+            dropped_transmits: dropped("transmit"),
+            dropped_orders: dropped("order"),
+            lost_commits: all.counter(
+                "hotline_spool_lost_total",
+                "Turns whose records could be kept neither on disk nor in memory.",
+                &[],
+            ),
+            calls: all.gauge("hotline_calls_active", "Calls that have not ended.", &[]),
+            waiting: all.gauge("hotline_callers_waiting", "Callers in queues.", &[]),
+            pushes: Arc::default(),
+            all,
+        }
+    }
+
+    pub(crate) fn turn(&self, took: Duration) {
+        self.turn.observe(took);
+    }
+
+    pub(crate) fn dropped(&self, what: Dropped) {
+        match what {
+            Dropped::Transmit => self.dropped_transmits.add(1),
+            Dropped::Order => self.dropped_orders.add(1),
+        }
+    }
+
+    pub(crate) fn saved(&self, saved: Saved) {
+        match saved {
+            Saved::OnDisk | Saved::InMemory => (),
+            Saved::Lost => {
+                self.lost_commits.add(1);
+                tracing::error!("A record was lost: disk and memory are full.");
+            }
+        }
+    }
+
+    fn count(&self, name: &'static str, help: &'static str, label: (&str, &str)) {
+        self.all.counter(name, help, &[label]).add(1);
+    }
+
+    /// One thing that happened to a call.
+    pub(crate) fn fact(&self, fact: &CallFact) {
+        match fact {
+            CallFact::Arrived { trunk, .. } => self.count(
+                "hotline_calls_arrived_total",
+                "INVITEs that became calls.",
+                ("trunk", trunk.as_str()),
+            ),
+            CallFact::Refused { why, .. } => self.count(
+                "hotline_calls_refused_total",
+                "Calls refused on the wire.",
+                ("why", why.as_str()),
+            ),
+            CallFact::Ended { by, reason, .. } => self.ended(*by, reason),
+            CallFact::EnqueueRefused { why, .. } | CallFact::LeftQueue { why, .. } => self.count(
+                "hotline_queue_visits_total",
+                "Visits to queues by how they ended.",
+                ("exit", why.as_str()),
+            ),
+            CallFact::OfferEnded { why, .. } => self.count(
+                "hotline_offers_ended_total",
+                "Offers that ended without a bridge.",
+                ("why", why.as_str()),
+            ),
+            CallFact::Rated(answer) => self.count(
+                "hotline_ratings_total",
+                "Answers to surveys.",
+                ("satisfied", if answer.satisfied { "yes" } else { "no" }),
+            ),
+            CallFact::RecordingSealed { n_gaps, gap_ms, .. } => self.sealed(*n_gaps, *gap_ms),
+            CallFact::RecordingFailed { .. } => self.recordings("failed"),
+            CallFact::RecordingStarted { .. } => self.recordings("started"),
+            CallFact::FlowError { .. } => self.count(
+                "hotline_flow_errors_total",
+                "Steps of flows that did not go as written.",
+                ("kind", "error"),
+            ),
+            CallFact::LegClosed { stats, .. } => self.leg(stats),
+            CallFact::Answered
+            | CallFact::FlowEntered
+            | CallFact::FlowLeft
+            | CallFact::Node { .. }
+            | CallFact::PersonRequested
+            | CallFact::Enqueued { .. }
+            | CallFact::Offered { .. }
+            | CallFact::Ringing { .. }
+            | CallFact::AgentAnswered { .. }
+            | CallFact::Bridged { .. }
+            | CallFact::Held { .. }
+            | CallFact::Retrieved { .. }
+            | CallFact::AgentReleased { .. }
+            | CallFact::SurveyOffered { .. }
+            | CallFact::Tagged { .. }
+            | CallFact::Untagged { .. }
+            | CallFact::Exported { .. }
+            | CallFact::FlowLogged { .. }
+            | CallFact::MediaQuiet { .. }
+            | CallFact::ControlRestarted => (),
+        }
+    }
+
+    fn recordings(&self, what: &str) {
+        self.count(
+            "hotline_recordings_total",
+            "Recordings by what became of them.",
+            ("what", what),
+        );
+    }
+
+    fn sealed(&self, n_gaps: u32, gap_ms: u64) {
+        self.recordings("sealed");
+        let total = |name, n| {
+            let help = "Audio that is missing from recordings.";
+            self.all.counter(name, help, &[]).add(n);
+        };
+        total("hotline_recording_gaps_total", u64::from(n_gaps));
+        total("hotline_recording_gap_milliseconds_total", gap_ms);
+    }
+
+    fn leg(&self, stats: &LegStats) {
+        let rtp = |way, n| {
+            let help = "RTP packets of ended legs.";
+            self.all.counter("hotline_rtp_packets_total", help, &[("way", way)]).add(n);
+        };
+        rtp("in", stats.packets_in);
+        rtp("out", stats.packets_out);
+        rtp("lost", stats.lost);
+        rtp("refused", stats.refused);
+    }
+
+    fn ended(&self, by: Party, reason: &EndReason) {
+        // A flow's own reasons are text of its author: too many for a label.
+        let reason = match reason {
+            EndReason::Normal { .. } => "normal",
+            EndReason::Cancelled
+            | EndReason::Refused
+            | EndReason::AckMissing
+            | EndReason::MediaLost
+            | EndReason::MediaFailed
+            | EndReason::PeerGone
+            | EndReason::Internal => reason.as_str(),
+        };
+        let labels = [("by", by.as_str()), ("reason", reason)];
+        self.all.counter("hotline_calls_ended_total", "Calls by how they ended.", &labels).add(1);
+    }
+
+    /// How long a caller waited, once bridged.
+    pub(crate) fn waited(&self, wait: Duration) {
+        self.wait.observe(wait);
+    }
+
+    pub(crate) fn counted(&self, count: Count) {
+        let help = "What belongs to no call.";
+        let what = match count {
+            Count::Stranger => "stranger",
+            Count::AuthFailed => "auth_failed",
+            Count::Misbehaved(why) => {
+                let help = "What peers did against the standards.";
+                let why = snake(&format!("{why:?}"));
+                self.count("hotline_peer_misbehaved_total", help, ("why", &why));
+                return;
+            }
+            Count::Panicked => "panicked",
+            Count::NotRestored => "not_restored",
+            Count::OrphanLeg => "orphan_leg",
+        };
+        self.count("hotline_events_total", help, ("what", what));
+    }
+
+    pub(crate) fn board(&self, board: &Board) {
+        self.calls.set(signed(board.calls.len()));
+        self.waiting.set(signed(board.groups.iter().map(|it| it.waiting).sum()));
+        for display in DISPLAYS {
+            let n = board.agents.iter().filter(|it| it.display == *display).count();
+            let state = snake(&format!("{display:?}"));
+            self.all
+                .gauge("hotline_agents", "Agents by state.", &[("state", &state)])
+                .set(signed(n));
+        }
+        for it in &board.trunks {
+            let label = [("trunk", it.trunk.as_str())];
+            let help = "Channels of trunks.";
+            self.all.gauge("hotline_trunk_channels_used", help, &label).set(signed(it.in_use));
+            self.all
+                .gauge("hotline_trunk_channels_limit", help, &label)
+                .set(signed(it.channels_max));
+        }
+    }
+
+    /// Figures that others count, copied now and then.
+    pub(crate) fn copy(&self, net: &NetCounters, spool: &Stats) {
+        for what in NetCount::ALL {
+            let help = "Packets, connections and refusals at the signalling edge.";
+            let label = [("what", what.label())];
+            self.all.counter("hotline_sip_edge_total", help, &label).set(net.of(*what));
+        }
+        let gauge = |name, help, value| self.all.gauge(name, help, &[]).set(value);
+        gauge("hotline_spool_healthy", "1: records reach the disk.", i64::from(spool.healthy));
+        gauge("hotline_spool_bytes", "The journal's size.", large(spool.bytes));
+        gauge("hotline_spool_backlog_bytes", "Waiting in memory.", large(spool.backlog_bytes));
+        let sync = i64::try_from(spool.last_sync.as_micros()).unwrap_or(i64::MAX);
+        gauge("hotline_spool_last_sync_microseconds", "The last sync took so long.", sync);
+        self.copy_pushes();
+    }
+
+    /// A receiver's own counts, to be copied with the others.
+    pub(crate) fn pushes(&self, receiver: &str, counts: Arc<PushCounts>) {
+        let mut all = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((receiver.to_owned(), counts));
+    }
+
+    fn copy_pushes(&self) {
+        let all = self.pushes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (receiver, counts) in all {
+            let total = |outcome, n| {
+                let labels = [("receiver", &*receiver), ("outcome", outcome)];
+                let help = "Attempts to push by what became of them.";
+                self.all.counter("hotline_pushes_total", help, &labels).set(n);
+            };
+            total("done", counts.n_done.load(Relaxed));
+            total("retried", counts.n_retried.load(Relaxed));
+            total("dead", counts.n_dead.load(Relaxed));
+            let down = i64::from(counts.is_down.load(Relaxed));
+            let help = "1: the receiver does not take pushes.";
+            self.all.gauge("hotline_push_down", help, &[("receiver", &receiver)]).set(down);
+        }
+    }
+
+    /// How the database follows the journal.
+    pub(crate) fn loader(&self, it: &LoaderStats) {
+        let total = |name, help, n| self.all.counter(name, help, &[]).set(n);
+        total("hotline_database_items_total", "Items loaded.", it.n_items);
+        total("hotline_database_failures_total", "Attempts to load that failed.", it.n_failures);
+        total("hotline_spool_damaged_total", "Damaged frames of the journal.", it.n_damaged);
+        total("hotline_spool_unreadable_total", "Items of another version.", it.n_unreadable);
+        let help = "随录信息 files that could not be written.";
+        total("hotline_sidecars_failed_total", help, it.n_sidecars_failed);
+        let help = "1: records cannot be loaded; the journal keeps them.";
+        self.all.gauge("hotline_database_away", help, &[]).set(i64::from(it.is_stuck));
+    }
+
+    pub(crate) fn started(&self, now: Now) {
+        let help = "When this control process began, in seconds since 1970.";
+        self.all.gauge("hotline_control_started_seconds", help, &[]).set(now.wall.0 / 1_000);
+    }
+}
+
+const DISPLAYS: &[Display] = &[
+    Display::SignedOut,
+    Display::Idle,
+    Display::Busy,
+    Display::Rest,
+    Display::Reserved,
+    Display::Ringing,
+    Display::Connecting,
+    Display::Talking,
+    Display::Held,
+    Display::Acw,
+];
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn large(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// `SignedOut` as `signed_out`.
+fn snake(camel: &str) -> String {
+    let mut out = String::new();
+    for it in camel.chars() {
+        if it.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(it.to_lowercase());
+    }
+    out
+}

@@ -1,0 +1,102 @@
+//! What is going to happen, in the order of time.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use hotline_base::{AgentNo, CommandId, LegId, MonoTime, media};
+use hotline_sip::Flow;
+
+/// Something that happens to somebody.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Event {
+    /// A datagram arrives.
+    Arrives {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
+    /// Media tells control; dropped if the media process has died since.
+    Media {
+        life: u32,
+        event: Told,
+    },
+    CallerDials,
+    CallerActs {
+        leg: LegId,
+        deed: CallerDeed,
+    },
+    PhoneActs {
+        phone: usize,
+        leg: LegId,
+        deed: PhoneDeed,
+    },
+    PhoneRegisters {
+        phone: usize,
+    },
+    AgentActs {
+        agent: AgentNo,
+    },
+    MediaDies,
+    MediaReturns,
+    DiskFails,
+    DiskReturns,
+    ControlDies,
+    FaultsEnd,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum CallerDeed {
+    Presses(char),
+    HangsUp,
+    Holds,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum PhoneDeed {
+    Answers,
+    Rejects,
+    HangsUp,
+}
+
+/// A media event in the agenda's order; `media::Event` has none of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Told(pub(crate) media::Event);
+
+impl Ord for Told {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        // The serial of the agenda has decided before it comes to this.
+        std::cmp::Ordering::Equal
+    }
+}
+
+impl PartialOrd for Told {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A heap by time; the serial breaks ties, so that the order never depends on anything else.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    heap: BinaryHeap<Reverse<(MonoTime, u64, Event)>>,
+    serial: u64,
+    commands: u64,
+}
+
+impl Agenda {
+    pub(crate) fn at(&mut self, time: MonoTime, event: Event) {
+        self.serial += 1;
+        self.heap.push(Reverse((time, self.serial, event)));
+    }
+
+    pub(crate) fn next_time(&self) -> Option<MonoTime> {
+        self.heap.peek().map(|it| it.0.0)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(MonoTime, Event)> {
+        self.heap.pop().map(|Reverse((time, _, event))| (time, event))
+    }
+
+    pub(crate) fn command(&mut self) -> CommandId {
+        self.commands += 1;
+        CommandId(self.commands)
+    }
+}

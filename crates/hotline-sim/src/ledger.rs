@@ -1,0 +1,270 @@
+//! The books of a shift: what every observer outside the switchboard can count.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hotline_base::{AgentNo, CallId, CommandId, LegId, MonoTime, OfferId, TicketId};
+use hotline_cdr::{CallFact, CallRecord, Outcome, Stamped};
+use hotline_switchboard::AgentUpdate;
+
+use crate::media::MediaModel;
+
+/// How many events are told when an invariant breaks.
+const LAST_EVENTS: usize = 60;
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    open: BTreeSet<CallId>,
+    finished: BTreeMap<CallId, Outcome>,
+    /// Records come first in a turn, so the facts of this turn may be about these calls too.
+    finished_in_turn: BTreeSet<CallId>,
+    /// The switchboard's leg of each caller's number, of each call and of each offer.
+    legs: BTreeMap<String, LegId>,
+    caller_legs: BTreeMap<CallId, LegId>,
+    offer_legs: BTreeMap<OfferId, LegId>,
+    waiting: BTreeMap<TicketId, Waiting>,
+    offers: BTreeMap<OfferId, (CallId, AgentNo, TicketId)>,
+    commands: BTreeSet<CommandId>,
+    entered: BTreeMap<CallId, MonoTime>,
+    broken: Option<String>,
+    last: VecDeque<String>,
+    trace: u64,
+    n_events: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    call: CallId,
+    group: String,
+    priority: u8,
+    entered: MonoTime,
+    /// Had an offer that came to nothing: others may be preferred for him for a while.
+    disappointed: bool,
+}
+
+/// What came of a shift. Equal for equal seeds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Report {
+    pub outcomes: BTreeMap<Outcome, u64>,
+    pub n_events: u64,
+    /// A hash over everything that happened, in order.
+    pub trace: u64,
+}
+
+impl Ledger {
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        let text = text();
+        self.n_events += 1;
+        // FNV-1a.
+        for byte in text.bytes() {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        if self.last.len() == LAST_EVENTS {
+            self.last.pop_front();
+        }
+        self.last.push_back(text);
+    }
+
+    pub(crate) fn fail(&mut self, why: String) {
+        self.broken.get_or_insert(why);
+    }
+
+    pub(crate) fn verdict(&mut self) -> Result<(), String> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn last_events(&self) -> String {
+        self.last.iter().cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    /// The switchboard's leg of a caller.
+    pub(crate) fn leg_of(&self, number: &str) -> Option<LegId> {
+        self.legs.get(number).copied()
+    }
+
+    /// What had not been kept is unknown to everybody.
+    pub(crate) fn control_died(&mut self) {
+        self.waiting.clear();
+        self.offers.clear();
+        self.open.clear();
+    }
+
+    pub(crate) fn record(&mut self, record: &CallRecord, transmitted: bool) {
+        let call = record.call;
+        self.note(|| format!("  record {call} {:?} {}", record.outcome, record.complete));
+        if transmitted {
+            self.fail(format!("record of {call} came after a transmission of its turn"));
+        }
+        if let Some(reason) = impossible(record) {
+            self.fail(format!("record of {call}: {reason}"));
+        }
+        if !record.complete {
+            return;
+        }
+        self.open.remove(&call);
+        self.finished_in_turn.insert(call);
+        if self.finished.insert(call, record.outcome).is_some() {
+            self.fail(format!("call {call} has two complete records"));
+        }
+    }
+
+    pub(crate) fn end_turn(&mut self) {
+        self.finished_in_turn.clear();
+    }
+
+    pub(crate) fn agent(&mut self, update: &AgentUpdate) {
+        let it = &update.fact;
+        self.note(|| format!("  agent {} {:?} {:?}", it.agent, it.display, it.reason));
+    }
+
+    pub(crate) fn commanded(&mut self, id: CommandId) {
+        self.commands.insert(id);
+    }
+
+    pub(crate) fn reply(&mut self, id: CommandId) {
+        if !self.commands.remove(&id) {
+            self.fail(format!("command {id} was answered twice"));
+        }
+    }
+
+    pub(crate) fn fact(&mut self, call: CallId, stamped: &Stamped, media: &MediaModel) {
+        self.note(|| format!("  fact {call} {:?}", stamped.fact));
+        if self.finished.contains_key(&call) && !self.finished_in_turn.contains(&call) {
+            self.fail(format!("a fact about call {call}, which is over"));
+        }
+        if let CallFact::Arrived { leg, caller_raw, .. } = &stamped.fact {
+            if !self.finished.contains_key(&call) {
+                self.open.insert(call);
+            }
+            self.caller_legs.insert(call, *leg);
+            self.legs.insert(caller_raw.reveal().clone(), *leg);
+        } else if let CallFact::Enqueued { ticket, group, priority, .. } = &stamped.fact {
+            let entered = *self.entered.entry(call).or_insert(stamped.at.mono);
+            let waiting = Waiting {
+                call,
+                group: group.to_string(),
+                priority: *priority,
+                entered,
+                disappointed: false,
+            };
+            self.waiting.insert(*ticket, waiting);
+        } else if let CallFact::LeftQueue { ticket, .. } = &stamped.fact {
+            self.waiting.remove(ticket);
+        } else if let CallFact::Offered { offer, ticket, agent, group, leg, .. } = &stamped.fact {
+            self.offer_legs.insert(*offer, *leg);
+            self.offered(*offer, call, *ticket, agent, group.as_str());
+        } else if let CallFact::OfferEnded { offer, .. } | CallFact::AgentReleased { offer, .. } =
+            &stamped.fact
+        {
+            if let Some((_, _, ticket)) = self.offers.remove(offer)
+                && let Some(it) = self.waiting.get_mut(&ticket)
+            {
+                it.disappointed = true;
+            }
+        } else if let CallFact::Bridged { offer } | CallFact::Retrieved { offer, .. } =
+            &stamped.fact
+        {
+            self.expect_audio(call, *offer, media, true);
+        } else if let CallFact::Held { offer, .. } = &stamped.fact {
+            self.expect_audio(call, *offer, media, false);
+        }
+    }
+
+    /// The plan is with media before anybody is told: the two hear each other, or the caller
+    /// hears music.
+    fn expect_audio(&mut self, call: CallId, offer: OfferId, media: &MediaModel, open: bool) {
+        let (Some(caller), Some(agent)) =
+            (self.caller_legs.get(&call), self.offer_legs.get(&offer))
+        else {
+            return self.fail(format!("call {call} talks on legs that nobody opened"));
+        };
+        let bridged = media.is_bridged(*caller, *agent);
+        let music = media.is_playing(*caller);
+        if bridged != open || music == open {
+            self.fail(format!("call {call}: bridged {bridged}, music {music}, open {open}"));
+        }
+    }
+
+    fn offered(
+        &mut self,
+        offer: OfferId,
+        call: CallId,
+        ticket: TicketId,
+        agent: &AgentNo,
+        group: &str,
+    ) {
+        for (other, (owner, holder, _)) in &self.offers {
+            if holder == agent {
+                self.broken.get_or_insert(format!("agent {agent} has offers {other} and {offer}"));
+            }
+            if *owner == call {
+                self.broken.get_or_insert(format!("call {call} has offers {other} and {offer}"));
+            }
+        }
+        let offered: BTreeSet<_> = self.offers.values().map(|it| it.2).collect();
+        if let Some(mine) = self.waiting.get(&ticket) {
+            let earlier = self.waiting.iter().find(|(id, it)| {
+                !offered.contains(id)
+                    && it.call != call
+                    && !it.disappointed
+                    && it.group == group
+                    && mine.group == group
+                    && (it.priority > mine.priority
+                        || it.priority == mine.priority && it.entered < mine.entered)
+            });
+            if let Some((_, earlier)) = earlier {
+                let first = earlier.call;
+                self.fail(format!("call {call} was served before call {first}"));
+            }
+        } else {
+            self.fail(format!("call {call} got an offer and does not wait"));
+        }
+        self.offers.insert(offer, (call, agent.clone(), ticket));
+    }
+
+    pub(crate) fn at_rest(&self) -> Result<(), String> {
+        if let Some(call) = self.open.first() {
+            return Err(format!("call {call} has no record"));
+        }
+        if let Some(id) = self.commands.first() {
+            return Err(format!("command {id} was never answered"));
+        }
+        if let Some((offer, _)) = self.offers.first_key_value() {
+            return Err(format!("offer {offer} never ended"));
+        }
+        if let Some((ticket, _)) = self.waiting.first_key_value() {
+            return Err(format!("ticket {ticket} waits for ever"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let mut outcomes = BTreeMap::new();
+        for outcome in self.finished.values() {
+            *outcomes.entry(*outcome).or_default() += 1;
+        }
+        Report { outcomes, n_events: self.n_events, trace: self.trace }
+    }
+}
+
+/// What no record may say.
+fn impossible(it: &CallRecord) -> Option<String> {
+    let times = [it.t_in, it.t_ans, it.t_req, it.t_br, it.t_rel];
+    let known: Vec<_> = times.into_iter().flatten().collect();
+    if !known.is_sorted() {
+        return Some(format!("its times are not in order: {times:?}"));
+    }
+    if it.t_in.is_none() || it.t_rel.is_none() || it.released_by.is_none() {
+        return Some("it lacks its beginning or its end".to_owned());
+    }
+    if it.segments.iter().any(|it| it.t_end.is_none()) {
+        return Some("a visit to an agent never ended".to_owned());
+    }
+    if it.queues.iter().any(|it| it.exit.is_none()) {
+        return Some("a visit to a queue never ended".to_owned());
+    }
+    let talks = it.segments.iter().filter(|it| it.t_br.is_some()).count();
+    if (talks > 0) != (it.outcome == Outcome::Answered) {
+        return Some(format!("{talks} talks and outcome {:?}", it.outcome));
+    }
+    None
+}

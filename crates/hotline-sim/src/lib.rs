@@ -1,0 +1,23 @@
+//! Shifts on virtual time: the production switchboard among seeded callers, agents, a carrier, a
+//! media plane, a disk and their faults.
+//!
+//! The same seed gives the same shift, to the last message. After every turn the invariants are
+//! checked; at the end the faults stop, and everything must come to rest.
+//!
+//! **Invariant:** nothing here copies the wiring of the switchboard, and nothing here is random
+//! but by the seed.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![forbid(unsafe_code)]
+
+mod agenda;
+mod callers;
+mod ledger;
+mod media;
+mod phones;
+mod shift;
+
+pub use self::{
+    ledger::Report,
+    shift::{Faults, Plan, SWITCHBOARD, Shift, TRUNK},
+};

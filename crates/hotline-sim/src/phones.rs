@@ -1,0 +1,180 @@
+//! Agents and their phones: they answer late, twice or never, and wish at bad moments.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hotline_agent::{Command, Display};
+use hotline_base::{AgentNo, Extension, LegId, Random};
+use hotline_sip::{Endpoint, Event as SipEvent, HangUp, Output as SipOutput};
+use hotline_switchboard::{Config, Input};
+
+use crate::{
+    Shift,
+    agenda::{Event, PhoneDeed},
+    shift::{account_of, reversed, to_switchboard},
+};
+
+/// How long a registration lasts, and after how long it is renewed.
+const EXPIRES: Duration = Duration::from_hours(1);
+const RENEWAL: Duration = Duration::from_mins(25);
+
+/// An agent's desk phone.
+pub(crate) struct Phone {
+    pub(crate) agent: AgentNo,
+    pub(crate) extension: Extension,
+    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
+}
+
+impl Phone {
+    pub(crate) fn all(config: &Config, random: &mut Random) -> Vec<Self> {
+        let numbered = config.agents.iter().zip(1u8..);
+        numbered
+            .map(|(agent, n)| Self {
+                agent: agent.no.clone(),
+                extension: agent.extension.clone(),
+                address: SocketAddr::from(([10, 0, 2, n], 5060)),
+                endpoint: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
+            })
+            .collect()
+    }
+}
+
+impl Shift {
+    pub(crate) fn phone_registers(&mut self, phone: usize) {
+        let now = self.at();
+        let Some(it) = self.phones.get_mut(phone) else { return };
+        if let Some(account) = account_of(&self.config, &it.extension) {
+            it.endpoint.register(&it.extension, &account, to_switchboard(it.address), EXPIRES, now);
+        }
+        self.after(RENEWAL, Event::PhoneRegisters { phone });
+    }
+
+    pub(crate) fn drain_phones(&mut self) {
+        for phone in 0..self.phones.len() {
+            while let Some(output) =
+                self.phones.get_mut(phone).and_then(|it| it.endpoint.poll_output())
+            {
+                match output {
+                    SipOutput::Transmit { flow, bytes } => self.send(reversed(flow), bytes),
+                    SipOutput::Event(event) => self.phone_hears(phone, event),
+                }
+            }
+        }
+    }
+
+    fn phone_hears(&mut self, phone: usize, event: SipEvent) {
+        let now = self.at();
+        match event {
+            SipEvent::Invited(it) => self.phone_rings(phone, it.leg),
+            SipEvent::Confirmed { leg } => {
+                if self.random.chance(15) {
+                    let held = format!("{}a=sendonly\r\n", self.sdp);
+                    if let Some(it) = self.phones.get_mut(phone) {
+                        it.endpoint.reoffer(leg, held, now);
+                    }
+                }
+                if self.random.chance(60) {
+                    let wait = self.millis(0, 60_000);
+                    self.after(wait, Event::PhoneActs { phone, leg, deed: PhoneDeed::HangsUp });
+                }
+            }
+            SipEvent::Offered { leg, .. } => {
+                let sdp = self.sdp.to_owned();
+                if let Some(it) = self.phones.get_mut(phone) {
+                    it.endpoint.accept_offer(leg, sdp, now);
+                }
+            }
+            SipEvent::RegisterDone { ok: false, .. } => {
+                self.after(Duration::from_secs(5), Event::PhoneRegisters { phone });
+            }
+            SipEvent::Ringing { .. }
+            | SipEvent::Answered { .. }
+            | SipEvent::Reanswered { .. }
+            | SipEvent::ReofferRefused { .. }
+            | SipEvent::Key { .. }
+            | SipEvent::Ended { .. }
+            | SipEvent::Bound { .. }
+            | SipEvent::Unbound { .. }
+            | SipEvent::RegisterDone { .. }
+            | SipEvent::Stranger { .. }
+            | SipEvent::Misbehaved { .. }
+            | SipEvent::AuthFailed { .. } => (),
+        }
+    }
+
+    fn phone_rings(&mut self, phone: usize, leg: LegId) {
+        let now = self.at();
+        if let Some(it) = self.phones.get_mut(phone) {
+            it.endpoint.ring(leg, None, now);
+        }
+        let (wait, deed) = match self.random.below(100) {
+            0..70 => (self.millis(200, 6000), PhoneDeed::Answers),
+            // Around the end of the lease.
+            70..80 => (self.millis(19_900, 20_100), PhoneDeed::Answers),
+            80..90 => (self.millis(0, 5000), PhoneDeed::Rejects),
+            // Answers and hangs up at once.
+            90..94 => {
+                let wait = self.millis(500, 2000);
+                self.after(
+                    wait + Duration::from_millis(40),
+                    Event::PhoneActs { phone, leg, deed: PhoneDeed::HangsUp },
+                );
+                (wait, PhoneDeed::Answers)
+            }
+            _ => return,
+        };
+        self.after(wait, Event::PhoneActs { phone, leg, deed });
+    }
+
+    pub(crate) fn phone_acts(&mut self, phone: usize, leg: LegId, deed: PhoneDeed) {
+        let (now, sdp) = (self.at(), self.sdp.to_owned());
+        let Some(it) = self.phones.get_mut(phone) else { return };
+        match deed {
+            PhoneDeed::Answers => it.endpoint.answer(leg, sdp, now),
+            PhoneDeed::Rejects => it.endpoint.refuse(leg, 486, now),
+            PhoneDeed::HangsUp => {
+                it.endpoint.hang_up(leg, HangUp { status: 480, reason: None }, now);
+            }
+        }
+    }
+
+    /// The agent presses a button of the bar, sometimes one that makes no sense.
+    pub(crate) fn agent_acts(&mut self, agent: &AgentNo) {
+        let board = self.switchboard.board(self.at());
+        let Some(view) = board.agents.iter().find(|it| it.no == *agent) else { return };
+        let command = match view.display {
+            Display::SignedOut => Command::SignIn { extension: None },
+            Display::Busy | Display::Rest => Command::SetReady,
+            Display::Acw => Command::FinishAcw,
+            Display::Held => Command::Retrieve,
+            Display::Idle | Display::Reserved | Display::Ringing | Display::Connecting => {
+                self.whim()
+            }
+            Display::Talking => {
+                self.pick(&[Command::Hold, Command::HangUp, Command::SetBusy { reason: 1 }]).clone()
+            }
+        };
+        let id = self.agenda.command();
+        self.ledger.commanded(id);
+        self.input(Input::Command { id, agent: agent.clone(), command });
+        let wait = self.millis(1000, 30_000);
+        self.after(wait, Event::AgentActs { agent: agent.clone() });
+    }
+
+    fn whim(&mut self) -> Command {
+        if self.faulty && self.random.chance(15) {
+            let rest = Command::SetRest { planned: Duration::from_mins(5) };
+            let wishes = [
+                Command::SetBusy { reason: 1 },
+                rest,
+                Command::SignOut,
+                Command::HangUp,
+                Command::EnterAcw,
+                Command::SetBusy { reason: 99 },
+            ];
+            self.pick(&wishes).clone()
+        } else {
+            Command::SetReady
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! A shift: everybody's state, and the loop that lets time pass.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use borsh::BorshDeserialize;
+use hotline_base::{
+    Extension, LegId, Machine, MonoTime, Now, Random, WallTime, media::Event as MediaEvent,
+};
+use hotline_sip::{Endpoint, Flow, Message, Transport};
+use hotline_switchboard::{Config, Input, Output, Switchboard};
+
+use crate::{
+    agenda::{Agenda, Event, Told},
+    callers::Caller,
+    ledger::{Ledger, Report},
+    media::MediaModel,
+    phones::Phone,
+};
+
+/// Where the switchboard listens.
+pub const SWITCHBOARD: &str = "10.0.0.1:5060";
+/// Where the carrier's calls come from.
+pub const TRUNK: &str = "10.0.1.1:5060";
+
+/// 2026-11-22T08:00:00+08:00.
+const OPENING_WALL: i64 = 1_795_305_600_000;
+
+/// How long everything may take to come to rest when the faults have ended.
+const REST: Duration = Duration::from_mins(10);
+
+/// What kind of shift it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub calls: u32,
+    /// Over how long the calls arrive.
+    pub span: Duration,
+    pub faults: Faults,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Datagrams lost and doubled, in percent; all are delayed at random and so reordered.
+    pub loss: u64,
+    pub doubled: u64,
+    /// Media refuses, is slow, and dies once.
+    pub media: bool,
+    /// The disk fails once.
+    pub disk: bool,
+    /// The control process dies once.
+    pub control: bool,
+}
+
+/// The switchboard among its actors. See the crate.
+pub struct Shift {
+    pub(crate) seed: u64,
+    pub(crate) config: Config,
+    pub(crate) plan: Plan,
+    pub(crate) random: Random,
+    pub(crate) now: MonoTime,
+    pub(crate) switchboard: Switchboard,
+    pub(crate) agenda: Agenda,
+    pub(crate) media: MediaModel,
+    pub(crate) media_life: u32,
+    pub(crate) media_up: bool,
+    pub(crate) carrier: Endpoint,
+    pub(crate) callers: BTreeMap<LegId, Caller>,
+    pub(crate) phones: Vec<Phone>,
+    pub(crate) kept: BTreeMap<String, Vec<u8>>,
+    pub(crate) ledger: Ledger,
+    pub(crate) faulty: bool,
+    pub(crate) sdp: &'static str,
+}
+
+impl Shift {
+    /// `config` has a trunk that recognises [`TRUNK`], and accounts for its agents' extensions.
+    pub fn new(seed: u64, config: Config, plan: Plan) -> Self {
+        let mut random = Random::new(seed);
+        let now = MonoTime(1_000_000_000);
+        let phones = Phone::all(&config, &mut random);
+        let start = now_at(now);
+        let mut it = Self {
+            switchboard: Switchboard::new(config.clone(), random.next_u64(), start),
+            carrier: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
+            seed,
+            config,
+            plan,
+            random,
+            now,
+            agenda: Agenda::default(),
+            media: MediaModel::default(),
+            media_life: 0,
+            media_up: true,
+            callers: BTreeMap::new(),
+            phones,
+            kept: BTreeMap::new(),
+            ledger: Ledger::default(),
+            faulty: true,
+            sdp: OFFER,
+        };
+        it.plan_shift();
+        it
+    }
+
+    fn plan_shift(&mut self) {
+        let span = self.plan.span;
+        for phone in 0..self.phones.len() {
+            self.after(Duration::from_millis(10), Event::PhoneRegisters { phone });
+            let agent = self.phones.get(phone).map(|it| it.agent.clone());
+            if let Some(agent) = agent {
+                let wait = self.millis(200, 20_000);
+                self.after(wait, Event::AgentActs { agent });
+            }
+        }
+        for _ in 0..self.plan.calls {
+            let wait = Duration::from_secs(1) + self.part_of(span);
+            self.after(wait, Event::CallerDials);
+        }
+        if self.plan.faults.media {
+            let wait = self.part_of(span);
+            self.after(wait, Event::MediaDies);
+        }
+        if self.plan.faults.disk {
+            let wait = self.part_of(span);
+            self.after(wait, Event::DiskFails);
+        }
+        if self.plan.faults.control {
+            let wait = self.part_of(span);
+            self.after(wait, Event::ControlDies);
+        }
+        self.after(span + Duration::from_secs(1), Event::FaultsEnd);
+    }
+
+    /// Lives through the whole shift.
+    ///
+    /// # Errors
+    /// The broken invariant, with the seed and the last events.
+    pub fn run(mut self) -> Result<Report, String> {
+        self.input(Input::Restored { entries: Vec::new() });
+        self.input(Input::MediaUp);
+        let end = self.now + self.plan.span + REST;
+        let result = self.live_until(end).and_then(|()| self.at_rest());
+        match result {
+            Ok(()) => Ok(self.ledger.report()),
+            Err(why) => Err(format!("seed {}: {why}\n{}", self.seed, self.ledger.last_events())),
+        }
+    }
+
+    fn live_until(&mut self, end: MonoTime) -> Result<(), String> {
+        while let Some(next) = self.next_time()
+            && next <= end
+        {
+            if next < self.now {
+                return Err(format!("time runs backwards: {next:?} after {:?}", self.now));
+            }
+            self.now = next;
+            if self.agenda.next_time() == Some(next) {
+                if let Some((_, event)) = self.agenda.pop() {
+                    self.ledger.note(|| format!("{next:?} {}", name_of(&event)));
+                    self.happens(event);
+                }
+            } else {
+                self.timers();
+            }
+            self.drain();
+            self.ledger.verdict()?;
+            self.switchboard.check()?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn next_time(&self) -> Option<MonoTime> {
+        let phones = self.phones.iter().filter_map(|it| it.endpoint.poll_timeout());
+        let others = [self.switchboard.poll_timeout(), self.carrier.poll_timeout()];
+        let timers = phones.chain(others.into_iter().flatten()).map(|it| it.0.max(self.now));
+        timers.chain(self.agenda.next_time()).min()
+    }
+
+    fn timers(&mut self) {
+        let now = self.at();
+        if self.switchboard.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
+            self.switchboard.handle_timeout(now);
+        }
+        if self.carrier.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
+            self.carrier.handle_timeout(now);
+        }
+        for phone in &mut self.phones {
+            if phone.endpoint.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
+                phone.endpoint.handle_timeout(now);
+            }
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Arrives { flow, bytes } => self.arrives(flow, &bytes),
+            Event::Media { life, event: Told(event) } => {
+                if life == self.media_life && self.media_up && !self.media.is_stale(&event) {
+                    self.input(Input::Media(event));
+                }
+            }
+            Event::CallerDials => self.caller_dials(),
+            Event::CallerActs { leg, deed } => self.caller_acts(leg, deed),
+            Event::PhoneActs { phone, leg, deed } => self.phone_acts(phone, leg, deed),
+            Event::PhoneRegisters { phone } => self.phone_registers(phone),
+            Event::AgentActs { agent } => self.agent_acts(&agent),
+            Event::MediaDies => {
+                self.media_life += 1;
+                self.media_up = false;
+                self.media = MediaModel::default();
+                self.input(Input::MediaDown);
+                let wait = self.millis(50, 3000);
+                self.after(wait, Event::MediaReturns);
+            }
+            Event::MediaReturns => {
+                self.media_up = true;
+                self.input(Input::MediaUp);
+            }
+            Event::DiskFails => {
+                self.input(Input::Spool { healthy: false });
+                let wait = self.millis(1000, 60_000);
+                self.after(wait, Event::DiskReturns);
+            }
+            Event::DiskReturns => self.input(Input::Spool { healthy: true }),
+            Event::ControlDies => self.control_dies(),
+            Event::FaultsEnd => self.faulty = false,
+        }
+    }
+
+    /// A new control process finds what the old one kept.
+    fn control_dies(&mut self) {
+        self.drain();
+        let seed = self.random.next_u64();
+        self.switchboard = Switchboard::new(self.config.clone(), seed, self.at());
+        self.ledger.control_died();
+        let entries = self.kept.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        self.input(Input::Restored { entries });
+        if self.media_up {
+            self.input(Input::MediaUp);
+        }
+    }
+
+    /// The switchboard gets what was read back from the written form: every input can be stored,
+    /// and the stored one leads to the same shift.
+    pub(crate) fn input(&mut self, input: Input) {
+        let now = self.at();
+        let stored = borsh::to_vec(&input).and_then(|it| Input::try_from_slice(&it));
+        match stored {
+            Ok(input) => self.switchboard.handle(input, now),
+            Err(why) => self.ledger.fail(format!("{} cannot be stored: {why}", input.name())),
+        }
+        self.drain_switchboard();
+    }
+
+    /// Everybody says what they have to say.
+    fn drain(&mut self) {
+        self.drain_switchboard();
+        self.drain_carrier();
+        self.drain_phones();
+    }
+
+    fn drain_switchboard(&mut self) {
+        let mut transmitted = false;
+        while let Some(output) = self.switchboard.poll_output() {
+            match output {
+                Output::Transmit { flow, bytes } => {
+                    transmitted = true;
+                    self.ledger.note(|| format!("  -> {}", start_line(&bytes)));
+                    self.send(reversed(flow), bytes);
+                }
+                Output::Order(order) => {
+                    self.ledger.note(|| format!("  order {order:?}"));
+                    self.order(order);
+                }
+                Output::Keep { key, value } => {
+                    match value {
+                        Some(value) => self.kept.insert(key, value),
+                        None => self.kept.remove(&key),
+                    };
+                }
+                Output::Record(record) => {
+                    self.ledger.record(&record, transmitted);
+                }
+                Output::Agent(update) => self.ledger.agent(&update),
+                Output::Reply { id, .. } => self.ledger.reply(id),
+                Output::Fact { call, fact } => self.ledger.fact(call, &fact, &self.media),
+                Output::Count(count) => self.ledger.note(|| format!("  count {count:?}")),
+            }
+        }
+        self.ledger.end_turn();
+    }
+
+    fn order(&mut self, order: hotline_base::media::Order) {
+        if !self.media_up {
+            return;
+        }
+        let faulty = self.faulty && self.plan.faults.media;
+        for (after, event) in self.media.order(order, faulty, &mut self.random) {
+            self.tell_media(after, event);
+        }
+    }
+
+    pub(crate) fn tell_media(&mut self, after: Duration, event: MediaEvent) {
+        let event = Event::Media { life: self.media_life, event: Told(event) };
+        self.after(after, event);
+    }
+
+    /// Puts a datagram on the wire; `flow` is the receiver's view.
+    pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
+        let faults = if self.faulty { self.plan.faults } else { Faults::default() };
+        if self.random.chance(faults.loss) {
+            return;
+        }
+        let n = if self.random.chance(faults.doubled) { 2 } else { 1 };
+        for _ in 0..n {
+            let delay = Duration::from_micros(self.random.between(200, 30_000));
+            self.after(delay, Event::Arrives { flow, bytes: bytes.clone() });
+        }
+    }
+
+    fn arrives(&mut self, flow: Flow, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else {
+            return self.ledger.fail(format!("cannot read what was sent: {}", start_line(bytes)));
+        };
+        let now = self.at();
+        if flow.local == addr(SWITCHBOARD) {
+            self.input(Input::Sip { flow, message });
+        } else if flow.local == addr(TRUNK) {
+            self.carrier.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
+        } else if let Some(phone) = self.phones.iter_mut().find(|it| it.address == flow.local) {
+            phone.endpoint.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
+        }
+    }
+
+    fn at_rest(&self) -> Result<(), String> {
+        let board = self.switchboard.board(self.at());
+        if let Some(call) = board.calls.first() {
+            return Err(format!("call {} is still in {}", call.call, call.stage));
+        }
+        let restless = |it: &&hotline_agent::AgentView| {
+            it.line != hotline_agent::Line::Free || it.display == hotline_agent::Display::Acw
+        };
+        if let Some(it) = board.agents.iter().find(restless) {
+            return Err(format!("agent {} is still {:?}", it.no, it.display));
+        }
+        if self.media.n_legs() + self.media.n_recordings() > 0 {
+            let (legs, recordings) = (self.media.n_legs(), self.media.n_recordings());
+            return Err(format!("media still has {legs} legs and {recordings} recordings"));
+        }
+        for (who, it) in [("the carrier", &self.carrier)]
+            .into_iter()
+            .chain(self.phones.iter().map(|it| (it.extension.as_str(), &it.endpoint)))
+        {
+            if it.n_legs() + it.n_transactions() > 0 {
+                let (legs, n) = (it.n_legs(), it.n_transactions());
+                return Err(format!("{who} still has {legs} legs and {n} transactions"));
+            }
+        }
+        if let Some(key) = self.kept.keys().find(|it| it.starts_with("call/")) {
+            return Err(format!("{key} is kept for ever"));
+        }
+        if board.trunks.iter().any(|it| it.in_use > 0) {
+            return Err("a trunk channel is still taken".to_owned());
+        }
+        self.ledger.at_rest()
+    }
+
+    pub(crate) fn at(&self) -> Now {
+        now_at(self.now)
+    }
+
+    pub(crate) fn after(&mut self, wait: Duration, event: Event) {
+        self.agenda.at(self.now + wait, event);
+    }
+
+    pub(crate) fn millis(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_millis(self.random.between(low, high))
+    }
+
+    fn part_of(&mut self, span: Duration) -> Duration {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.random.below(millis))
+    }
+}
+
+impl std::fmt::Debug for Shift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shift").field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.1.1\r\ns=-\r\nc=IN IP4 10.0.1.1\r\nt=0 0\r\n\
+                     m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+
+fn now_at(mono: MonoTime) -> Now {
+    let millis = i64::try_from(mono.0 / 1_000_000).unwrap_or(i64::MAX);
+    Now { mono, wall: WallTime(OPENING_WALL + millis) }
+}
+
+#[expect(clippy::expect_used, reason = "addresses of this crate")]
+pub(crate) fn addr(it: &str) -> SocketAddr {
+    it.parse().expect("an address")
+}
+
+pub(crate) fn to_switchboard(from: SocketAddr) -> Flow {
+    Flow { transport: Transport::Udp, local: from, remote: addr(SWITCHBOARD), conn: None }
+}
+
+/// The same path seen from its other end.
+pub(crate) const fn reversed(flow: Flow) -> Flow {
+    Flow { transport: flow.transport, local: flow.remote, remote: flow.local, conn: None }
+}
+
+fn start_line(bytes: &[u8]) -> String {
+    let line = bytes.split(|it| *it == b'\r').next().unwrap_or_default();
+    String::from_utf8_lossy(line).into_owned()
+}
+
+fn name_of(event: &Event) -> String {
+    match event {
+        Event::Arrives { flow, bytes } => format!("{} gets {}", flow.local, start_line(bytes)),
+        Event::Media { event: Told(event), .. } => format!("media says {event:?}"),
+        Event::CallerDials
+        | Event::CallerActs { .. }
+        | Event::PhoneActs { .. }
+        | Event::PhoneRegisters { .. }
+        | Event::AgentActs { .. }
+        | Event::MediaDies
+        | Event::MediaReturns
+        | Event::DiskFails
+        | Event::DiskReturns
+        | Event::ControlDies
+        | Event::FaultsEnd => format!("{event:?}"),
+    }
+}
+
+/// For callers of [`Shift::new`]: the account of an extension in a shift.
+pub(crate) fn account_of(config: &Config, extension: &Extension) -> Option<hotline_sip::Account> {
+    config.sip.accounts.get(extension).cloned()
+}

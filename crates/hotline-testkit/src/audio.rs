@@ -1,0 +1,136 @@
+//! The audio of one leg: a socket, a tick of 20 ms, an ear.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hotline_base::Random;
+use hotline_sdp::Stream;
+use tokio::{
+    net::UdpSocket,
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{Heard, heard::Early, line::Line};
+
+/// One leg's audio; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Audio {
+    shared: Arc<Shared>,
+    local: SocketAddr,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Counts what happened, to wake those who wait.
+    progress: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) stream: Option<Stream>,
+    pub(crate) line: Line,
+    pub(crate) heard: Heard,
+    early: Early,
+}
+
+impl Audio {
+    pub(crate) async fn open(ip: IpAddr, random: Random) -> io::Result<Self> {
+        let socket = UdpSocket::bind((ip, 0)).await?;
+        let local = socket.local_addr()?;
+        let state = State {
+            stream: None,
+            line: Line::new(random),
+            heard: Heard::default(),
+            early: Early::default(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), progress: watch::Sender::new(0) });
+        let task = tokio::spawn(run(socket, Arc::clone(&shared))).abort_handle();
+        Ok(Self { shared, local, task })
+    }
+
+    pub(crate) const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Audio flows as agreed from here on. What came before is heard now.
+    pub(crate) fn settle(&self, stream: Stream) {
+        let mut state = self.state();
+        let State { stream: agreed, heard, early, .. } = &mut *state;
+        for (bytes, from, at) in early.drain() {
+            heard.note(&bytes, from, &stream, at);
+        }
+        *agreed = Some(stream);
+    }
+
+    /// Nothing is sent any more.
+    pub(crate) fn stop(&self) {
+        self.task.abort();
+        self.shared.progress.send_modify(|it| *it += 1);
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn progress(&self) -> watch::Receiver<u64> {
+        self.shared.progress.subscribe()
+    }
+}
+
+impl Drop for Audio {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(socket: UdpSocket, shared: Arc<Shared>) {
+    let mut tick = interval(Duration::from_millis(20));
+    // A late robot catches up, as a telephone with a clock of its own would.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut buffer = vec![0; 2_048];
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                let (to, packets) = shared.next_packets();
+                for it in packets {
+                    if let Some(to) = to {
+                        // A lost packet is the network's way; the ear at the other end tells.
+                        socket.send_to(&it, to).await.ok();
+                    }
+                }
+            }
+            received = socket.recv_from(&mut buffer) => {
+                if let Ok((n, from)) = received {
+                    shared.note(buffer.get(..n).unwrap_or_default(), from);
+                }
+            }
+        }
+        shared.progress.send_modify(|it| *it += 1);
+    }
+}
+
+impl Shared {
+    fn next_packets(&self) -> (Option<SocketAddr>, Vec<Vec<u8>>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { stream, line, .. } = &mut *state;
+        line.next_packets(stream.as_ref())
+    }
+
+    fn note(&self, bytes: &[u8], from: SocketAddr) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { stream, heard, early, .. } = &mut *state;
+        let at = Instant::now();
+        match stream {
+            Some(stream) => heard.note(bytes, from, stream, at),
+            None => early.keep(bytes, from, at),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Robots on real sockets: a caller's telephone and an agent's telephone that speak SIP and RTP,
+//! and that know what they heard.
+//!
+//! ```no_run
+//! # use std::{net::{IpAddr, Ipv4Addr, SocketAddr}, time::Duration};
+//! # use hotline_testkit::{Robot, Speech};
+//! # async fn story(engine: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
+//! let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+//! let caller = Robot::bind(local).await?;
+//! let call = caller.call(engine, "12345", "13800138000").await?;
+//! call.until_answered(Duration::from_secs(5)).await?;
+//! call.speak(Speech::tone(700));
+//! call.until_tone(440, Duration::from_secs(5)).await?;
+//! call.hang_up();
+//! call.until_ended(Duration::from_secs(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The signalling is [`hotline_sip::Endpoint`], the same machine as the engine's. The packets are
+//! packed and read here, apart from the engine's code, so that one error cannot hide the other.
+//! Waiting is always for something that happens, with a deadline; nothing sleeps for a fixed time.
+//!
+//! **Invariant:** a robot costs one task, one socket and, while it talks, one more of each.
+
+mod audio;
+mod call;
+mod continuity;
+mod correlate;
+mod fourier;
+mod heard;
+mod line;
+pub mod raw;
+mod robot;
+mod rtp;
+mod sound;
+mod speech;
+mod wire;
+
+pub use self::{
+    call::{Call, Late, View},
+    continuity::Continuity,
+    correlate::Match,
+    heard::{Heard, KeyHeard, PacketHeard},
+    robot::{Outgoing, Refused, Robot},
+    rtp::packet,
+    sound::{Sound, SoundError},
+    speech::Speech,
+};
+
+/// Samples a second of all sound here.
+pub const RATE: u32 = hotline_dsp::RATE;
+
+/// Samples in one packet of ours: 20 ms.
+pub const FRAME: usize = hotline_dsp::FRAME;

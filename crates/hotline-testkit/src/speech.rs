@@ -1,0 +1,105 @@
+//! What a robot says.
+
+use std::sync::Arc;
+
+use hotline_dsp::{Tone, g711};
+use hotline_sdp::Codec;
+
+use crate::{FRAME, Sound};
+
+/// What a robot says, until it is told to say something else. Silence is spoken too: packets go on.
+#[derive(Clone, Debug, Default)]
+pub enum Speech {
+    #[default]
+    Silence,
+    /// A sine for ever.
+    Tone(Tone),
+    /// A sound, then silence.
+    Once(Arc<Sound>),
+    /// A sound over and over.
+    Looped(Arc<Sound>),
+}
+
+impl Speech {
+    /// A sine of `hz` at -12 dB of full scale.
+    pub fn tone(hz: u32) -> Self {
+        Self::Tone(Tone::new(hz, 8_000))
+    }
+
+    pub fn once(sound: Sound) -> Self {
+        Self::Once(Arc::new(sound))
+    }
+
+    pub fn looped(sound: Sound) -> Self {
+        Self::Looped(Arc::new(sound))
+    }
+}
+
+/// A speech and how far it has got.
+#[derive(Debug, Default)]
+pub(crate) struct Voice {
+    speech: Speech,
+    position: usize,
+}
+
+impl Voice {
+    pub(crate) fn of(speech: Speech) -> Self {
+        Self { speech, position: 0 }
+    }
+
+    /// The next 20 ms, in the codec of the stream.
+    pub(crate) fn next_frame(&mut self, codec: Codec) -> [u8; FRAME] {
+        let mut samples = [0; FRAME];
+        let from = self.position;
+        self.position += FRAME;
+        match &mut self.speech {
+            Speech::Silence => {}
+            Speech::Tone(tone) => tone.fill(&mut samples),
+            Speech::Once(sound) => {
+                for (to, it) in samples.iter_mut().zip(sound.samples().iter().skip(from)) {
+                    *to = *it;
+                }
+            }
+            Speech::Looped(sound) if sound.is_empty() => {}
+            Speech::Looped(sound) => {
+                let from = from % sound.samples().len();
+                let endless = sound.samples().iter().cycle().skip(from);
+                for (to, it) in samples.iter_mut().zip(endless) {
+                    *to = *it;
+                }
+            }
+        }
+        samples.map(|it| match codec {
+            Codec::Pcma => g711::linear_to_alaw(it),
+            Codec::Pcmu => g711::linear_to_ulaw(it),
+        })
+    }
+
+    /// Whether a sound that is spoken once is over.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.speech {
+            Speech::Once(sound) => self.position >= sound.samples().len(),
+            Speech::Silence | Speech::Tone(_) | Speech::Looped(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sound_spoken_once_is_followed_by_silence_and_a_looped_one_by_itself() {
+        let sound = Arc::new(Sound::from_alaw(&[0x80; 200]));
+        let mut voice = Voice::of(Speech::Once(Arc::clone(&sound)));
+        assert_eq!(voice.next_frame(Codec::Pcma), [0x80; FRAME]);
+        assert!(!voice.is_over());
+        let second = voice.next_frame(Codec::Pcma);
+        assert_eq!((second[39], second[40]), (0x80, 0xD5));
+        assert!(voice.is_over());
+        let mut voice = Voice::of(Speech::Looped(sound));
+        for _ in 0..5 {
+            assert_eq!(voice.next_frame(Codec::Pcma), [0x80; FRAME]);
+        }
+    }
+}
