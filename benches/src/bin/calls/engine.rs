@@ -1,0 +1,248 @@
+//! The engine under load: the real program, in a folder of its own that goes with it.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::party::{CARRIER, ENGINE, PASSWORD};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Flows {
+    /// Answer, queue, hang up; nothing is said but music.
+    Short,
+    /// The flows as they are shipped, with all their prompts.
+    Full,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) flows: Flows,
+    pub(crate) agents: usize,
+    /// Agents end their after-call work by command; otherwise there is none.
+    pub(crate) acw_manual: bool,
+    /// The `hotline` program; beside this one unless said otherwise.
+    pub(crate) program: Option<PathBuf>,
+}
+
+pub(crate) struct Engine {
+    child: Child,
+    roles: [u32; 3],
+    pub(crate) sip: SocketAddr,
+    http: SocketAddr,
+    /// One connection for all requests.
+    connection: BufReader<TcpStream>,
+    pub(crate) folder: TempDir,
+}
+
+/// Processor time of supervisor, control and media.
+pub(crate) type RoleTimes = [Duration; 3];
+
+const TOKEN: &str = "bench";
+
+const SHORT_FLOW: &str = "ivr: 1
+id: bench.short
+title: 应答后直接排队
+owner: bench
+kind: inbound
+start: open_line
+on_error: bye
+nodes:
+  open_line: {type: answer, next: person}
+  person:
+    type: queue
+    group: gx.general
+    max_wait: 10m
+    out: {agent_done: bye, timeout: bye, full: bye, no_agents: bye, closed: bye, error: bye}
+  bye: {type: hangup, reason: normal}
+";
+
+const SHORT_FILES: [(&str, &str); 4] = [
+    ("flows/bench.short.flow.yaml", SHORT_FLOW),
+    (
+        "numbers/bench.numbers.yaml",
+        "ivr: 1\nprofile: bench\nnumbers:\n  - {dnis: [\"12345\"], flow: bench.short}\n",
+    ),
+    ("profiles/bench.yaml", "ivr: 1\nprofile: bench\ntitle: bench\n"),
+    ("session.yaml", "ivr: 1\nvars: {}\nfallback_group: gx.general\n"),
+];
+
+const CATALOG: &str = include_str!("../../../../ivr-flows/prompts/catalog.yaml");
+
+const BUILT_IN: &str = include_str!("../../../../config/hotline.toml");
+
+impl Engine {
+    /// Starts it and waits until it is well.
+    pub(crate) fn start(setup: &Setup) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("hotline-bench-").tempdir()?;
+        write_config(setup, folder.path())?;
+        let own = std::env::current_exe()?.with_file_name("hotline");
+        let program = setup.program.clone().unwrap_or(own);
+        ensure!(program.exists(), "no engine: cargo build --release -p hotline");
+        let log = fs::File::create(folder.path().join("log"))?;
+        let mut child = Command::new(program)
+            .args(["serve", "--config", "hotline.toml"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let end = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < end {
+            if let Some(status) = child.try_wait()? {
+                bail!("the engine ended: {status}\n{}", log_of(folder.path()));
+            }
+            if let Some((roles, sip, http)) = read_note(folder.path(), child.id())
+                && let Ok(stream) = TcpStream::connect(http)
+            {
+                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+                stream.set_nodelay(true)?;
+                let connection = BufReader::new(stream);
+                let mut it = Self { child, roles, sip, http, connection, folder };
+                while it.ask("GET", "/healthz")?.0 != 200 {
+                    ensure!(Instant::now() < end, "the engine is not well");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                return Ok(it);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the engine does not start\n{}", log_of(folder.path()))
+    }
+
+    pub(crate) fn command(&mut self, agent: usize, command: &str) -> Result<()> {
+        let path = format!("/api/v1/agents/{}/{command}", 10_000 + agent);
+        let (status, body) = self.ask("POST", &path)?;
+        ensure!(status == 200, "POST {path}: {status} {body}");
+        Ok(())
+    }
+
+    /// Sum of all series whose name begins so.
+    pub(crate) fn metric(&mut self, name: &str) -> Result<f64> {
+        let (_, text) = self.ask("GET", "/metrics")?;
+        let lines = text.lines().filter(|it| it.starts_with(name));
+        let values = lines.filter_map(|it| it.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
+    fn ask(&mut self, method: &str, path: &str) -> Result<(u16, String)> {
+        let body = if method == "POST" { "{}" } else { "" };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.http,
+            body.len()
+        );
+        self.connection.get_mut().write_all(request.as_bytes())?;
+        let mut status = 0;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            ensure!(self.connection.read_line(&mut line)? > 0, "the engine hung up");
+            let line = line.trim().to_ascii_lowercase();
+            if let Some(it) = line.strip_prefix("http/1.1 ") {
+                status = it.get(..3).unwrap_or_default().parse()?;
+            } else if let Some(it) = line.strip_prefix("content-length:") {
+                length = it.trim().parse()?;
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.connection.read_exact(&mut body)?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Of all threads, also ended ones. The kernel sums it up exactly and rounds it to 10 ms.
+    pub(crate) fn cpu(&self) -> Result<RoleTimes> {
+        let [supervisor, control, media] = self.roles.map(cpu_of);
+        Ok([supervisor?, control?, media?])
+    }
+
+    pub(crate) fn log(&self) -> String {
+        log_of(self.folder.path())
+    }
+}
+
+/// Processor time of a process, user and system, from `/proc/<pid>/stat` (proc(5)).
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, rest) = text.rsplit_once(')').context("stat names its program")?;
+    let ticks: u64 = rest.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed());
+        let told = pid.is_some_and(|it| {
+            rustix::process::kill_process(it, rustix::process::Signal::TERM).is_ok()
+        });
+        if !told {
+            drop(self.child.kill());
+        }
+        // Its grace period is a second.
+        drop(self.child.wait());
+    }
+}
+
+fn log_of(folder: &Path) -> String {
+    fs::read_to_string(folder.join("log")).unwrap_or_default()
+}
+
+fn read_note(folder: &Path, pid: u32) -> Option<([u32; 3], SocketAddr, SocketAddr)> {
+    let text = fs::read_to_string(folder.join("var/engine.json")).ok()?;
+    let note: Value = serde_json::from_str(&text).ok()?;
+    let role = |name: &str| u32::try_from(note.get(name)?.as_u64()?).ok();
+    let sip = note.get("sip_udp")?.get(0)?.as_str()?.parse().ok()?;
+    let http = note.get("http")?.as_str()?.parse().ok()?;
+    Some(([pid, role("control")?, role("media")?], sip, http))
+}
+
+fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
+    let mut text = format!(
+        "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n[log]\nfilter = \"warn\"\n\
+         [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = []\n\
+         [media]\naddress = \"{ENGINE}\"\nport_first = 10000\nport_last = 32000\nlegs_max = 8000\n\
+         port_quarantine_secs = 1\n\
+         [http]\nlisten = \"{ENGINE}:0\"\n[[http.token]]\nname = \"bench\"\nrole = \"system\"\n\
+         demo_token = \"{TOKEN}\"\n\
+         [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = 8000\n\
+         area_code = \"0771\"\ncity = \"450100\"\n"
+    );
+    if setup.flows == Flows::Short {
+        text += "[flows]\ndir = \"flows\"\n";
+        for (name, content) in SHORT_FILES.into_iter().chain([("prompts/catalog.yaml", CATALOG)]) {
+            let path = folder.join("flows").join(name);
+            fs::create_dir_all(path.parent().context("a folder")?)?;
+            fs::write(path, content)?;
+        }
+    }
+    // The groups that the shipped flows name.
+    let groups = BUILT_IN.split("[[group]]").skip(1).filter_map(|it| it.split("\n\n").next());
+    for group in groups {
+        write!(text, "[[group]]{group}\nqueue_max = 5000\n")?;
+    }
+    for n in 0..setup.agents {
+        write!(
+            text,
+            "[[agent]]\nno = \"{}\"\nname = \"坐席\"\nextension = \"{}\"\n\
+             demo_password = \"{PASSWORD}\"\nacw_secs = 0\nacw_manual = {}\n\
+             sign_in_state = \"idle\"\ngroups = {{ \"gx.nn.general\" = 1, \"gx.general\" = 2 }}\n",
+            10_000 + n,
+            80_000 + n,
+            setup.acw_manual,
+        )?;
+    }
+    fs::write(folder.join("hotline.toml"), text)?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What a call costs and how fast an agent is found, measured on the real program from outside.
+//!
+//! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
+//! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
+//! socket. See `benches/README.md`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures of three digits"
+)]
+
+mod dispatch;
+mod echo;
+mod engine;
+mod party;
+mod setup;
+mod sipp;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "Cost of a call and delay of its dispatch, with the real engine on the loopback")]
+struct Args {
+    /// The `hotline` program, instead of the one beside this.
+    #[arg(long, global = true)]
+    program: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Processor time of a complete call, and the highest clean rate
+    Setup(setup::Args),
+    /// Delay from a free agent, or a new caller, to the agent's INVITE
+    Dispatch(dispatch::Args),
+    /// (Started by the driver.) Sends every datagram back.
+    #[command(hide = true)]
+    Echo,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if !matches!(args.what, What::Echo) {
+        println!("{}", hotline_benches::machine());
+    }
+    match args.what {
+        What::Setup(it) => setup::run(&it, args.program),
+        What::Dispatch(it) => dispatch::run(&it, args.program),
+        What::Echo => echo::serve(),
+    }
+}

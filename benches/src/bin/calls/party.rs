@@ -1,0 +1,199 @@
+//! One socket full of telephones: all of a carrier's callers, or all of an office's agents. No
+//! audio is sent; what the engine sends goes to a socket that nobody reads.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd as _,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use hotline_base::{Extension, LegId, MonoTime, Now, WallTime};
+use hotline_sip::{
+    Account, Admit, Config, Dial, Endpoint, Event, Flow, HangUp, Message, Output, Transport,
+};
+use nix::sys::{
+    socket::{
+        ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
+        sockopt::{RcvBuf, ReceiveTimestampns},
+    },
+    time::TimeSpec,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub(crate) const ENGINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const CARRIER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+pub(crate) const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+pub(crate) const PASSWORD: &str = "bench";
+
+pub(crate) struct Party {
+    socket: UdpSocket,
+    sink: UdpSocket,
+    endpoint: Endpoint,
+    flow: Flow,
+    birth: Instant,
+    events: Vec<Heard>,
+}
+
+/// What a telephone heard, and when its datagram reached the socket, in nanoseconds since 1970:
+/// the kernel's stamp, so that the wait for this program is not in it.
+pub(crate) type Heard = (u64, Event);
+
+impl Party {
+    pub(crate) fn bind(ip: IpAddr, engine: SocketAddr) -> Result<Self> {
+        let socket = UdpSocket::bind((ip, 0))?;
+        socket.set_nonblocking(true)?;
+        setsockopt(&socket, ReceiveTimestampns, &true)?;
+        // As much as the system allows.
+        setsockopt(&socket, RcvBuf, &(4 << 20))?;
+        let local = socket.local_addr()?;
+        let config = Config::new("hotline", ip, [7; 32]);
+        let flow = Flow { transport: Transport::Udp, local, remote: engine, conn: None };
+        Ok(Self {
+            endpoint: Endpoint::new(config, wall_ns(), 1),
+            socket,
+            sink: UdpSocket::bind((ip, 0))?,
+            flow,
+            birth: Instant::now(),
+            events: Vec::new(),
+        })
+    }
+
+    /// Registers telephones and waits until all are.
+    pub(crate) fn register(&mut self, n: usize) -> Result<()> {
+        let account = Account { password: PASSWORD.to_owned() };
+        let end = Instant::now() + Duration::from_secs(30);
+        for n in 0..n {
+            let extension = Extension::new(&(80_000 + n).to_string());
+            let (flow, now) = (self.flow, self.now());
+            let expires = Duration::from_hours(1);
+            self.endpoint.register(&extension, &account, flow, expires, now);
+            self.flush()?;
+            let mut done = false;
+            while !done {
+                anyhow::ensure!(Instant::now() < end, "the telephones cannot register");
+                wait(&[self], Duration::from_millis(100))?;
+                let heard = self.turn()?;
+                done = heard.iter().any(|it| matches!(it.1, Event::RegisterDone { ok: true, .. }));
+            }
+        }
+        Ok(())
+    }
+
+    /// A call to 12345.
+    pub(crate) fn dial(&mut self, number: &str) -> Result<LegId> {
+        let leg = self.endpoint.new_leg();
+        let dial = Dial {
+            target: format!("sip:12345@{}", self.flow.remote),
+            flow: self.flow,
+            from_display: String::new(),
+            from_user: number.to_owned(),
+            sdp: self.sdp()?,
+            headers: Vec::new(),
+            ring_limit: None,
+        };
+        self.endpoint.dial(leg, dial, self.now());
+        self.flush()?;
+        Ok(leg)
+    }
+
+    pub(crate) fn answer(&mut self, leg: LegId) -> Result<()> {
+        let (sdp, now) = (self.sdp()?, self.now());
+        self.endpoint.answer(leg, sdp, now);
+        self.flush()
+    }
+
+    pub(crate) fn hang_up(&mut self, leg: LegId) -> Result<()> {
+        let now = self.now();
+        self.endpoint.hang_up(leg, HangUp { status: 480, reason: None }, now);
+        self.flush()
+    }
+
+    /// Takes all that has come, lets timers fire, and says what happened.
+    pub(crate) fn turn(&mut self) -> Result<Vec<Heard>> {
+        let mut buffer = vec![0; hotline_sip::MESSAGE_MAX];
+        while let Some((at, n)) = self.receive(&mut buffer)? {
+            if let Ok(message) = Message::parse(buffer.get(..n).unwrap_or_default()) {
+                let (flow, now) = (self.flow, self.now());
+                self.endpoint.handle_message(flow, message, Admit::Trusted, now);
+            }
+            self.flush_at(at)?;
+        }
+        let now = self.now();
+        if self.endpoint.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
+            self.endpoint.handle_timeout(now);
+            self.flush()?;
+        }
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Result<Option<(u64, usize)>> {
+        let mut space = nix::cmsg_space!(TimeSpec);
+        let mut places = [io::IoSliceMut::new(buffer)];
+        let fd = self.socket.as_raw_fd();
+        let got = recvmsg::<()>(fd, &mut places, Some(&mut space), MsgFlags::empty());
+        let message = match got {
+            Ok(it) => it,
+            Err(nix::Error::EAGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stamp = message.cmsgs()?.find_map(|it| {
+            let ControlMessageOwned::ScmTimestampns(it) = it else { return None };
+            Some(Duration::from(it))
+        });
+        let stamp = stamp.context("the kernel stamps datagrams")?;
+        Ok(Some((u64::try_from(stamp.as_nanos())?, message.bytes)))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.flush_at(wall_ns())
+    }
+
+    fn flush_at(&mut self, at: u64) -> Result<()> {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Output::Transmit { flow, bytes } => {
+                    self.socket.send_to(&bytes, flow.remote)?;
+                }
+                Output::Event(event) => self.events.push((at, event)),
+            }
+        }
+        Ok(())
+    }
+
+    fn sdp(&self) -> Result<String> {
+        let address = self.sink.local_addr()?;
+        let (ip, port) = (address.ip(), address.port());
+        Ok(format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        ))
+    }
+
+    fn now(&self) -> Now {
+        let mono = u64::try_from(self.birth.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let wall = i64::try_from(wall_ns() / 1_000_000).unwrap_or(i64::MAX);
+        Now { mono: MonoTime(mono), wall: WallTime(wall) }
+    }
+}
+
+/// Nanoseconds since 1970, as the kernel stamps datagrams.
+pub(crate) fn wall_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Sleeps until something comes for one of them or a timer is due, no longer than `most`.
+pub(crate) fn wait(all: &[&Party], most: Duration) -> Result<()> {
+    let due = all.iter().filter_map(|it| {
+        let (at, _) = it.endpoint.poll_timeout()?;
+        Some(at.since(it.now().mono))
+    });
+    let most = due.min().map_or(most, |it| it.min(most));
+    let mut fds: Vec<_> = all.iter().map(|it| PollFd::new(&it.socket, PollFlags::IN)).collect();
+    match poll(&mut fds, Some(&Timespec::try_from(most)?)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

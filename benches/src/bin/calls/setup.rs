@@ -1,0 +1,193 @@
+//! Processor time of a complete call, and how many a second go without a flaw.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+use hotline_benches::{load, spread};
+use hotline_sip::Event;
+
+use crate::{
+    echo,
+    engine::{Engine, Flows, Setup},
+    party::{OFFICE, Party, wait},
+    sipp::{self, Counted},
+};
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    #[arg(long, value_enum, default_value = "short")]
+    flows: Flows,
+    /// Calls a second, one run each, until one is not clean.
+    #[arg(long, value_delimiter = ',', default_values_t = [10.0, 25.0, 50.0, 100.0])]
+    rates: Vec<f64>,
+    /// How long calls come at that rate.
+    #[arg(long, default_value_t = 30)]
+    secs: u64,
+    #[arg(long, default_value_t = 300)]
+    agents: usize,
+    /// How long an agent stays, in milliseconds; 500, and with all prompts 8000, so that the
+    /// announcement of his number is over.
+    #[arg(long)]
+    talk_ms: Option<u64>,
+    /// Go on after a run that was not clean.
+    #[arg(long)]
+    all: bool,
+}
+
+/// One rate, held.
+struct Run {
+    counted: Counted,
+    /// Calls that had an agent, by the engine's own record.
+    answered: u64,
+    /// Values that found a channel full, in the engine.
+    dropped: u64,
+    /// Milliseconds a call: supervisor, control, media.
+    cost: [f64; 3],
+    /// Datagrams a call, in and out.
+    datagrams: f64,
+    /// Microseconds of the yardstick for a datagram in and one out.
+    echo: f64,
+    /// Share of one core that all roles took.
+    busy: f64,
+}
+
+const HEADINGS: &str = "  rate  load  calls answered failed resent dropped at once   ms/call: supervisor  \
+                        control    media    all  datagrams  echo us  control/echo  cores  clean";
+
+pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
+    println!("flows {:?}, {} s a rate, {} agents", args.flows, args.secs, args.agents);
+    println!("\n{HEADINGS}");
+    let (mut best, mut control, mut ratios) = (None, Vec::new(), Vec::new());
+    for rate in &args.rates {
+        let it = hold(args, *rate, program.clone())?;
+        let wanted = (rate * args.secs as f64).round() as u64;
+        let c = it.counted;
+        let clean = c.failed == 0
+            && c.retransmitted == 0
+            && it.dropped == 0
+            && c.succeeded == wanted
+            && it.answered == wanted;
+        let [supervisor, own, media] = it.cost;
+        let ratio = own * 1_000.0 / (it.echo * it.datagrams / 2.0);
+        println!(
+            "{rate:>6} {:>5} {:>6} {:>8} {:>6} {:>6} {:>7} {:>7} {supervisor:>21.3} {own:>8.3} \
+             {media:>8.3} {:>6.3} {:>10.1} {:>8.1} {ratio:>13.1} {:>6.2}  {}",
+            load(),
+            c.succeeded,
+            it.answered,
+            c.failed,
+            c.retransmitted,
+            it.dropped,
+            c.calls_at_once,
+            supervisor + own + media,
+            it.datagrams,
+            it.echo,
+            it.busy,
+            if clean { "yes" } else { "NO" }
+        );
+        if clean {
+            best = Some(best.map_or(*rate, |it: f64| it.max(*rate)));
+            control.push(own);
+            ratios.push(ratio);
+        } else if !args.all {
+            break;
+        }
+    }
+    println!("== highest clean rate: {}", best.map_or("none".to_owned(), |it| format!("{it}/s")));
+    println!(
+        "== control: {} ms a call, {} times the echo of its datagrams",
+        spread(&control, 2),
+        spread(&ratios, 1)
+    );
+    Ok(())
+}
+
+fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
+    let setup = Setup { flows: args.flows, agents: args.agents, acw_manual: false, program };
+    let mut engine = Engine::start(&setup)?;
+    let mut office = Party::bind(OFFICE, engine.sip)?;
+    office.register(args.agents)?;
+    for n in 0..args.agents {
+        engine.command(n, "sign-in")?;
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let usual = if args.flows == Flows::Full { 8_000 } else { 500 };
+    let talk = Duration::from_millis(args.talk_ms.unwrap_or(usual));
+    let stop = Arc::clone(&done);
+    let work = thread::spawn(move || work(office, talk, &stop));
+    // Shown figures are up to two seconds old.
+    let datagrams = |engine: &mut Engine| {
+        thread::sleep(Duration::from_millis(2_500));
+        engine.metric("hotline_sip_edge_total{what=\"udp_")
+    };
+    let n_before = datagrams(&mut engine)?;
+    let (begin, before) = (Instant::now(), engine.cpu()?);
+    let span = Duration::from_secs(args.secs);
+    let counted = sipp::call(engine.sip, engine.folder.path(), args.flows, (rate, span));
+    let (after, took) = (engine.cpu()?, begin.elapsed());
+    done.store(true, Relaxed);
+    work.join().map_err(|_| anyhow!("the office failed"))??;
+    let counted = counted?;
+    let n_calls = counted.succeeded.max(1) as f64;
+    let spent = [0, 1, 2].map(|it| {
+        let of = |times: &[Duration; 3]| times.get(it).copied().unwrap_or_default();
+        of(&after).saturating_sub(of(&before)).as_secs_f64()
+    });
+    let per_call = (datagrams(&mut engine)? - n_before) / n_calls;
+    let dropped = engine.metric("hotline_dropped_total")?;
+    let answered = until_recorded(&mut engine, counted.succeeded)?;
+    drop(engine);
+    let echo = echo::measure(rate * per_call / 2.0, Duration::from_secs(3))?;
+    Ok(Run {
+        counted,
+        answered,
+        dropped: dropped as u64,
+        cost: spent.map(|it| it * 1_000.0 / n_calls),
+        datagrams: per_call,
+        echo: echo.as_secs_f64() * 1e6,
+        busy: spent.iter().sum::<f64>() / took.as_secs_f64(),
+    })
+}
+
+/// Complete records of calls that had an agent. A record waits for its recording.
+fn until_recorded(engine: &mut Engine, n: u64) -> Result<u64> {
+    let end = Instant::now() + Duration::from_secs(15);
+    loop {
+        let answered = engine.metric("hotline_wait_duration_seconds_count")? as u64;
+        if answered >= n || Instant::now() >= end {
+            return Ok(answered);
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Every agent answers at once, talks, and hangs up.
+fn work(mut office: Party, talk: Duration, stop: &AtomicBool) -> Result<()> {
+    let mut talks = VecDeque::new();
+    while !stop.load(Relaxed) {
+        let next = talks.front().map(|it: &(Instant, _)| it.0);
+        let left = next.map(|it| it.saturating_duration_since(Instant::now()));
+        let most = Duration::from_millis(50);
+        wait(&[&office], left.map_or(most, |it| it.min(most)))?;
+        for (_, event) in office.turn()? {
+            if let Event::Invited(it) = event {
+                office.answer(it.leg)?;
+            } else if let Event::Confirmed { leg } = event {
+                talks.push_back((Instant::now() + talk, leg));
+            }
+        }
+        while let Some((_, leg)) = talks.pop_front_if(|it| it.0 <= Instant::now()) {
+            office.hang_up(leg)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! SIPp as the carrier: a caller is a script, and SIPp counts what did not go by it.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{engine::Flows, party::CARRIER};
+
+/// What SIPp counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) retransmitted: u64,
+    pub(crate) calls_at_once: u64,
+}
+
+const INVITE: &str = r#"
+<send retrans="500"><![CDATA[
+INVITE sip:12345@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
+From: <sip:[field0]@[local_ip]:[local_port]>;tag=[call_number]
+To: <sip:12345@[remote_ip]:[remote_port]>
+Call-ID: [call_id]
+CSeq: 1 INVITE
+Contact: <sip:[field0]@[local_ip]:[local_port]>
+Max-Forwards: 70
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=- 1 1 IN IP4 [media_ip]
+s=-
+c=IN IP4 [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 8 101
+a=rtpmap:101 telephone-event/8000
+]]></send>
+<recv response="100" optional="true"/>
+<recv response="180" optional="true"/>
+<recv response="200" rrs="true"/>
+<send><![CDATA[
+ACK [next_url] SIP/2.0
+Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
+From: <sip:[field0]@[local_ip]:[local_port]>;tag=[call_number]
+To: <sip:12345@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+"#;
+
+/// The caller knows the menu: 0 while the greeting is spoken.
+const KEY: &str = r#"
+<pause milliseconds="2000"/>
+<send retrans="500"><![CDATA[
+INFO [next_url] SIP/2.0
+Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
+From: <sip:[field0]@[local_ip]:[local_port]>;tag=[call_number]
+To: <sip:12345@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 2 INFO
+Max-Forwards: 70
+Content-Type: application/dtmf-relay
+Content-Length: [len]
+
+Signal=0
+Duration=100
+]]></send>
+<recv response="200"/>
+"#;
+
+const BYE: &str = r#"
+<recv request="BYE" timeout="90000"/>
+<send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+"#;
+
+/// Calls at `rate` a second for `span`, and waits until the last has ended.
+pub(crate) fn call(
+    engine: SocketAddr,
+    folder: &Path,
+    flows: Flows,
+    (rate, span): (f64, Duration),
+) -> Result<Counted> {
+    let key = if flows == Flows::Full { KEY } else { "" };
+    let scenario =
+        format!("<?xml version=\"1.0\"?><scenario name=\"caller\">{INVITE}{key}{BYE}</scenario>");
+    let n_calls = (rate * span.as_secs_f64()).round();
+    let mut numbers = "SEQUENTIAL\n".to_owned();
+    for n in 0..n_calls as u64 {
+        // A caller who has called before is treated differently.
+        writeln!(numbers, "{}", 13_900_000_000 + n)?;
+    }
+    let path = |name: &str| folder.join(name).display().to_string();
+    fs::write(path("caller.xml"), scenario)?;
+    fs::write(path("numbers.csv"), numbers)?;
+    drop(fs::remove_file(path("stat.csv")));
+    let port = UdpSocket::bind((CARRIER, 0))?.local_addr()?.port();
+    let status = Command::new("sipp")
+        .arg(engine.to_string())
+        .args(["-sf", &path("caller.xml"), "-inf", &path("numbers.csv")])
+        .args(["-i", &CARRIER.to_string(), "-mi", &CARRIER.to_string(), "-p", &port.to_string()])
+        .args(["-r", &format!("{rate}"), "-m", &format!("{n_calls}"), "-l", "7000"])
+        .args(["-trace_stat", "-stf", &path("stat.csv"), "-fd", "1", "-nostdin"])
+        .args(["-trace_err", "-error_file", &path("sipp.err"), "-timeout", "300"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("no sipp: apt install sip-tester")?;
+    // 0: every call went by the script; 1: some did not.
+    ensure!(matches!(status.code(), Some(0 | 1)), "sipp ended with {status}");
+    read(&fs::read_to_string(path("stat.csv"))?)
+}
+
+fn read(text: &str) -> Result<Counted> {
+    let mut lines = text.lines();
+    let names: Vec<_> = lines.next().context("a heading")?.split(';').collect();
+    let rows: Vec<Vec<_>> = lines.map(|it| it.split(';').collect()).collect();
+    let of = |row: &Vec<&str>, name: &str| -> Option<u64> {
+        let column = names.iter().position(|it| *it == name)?;
+        row.get(column)?.parse().ok()
+    };
+    let last = rows.last().context("a row")?;
+    let total = |name| of(last, name).with_context(|| format!("sipp counts no {name}"));
+    Ok(Counted {
+        succeeded: total("SuccessfulCall(C)")?,
+        failed: total("FailedCall(C)")?,
+        retransmitted: total("Retransmissions(C)")?,
+        calls_at_once: rows.iter().filter_map(|it| of(it, "CurrentCall")).max().unwrap_or(0),
+    })
+}

@@ -1,0 +1,60 @@
+//! Processor time of a process, and its place in the kernel's queue.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+/// Of all threads of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// On a processor, in nanoseconds, user and system together: the kernel counts it at every
+    /// switch, not by sampling.
+    pub(crate) cpu_ns: u64,
+    pub(crate) voluntary_switches: u64,
+}
+
+impl Usage {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let mut sum = Self::default();
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?.path();
+            let times = fs::read_to_string(task.join("schedstat"))?;
+            let times = times.split(' ').next().context("schedstat has three numbers")?;
+            sum.cpu_ns += times.trim().parse::<u64>()?;
+            let status = fs::read_to_string(task.join("status"))?;
+            let switches =
+                status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"));
+            sum.voluntary_switches += switches.map_or(Ok(0), |it| it.trim().parse::<u64>())?;
+        }
+        Ok(sum)
+    }
+
+    pub(crate) const fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
+        }
+    }
+}
+
+/// Keeps this process, and what it starts, on one processor if there are two.
+pub(crate) fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    // With one processor, or without leave, it runs where it may.
+    let _refused = sched_setaffinity(None, &set);
+}
+
+/// Asks for `SCHED_FIFO`, as the engine's worker does.
+pub(crate) fn real_time() -> bool {
+    let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    ThreadPriorityValue::try_from(10).is_ok_and(|it| {
+        let priority = ThreadPriority::Crossplatform(it);
+        set_thread_priority_and_policy(thread_native_id(), priority, fifo).is_ok()
+    })
+}

@@ -1,0 +1,148 @@
+//! The engine's media role in a process of its own, with legs set up through its orders: a port a
+//! leg there, a socket a leg here.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    rc::Rc,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use hotline_base::{
+    LegId, RecordingId,
+    media::{Event, Hears, Order, VERSION},
+};
+use hotline_media::MediaConfig;
+
+use crate::{
+    Relay, cpu,
+    pace::{Flow, Outlet},
+};
+
+/// Outside the range that the kernel hands out for port 0.
+const PORTS: std::ops::RangeInclusive<u16> = 12_000..=22_000;
+
+pub(crate) fn serve(socket: &Path, legs: usize) -> Result<()> {
+    cpu::pin(1);
+    let media = hotline_media::start(MediaConfig {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports: PORTS,
+        prompt_dirs: Vec::new(),
+        recording_dir: socket.with_extension("recordings"),
+        port_quarantine: Duration::from_secs(40),
+        legs_max: legs.max(1),
+        lang: "zh".to_owned(),
+    })?;
+    let link = UnixStream::connect(socket)?;
+    media.attach(link);
+    // Until the driver ends it.
+    loop {
+        std::thread::park();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    child: Child,
+    link: UnixStream,
+    path: PathBuf,
+    legs: Vec<(Rc<Outlet>, SocketAddr)>,
+}
+
+impl Engine {
+    pub(crate) fn start(calls: usize, record: bool) -> Result<Self> {
+        static N: AtomicU32 = AtomicU32::new(0);
+        let name = format!("hotline-relay-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let listener = UnixListener::bind(&path)?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg("engine")
+            .arg(&path)
+            .arg((calls * 2).to_string())
+            .stdin(Stdio::null())
+            .spawn()?;
+        let (link, _) = listener.accept()?;
+        link.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut it = Self { child, link, path, legs: Vec::new() };
+        it.order(&Order::Hello { version: VERSION })?;
+        it.event()?;
+        for leg in 0..calls * 2 {
+            it.open(leg)?;
+        }
+        for call in 0..calls as u64 {
+            let [left, right] = [LegId(call * 2), LegId(call * 2 + 1)];
+            let hears = |listener, speaker| Hears { listener, speaker: Some(speaker) };
+            it.order(&Order::Mix { hears: vec![hears(left, right), hears(right, left)] })?;
+            if record {
+                let recording = RecordingId::new(&format!("r{call}"));
+                let path = format!("{call}.wav");
+                it.order(&Order::Record { recording, path, left, right })?;
+            }
+        }
+        it.order(&Order::Hello { version: VERSION })?;
+        it.event()?;
+        Ok(it)
+    }
+
+    fn open(&mut self, leg: usize) -> Result<()> {
+        let socket = Outlet::open()?;
+        let port = socket.address()?.port();
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        );
+        self.order(&Order::Open { leg: LegId(leg as u64), offer: Some(offer) })?;
+        let event = self.event()?;
+        let Event::Opened { sdp, .. } = event else { bail!("a leg is refused: {event:?}") };
+        let line = sdp.lines().find_map(|it| it.strip_prefix("m=audio "));
+        let port = line.and_then(|it| it.split(' ').next()).context("the answer has a port")?;
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
+        self.legs.push((Rc::new(socket), to));
+        Ok(())
+    }
+
+    fn order(&mut self, order: &Order) -> Result<()> {
+        let body = borsh::to_vec(order)?;
+        self.link.write_all(&u32::try_from(body.len())?.to_be_bytes())?;
+        self.link.write_all(&body)?;
+        Ok(())
+    }
+
+    fn event(&mut self) -> Result<Event> {
+        let mut length = [0; 4];
+        self.link.read_exact(&mut length)?;
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        self.link.read_exact(&mut body)?;
+        Ok(borsh::from_slice(&body)?)
+    }
+}
+
+impl Relay for Engine {
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn flows(&mut self) -> Vec<Flow> {
+        let pairs = self.legs.chunks_exact(2).filter_map(|it| Some((it.first()?, it.last()?)));
+        let flow = |from: &(Rc<Outlet>, SocketAddr), to: &(Rc<Outlet>, SocketAddr)| {
+            Flow::new(Rc::clone(&from.0), from.1, Rc::clone(&to.0))
+        };
+        pairs.flat_map(|(left, right)| [flow(left, right), flow(right, left)]).collect()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What is left in the directory for temporary files harms nobody.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        let _socket = fs::remove_file(&self.path);
+        let _recordings = fs::remove_dir_all(self.path.with_extension("recordings"));
+    }
+}

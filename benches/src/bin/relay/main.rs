@@ -1,0 +1,129 @@
+//! What a relayed packet costs, as a multiple of what the kernel alone takes for it.
+//!
+//! One generator, paced, against two relays in processes of their own: `raw`, a forwarder that does
+//! nothing else, and the engine's media role, set up through its orders. See `benches/README.md`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod cpu;
+mod engine;
+mod pace;
+mod raw;
+mod report;
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use self::{
+    engine::Engine,
+    pace::{Flow, Seen},
+    raw::Raw,
+    report::Report,
+};
+
+#[derive(Debug, Parser)]
+#[command(about = "CPU per relayed packet: the engine's media role against a bare forwarder")]
+struct Args {
+    /// Load points, in bridged calls of 100 packets a second.
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 200, 500])]
+    calls: Vec<usize>,
+    /// Rounds of raw, engine, engine, raw.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds that are measured, after one of warming up.
+    #[arg(long, default_value_t = 3)]
+    secs: u64,
+    /// Record every call, too.
+    #[arg(long)]
+    record: bool,
+    /// Fail if the median ratio at 500 calls and above is over this.
+    #[arg(long)]
+    gate: Option<f64>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// (Started by the driver.) Forward every datagram to this address.
+    #[command(hide = true)]
+    Raw { to: SocketAddr },
+    /// (Started by the driver.) The engine's media role, under orders from this socket.
+    #[command(hide = true)]
+    Engine { socket: std::path::PathBuf, legs: usize },
+}
+
+/// One run of one relay.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) seen: Seen,
+    pub(crate) relay: cpu::Usage,
+    pub(crate) generator: cpu::Usage,
+}
+
+/// A relay that is up, and where its packets go in and come out.
+pub(crate) trait Relay {
+    fn pid(&self) -> u32;
+    fn flows(&mut self) -> Vec<Flow>;
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match &args.role {
+        Some(Role::Raw { to }) => raw::serve(*to),
+        Some(Role::Engine { socket, legs }) => engine::serve(socket, *legs),
+        None => drive(&args),
+    }
+}
+
+fn drive(args: &Args) -> Result<()> {
+    cpu::pin(0);
+    let scheduling = cpu::real_time();
+    let window = Duration::from_secs(args.secs);
+    let mut report = Report::new(scheduling, args.record);
+    let mut over = false;
+    for calls in &args.calls {
+        for round in 0..args.rounds {
+            let first = run(&mut Raw::start(*calls)?, window)?;
+            let second = run(&mut Engine::start(*calls, args.record)?, window)?;
+            let third = run(&mut Engine::start(*calls, args.record)?, window)?;
+            if args.record {
+                // The disk has work after the recordings are gone; it is not the yardstick's.
+                pace::drain(&mut [], Duration::from_secs(3));
+            }
+            let runs = [first, second, third, run(&mut Raw::start(*calls)?, window)?];
+            report.round(*calls, round, runs);
+        }
+        let median = report.judge(*calls);
+        over |= *calls >= 500 && args.gate.zip(median).is_some_and(|(gate, it)| it > gate);
+    }
+    let mut idle = Engine::start(0, false)?;
+    let (before, window) = (cpu::Usage::of(idle.pid())?, Duration::from_secs(3));
+    pace::drain(&mut idle.flows(), window);
+    report.idle(cpu::Usage::of(idle.pid())?.since(before), window);
+    anyhow::ensure!(!over, "the ratio is over the gate");
+    Ok(())
+}
+
+/// Warms up, measures for `window`, and reads what the relay took.
+fn run(relay: &mut impl Relay, window: Duration) -> Result<Run> {
+    let pid = relay.pid();
+    let mut flows = relay.flows();
+    let mut usage = Vec::new();
+    let mut failed = None;
+    let seen = pace::run(&mut flows, Duration::from_secs(1), window, || {
+        match (cpu::Usage::of(pid), cpu::Usage::of(std::process::id())) {
+            (Ok(relay), Ok(own)) => usage.push((relay, own)),
+            (Err(error), _) | (_, Err(error)) => failed = Some(error),
+        }
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let first = usage.first().copied().context("the window has a beginning")?;
+    let last = usage.last().copied().context("the window has an end")?;
+    let (relay, generator) = (last.0.since(first.0), last.1.since(first.1));
+    Ok(Run { seen, relay, generator })
+}

@@ -1,0 +1,235 @@
+//! The generator: 50 packets a second and flow, spread over the 20 ms, each with its number and
+//! the time it was sent. It sleeps between steps and looks for what came back; it never waits for
+//! a packet, so that no relay pays for waking it.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hotline_base::Random;
+use hotline_rtp::{HEADER_LEN, Header, MediaTime, parse, write_header};
+use rustix::{
+    thread::clock_nanosleep_absolute,
+    time::{ClockId, Timespec, clock_gettime},
+};
+
+/// Steps in 20 ms.
+const STEPS: u64 = 80;
+
+const STEP: Duration = Duration::from_micros(250);
+
+/// Steps after which a packet is looked for no longer, until the next one of its flow.
+const LOOK: u64 = 240;
+
+/// How long stragglers of the window are waited for.
+const AFTER: Duration = Duration::from_millis(300);
+
+/// One party's audio: where it is sent from and to, and where it comes out.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    from: Rc<Outlet>,
+    to: SocketAddr,
+    out: Rc<Outlet>,
+    sequence: u16,
+    highest: Option<u16>,
+}
+
+/// A socket of the generator's; several flows may share it.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    socket: UdpSocket,
+    /// The last step in which it was emptied.
+    emptied: Cell<u64>,
+}
+
+impl Outlet {
+    pub(crate) fn open() -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, emptied: Cell::new(u64::MAX) })
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// What the generator saw of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// To be sent in the window; sent; and how many of these came back.
+    pub(crate) asked: u64,
+    pub(crate) sent: u64,
+    pub(crate) back: u64,
+    /// Came back in the window: what the relay's time is divided by.
+    pub(crate) delivered: u64,
+    pub(crate) doubled: u64,
+    pub(crate) reordered: u64,
+    /// One-way delay through the relay, in microseconds, sorted.
+    pub(crate) delays: Vec<u32>,
+    /// The generator's own latest step, in microseconds.
+    pub(crate) late_max: u32,
+}
+
+impl Flow {
+    pub(crate) const fn new(from: Rc<Outlet>, to: SocketAddr, out: Rc<Outlet>) -> Self {
+        Self { from, to, out, sequence: 0, highest: None }
+    }
+}
+
+struct Clock {
+    epoch: Instant,
+    start: Duration,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let it = clock_gettime(ClockId::Monotonic);
+        let secs = u64::try_from(it.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(it.tv_nsec).unwrap_or(0);
+        Self { epoch: Instant::now(), start: Duration::new(secs, nanos) }
+    }
+
+    fn sleep_until(&self, at: Duration) {
+        if let Ok(at) = Timespec::try_from(self.start + at) {
+            // Interrupted is early; the next step makes up for it.
+            let _interrupted = clock_nanosleep_absolute(ClockId::Monotonic, &at);
+        }
+    }
+}
+
+/// Sends and receives: `warm` unmeasured, then `window`; `mark` is called at both its ends.
+pub(crate) fn run(
+    flows: &mut [Flow],
+    warm: Duration,
+    window: Duration,
+    mut mark: impl FnMut(),
+) -> Seen {
+    let mut random = Random::new(42);
+    let mut by_place: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for flow in 0..flows.len() {
+        by_place.entry(random.below(STEPS)).or_default().push(flow);
+    }
+    let mut seen = Seen::default();
+    let mut wanted: Vec<(usize, u16, u64)> = Vec::with_capacity(flows.len() * 4);
+    let clock = Clock::new();
+    let (begin, end, window_ms) = (warm, warm + window, window.as_millis());
+    let mut marked = 0;
+    for step in 0.. {
+        let due = STEP * u32::try_from(step).unwrap_or(u32::MAX);
+        clock.sleep_until(due);
+        let now = clock.epoch.elapsed();
+        let late = u32::try_from((now.saturating_sub(due)).as_micros()).unwrap_or(u32::MAX);
+        if (begin..end).contains(&now) {
+            seen.late_max = seen.late_max.max(late);
+        }
+        for edge in [begin, end].iter().skip(marked).take(1) {
+            if now >= *edge {
+                mark();
+                marked += 1;
+            }
+        }
+        if now > end + AFTER {
+            break;
+        }
+        let mut window = Window { begin, end, clock: &clock, seen: &mut seen };
+        for flow in by_place.get(&(step % STEPS)).into_iter().flatten() {
+            if let Some(it) = flows.get_mut(*flow) {
+                window.send(it, *flow);
+                wanted.push((*flow, it.sequence, step));
+            }
+        }
+        wanted.retain(|(flow, sequence, since)| {
+            let Some(out) = flows.get(*flow).map(|it| Rc::clone(&it.out)) else { return false };
+            if out.emptied.replace(step) != step {
+                window.receive(&out.socket, flows);
+            }
+            let back = flows.get(*flow).is_some_and(|it| it.highest == Some(*sequence));
+            !back && step - since < LOOK
+        });
+    }
+    seen.asked = flows.len() as u64 * u64::try_from(window_ms / 20).unwrap_or(0);
+    seen.delays.sort_unstable();
+    seen
+}
+
+/// Sleeps for `time`, with nothing on the wire.
+pub(crate) fn drain(flows: &mut [Flow], time: Duration) {
+    assert!(flows.is_empty(), "an idle relay has no flows");
+    Clock::new().sleep_until(time);
+}
+
+struct Window<'a> {
+    begin: Duration,
+    end: Duration,
+    clock: &'a Clock,
+    seen: &'a mut Seen,
+}
+
+impl Window<'_> {
+    fn send(&mut self, flow: &mut Flow, idx: usize) {
+        let now = self.clock.epoch.elapsed();
+        let mut packet = [0x55; HEADER_LEN + 160];
+        flow.sequence = flow.sequence.wrapping_add(1);
+        let ssrc = u32::try_from(idx).unwrap_or(u32::MAX);
+        let header = Header {
+            marker: false,
+            payload_type: 8,
+            sequence: flow.sequence,
+            timestamp: MediaTime(u32::from(flow.sequence) * 160),
+            ssrc,
+        };
+        write_header(&mut packet, &header);
+        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let words =
+            [nanos.to_be_bytes(), (u64::from(ssrc) << 16 | u64::from(flow.sequence)).to_be_bytes()];
+        let payload = packet.iter_mut().skip(HEADER_LEN);
+        for (to, from) in payload.zip(words.iter().flatten()) {
+            *to = *from;
+        }
+        let sent = flow.from.socket.send_to(&packet, flow.to).is_ok();
+        if sent && (self.begin..self.end).contains(&now) {
+            self.seen.sent += 1;
+        }
+    }
+
+    /// Reads what came out of a socket.
+    fn receive(&mut self, socket: &UdpSocket, flows: &mut [Flow]) {
+        let mut buffer = [0; 2_000];
+        while let Ok(n) = socket.recv(&mut buffer) {
+            let now = self.clock.epoch.elapsed();
+            let Some(bytes) = buffer.get(..n) else { continue };
+            let Ok(packet) = parse(bytes) else { continue };
+            let payload = bytes.get(packet.payload).unwrap_or_default();
+            let Some((nanos, rest)) = payload.split_first_chunk::<8>() else { continue };
+            let Some(number) = rest.first_chunk::<8>() else { continue };
+            let (sent, number) =
+                (Duration::from_nanos(u64::from_be_bytes(*nanos)), u64::from_be_bytes(*number));
+            let idx = usize::try_from(number >> 16).unwrap_or(usize::MAX);
+            let sequence = u16::try_from(number & 0xFFFF).unwrap_or(0);
+            let Some(flow) = flows.get_mut(idx) else { continue };
+            let ahead = flow.highest.map_or(1, |it| sequence.wrapping_sub(it));
+            if ahead == 0 {
+                self.seen.doubled += 1;
+                continue;
+            } else if ahead > u16::MAX / 2 {
+                self.seen.reordered += 1;
+            } else {
+                flow.highest = Some(sequence);
+            }
+            if (self.begin..self.end).contains(&now) {
+                self.seen.delivered += 1;
+            }
+            if (self.begin..self.end).contains(&sent) {
+                self.seen.back += 1;
+                let delay = now.saturating_sub(sent).as_micros();
+                self.seen.delays.push(u32::try_from(delay).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! An engine under test: the real program, in a folder of its own.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use hotline_testkit::Sound;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::AsyncReadExt as _,
+    process::{Child, Command},
+    time::{Instant, interval},
+};
+
+use crate::{
+    http, program,
+    setup::{Ports, Setup},
+};
+
+/// How long anything may take that should happen at once. Generous: two cores run many tests.
+pub(crate) const SOON: Duration = Duration::from_secs(15);
+
+pub(crate) struct Engine {
+    pub(crate) setup: Setup,
+    folder: TempDir,
+    _ports: Ports,
+    child: Child,
+    note: Note,
+    log: Log,
+}
+
+/// What the engine has said so far. It comes through a pipe, so that a test can take the disk away
+/// without taking the voice.
+type Log = Arc<Mutex<Vec<u8>>>;
+
+/// What `engine.json` says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Note {
+    pub(crate) control: Option<i32>,
+    pub(crate) media: Option<i32>,
+    pub(crate) udp: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+/// A role that runs as a child process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    Control,
+    Media,
+}
+
+impl Engine {
+    /// The default setup.
+    pub(crate) async fn quick() -> Self {
+        Self::start(Setup::default()).await
+    }
+
+    /// Starts an engine and waits until all its parts are well.
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let folder = tempfile::Builder::new().prefix("hotline-e2e-").tempdir().unwrap();
+        let ports = Ports::reserve();
+        setup.write(folder.path(), &ports);
+        let log = Log::default();
+        let child = spawn(folder.path(), &log);
+        let unknown = "0.0.0.0:0".parse().unwrap();
+        let note = Note { control: None, media: None, udp: unknown, tcp: unknown, http: unknown };
+        let mut it = Self { setup, folder, _ports: ports, child, note, log };
+        it.until_well().await;
+        it
+    }
+
+    /// Waits until the engine says where it is and that it is well.
+    async fn until_well(&mut self) {
+        let end = Instant::now() + SOON;
+        let mut tick = interval(POLL);
+        loop {
+            tick.tick().await;
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the engine ended at once: {status}");
+            }
+            if let Some(note) = self.read_note() {
+                self.note = note;
+                let health = http::get(self.http(), "/healthz").await;
+                if health.is_ok_and(|it| it.status == 200) {
+                    return;
+                }
+            }
+            assert!(Instant::now() < end, "the engine is not well");
+        }
+    }
+
+    /// Where it takes SIP over UDP.
+    pub(crate) const fn udp(&self) -> SocketAddr {
+        self.note.udp
+    }
+
+    pub(crate) const fn tcp(&self) -> SocketAddr {
+        self.note.tcp
+    }
+
+    pub(crate) const fn http(&self) -> SocketAddr {
+        self.note.http
+    }
+
+    /// A path below the data directory.
+    pub(crate) fn data(&self, path: &str) -> PathBuf {
+        self.folder.path().join("var").join(path)
+    }
+
+    /// Everything it has logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = http::get(self.http(), path).await.unwrap();
+        assert_eq!(response.status, 200, "GET {path}: {}", response.text());
+        response.json()
+    }
+
+    /// Asks again and again until an answer is as it should be. An engine that is away for a moment
+    /// has not answered.
+    pub(crate) async fn until<T>(
+        &self,
+        path: &str,
+        deadline: Duration,
+        mut tell: impl FnMut(&Value) -> Option<T>,
+    ) -> T {
+        let end = Instant::now() + deadline;
+        let mut tick = interval(POLL);
+        let mut last = Value::Null;
+        loop {
+            tick.tick().await;
+            if let Ok(response) = http::get(self.http(), path).await {
+                last = response.json();
+                if let Some(it) = (response.status == 200).then(|| tell(&last)).flatten() {
+                    return it;
+                }
+            }
+            assert!(Instant::now() < end, "GET {path} went on to say {last:#}");
+        }
+    }
+
+    /// Waits until a metric, named with its labels, is above zero.
+    pub(crate) async fn until_counted(&self, name: &str) {
+        let end = Instant::now() + SOON;
+        let mut tick = interval(POLL);
+        loop {
+            tick.tick().await;
+            let text = http::get(self.http(), "/metrics").await.unwrap().text();
+            let value = |it: &str| it.strip_prefix(name)?.trim().parse::<f64>().ok();
+            if text.lines().find_map(value).is_some_and(|it| it > 0.0) {
+                return;
+            }
+            assert!(Instant::now() < end, "{name} is not counted:\n{text}");
+        }
+    }
+
+    /// The record of a finished call, with its segments and facts.
+    pub(crate) async fn record_of(&self, caller_no: &str) -> Value {
+        let path = format!("/api/v1/calls?caller_no={caller_no}");
+        let first = |it: &Value| it["items"].get(0).cloned();
+        let item = self.until(&path, SOON, first).await;
+        let id = text(&item["call_id"]);
+        self.get(&format!("/api/v1/calls/{id}")).await
+    }
+
+    /// The record of a call whose recording is sealed.
+    pub(crate) async fn sealed_record_of(&self, caller_no: &str) -> Value {
+        let record = self.record_of(caller_no).await;
+        let path = format!("/api/v1/calls/{}", text(&record["call_id"]));
+        let sealed = |it: &Value| (it["recordings"][0]["sealed"] == true).then(|| it.clone());
+        self.until(&path, SOON, sealed).await
+    }
+
+    /// Recordings on disk, finished or not.
+    pub(crate) fn recordings(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.data("recordings")];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for it in fs::read_dir(folder).unwrap() {
+                let path = it.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|it| it == "wav") {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// Lets a role write no file beyond this size, as a full disk would.
+    pub(crate) fn limit_files(&self, role: Role, bytes: u64) {
+        let pid = Pid::from_raw(self.role(role).expect("the role runs"));
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
+    }
+
+    /// The channels of a sealed recording: the caller, the agent.
+    pub(crate) async fn recording(&self, id: &str) -> Vec<Sound> {
+        let path = format!("/api/v1/recordings/{id}");
+        let response = http::get(self.http(), &path).await.unwrap();
+        assert_eq!(response.status, 200, "GET {path}: {}", response.text());
+        Sound::channels(&response.body).unwrap()
+    }
+
+    /// Kills a role as a crash would, and waits until another process has taken its place.
+    pub(crate) async fn kill(&mut self, role: Role) {
+        self.note = self.read_note().unwrap();
+        let pid = self.role(role).expect("the role runs");
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        let end = Instant::now() + SOON;
+        let mut tick = interval(POLL);
+        loop {
+            tick.tick().await;
+            if let Some(note) = self.read_note() {
+                self.note = note;
+            }
+            if self.role(role).is_some_and(|it| it != pid) {
+                break;
+            }
+            assert!(Instant::now() < end, "nobody took the place of {role:?}");
+        }
+        self.until_well().await;
+    }
+
+    const fn role(&self, role: Role) -> Option<i32> {
+        match role {
+            Role::Control => self.note.control,
+            Role::Media => self.note.media,
+        }
+    }
+
+    /// Kills the whole engine as a loss of power would, and starts it again in the same folder. The
+    /// addresses are new.
+    pub(crate) async fn crash_and_start_again(&mut self) {
+        self.child.kill().await.unwrap();
+        self.start_again().await;
+    }
+
+    /// Starts the engine, which has ended, in the same folder.
+    pub(crate) async fn start_again(&mut self) {
+        fs::remove_file(self.data(NOTE)).ok();
+        self.child = spawn(self.folder.path(), &self.log);
+        self.until_well().await;
+    }
+
+    /// Ends the engine in order.
+    pub(crate) async fn stop(&mut self) {
+        let pid = Pid::from_raw(self.child.id().unwrap().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = tokio::time::timeout(SOON, self.child.wait()).await;
+        assert!(status.expect("the engine stops").unwrap().success());
+    }
+
+    fn read_note(&self) -> Option<Note> {
+        let text = fs::read_to_string(self.data(NOTE)).ok()?;
+        let note: Value = serde_json::from_str(&text).ok()?;
+        let address = |it: &Value| it.as_str()?.parse().ok();
+        let pid = |it: &Value| i32::try_from(it.as_i64()?).ok();
+        Some(Note {
+            control: pid(&note["control"]),
+            media: pid(&note["media"]),
+            udp: address(&note["sip_udp"][0])?,
+            tcp: address(&note["sip_tcp"][0])?,
+            http: address(&note["http"])?,
+        })
+    }
+}
+
+impl Drop for Engine {
+    /// A failed test shows what the engine said.
+    #[expect(clippy::print_stderr, reason = "this is how a test speaks")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the engine\n{}\n---", self.log());
+        }
+    }
+}
+
+/// A JSON string, or a number as text.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+const POLL: Duration = Duration::from_millis(20);
+
+const NOTE: &str = "engine.json";
+
+fn spawn(folder: &Path, log: &Log) -> Child {
+    // A write beyond `limit_files` fails, as on a full disk, instead of killing the process.
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" serve --config hotline.toml 2>&1"])
+        .arg(program::path())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = child.stdout.take().unwrap();
+    let log = Arc::clone(log);
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 4_096];
+        while let Ok(n @ 1..) = said.read(&mut buffer).await {
+            log.lock().unwrap().extend_from_slice(&buffer[..n]);
+        }
+    });
+    child
+}

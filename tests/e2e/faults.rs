@@ -1,0 +1,62 @@
+//! A process dies in the middle of a call.
+
+use hotline_testkit::Speech;
+
+use crate::{
+    engine::{Engine, Role, SOON},
+    setup::Setup,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_go_on_talking_when_control_dies() {
+    let mut engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    engine.kill(Role::Control).await;
+    caller.speak(Speech::tone(900));
+    phone.speak(Speech::tone(520));
+    caller.until_tone(520, SOON).await.unwrap();
+    phone.until_tone(900, SOON).await.unwrap();
+    let next = engine.caller().await;
+    next.hears(&engine, "notice.recording").await;
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["control_restarted"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_callers_are_served_after_media_died_and_broken_calls_end() {
+    let mut engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    engine.kill(Role::Media).await;
+    caller.until_ended(SOON).await.unwrap();
+    phone.until_ended(SOON).await.unwrap();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["reason"], "media_failed");
+    engine.caller().await.hears(&engine, "notice.recording").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_and_recording_outlive_a_loss_of_power() {
+    let mut engine = Engine::start(Setup::default()).await;
+    let (caller, _agent, phone) = engine.talk().await;
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let before = engine.record_of(&caller.number).await;
+    engine.crash_and_start_again().await;
+    let after = engine.record_of(&caller.number).await;
+    assert_eq!(before["call_id"], after["call_id"]);
+    assert_eq!(before["t_rel"], after["t_rel"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_number_and_no_name_is_in_the_log() {
+    let mut engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    engine.record_of(&caller.number).await;
+    engine.stop().await;
+    let log = engine.log();
+    assert!(!log.contains(&caller.number) && !log.contains("坐席1"), "{log}");
+}

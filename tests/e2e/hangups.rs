@@ -1,0 +1,83 @@
+//! Somebody hangs up at every moment at which somebody can.
+
+use hotline_sip::EndWhy;
+
+use crate::engine::{Engine, SOON, text};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_hangs_up_in_the_flow_never_asked_for_a_person() {
+    let engine = Engine::quick().await;
+    let caller = engine.caller().await;
+    caller.hears(&engine, "notice.recording").await;
+    caller.hang_up();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["outcome"], "in_flow");
+    assert_eq!(record["released_by"], "caller");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_gives_up_before_the_answer_is_recorded_or_was_never_there() {
+    let engine = Engine::quick().await;
+    let caller = engine.caller().await;
+    caller.cancel();
+    caller.until_ended(SOON).await.unwrap();
+    // The next caller is served as if nothing had happened.
+    let next = engine.caller().await;
+    next.hears(&engine, "notice.recording").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_hangs_up_in_the_queue_leaves_it() {
+    let engine = Engine::quick().await;
+    let agent = engine.busy_agent(1).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    caller.hears(&engine, "moh.default").await;
+    engine.until_waiting("gx.nn.general", 1).await;
+    caller.hang_up();
+    engine.until_waiting("gx.nn.general", 0).await;
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["queues"][0]["exit"], "abandoned");
+    assert_eq!(record["segments"].as_array().unwrap().len(), 0);
+    engine.until_state(&agent, "busy").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_is_ready_again_at_once_when_the_caller_hangs_up_while_it_rings() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    let ringing = agent.robot.incoming(SOON).await.unwrap();
+    engine.until_state(&agent, "ringing").await;
+    caller.hang_up();
+    assert_eq!(ringing.until_ended(SOON).await.unwrap(), EndWhy::Cancelled);
+    engine.until_state(&agent, "idle").await;
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"][0]["unanswered"], "caller_left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_hangs_up_while_talking_ends_the_agents_call() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    caller.hang_up();
+    assert!(matches!(phone.until_ended(SOON).await.unwrap(), EndWhy::Bye { .. }));
+    engine.until_state(&agent, "idle").await;
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["outcome"], "answered");
+    assert_eq!(record["released_by"], "caller");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_is_thanked_when_the_agent_hangs_up() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    phone.hang_up();
+    caller.hears(&engine, "bye.common").await;
+    caller.until_ended(SOON).await.unwrap();
+    engine.until_state(&agent, "idle").await;
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"][0]["released_by"], "agent");
+    assert_eq!(text(&record["segments"][0]["agent_no"]), agent.no);
+}

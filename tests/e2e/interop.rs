@@ -1,0 +1,52 @@
+//! Telephones that are not ours: SIPp and baresip call the engine and are called by it.
+//!
+//! They come from Debian (`make test` installs them), run as children on the addresses of the
+//! carrier and the office, and do the next thing when a test tells them to.
+
+mod baresip;
+mod peer;
+mod sipp;
+mod sound;
+
+use hotline_testkit::Sound;
+use serde_json::{Value, json};
+
+use crate::engine::{Engine, SOON, text};
+
+/// What the caller says.
+const CALLER_HZ: u32 = 700;
+
+/// What the agent says.
+const AGENT_HZ: u32 = 440;
+
+/// Agent 1001, whose telephone 8001 is registered by now, takes calls.
+async fn sign_in(engine: &Engine) {
+    engine.command("1001", "sign-in", json!({})).await;
+    engine.command("1001", "ready", json!({})).await;
+    until_state(engine, "idle").await;
+}
+
+/// Waits until agent 1001 is shown as this.
+async fn until_state(engine: &Engine, state: &str) {
+    let is = |it: &Value| (text(&it["state"]) == state).then_some(());
+    engine.until("/api/v1/agents/1001", SOON, is).await;
+}
+
+/// The record of an answered talk with agent 1001, and what is on its recording: the caller's tone
+/// on the left, the agent's on the right.
+async fn check_talk(engine: &Engine, caller_no: &str, released_by: &str) {
+    let record = engine.sealed_record_of(caller_no).await;
+    assert_eq!(record["outcome"], "answered");
+    assert_eq!(record["released_by"], released_by);
+    assert_eq!(record["called_raw"], "12345");
+    let times = ["t_in", "t_ans", "t_req", "t_br", "t_rel"].map(|it| text(&record[it]));
+    assert!(times.iter().all(|it| it != "null") && times.is_sorted(), "{times:?}");
+    assert_eq!(record["segments"][0]["agent_no"], "1001");
+    assert!(record["talk_ms"].as_u64().unwrap() > 0, "{record:#}");
+    let id = text(&record["recordings"][0]["recording_id"]);
+    let [left, right] = <[Sound; 2]>::try_from(engine.recording(&id).await).unwrap();
+    let heard = [left.tone_anywhere(CALLER_HZ), right.tone_anywhere(AGENT_HZ)];
+    assert!(heard.iter().all(|it| *it > 0.9), "{heard:?}");
+    let crossed = [left.tone_anywhere(AGENT_HZ), right.tone_anywhere(CALLER_HZ)];
+    assert!(crossed.iter().all(|it| *it < 0.1), "{crossed:?}");
+}

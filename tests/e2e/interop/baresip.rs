@@ -1,0 +1,109 @@
+//! baresip, a softphone, as caller and as agent.
+
+use std::{fs, net::IpAddr};
+
+use hotline_testkit::{Call, Heard, RATE, Sound, Speech};
+use tempfile::TempDir;
+
+use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_state};
+use crate::{
+    engine::{Engine, SOON},
+    setup::{CARRIER, OFFICE, PASSWORD},
+};
+
+struct Baresip {
+    peer: Peer,
+    folder: TempDir,
+}
+
+impl Baresip {
+    /// A telephone at `local` that says `hz`, with one account: the user's name and what else
+    /// stands behind the address.
+    fn start(engine: &Engine, local: IpAddr, user: &str, more: &str, hz: u32) -> Self {
+        let folder = tempfile::Builder::new().prefix("hotline-baresip-").tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        // Its sound is at 127.0.0.1 wherever its signalling is: it sends from a socket that is
+        // bound to no address, and must not say another than the one it sends from.
+        let config = format!(
+            "sip_listen {local}:0\nnet_interface 127.0.0.1\n\
+             audio_player aubridge,nowhere\naudio_source aufile,tone.wav\n\
+             audio_alert aubridge,nowhere\nausrc_srate 8000\nauplay_srate 8000\n\
+             ausrc_channels 1\nauplay_channels 1\nsnd_path .\n\
+             module_path /usr/lib/baresip/modules\n\
+             module stdio.so\nmodule g711.so\nmodule sndfile.so\nmodule aufile.so\n\
+             module aubridge.so\nmodule_tmp account.so\nmodule_app menu.so\n"
+        );
+        write("config", config.as_bytes());
+        let account = format!("<sip:{user}@{}>;audio_codecs=PCMA/8000/1;{more}\n", engine.udp());
+        write("accounts", account.as_bytes());
+        write("contacts", b"");
+        write("tone.wav", &sound::wav(hz));
+        let peer = Peer::start("baresip", "baresip", folder.path(), &["-f", ".", "-v"]);
+        Self { peer, folder }
+    }
+
+    async fn until_ready(&mut self) {
+        self.peer.until_said("baresip is ready").await;
+    }
+
+    /// Ends the program; what it heard from the first packet to the last.
+    async fn heard(mut self) -> Sound {
+        self.peer.types("/quit\n").await;
+        self.peer.until_gone().await;
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        let mut files = files.map(|it| it.unwrap().path());
+        let heard = files.find(|it| it.to_str().unwrap().ends_with("-dec.wav"));
+        Sound::open(&heard.unwrap_or_else(|| panic!("{}", self.peer.said()))).unwrap()
+    }
+}
+
+/// A second more of talk, so that baresip has heard some of it.
+async fn talk_goes_on(robot: &Call) {
+    let mark = robot.mark();
+    let second = |it: &Heard| (it.mark() > mark + RATE as usize).then_some(());
+    robot.until_heard("a second more", SOON, second).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_calls_presses_0_talks_to_an_agent_and_hangs_up() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let number = "13700000011";
+    let mut caller = Baresip::start(&engine, CARRIER, number, "regint=0", CALLER_HZ);
+    caller.until_ready().await;
+    caller.peer.types(&format!("/dial sip:12345@{}\n", engine.udp())).await;
+    caller.peer.until_said("Call established").await;
+    caller.peer.types("0").await;
+    let ringing = agent.robot.incoming(SOON).await.unwrap();
+    ringing.answer();
+    ringing.speak(Speech::tone(AGENT_HZ));
+    ringing.until_tone(CALLER_HZ, SOON).await.unwrap();
+    talk_goes_on(&ringing).await;
+    caller.peer.types("/hangup\n").await;
+    ringing.until_ended(SOON).await.unwrap();
+    check_talk(&engine, number, "caller").await;
+    assert!(caller.heard().await.tone_anywhere(AGENT_HZ) > 0.9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_registers_as_an_agent_answers_and_hangs_up() {
+    let engine = Engine::quick().await;
+    let mut phone = Baresip::start(&engine, OFFICE, "8001", "auth_user=8001;regint=60", AGENT_HZ);
+    // It asks for the password that its account does not have.
+    phone.peer.types(&format!("{PASSWORD}\n")).await;
+    phone.until_ready().await;
+    phone.peer.until_said("200 OK").await;
+    sign_in(&engine).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    until_state(&engine, "ringing").await;
+    phone.peer.types("/accept\n").await;
+    caller.speak(Speech::tone(CALLER_HZ));
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+    until_state(&engine, "talking").await;
+    talk_goes_on(&caller).await;
+    phone.peer.types("/hangup\n").await;
+    caller.until_ended(SOON).await.unwrap();
+    check_talk(&engine, &caller.number, "platform").await;
+    assert!(phone.heard().await.tone_anywhere(CALLER_HZ) > 0.9);
+}

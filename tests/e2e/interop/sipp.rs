@@ -1,0 +1,236 @@
+//! SIPp as caller and as agent, with the scenarios of `tests/interop`.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    process::ExitStatus,
+};
+
+use hotline_testkit::Speech;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_state};
+use crate::{
+    engine::{Engine, SOON, text},
+    program::root,
+    setup::{CARRIER, OFFICE, PASSWORD, Setup},
+};
+
+/// SIPp in the middle of a scenario. What is third-party call control to SIPp (`sendCmd`,
+/// `recvCmd`) is how it tells a test where it is, and how a test tells it to go on.
+struct Sipp {
+    peer: Peer,
+    folder: TempDir,
+    twin: TcpListener,
+    wire: Option<TcpStream>,
+    /// Of the call that reported last.
+    call_id: String,
+}
+
+impl Sipp {
+    /// Runs a scenario for one call from `local`; port 0 is any port.
+    async fn start(engine: &Engine, scenario: &str, local: SocketAddr, more: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("hotline-sipp-").tempdir().unwrap();
+        let file = format!("{scenario}.xml");
+        fs::copy(root().join("tests/interop").join(&file), folder.path().join(&file)).unwrap();
+        for (name, bytes) in [
+            ("tone.pcap", sound::tone_capture(CALLER_HZ)),
+            ("key.pcap", sound::key_capture(0, OUR_KEYS)),
+            ("tone.al", sound::alaw(AGENT_HZ)),
+        ] {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let twin = TcpListener::bind((local.ip(), 0)).await.unwrap();
+        let (ip, port) = (local.ip().to_string(), local.port().to_string());
+        let (remote, twin_at) = (engine.udp().to_string(), twin.local_addr().unwrap().to_string());
+        let mut arguments = vec![&*remote, "-sf", &*file, "-m", "1", "-nostdin"];
+        arguments.extend(["-i", &*ip, "-mi", &*ip]);
+        // SIPp refuses a twin that it has nothing to say to.
+        if fs::read_to_string(folder.path().join(&file)).unwrap().contains("<sendCmd>") {
+            arguments.extend(["-3pcc", &*twin_at]);
+        }
+        arguments.extend(["-trace_err", "-error_file", "errors", "-trace_msg"]);
+        arguments.extend(["-message_file", "messages"]);
+        if local.port() != 0 {
+            arguments.extend(["-p", &*port]);
+        }
+        arguments.extend(more);
+        let peer = Peer::start("sipp", "sip-tester", folder.path(), &arguments);
+        Self { peer, folder, twin, wire: None, call_id: String::new() }
+    }
+
+    /// Waits until the scenario reports that it is at a place.
+    async fn reports(&mut self, place: &str) {
+        let heard = timeout(SOON, self.hears_report()).await;
+        let report = heard.unwrap_or_else(|_| panic!("no report of {place}\n{}", self.story()));
+        assert!(report.contains(&format!("Report: {place}")), "{report}\n{}", self.story());
+        let call_id = report.lines().find_map(|it| it.strip_prefix("Call-ID: "));
+        call_id.unwrap().trim().clone_into(&mut self.call_id);
+    }
+
+    async fn hears_report(&mut self) -> String {
+        if self.wire.is_none() {
+            self.wire = Some(self.twin.accept().await.unwrap().0);
+        }
+        let wire = self.wire.as_mut().unwrap();
+        let mut report = Vec::new();
+        loop {
+            match wire.read_u8().await {
+                Ok(END) => return String::from_utf8(report).unwrap(),
+                Ok(it) => report.push(it),
+                Err(error) => panic!("SIPp is gone ({error})\n{}", self.story()),
+            }
+        }
+    }
+
+    /// Lets the scenario go on behind the next `recvCmd`.
+    async fn goes_on(&mut self) {
+        let mut text = format!("Call-ID: {}\r\n\r\n", self.call_id).into_bytes();
+        text.push(END);
+        self.wire.as_mut().unwrap().write_all(&text).await.unwrap();
+    }
+
+    /// Waits until the scenario was played to its end.
+    async fn succeeds(mut self) {
+        let status: ExitStatus = self.peer.until_gone().await;
+        assert!(status.success(), "SIPp ended with {status}\n{}", self.story());
+    }
+
+    /// What SIPp saw, for a failed test.
+    fn story(&self) -> String {
+        let file = |it: &str| fs::read_to_string(self.folder.path().join(it)).unwrap_or_default();
+        let errors = file("errors");
+        let hint = if (errors.clone() + &self.peer.said()).contains("raw") {
+            "SIPp sends keys through a raw socket; run: \
+             sudo setcap cap_net_raw+ep \"$(readlink -f \"$(command -v sipp)\")\"\n"
+        } else {
+            ""
+        };
+        format!("{hint}--- errors of SIPp\n{errors}\n--- messages\n{}", file("messages"))
+    }
+}
+
+/// Ends a command between SIPp and its twin.
+const END: u8 = 27;
+
+/// The payload type of keys in the engine's offer.
+const OUR_KEYS: u8 = 101;
+
+fn anywhere(ip: IpAddr) -> SocketAddr {
+    (ip, 0).into()
+}
+
+/// Calls as SIPp; he is answered and has pressed 0.
+async fn call(engine: &Engine, scenario: &str, number: &str) -> Sipp {
+    let more = ["-key", "caller", number];
+    let mut caller = Sipp::start(engine, scenario, anywhere(CARRIER), &more).await;
+    caller.reports("answered").await;
+    caller
+}
+
+/// A telephone that registered as 8001; the port from which it did.
+async fn register(engine: &Engine, password: &str) -> (SocketAddr, Sipp) {
+    // The port of the telephone, which two runs of SIPp share one after the other.
+    let port = UdpSocket::bind((OFFICE, 0)).unwrap().local_addr().unwrap();
+    let more = ["-s", "8001", "-au", "8001", "-ap", password];
+    let it = Sipp::start(engine, "agent-registers", port, &more).await;
+    (port, it)
+}
+
+/// The caller of a scenario talks to an agent of ours and hangs up.
+async fn caller_talks(scenario: &str, number: &str) {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let mut caller = call(&engine, scenario, number).await;
+    let ringing = agent.robot.incoming(SOON).await.unwrap();
+    ringing.answer();
+    ringing.speak(Speech::tone(AGENT_HZ));
+    engine.until_state(&agent, "talking").await;
+    caller.goes_on().await;
+    ringing.until_tone(CALLER_HZ, SOON).await.unwrap();
+    caller.goes_on().await;
+    ringing.until_ended(SOON).await.unwrap();
+    caller.succeeds().await;
+    check_talk(&engine, number, "caller").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_presses_0_talks_to_an_agent_and_hangs_up() {
+    caller_talks("caller", "13700000001").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_brings_no_offer_gets_ours_and_talks() {
+    caller_talks("caller-delayed-offer", "13700000002").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_cancels_before_the_answer_gets_487_and_a_record() {
+    const OPEN: &str = "open_line: {type: answer, next: in_hours}";
+    const LATE: &str = "open_line: {type: answer, delay: 10s, next: in_hours}";
+    let edit = ("flows/gx12345.main.flow.yaml", OPEN, LATE);
+    let engine = Engine::start(Setup { flow_edits: vec![edit], ..Setup::default() }).await;
+    let number = "13700000003";
+    let more = ["-key", "caller", number];
+    let mut caller = Sipp::start(&engine, "caller-cancels", anywhere(CARRIER), &more).await;
+    caller.reports("trying").await;
+    caller.goes_on().await;
+    caller.succeeds().await;
+    let record = engine.record_of(number).await;
+    assert_eq!(record["released_by"], "caller");
+    assert_eq!(text(&record["t_ans"]), "null", "{record:#}");
+    engine.caller().await.until_answered(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_answers_as_an_agent_and_hangs_up() {
+    let engine = Engine::quick().await;
+    let (port, registers) = register(&engine, PASSWORD).await;
+    registers.succeeds().await;
+    sign_in(&engine).await;
+    let mut phone = Sipp::start(&engine, "agent", port, &[]).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    phone.reports("ringing").await;
+    until_state(&engine, "ringing").await;
+    phone.goes_on().await;
+    phone.reports("answered").await;
+    caller.speak(Speech::tone(CALLER_HZ));
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+    phone.goes_on().await;
+    phone.succeeds().await;
+    caller.until_ended(SOON).await.unwrap();
+    check_talk(&engine, &caller.number, "platform").await;
+    until_state(&engine, "idle").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_stops_ringing_when_the_caller_gives_up() {
+    let engine = Engine::quick().await;
+    let (port, registers) = register(&engine, PASSWORD).await;
+    registers.succeeds().await;
+    sign_in(&engine).await;
+    let mut phone = Sipp::start(&engine, "agent-loses-caller", port, &[]).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    phone.reports("ringing").await;
+    until_state(&engine, "ringing").await;
+    caller.hang_up();
+    phone.succeeds().await;
+    until_state(&engine, "idle").await;
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"][0]["unanswered"], "caller_left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_with_a_wrong_password_is_no_agent() {
+    let engine = Engine::quick().await;
+    let (_, mut registers) = register(&engine, "wrong").await;
+    assert!(!registers.peer.until_gone().await.success(), "{}", registers.story());
+    assert!(registers.story().contains("SIP/2.0 403"), "{}", registers.story());
+}

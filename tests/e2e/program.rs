@@ -1,0 +1,36 @@
+//! The program under test, built once for a test run.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The path of the `hotline` program, fresh from the sources that this test was built from.
+pub(crate) fn path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(build)
+}
+
+/// A test cannot name another package's program as its dependency, so it asks for the build. When
+/// nothing changed, this takes a fraction of a second.
+fn build() -> PathBuf {
+    // <target>/<profile>/deps/e2e-…
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "hotline"]);
+    cargo.arg("--target-dir").arg(profile.parent().unwrap());
+    cargo.current_dir(root());
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let status = cargo.status().unwrap();
+    assert!(status.success(), "`cargo build --package hotline` ended with {status}");
+    profile.join("hotline")
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}

@@ -1,0 +1,208 @@
+//! The configuration of an engine under test.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
+};
+
+use crate::{program::root, prompts::Prompts};
+
+/// Where the engine listens.
+pub(crate) const ENGINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Where the trunk's calls come from.
+pub(crate) const CARRIER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// Where agents' telephones are.
+pub(crate) const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+
+/// Where nobody known is.
+pub(crate) const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+
+/// Token of a system, which may do everything.
+pub(crate) const TOKEN: &str = "system-token";
+
+/// Password of every telephone.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// What the receiver of pushes has agreed on with the engine.
+pub(crate) const PUSH_SECRET: &str = "push-secret";
+
+/// What a test wants of its engine. The default is an engine for one quick story: two agents (1001
+/// and 1002) in all groups, quick prompts, no after-call work, ring limit 5 s.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) prompts: Prompts,
+    pub(crate) n_agents: usize,
+    pub(crate) acw_secs: u32,
+    pub(crate) channels_max: usize,
+    /// Shortest is 5.
+    pub(crate) ring_limit_secs: u32,
+    /// Longest queue of each group.
+    pub(crate) queue_max: u32,
+    /// Changes of the bundled flows: file below `ivr-flows`, text, and what it becomes.
+    pub(crate) flow_edits: Vec<(&'static str, &'static str, &'static str)>,
+    /// Legs for which there are ports; two a call.
+    pub(crate) legs_max: usize,
+    /// Where records and agents' states are pushed to.
+    pub(crate) push: Option<SocketAddr>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            prompts: Prompts::Quick,
+            n_agents: 2,
+            acw_secs: 0,
+            channels_max: 30,
+            ring_limit_secs: 5,
+            queue_max: 50,
+            flow_edits: Vec::new(),
+            legs_max: PORTS / 2,
+            push: None,
+        }
+    }
+}
+
+/// RTP ports of one engine, and the socket that keeps other tests from taking them.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    first: u16,
+    _guard: UdpSocket,
+}
+
+/// Ports of one engine; two a leg.
+const PORTS: usize = 64;
+
+const GROUPS: [&str; 17] = [
+    "gx.general",
+    "gx.overflow",
+    "gx.business",
+    "gx.nn.general",
+    "gx.lz.general",
+    "gx.gl.general",
+    "gx.wz.general",
+    "gx.bh.general",
+    "gx.fcg.general",
+    "gx.qz.general",
+    "gx.gg.general",
+    "gx.yl.general",
+    "gx.bs.general",
+    "gx.hz.general",
+    "gx.hc.general",
+    "gx.lb.general",
+    "gx.cz.general",
+];
+
+impl Setup {
+    /// The spoken prompts and the flows as they are shipped.
+    pub(crate) fn spoken() -> Self {
+        Self { prompts: Prompts::Spoken, ..Self::default() }
+    }
+
+    /// A survey follows every talk, not only those of ten seconds.
+    pub(crate) fn with_survey(mut self) -> Self {
+        const MAIN: &str = "flows/gx12345.main.flow.yaml";
+        self.flow_edits.push((MAIN, "agent.talk_ms >= 10000", "agent.talk_ms >= 1"));
+        self
+    }
+
+    /// Writes configuration, flows and prompts into a folder.
+    pub(crate) fn write(&self, folder: &Path, ports: &Ports) {
+        let quick = self.prompts.prepare(&folder.join("prompts"));
+        let mut text = format!(
+            "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n\
+             [log]\nfilter = \"info\"\n\
+             [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
+             [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
+             port_quarantine_secs = 1\n",
+            ports.first,
+            usize::from(ports.first) + PORTS - 1,
+            self.legs_max,
+        );
+        if let Some(it) = quick {
+            writeln!(text, "prompt_dir = \"{}\"", it.display()).unwrap();
+        }
+        if !self.flow_edits.is_empty() {
+            self.edit_flows(&folder.join("flows"));
+            text += "[flows]\ndir = \"flows\"\n";
+        }
+        write!(
+            text,
+            "[http]\nlisten = \"{ENGINE}:0\"\n\
+             [[http.token]]\nname = \"test\"\nrole = \"system\"\ndemo_token = \"{TOKEN}\"\n\
+             [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = {}\n\
+             area_code = \"0771\"\ncity = \"450100\"\n",
+            self.channels_max
+        )
+        .unwrap();
+        for group in GROUPS {
+            let Self { ring_limit_secs, queue_max, .. } = self;
+            write!(
+                text,
+                "[[group]]\nid = \"{group}\"\nname = \"{group}\"\n\
+                 ring_limit_secs = {ring_limit_secs}\nqueue_max = {queue_max}\n"
+            )
+            .unwrap();
+        }
+        for index in 1..=self.n_agents {
+            write!(
+                text,
+                "[[agent]]\nno = \"100{index}\"\nname = \"坐席{index}\"\nextension = \"800{index}\"\n\
+                 demo_password = \"{PASSWORD}\"\nacw_secs = {}\ngroups = {{ \"*\" = 1 }}\n",
+                self.acw_secs
+            )
+            .unwrap();
+        }
+        if let Some(receiver) = self.push {
+            fs::write(folder.join("push.secret"), PUSH_SECRET).unwrap();
+            write!(
+                text,
+                "[[push]]\nid = \"work-order\"\nurl = \"http://{receiver}/events\"\n\
+                 secret_file = \"push.secret\"\nretry_max_secs = 2\n"
+            )
+            .unwrap();
+        }
+        fs::write(folder.join("hotline.toml"), text).unwrap();
+    }
+
+    fn edit_flows(&self, to: &Path) {
+        copy(&root().join("ivr-flows"), to);
+        for (file, from, into) in &self.flow_edits {
+            let path = to.join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from), "{file} does not contain {from:?}");
+            fs::write(path, text.replace(from, into)).unwrap();
+        }
+    }
+}
+
+impl Ports {
+    /// A block that no other test has: its last port, which RTP never uses, is held.
+    pub(crate) fn reserve() -> Self {
+        // Below the range from which the kernel gives free ports.
+        (20_000..32_000_u16)
+            .step_by(PORTS)
+            .find_map(|first| {
+                let last = first + u16::try_from(PORTS).unwrap() - 1;
+                Some(Self { first, _guard: UdpSocket::bind((ENGINE, last)).ok()? })
+            })
+            .expect("no block of ports is free")
+    }
+}
+
+/// Copies flows, numbers, tables and the catalogue; sounds come from elsewhere.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for it in fs::read_dir(from).unwrap() {
+        let it = it.unwrap();
+        let target = to.join(it.file_name());
+        if it.file_type().unwrap().is_dir() {
+            copy(&it.path(), &target);
+        } else if it.path().extension().is_none_or(|it| it != "wav") {
+            fs::copy(it.path(), target).unwrap();
+        }
+    }
+}

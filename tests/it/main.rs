@@ -1,0 +1,10 @@
+//! Tests without sockets: layering, tidy, simulation, flows, configuration.
+
+mod config;
+mod flows;
+mod house;
+mod layering;
+mod licences;
+mod papers;
+mod simulation;
+mod tidy;

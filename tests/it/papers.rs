@@ -1,0 +1,103 @@
+//! What the papers in `docs/` claim about the code, where a test can tell.
+
+use std::collections::BTreeSet;
+
+use crate::house;
+
+/// Cells of the rows of all tables in a paper.
+fn rows(paper: &str) -> Vec<Vec<String>> {
+    let text = house::read(paper);
+    let rows = text.lines().filter_map(|it| it.strip_prefix("| ")?.strip_suffix(" |"));
+    rows.map(|it| it.split(" | ").map(|it| it.trim().to_owned()).collect()).collect()
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Every identifier in the code of the crates.
+fn identifiers() -> BTreeSet<String> {
+    let texts = house::files("crates", &["rs"]).into_iter().map(|it| house::read(&it));
+    let mut found = BTreeSet::new();
+    for text in texts {
+        let code = text.lines().filter(|it| !it.trim_start().starts_with("//"));
+        for line in code {
+            let words = line.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+            found.extend(words.map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_word_of_the_glossary_is_a_word_of_the_code() {
+    let identifiers = identifiers();
+    let rows = rows("docs/GLOSSARY.md");
+    let words: Vec<_> =
+        rows.iter().filter(|it| it.len() == 3).flat_map(|it| quoted(&it[1])).collect();
+    assert!(words.len() > 50, "the tables were not read");
+    let strange: Vec<_> = words.iter().filter(|it| !identifiers.contains(**it)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+#[test]
+fn every_bound_of_a_channel_is_the_one_in_the_code() {
+    let mut n_checked = 0;
+    for row in rows("docs/CHANNELS.md").iter().filter(|it| it.len() == 5) {
+        let words: Vec<_> = quoted(&row[4]).collect();
+        let [path, name] = words[..] else { continue };
+        let text = house::read(&format!("crates/hotline-{path}"));
+        let line = text.lines().find(|it| it.contains(&format!("const {name}:")));
+        let value = line.and_then(|it| it.split_once('=')).map(|it| it.1.replace('_', ""));
+        let bound: String = row[2].chars().filter(char::is_ascii_digit).collect();
+        let value: Option<String> =
+            value.map(|it| it.trim().chars().take_while(char::is_ascii_digit).collect());
+        assert_eq!(value, Some(bound), "{name} in {path}");
+        n_checked += 1;
+    }
+    assert!(n_checked > 5, "the table was not read");
+}
+
+#[test]
+fn every_link_between_papers_leads_somewhere() {
+    for paper in house::files("docs", &["md"]) {
+        let text = house::read(&paper);
+        let folder = paper.rsplit_once('/').map_or("", |it| it.0);
+        for target in text.split("](").skip(1).filter_map(|it| it.split(')').next()) {
+            if !target.contains("://") && !target.starts_with('#') {
+                let path = house::root().join(folder).join(target.split('#').next().unwrap_or(""));
+                assert!(path.exists(), "{paper} → {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_that_the_life_of_a_call_names_exists() {
+    let rows = rows("docs/LIFE-OF-A-CALL.md");
+    let named = rows.iter().filter(|it| it.len() == 4).flat_map(|it| quoted(&it[3]));
+    let paths: Vec<_> = named.filter(|it| it.contains("/src/")).collect();
+    assert!(paths.len() > 10, "the table was not read");
+    for path in paths {
+        assert!(house::root().join(format!("crates/hotline-{path}")).exists(), "{path}");
+    }
+}
+
+#[test]
+fn every_decision_has_its_four_parts_and_one_number() {
+    let mut numbers = BTreeSet::new();
+    for paper in house::files("docs/adr", &["md"]) {
+        let name = paper.rsplit('/').next().unwrap_or_default();
+        let number = name.split('-').next().unwrap_or_default();
+        assert!(numbers.insert(number.to_owned()), "two decisions have the number {number}");
+        let text = house::read(&paper);
+        assert!(text.starts_with(&format!("# {number} ")), "{paper}");
+        for part in
+            ["## Context", "## Decision", "## Consequences", "## What would change our mind"]
+        {
+            assert!(text.contains(part), "{paper} lacks {part}");
+        }
+        assert!(text.lines().count() <= 70, "{paper} is longer than a page");
+    }
+}

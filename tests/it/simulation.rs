@@ -1,0 +1,83 @@
+//! Shifts on virtual time. `HOTLINE_SEED=17 cargo test -p hotline-tests shift` lives one again.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "test code"
+)]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hotline_cdr::Outcome;
+use hotline_sim::{Faults, Plan, Report, Shift, TRUNK};
+use hotline_switchboard::Config;
+
+/// How many fixed seeds the test command lives through.
+const SEEDS: u64 = 64;
+
+/// The built-in configuration and flows, moved to the simulator's addresses.
+fn config() -> Config {
+    let loaded = hotline_config::load(None).expect("the built-in configuration is sound");
+    let mut it = loaded.switchboard;
+    it.sip.advertised = "10.0.0.1".parse().unwrap();
+    let trunk: std::net::SocketAddr = TRUNK.parse().unwrap();
+    it.trunks.truncate(1);
+    it.trunks[0].sources = vec![hotline_trunk::Source::host(trunk.ip())];
+    it.trunks[0].channels_max = 25;
+    it
+}
+
+/// Each seed has its own weather: calm, a bad network, a bad day, a dying control process.
+fn plan(seed: u64) -> Plan {
+    let calm = Faults::default();
+    let wire = Faults { loss: 5, doubled: 5, ..calm };
+    let bad_day = Faults { loss: 2, doubled: 2, media: true, disk: true, control: false };
+    let dying = Faults { loss: 2, doubled: 2, control: true, ..calm };
+    let all = Faults { media: true, disk: true, control: true, ..wire };
+    let faults = [calm, wire, bad_day, dying, all][usize::try_from(seed % 5).unwrap()];
+    Plan { calls: 60, span: Duration::from_secs(400), faults }
+}
+
+fn live(seed: u64, config: &Config) -> Report {
+    Shift::new(seed, config.clone(), plan(seed)).run().unwrap_or_else(|it| panic!("{it}"))
+}
+
+#[test]
+fn shifts_keep_every_promise() {
+    let config = config();
+    if let Ok(seed) = std::env::var("HOTLINE_SEED") {
+        let report = live(seed.parse().expect("HOTLINE_SEED is a number"), &config);
+        println!("{report:#?}");
+        return;
+    }
+    let mut sum = BTreeMap::<Outcome, u64>::new();
+    for seed in 0..SEEDS {
+        for (outcome, n) in live(seed, &config).outcomes {
+            *sum.entry(outcome).or_default() += n;
+        }
+    }
+    // A shift in which nothing happens keeps every promise too.
+    for outcome in [
+        Outcome::Answered,
+        Outcome::AbandonedInQueue,
+        Outcome::AbandonedRinging,
+        Outcome::ShortAbandon,
+        Outcome::InFlow,
+        Outcome::Refused,
+        Outcome::Lost,
+    ] {
+        assert!(sum.contains_key(&outcome), "no call was {outcome:?}: {sum:?}");
+    }
+    println!("{sum:?}");
+}
+
+#[test]
+fn a_shift_is_the_same_when_lived_again() {
+    let config = config();
+    for seed in [3, 4] {
+        assert_eq!(live(seed, &config), live(seed, &config));
+    }
+}
