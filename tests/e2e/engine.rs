@@ -233,6 +233,12 @@ impl Engine {
         self.until_well().await;
     }
 
+    /// The processes of control and media as they are now.
+    pub(crate) fn roles(&self) -> [i32; 2] {
+        let note = self.read_note().unwrap();
+        [note.control.unwrap(), note.media.unwrap()]
+    }
+
     const fn role(&self, role: Role) -> Option<i32> {
         match role {
             Role::Control => self.note.control,

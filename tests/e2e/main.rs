@@ -34,3 +34,4 @@ mod recording;
 mod setup;
 mod strangers;
 mod survey;
+mod torture;

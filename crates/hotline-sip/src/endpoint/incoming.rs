@@ -32,15 +32,15 @@ impl Endpoint {
         if self.transactions.is_merged(&message) {
             return self.refuse_at_once(flow, &message, admit, 482, &[]);
         }
-        if message.header("Contact").is_none() {
-            return self.refuse_fault(flow, &message, admit, PeerMisbehaved::MissingContact);
-        }
-        if contact_of(&message).is_none() {
-            return self.refuse_fault(flow, &message, admit, PeerMisbehaved::BadContact);
+        if let Some(why) = contact_fault(&message) {
+            return self.refuse_fault(flow, &message, admit, why);
         }
         if has_other_body(&message) {
             let accept = [("Accept", ACCEPT.to_owned())];
             return self.refuse_at_once(flow, &message, admit, 415, &accept);
+        }
+        if !accepts_sdp(&message) {
+            return self.refuse_at_once(flow, &message, admit, 406, &[]);
         }
         let tag = self.token();
         let leg = self.new_leg();
@@ -204,6 +204,25 @@ pub(super) fn has_other_body(message: &Message) -> bool {
         .header("Content-Encoding")
         .is_some_and(|it| !it.is_empty() && !it.eq_ignore_ascii_case(b"identity"));
     !message.body().is_empty() && (encoded || !(multipart || is_type(kind, "application/sdp")))
+}
+
+/// A peer of RFC 2543, known by a From without a tag, need not give a Contact: its From is where its
+/// requests go (RFC 4475 §3.4.1).
+fn contact_fault(message: &Message) -> Option<PeerMisbehaved> {
+    if message.header("Contact").is_some() {
+        contact_of(message).is_none().then_some(PeerMisbehaved::BadContact)
+    } else {
+        (!message.from_tag().is_empty()).then_some(PeerMisbehaved::MissingContact)
+    }
+}
+
+/// Whether our answer may hold a description (RFC 3261 §20.1: without an Accept it may).
+fn accepts_sdp(message: &Message) -> bool {
+    let mut kinds = message.values("Accept").map(<[u8]>::trim_ascii).peekable();
+    kinds.peek().is_none()
+        || kinds.any(|it| {
+            is_type(it, "application/sdp") || is_type(it, "application/*") || is_type(it, "*/*")
+        })
 }
 
 fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {

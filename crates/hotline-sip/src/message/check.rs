@@ -31,8 +31,9 @@ pub(super) fn check(message: &Message) -> Result<(), PeerMisbehaved> {
 }
 
 fn via(message: &Message) -> Result<(), PeerMisbehaved> {
-    let top = message.values("Via").next().ok_or(PeerMisbehaved::MissingVia)?;
-    Via::parse(top).map(|_| ()).ok_or(PeerMisbehaved::BadVia)
+    let mut all = message.values("Via").peekable();
+    all.peek().ok_or(PeerMisbehaved::MissingVia)?;
+    if all.all(|it| Via::parse(it).is_some()) { Ok(()) } else { Err(PeerMisbehaved::BadVia) }
 }
 
 fn single<'a>(

@@ -182,6 +182,9 @@ fn start_line(bytes: &[u8], line: &[u8]) -> (Start, Result<(), PeerMisbehaved>) 
         return status_line(bytes, rest);
     }
     let bad = (Start::None, Err(PeerMisbehaved::BadStartLine));
+    // What stands between the elements and after them beside one space says nothing
+    // (RFC 4475 §3.1.2.9 and §3.1.2.10).
+    let line = line.trim_ascii_end();
     let (Some(first), Some(last)) = (memchr::memchr(b' ', line), memchr::memrchr(b' ', line))
     else {
         return bad;
