@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hotline_cdr::Outcome;
-use hotline_sim::{Faults, Plan, Report, Shift, TRUNK};
+use hotline_sim::{Faults, GATEWAY, Plan, Report, Shift, TRUNK};
 use hotline_switchboard::Config;
 
 /// How many fixed seeds the test command lives through.
@@ -23,10 +23,17 @@ fn config() -> Config {
     let loaded = hotline_config::load(None).expect("the built-in configuration is sound");
     let mut it = loaded.switchboard;
     it.sip.advertised = "10.0.0.1".parse().unwrap();
+    it.local = vec![hotline_sim::SWITCHBOARD.parse().unwrap()];
     let trunk: std::net::SocketAddr = TRUNK.parse().unwrap();
     it.trunks.truncate(1);
     it.trunks[0].sources = vec![hotline_trunk::Source::host(trunk.ip())];
     it.trunks[0].channels_max = 25;
+    let gateway = |address: &str, priority| hotline_trunk::GatewayConfig {
+        address: address.parse().unwrap(),
+        priority,
+        weight: 1,
+    };
+    it.trunks[0].gateways = vec![gateway(TRUNK, 20), gateway(GATEWAY, 10)];
     it
 }
 

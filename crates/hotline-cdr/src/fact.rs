@@ -202,6 +202,8 @@ pub enum RefusedWhy {
     MediaSlow,
     SpoolDown,
     Draining,
+    /// More calls a second than the trunk is agreed to send.
+    TooFast,
 }
 
 impl RefusedWhy {
@@ -216,6 +218,7 @@ impl RefusedWhy {
             Self::MediaSlow => "media_slow",
             Self::SpoolDown => "spool_down",
             Self::Draining => "draining",
+            Self::TooFast => "too_fast",
         }
     }
 
@@ -231,7 +234,8 @@ impl RefusedWhy {
             | Self::MediaDown
             | Self::MediaSlow
             | Self::SpoolDown
-            | Self::Draining => 503,
+            | Self::Draining
+            | Self::TooFast => 503,
         }
     }
 }

@@ -95,6 +95,8 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
     complaints.extend(unknown_trunks(&flows, &known));
     let loaded = Loaded {
         switchboard: hotline_switchboard::Config {
+            // Known when the sockets are open.
+            local: Vec::new(),
             sip: parts.sip.config,
             trunks: parts.trunks,
             numbers,

@@ -1,5 +1,6 @@
 //! The control role: one thread decides, the edge around it talks to the world.
 
+mod alarms;
 mod archive;
 mod decide;
 mod desk;
@@ -90,13 +91,14 @@ pub fn control(setup: Control) -> Result<(), Error> {
     outcome
 }
 
-async fn run(setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
+async fn run(mut setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
     let clock = Clock::start();
     let supervisor = Channel::new(supervisor).map_err(Error::io("the supervisor's socket"))?;
     let Some(handed) = handed(&supervisor).await.map_err(Error::io("the supervisor's socket"))?
     else {
         return Ok(());
     };
+    setup.switchboard.local = handed.sip.udp.iter().filter_map(|it| it.local_addr().ok()).collect();
     let dir = setup.config.data_dir.join("spool");
     let opened = Journal::open(JournalConfig::new(dir.clone()))
         .map_err(|error| Error::DataDir { path: dir, source: io::Error::other(error) })?;

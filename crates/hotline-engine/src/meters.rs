@@ -256,6 +256,16 @@ impl Meters {
             self.all
                 .gauge("hotline_trunk_channels_limit", help, &label)
                 .set(signed(it.channels_max));
+            self.all
+                .gauge("hotline_trunk_channels_out_used", help, &label)
+                .set(signed(it.out_in_use));
+            for gateway in &it.gateways {
+                let address = gateway.address.to_string();
+                let label = [("trunk", it.trunk.as_str()), ("gateway", address.as_str())];
+                let help = "1: the gateway answers probes.";
+                let up = i64::from(gateway.lives);
+                self.all.gauge("hotline_trunk_gateway_up", help, &label).set(up);
+            }
         }
     }
 

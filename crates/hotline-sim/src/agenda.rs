@@ -39,6 +39,11 @@ pub(crate) enum Event {
     DiskFails,
     DiskReturns,
     ControlDies,
+    /// The carrier's second gateway falls silent.
+    GatewayDies,
+    GatewayReturns,
+    /// By now the switchboard must know.
+    GatewayIsKnown,
     FaultsEnd,
 }
 

@@ -35,6 +35,7 @@ impl Shift {
             sdp: self.sdp.to_owned(),
             headers: Vec::new(),
             ring_limit: Some(Duration::from_mins(1)),
+            silence_limit: None,
         };
         self.callers.insert(leg, Caller { number, answered: false });
         let now = self.at();
@@ -103,7 +104,8 @@ impl Shift {
             | SipEvent::RegisterDone { .. }
             | SipEvent::Stranger { .. }
             | SipEvent::Misbehaved { .. }
-            | SipEvent::AuthFailed { .. } => (),
+            | SipEvent::AuthFailed { .. }
+            | SipEvent::Probed { .. } => (),
         }
     }
 

@@ -19,5 +19,5 @@ mod shift;
 
 pub use self::{
     ledger::Report,
-    shift::{Faults, Plan, SWITCHBOARD, Shift, TRUNK},
+    shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK},
 };

@@ -98,7 +98,8 @@ impl Shift {
             | SipEvent::RegisterDone { .. }
             | SipEvent::Stranger { .. }
             | SipEvent::Misbehaved { .. }
-            | SipEvent::AuthFailed { .. } => (),
+            | SipEvent::AuthFailed { .. }
+            | SipEvent::Probed { .. } => (),
         }
     }
 

@@ -22,6 +22,13 @@ pub const SWITCHBOARD: &str = "10.0.0.1:5060";
 /// Where the carrier's calls come from.
 pub const TRUNK: &str = "10.0.1.1:5060";
 
+/// The carrier's second gateway, which dies now and then.
+pub const GATEWAY: &str = "10.0.1.2:5060";
+
+/// How long after its death or return a gateway may be thought of wrongly (requirement R10, and
+/// three good probes after it).
+const KNOWN_WITHIN: Duration = Duration::from_secs(12);
+
 /// 2026-11-22T08:00:00+08:00.
 const OPENING_WALL: i64 = 1_795_305_600_000;
 
@@ -64,6 +71,8 @@ pub struct Shift {
     pub(crate) media_life: u32,
     pub(crate) media_up: bool,
     pub(crate) carrier: Endpoint,
+    /// Whether the second gateway answers, and since when.
+    pub(crate) gateway: (bool, MonoTime),
     pub(crate) callers: BTreeMap<LegId, Caller>,
     pub(crate) phones: Vec<Phone>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
@@ -91,6 +100,7 @@ impl Shift {
             media: MediaModel::default(),
             media_life: 0,
             media_up: true,
+            gateway: (true, now),
             callers: BTreeMap::new(),
             phones,
             kept: BTreeMap::new(),
@@ -128,6 +138,8 @@ impl Shift {
             let wait = self.part_of(span);
             self.after(wait, Event::ControlDies);
         }
+        let wait = self.part_of(span);
+        self.after(wait, Event::GatewayDies);
         self.after(span + Duration::from_secs(1), Event::FaultsEnd);
     }
 
@@ -224,6 +236,17 @@ impl Shift {
             }
             Event::DiskReturns => self.input(Input::Spool { healthy: true }),
             Event::ControlDies => self.control_dies(),
+            Event::GatewayDies => {
+                self.gateway = (false, self.now);
+                self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
+                let wait = self.millis(1000, 60_000);
+                self.after(wait, Event::GatewayReturns);
+            }
+            Event::GatewayReturns => {
+                self.gateway = (true, self.now);
+                self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
+            }
+            Event::GatewayIsKnown => self.check_gateway(),
             Event::FaultsEnd => self.faulty = false,
         }
     }
@@ -286,6 +309,7 @@ impl Shift {
                 Output::Reply { id, .. } => self.ledger.reply(id),
                 Output::Fact { call, fact } => self.ledger.fact(call, &fact, &self.media),
                 Output::Count(count) => self.ledger.note(|| format!("  count {count:?}")),
+                Output::Alarm(alarm) => self.ledger.note(|| format!("  alarm {alarm:?}")),
             }
         }
         self.ledger.end_turn();
@@ -326,10 +350,21 @@ impl Shift {
         let now = self.at();
         if flow.local == addr(SWITCHBOARD) {
             self.input(Input::Sip { flow, message });
-        } else if flow.local == addr(TRUNK) {
+        } else if flow.local == addr(TRUNK) || flow.local == addr(GATEWAY) && self.gateway.0 {
             self.carrier.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
         } else if let Some(phone) = self.phones.iter_mut().find(|it| it.address == flow.local) {
             phone.endpoint.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
+        }
+    }
+
+    /// Whether the second gateway lives is known soon after it changed.
+    fn check_gateway(&mut self) {
+        let (lives, since) = self.gateway;
+        let board = self.switchboard.board(self.at());
+        let mut shown = board.trunks.iter().flat_map(|it| &it.gateways);
+        let is_wrong = shown.any(|it| it.address == addr(GATEWAY) && it.lives != lives);
+        if is_wrong && self.now.since(since) >= KNOWN_WITHIN {
+            self.ledger.fail(format!("the gateway lives: {lives}, and is thought otherwise"));
         }
     }
 
@@ -431,6 +466,9 @@ fn name_of(event: &Event) -> String {
         | Event::DiskFails
         | Event::DiskReturns
         | Event::ControlDies
+        | Event::GatewayDies
+        | Event::GatewayReturns
+        | Event::GatewayIsKnown
         | Event::FaultsEnd => format!("{event:?}"),
     }
 }

@@ -6,6 +6,7 @@ mod incoming;
 mod names;
 mod offer;
 mod outgoing;
+mod probe;
 mod receive;
 mod register;
 #[cfg(test)]

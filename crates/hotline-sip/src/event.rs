@@ -91,6 +91,9 @@ pub struct Dial {
     pub headers: Vec<(String, String)>,
     /// The call is cancelled when it is not answered by then; `None`: after 180 s.
     pub ring_limit: Option<Duration>,
+    /// The call is given up as [`EndWhy::NoResponse`] when not even a provisional response came
+    /// by then; `None`: after 64·T1 (RFC 3261 §17.1.1.2, timer B).
+    pub silence_limit: Option<Duration>,
 }
 
 impl fmt::Debug for Dial {
@@ -211,6 +214,12 @@ pub enum Event {
     /// A REGISTER with wrong credentials, refused with 403.
     AuthFailed {
         flow: Flow,
+    },
+    /// The answer to [`probe`](crate::Endpoint::probe): its status, 408 for silence, 503 for a
+    /// connection that failed.
+    Probed {
+        probe: u64,
+        status: u16,
     },
 }
 

@@ -101,6 +101,8 @@ pub(crate) enum Purpose {
     /// An INVITE or UPDATE of the peer.
     Asked(LegId),
     Register(hotline_base::Extension),
+    /// Our OPTIONS, by the number its asker gave.
+    Probe(u64),
 }
 
 /// Our INVITE. It outlives its leg: late and forked 2xx need their ACK.

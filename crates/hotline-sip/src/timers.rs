@@ -47,11 +47,13 @@ pub(crate) enum TimerName {
     Glare,
     /// A registration ends.
     Expiry,
+    /// A dialled leg got no response at all.
+    Silence,
 }
 
 impl TimerName {
     const FIRST: Self = Self::A;
-    const LAST: Self = Self::Expiry;
+    const LAST: Self = Self::Silence;
 
     /// As [`Due`] shows it.
     pub(crate) const fn name(self) -> &'static str {
@@ -76,6 +78,7 @@ impl TimerName {
             Self::Unanswered => "unanswered",
             Self::Glare => "glare",
             Self::Expiry => "registration",
+            Self::Silence => "silence",
         }
     }
 }

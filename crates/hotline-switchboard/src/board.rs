@@ -1,5 +1,7 @@
 //! 看板: one picture of everything, for consoles.
 
+use std::net::SocketAddr;
+
 use hotline_agent::AgentView;
 use hotline_base::{AgentNo, CallId, GroupId, Pii, TrunkId, WallTime};
 
@@ -38,5 +40,16 @@ pub struct BoardGroup {
 pub struct BoardTrunk {
     pub trunk: TrunkId,
     pub in_use: usize,
+    /// Of `in_use`, those of calls that went out.
+    pub out_in_use: usize,
     pub channels_max: usize,
+    /// As written in the configuration.
+    pub gateways: Vec<BoardGateway>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct BoardGateway {
+    pub address: SocketAddr,
+    /// It answers probes.
+    pub lives: bool,
 }

@@ -1,6 +1,6 @@
 //! What the switchboard is told at its start.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
@@ -14,6 +14,8 @@ pub type NumberParams = Vec<BTreeMap<String, Value>>;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub sip: hotline_sip::Config,
+    /// Where it listens over UDP: what it sends on its own begins there.
+    pub local: Vec<SocketAddr>,
     pub trunks: Vec<TrunkConfig>,
     pub numbers: Vec<NumberRow>,
     pub number_params: NumberParams,

@@ -1,5 +1,7 @@
 //! All that comes in and all that goes out.
 
+use std::net::SocketAddr;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{AgentFact, AgentView, Command, Refused};
 use hotline_base::{
@@ -97,6 +99,17 @@ pub enum Output {
     },
     /// Something to count that belongs to no call.
     Count(Count),
+    /// Somebody should look at it, or may stop looking.
+    Alarm(Alarm),
+}
+
+/// What operators are told at once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Alarm {
+    /// A gateway answers no probes any more, or does again.
+    Gateway { trunk: TrunkId, address: SocketAddr, lives: bool },
+    /// No gateway of a trunk answers, or one does again.
+    Trunk { trunk: TrunkId, lives: bool },
 }
 
 /// An agent's state changed.

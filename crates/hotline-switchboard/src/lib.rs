@@ -18,8 +18,8 @@ mod switchboard;
 mod timers;
 
 pub use self::{
-    board::{Board, BoardCall, BoardGroup, BoardTrunk},
+    board::{Board, BoardCall, BoardGateway, BoardGroup, BoardTrunk},
     config::{Config, NumberParams},
-    io::{AgentUpdate, CallBrief, Count, Input, Output},
+    io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output},
     switchboard::Switchboard,
 };

@@ -16,7 +16,7 @@ use hotline_base::{
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
 use hotline_sip::{Endpoint, Transport};
-use hotline_trunk::Admission;
+use hotline_trunk::{Admission, Fleet};
 
 use crate::{
     Config, Input, Output,
@@ -27,6 +27,7 @@ use crate::{
 
 mod agents;
 mod calls;
+mod gateways;
 mod look;
 mod offers;
 mod restore;
@@ -45,6 +46,7 @@ pub struct Switchboard {
     call_config: Arc<hotline_call::Config>,
     endpoint: Endpoint,
     admission: Admission,
+    fleet: Fleet,
     dispatcher: Dispatcher,
     agents: BTreeMap<AgentNo, Agent>,
     staff: Staff,
@@ -103,6 +105,7 @@ impl Switchboard {
             call_config: Arc::new(config.call.clone()),
             endpoint: Endpoint::new(config.sip.clone(), seed, first),
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
+            fleet: Fleet::new(&config.trunks, now.mono),
             dispatcher: Dispatcher::new(config.groups.clone(), first),
             agents: agents.collect(),
             staff: Staff::default(),
@@ -173,6 +176,8 @@ impl Switchboard {
                 self.act_on_call(call, output, now);
             } else if let Some(output) = self.endpoint.poll_output() {
                 self.act_on_sip(output, now);
+            } else if let Some(output) = self.fleet.poll_output() {
+                self.act_on_fleet(&output, now);
             } else if let Some(output) = self.dispatcher.poll_output() {
                 self.act_on_dispatch(output, now);
             } else if self.dispatcher.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
@@ -242,6 +247,7 @@ impl Machine for Switchboard {
         if self.endpoint.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
             self.endpoint.handle_timeout(now);
         }
+        self.fleet.handle_timeout(now.mono);
         self.settle(now);
         for owner in self.timers.due(now.mono) {
             match owner {
@@ -257,7 +263,10 @@ impl Machine for Switchboard {
     fn poll_timeout(&self) -> Option<Due> {
         earliest(
             self.timers.first(),
-            earliest(self.endpoint.poll_timeout(), self.dispatcher.poll_timeout()),
+            earliest(
+                earliest(self.endpoint.poll_timeout(), self.fleet.poll_timeout()),
+                self.dispatcher.poll_timeout(),
+            ),
         )
     }
 

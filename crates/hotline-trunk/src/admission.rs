@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use hotline_base::{CallId, FlowId, Pii, TrunkId};
+use hotline_base::{CallId, FlowId, MonoTime, Pii, TrunkId};
 
-use crate::{CalledNo, NumberRow, Source, normalise_called, normalise_caller, table::NumberTable};
+use crate::{
+    CalledNo, GatewayConfig, Limits, NumberRow, Source,
+    limits::{Channels, Purpose, Way},
+    normalise_called, normalise_caller,
+    table::NumberTable,
+};
 
 /// One carrier's trunk (中继).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,6 +19,15 @@ pub struct TrunkConfig {
     pub sources: Vec<Source>,
     /// Calls at the same time.
     pub channels_max: usize,
+    /// Limits below `channels_max`.
+    pub limits: Limits,
+    /// Where calls go out; none means that none do.
+    pub gateways: Vec<GatewayConfig>,
+    /// Gateways are asked by OPTIONS whether they live; not for carriers that do not answer.
+    pub probes: bool,
+    /// The trunk's own numbers, normalised. Only these are shown to the called (外显号码); the
+    /// first one when nothing else is wished.
+    pub numbers: Vec<String>,
     /// With the leading zero, such as `0771`; completes local numbers and bare short codes.
     pub area_code: Option<String>,
     /// GB/T 2260, such as `450100`.
@@ -63,17 +77,20 @@ pub enum Refusal {
     UnknownNumber,
     /// All channels of the trunk are taken.
     OverLimit,
+    /// More calls a second than agreed.
+    TooFast,
 }
 
 impl Refusal {
-    pub const ALL: &'static [Self] = &[Self::UnknownSource, Self::UnknownNumber, Self::OverLimit];
+    pub const ALL: &'static [Self] =
+        &[Self::UnknownSource, Self::UnknownNumber, Self::OverLimit, Self::TooFast];
 
     /// The SIP status that says so.
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::UnknownSource => Some(403),
             Self::UnknownNumber => Some(404),
-            Self::OverLimit => Some(503),
+            Self::OverLimit | Self::TooFast => Some(503),
         }
     }
 }
@@ -83,8 +100,9 @@ impl Refusal {
 pub struct Admission {
     trunks: BTreeMap<TrunkId, TrunkConfig>,
     numbers: NumberTable,
-    calls: BTreeMap<CallId, TrunkId>,
-    in_use: BTreeMap<TrunkId, usize>,
+    /// The channels of each call: two when a call came in over a trunk and goes out over one.
+    calls: BTreeMap<CallId, Vec<(TrunkId, Way)>>,
+    channels: BTreeMap<TrunkId, Channels>,
     refused: BTreeMap<Refusal, u64>,
 }
 
@@ -94,7 +112,7 @@ impl Admission {
             trunks: BTreeMap::new(),
             numbers: NumberTable::default(),
             calls: BTreeMap::new(),
-            in_use: BTreeMap::new(),
+            channels: BTreeMap::new(),
             refused: BTreeMap::new(),
         };
         it.configure(trunks, numbers);
@@ -134,36 +152,102 @@ impl Admission {
         source: SocketAddr,
         called: &str,
         from: &CallerForms<'_>,
+        now: MonoTime,
     ) -> Result<Admitted, Refusal> {
-        let result = self.find(source, called, from);
-        match &result {
-            Ok(admitted) => self.adopt(call, &admitted.trunk),
-            Err(refusal) => *self.refused.entry(*refusal).or_default() += 1,
+        let found = self.find(source, called, from);
+        let result = found.and_then(|it| {
+            self.take(call, &it.trunk, Way::In, Purpose::Call, now)?;
+            Ok(it)
+        });
+        if let Err(refusal) = &result {
+            *self.refused.entry(*refusal).or_default() += 1;
         }
         result
     }
 
-    /// Takes a channel for a call that is in already, whatever the limit: it outlived a restart.
-    pub fn adopt(&mut self, call: CallId, trunk: &TrunkId) {
-        self.release(call);
-        self.calls.insert(call, trunk.clone());
-        *self.in_use.entry(trunk.clone()).or_default() += 1;
+    /// Takes a channel for a call that goes out.
+    ///
+    /// # Errors
+    /// [`Refusal::OverLimit`] and [`Refusal::TooFast`]: another trunk may have room.
+    pub fn take_out(
+        &mut self,
+        call: CallId,
+        trunk: &TrunkId,
+        purpose: Purpose,
+        now: MonoTime,
+    ) -> Result<(), Refusal> {
+        let result = self.take(call, trunk, Way::Out, purpose, now);
+        if let Err(refusal) = &result {
+            *self.refused.entry(*refusal).or_default() += 1;
+        }
+        result
+    }
+
+    /// Takes a channel for a call that is there already, whatever the limit: it outlived a
+    /// restart.
+    pub fn adopt(&mut self, call: CallId, trunk: &TrunkId, way: Way) {
+        let held = self.calls.get(&call).is_some_and(|it| it.contains(&(trunk.clone(), way)));
+        if !held {
+            self.hold(call, trunk, way);
+        }
     }
 
     /// The call is over. Calls that hold no channel are ignored.
     pub fn release(&mut self, call: CallId) {
-        let Some(trunk) = self.calls.remove(&call) else { return };
-        if let Some(n) = self.in_use.get_mut(&trunk) {
-            *n = n.saturating_sub(1);
-            if *n == 0 {
-                self.in_use.remove(&trunk);
+        for (trunk, way) in self.calls.remove(&call).unwrap_or_default() {
+            if let Some(it) = self.channels.get_mut(&trunk) {
+                it.give(way);
             }
         }
     }
 
+    /// One outgoing leg of the call is over, or never came to be.
+    pub fn release_out(&mut self, call: CallId, trunk: &TrunkId) {
+        let Some(held) = self.calls.get_mut(&call) else { return };
+        let Some(at) = held.iter().position(|it| it.0 == *trunk && it.1 == Way::Out) else {
+            return;
+        };
+        held.remove(at);
+        if let Some(it) = self.channels.get_mut(trunk) {
+            it.give(Way::Out);
+        }
+    }
+
+    fn take(
+        &mut self,
+        call: CallId,
+        trunk: &TrunkId,
+        way: Way,
+        purpose: Purpose,
+        now: MonoTime,
+    ) -> Result<(), Refusal> {
+        let config = self.trunks.get(trunk).ok_or(Refusal::OverLimit)?;
+        let channels = self.channels.entry(trunk.clone()).or_default();
+        channels.may_take(way, purpose, config.channels_max, &config.limits, now)?;
+        self.hold(call, trunk, way);
+        Ok(())
+    }
+
+    fn hold(&mut self, call: CallId, trunk: &TrunkId, way: Way) {
+        self.calls.entry(call).or_default().push((trunk.clone(), way));
+        self.channels.entry(trunk.clone()).or_default().took(way);
+    }
+
     /// Channels of the trunk that are taken.
     pub fn in_use(&self, trunk: &TrunkId) -> usize {
-        self.in_use.get(trunk).copied().unwrap_or(0)
+        self.channels.get(trunk).map_or(0, Channels::in_use)
+    }
+
+    /// Channels taken by calls of this direction.
+    pub fn in_use_by(&self, trunk: &TrunkId, way: Way) -> usize {
+        self.channels.get(trunk).map_or(0, |it| it.of(way))
+    }
+
+    /// The number shown to the called: the one wished if it is the trunk's own, else its first.
+    pub fn display<'a>(&'a self, trunk: &TrunkId, wish: Option<&'a str>) -> Option<&'a str> {
+        let own = &self.trunks.get(trunk)?.numbers;
+        let first = own.first().map(String::as_str);
+        wish.filter(|wish| own.iter().any(|it| it == wish)).or(first)
     }
 
     /// How many calls were refused for this reason since the start.
@@ -181,9 +265,6 @@ impl Admission {
         let area = trunk.area_code.as_deref();
         let called = normalise_called(called, area).ok_or(Refusal::UnknownNumber)?;
         let row = self.numbers.find(&trunk.id, &called).ok_or(Refusal::UnknownNumber)?;
-        if self.in_use(&trunk.id) >= trunk.channels_max {
-            return Err(Refusal::OverLimit);
-        }
         Ok(Admitted {
             trunk: trunk.id.clone(),
             caller: CallerNo::of(from, area),

@@ -1,5 +1,6 @@
 //! Which trunk a call came over, what its two numbers mean, which flow it enters, and whether
-//! there is a channel for it.
+//! there is a channel for it. For calls that go out: which trunks and gateways take them, which
+//! gateways live, and who may dial what.
 //!
 //! **Invariant:** no SIP here. Numbers come as text, sources as addresses; a refusal is a value
 //! that somebody else puts on the wire.
@@ -8,13 +9,24 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod fleet;
+mod gateway;
+mod guard;
+mod limits;
 mod number;
+mod probe;
+mod routes;
 mod source;
 mod table;
 
 pub use self::{
     admission::{Admission, Admitted, CallerForms, CallerNo, Refusal, TrunkConfig},
+    fleet::{Fleet, FleetOutput, GatewayId},
+    gateway::{GatewayConfig, lots},
+    guard::{Barred, DialPlan, Guard, GuardConfig},
+    limits::{Limits, Purpose, Way},
     number::{CalledNo, normalise_called, normalise_caller},
+    routes::{Hours, RouteConfig, trunks_for},
     source::{NotASource, Source},
     table::NumberRow,
 };

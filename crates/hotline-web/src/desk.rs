@@ -1,9 +1,9 @@
 //! What this crate asks of the rest of the house. The engine implements these traits.
 
-use std::{fmt, future::Future, path::PathBuf, pin::Pin};
+use std::{fmt, future::Future, net::SocketAddr, path::PathBuf, pin::Pin};
 
 use hotline_agent::{AgentView, Command, Refused};
-use hotline_base::{AgentNo, CallId, GroupId, Pii, RecordingId, WallTime};
+use hotline_base::{AgentNo, CallId, GroupId, Pii, RecordingId, TrunkId, WallTime};
 
 /// An answer that comes later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,6 +25,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// All skill groups, by name.
     fn groups(&self) -> Vec<GroupView>;
+
+    /// All trunks, by name.
+    fn trunks(&self) -> Vec<TrunkView>;
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -50,6 +53,18 @@ pub struct GroupView {
     pub oldest_since: Option<WallTime>,
     pub n_signed_in: usize,
     pub n_ready: usize,
+}
+
+/// 中继: a carrier's trunk as a screen needs it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrunkView {
+    pub id: TrunkId,
+    /// Calls that came in and that went out.
+    pub n_in: usize,
+    pub n_out: usize,
+    pub channels_max: usize,
+    /// Where calls go out, and whether it answers probes.
+    pub gateways: Vec<(SocketAddr, bool)>,
 }
 
 /// Whose eyes see an answer of the archive.

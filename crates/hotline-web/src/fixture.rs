@@ -13,7 +13,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use hotline_agent::{Agent, AgentConfig, AgentView, Command, LineEvent, Refused, SignInState};
-use hotline_base::{AgentNo, CallId, GroupId, MonoTime, Now, Pii, RecordingId, WallTime};
+use hotline_base::{AgentNo, CallId, GroupId, MonoTime, Now, Pii, RecordingId, TrunkId, WallTime};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -21,7 +21,8 @@ use tower::ServiceExt;
 
 use crate::{
     Answer, App, Archive, ArchiveError, CallFilter, CallPage, CallView, CommandError, Desk, Feeds,
-    GroupView, Health, Metrics, Part, RecordingFile, Role, Sight, Token, Tokens, server::router,
+    GroupView, Health, Metrics, Part, RecordingFile, Role, Sight, Token, Tokens, TrunkView,
+    server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -96,6 +97,16 @@ impl Desk for Desks {
             oldest_since: Some(WALL),
             n_signed_in: 1,
             n_ready: 0,
+        }]
+    }
+
+    fn trunks(&self) -> Vec<TrunkView> {
+        vec![TrunkView {
+            id: TrunkId::new("carrier"),
+            n_in: 3,
+            n_out: 1,
+            channels_max: 30,
+            gateways: vec![("10.8.0.4:5060".parse().unwrap(), true)],
         }]
     }
 }

@@ -20,7 +20,7 @@ pub use self::{
     auth::{Role, Token, Tokens},
     desk::{
         Answer, Archive, ArchiveError, CallFilter, CallPage, CommandError, Desk, GroupView, Health,
-        Part, RecordingFile, Sight,
+        Part, RecordingFile, Sight, TrunkView,
     },
     feed::{CallView, Feeds},
     metrics::{Counter, Gauge, Histogram, Metrics},

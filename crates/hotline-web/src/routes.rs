@@ -6,6 +6,7 @@ mod events;
 mod letters;
 mod outside;
 mod recordings;
+mod trunks;
 
 use axum::{
     Extension, Router,
@@ -57,6 +58,7 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/enter-acw", post(agents::enter_acw)),
         on("post", "/api/v1/agents/{no}/finish-acw", post(agents::finish_acw)),
         on("get", "/api/v1/groups", get(agents::groups)),
+        on("get", "/api/v1/trunks", get(trunks::list)),
         on("get", "/api/v1/calls", get(calls::list)),
         on("get", "/api/v1/calls/{id}", get(calls::one)),
         on("get", "/api/v1/recordings/{id}", get(recordings::hear)),

@@ -4,3 +4,4 @@ pub(crate) mod agent;
 pub(crate) mod event;
 pub(crate) mod group;
 pub(crate) mod time;
+pub(crate) mod trunk;

@@ -92,6 +92,7 @@ impl Party {
             sdp: self.sdp()?,
             headers: Vec::new(),
             ring_limit: None,
+            silence_limit: None,
         };
         self.endpoint.dial(leg, dial, self.now());
         self.flush()?;

@@ -243,6 +243,7 @@ impl World {
             sdp: SDP.to_owned(),
             headers: Vec::new(),
             ring_limit: None,
+            silence_limit: None,
         };
         let now = self.at();
         self.carrier.dial(leg, dial, now);
@@ -286,7 +287,8 @@ impl World {
                 | Output::Keep { .. }
                 | Output::Reply { .. }
                 | Output::Fact { .. }
-                | Output::Count(_) => {}
+                | Output::Count(_)
+                | Output::Alarm(_) => {}
             }
         }
     }

@@ -1,9 +1,9 @@
 //! `[[trunk]]`: the carriers' trunks.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use hotline_base::TrunkId;
-use hotline_trunk::{Source, TrunkConfig};
+use hotline_trunk::{GatewayConfig, Limits, Source, TrunkConfig, normalise_called};
 
 use crate::section::Section;
 
@@ -29,8 +29,10 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Vec<TrunkConfig> {
 
 fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConfig> {
     let id = it.required("id", "给中继起一个名字，如 gx-nn-ct");
-    let sources = sources(it, claimed);
+    let gateways = gateways(it);
+    let sources = sources(it, &gateways, claimed);
     let channels_max = it.number_or("channels_max", 30, 1..=100_000);
+    let limits = limits(it, channels_max);
     let area_code = it.text("area_code");
     if let Some(area) = &area_code
         && !is_area_code(&area.value)
@@ -43,17 +45,94 @@ fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConf
     {
         it.complain("city", format!("{:?} 不是区划代码", city.value), "写成 \"450100\" 这样");
     }
+    let numbers = own_numbers(it, area_code.as_ref().map(|it| it.value.as_str()));
+    if !gateways.is_empty() && numbers.is_empty() {
+        it.complain("numbers", "没有本中继的号码，外呼无号可显", "写 numbers = [\"077112345\"]");
+    }
     Some(TrunkConfig {
         id: TrunkId::new(&id?.value),
         sources,
-        channels_max: usize::try_from(channels_max).unwrap_or(usize::MAX),
+        channels_max: size(channels_max),
+        limits,
+        gateways,
+        probes: it.bool_or("options_probes", true),
+        numbers,
         area_code: area_code.map(|it| it.value),
         city: city.map(|it| it.value),
     })
 }
 
-fn sources(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Vec<Source> {
+/// `[[trunk.gateway]]`: where calls go out.
+fn gateways(it: &Section<'_, '_>) -> Vec<GatewayConfig> {
+    let mut gateways: Vec<GatewayConfig> = Vec::new();
+    for it in it.sections("gateway") {
+        let address = it
+            .required("address", "写运营商的信令地址，如 \"10.8.0.4:5060\"")
+            .and_then(|text| address(&it, &text.value));
+        let small = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
+        let priority = small(it.number_or("priority", 10, 0..=65_535));
+        let weight = small(it.number_or("weight", 1, 0..=65_535));
+        if let Some(address) = address {
+            if gateways.iter().any(|it| it.address == address) {
+                it.complain("address", format!("{address} 重复"), "每个地址只写一次");
+            }
+            gateways.push(GatewayConfig { address, priority, weight });
+        }
+        it.end();
+    }
+    gateways
+}
+
+/// `ip` or `ip:port`; the port is 5060 unless written.
+fn address(it: &Section<'_, '_>, text: &str) -> Option<SocketAddr> {
+    let address = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 5060)));
+    if address.is_err() {
+        let advice = "写成 10.8.0.4 或 10.8.0.4:5060；不写域名";
+        it.complain("address", format!("{text:?} 不是地址"), advice);
+    }
+    address.ok()
+}
+
+fn limits(it: &Section<'_, '_>, channels_max: u64) -> Limits {
+    let of_way = |key| it.number(key, 0..=channels_max).map(size);
+    let (in_max, out_max) = (of_way("channels_in_max"), of_way("channels_out_max"));
+    let reserved = size(it.number_or("channels_reserved", 0, 0..=channels_max));
+    let per_sec = it.number("calls_per_sec", 1..=10_000);
+    Limits { in_max, out_max, reserved, per_sec: per_sec.and_then(|it| u32::try_from(it).ok()) }
+}
+
+/// The trunk's own numbers, as the called see them.
+fn own_numbers(it: &Section<'_, '_>, area: Option<&str>) -> Vec<String> {
+    let mut numbers = Vec::new();
+    for text in it.texts("numbers").unwrap_or_default() {
+        match normalise_called(&text.value, area) {
+            Some(number) => numbers.push(number.norm),
+            None => it.complain_at(
+                &text,
+                format!("{:?} 不是号码", text.value),
+                "写带区号的号码，如 \"077112345\"",
+            ),
+        }
+    }
+    numbers
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// As written, else the addresses of the gateways: most carriers call from where they are called.
+fn sources(
+    it: &Section<'_, '_>,
+    gateways: &[GatewayConfig],
+    claimed: &mut BTreeSet<Source>,
+) -> Vec<Source> {
     let texts = it.texts("sources").unwrap_or_default();
+    if texts.is_empty() && !gateways.is_empty() {
+        let hosts: BTreeSet<_> = gateways.iter().map(|it| Source::host(it.address.ip())).collect();
+        claimed.extend(hosts.iter().copied());
+        return hosts.into_iter().collect();
+    }
     if texts.is_empty() {
         it.complain("sources", "没有来源地址，认不出这条中继", "写运营商的地址，如 [\"10.1.2.3\"]");
     }

@@ -8,7 +8,7 @@ use std::sync::{
 use hotline_agent::{AgentView, Command};
 use hotline_base::AgentNo;
 use hotline_store::Journal;
-use hotline_web::{Answer, CommandError, Desk, GroupView, Health, Part};
+use hotline_web::{Answer, CommandError, Desk, GroupView, Health, Part, TrunkView};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -50,6 +50,10 @@ impl Desk for ControlDesk {
 
     fn groups(&self) -> Vec<GroupView> {
         self.views.groups()
+    }
+
+    fn trunks(&self) -> Vec<TrunkView> {
+        self.views.trunks()
     }
 }
 

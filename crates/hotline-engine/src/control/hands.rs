@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    alarms,
     desk::Wellness,
     inbox::{Arrived, Asked, Inbox, Note, from_net},
     spool::Spool,
@@ -125,6 +126,10 @@ impl Rim<Switchboard> for Hands {
             }
             Output::Fact { call, fact } => self.fact(call, &fact),
             Output::Count(count) => self.meters.counted(count),
+            Output::Alarm(alarm) => {
+                self.state.stale = true;
+                alarms::tell(&alarm);
+            }
         }
     }
 

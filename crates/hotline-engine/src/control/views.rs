@@ -7,8 +7,8 @@ use std::{
 
 use hotline_agent::{AgentView, Presence};
 use hotline_base::{AgentNo, Now, WallTime};
-use hotline_switchboard::Board;
-use hotline_web::GroupView;
+use hotline_switchboard::{Board, BoardGateway, BoardTrunk};
+use hotline_web::{GroupView, TrunkView};
 
 /// Cheap to clone; all clones show the same.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,7 @@ pub(crate) struct Views(Arc<RwLock<Shown>>);
 struct Shown {
     agents: BTreeMap<AgentNo, AgentView>,
     groups: Vec<GroupView>,
+    trunks: Vec<TrunkView>,
 }
 
 impl Views {
@@ -47,8 +48,9 @@ impl Views {
             })
             .collect();
         groups.sort_by(|a, b| a.id.cmp(&b.id));
+        let trunks = board.trunks.into_iter().map(trunk_view).collect();
         let agents = board.agents.into_iter().map(|it| (it.no.clone(), it)).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Shown { agents, groups };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Shown { agents, groups, trunks };
     }
 
     pub(crate) fn agent(&self, no: &AgentNo) -> Option<AgentView> {
@@ -62,6 +64,21 @@ impl Views {
 
     pub(crate) fn groups(&self) -> Vec<GroupView> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).groups.clone()
+    }
+
+    pub(crate) fn trunks(&self) -> Vec<TrunkView> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).trunks.clone()
+    }
+}
+
+fn trunk_view(it: BoardTrunk) -> TrunkView {
+    let gateway = |it: &BoardGateway| (it.address, it.lives);
+    TrunkView {
+        id: it.trunk,
+        n_in: it.in_use.saturating_sub(it.out_in_use),
+        n_out: it.out_in_use,
+        channels_max: it.channels_max,
+        gateways: it.gateways.iter().map(gateway).collect(),
     }
 }
 

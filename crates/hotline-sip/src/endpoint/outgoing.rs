@@ -43,6 +43,9 @@ impl Endpoint {
         self.legs.insert(leg, Leg::Outgoing { client });
         let limit = dial.ring_limit.unwrap_or(RING_MAX);
         self.timers.set(leg, TimerName::Ring, now.mono + limit);
+        if let Some(limit) = dial.silence_limit {
+            self.timers.set(leg, TimerName::Silence, now.mono + limit);
+        }
     }
 
     fn first_invite(&mut self, dial: &Dial, contact: &str) -> Option<Message> {
@@ -93,6 +96,9 @@ impl Endpoint {
 
     fn on_provisional(&mut self, id: TxId, invite: &mut Invite, message: &Message, now: Now) {
         invite.is_ringing = true;
+        if let Some(leg) = invite.leg {
+            self.timers.cancel(leg, TimerName::Silence);
+        }
         if matches!(invite.cancel, Cancel::Wanted { .. }) {
             return self.send_cancel(id, invite, now);
         }

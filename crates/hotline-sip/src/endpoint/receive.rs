@@ -38,6 +38,7 @@ impl Endpoint {
             }
             Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
             Some(Purpose::Register(it)) => self.on_register_response(id, it, message, now),
+            Some(Purpose::Probe(it)) => self.on_probe_response(id, it, message),
             Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
         }
     }

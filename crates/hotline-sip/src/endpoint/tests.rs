@@ -102,6 +102,7 @@ impl World {
             sdp: "offer".to_owned(),
             headers: vec![],
             ring_limit: None,
+            silence_limit: None,
         };
         self.ends[A].dial(leg, dial, self.now);
         self.drain();

@@ -19,6 +19,7 @@ impl Endpoint {
             TimerName::Unanswered => self.give_up(leg, EndWhy::NoAnswer, now),
             TimerName::Remind => self.remind(leg, now),
             TimerName::Glare => self.on_glare_timer(leg, now),
+            TimerName::Silence => self.on_silence(leg, now),
             TimerName::A
             | TimerName::B
             | TimerName::C
@@ -34,6 +35,15 @@ impl Endpoint {
             | TimerName::M
             | TimerName::Expiry => (),
         }
+    }
+
+    /// The next hop does not react. What it says later is too late: a ring is cancelled, an answer
+    /// is hung up.
+    fn on_silence(&mut self, leg: LegId, now: Now) {
+        if let Some(Leg::Outgoing { client }) = self.legs.get(&leg) {
+            self.transactions.hush(*client);
+        }
+        self.give_up(leg, EndWhy::NoResponse, now);
     }
 
     fn give_up(&mut self, leg: LegId, why: EndWhy, now: Now) {
@@ -95,6 +105,7 @@ impl Endpoint {
                 self.remove_leg(leg);
             }
             Some(Purpose::Register(it)) => self.end_registration(&it, status),
+            Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),
             Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
         }
     }

@@ -78,6 +78,19 @@ impl Transactions {
         }
     }
 
+    /// A request other than INVITE is given up earlier than after timer F.
+    pub(crate) fn hurry_client(&mut self, id: TxId, wait: Duration, now: MonoTime) {
+        if self.clients.contains_key(&id) {
+            self.timers.set(id, TimerName::F, now + wait);
+        }
+    }
+
+    /// The request is not sent again; responses are still heard.
+    pub(crate) fn hush(&mut self, id: TxId) {
+        self.timers.cancel(id, TimerName::A);
+        self.timers.cancel(id, TimerName::E);
+    }
+
     /// A response. It belongs to a request only if branch, `CSeq`, Call-ID and From tag do.
     pub(crate) fn handle_response(
         &mut self,

@@ -97,6 +97,7 @@ impl Switchboard {
                     sdp,
                     headers: Vec::new(),
                     ring_limit,
+                    silence_limit: None,
                 };
                 self.endpoint.dial(leg, dial, now);
             }

@@ -2,6 +2,8 @@
 
 use hotline_base::{Now, Pii, TrunkId, WallTime};
 
+use hotline_trunk::Way;
+
 use super::Switchboard;
 use crate::{Board, BoardCall, BoardGroup, BoardTrunk};
 
@@ -61,7 +63,9 @@ impl Switchboard {
         let trunks = self.config.trunks.iter().map(|it| BoardTrunk {
             trunk: it.id.clone(),
             in_use: self.admission.in_use(&it.id),
+            out_in_use: self.admission.in_use_by(&it.id, Way::Out),
             channels_max: it.channels_max,
+            gateways: self.board_gateways(it),
         });
         Board {
             calls: calls.collect(),

@@ -6,6 +6,7 @@ use hotline_base::{AgentNo, CallId, Now, media::Order};
 use hotline_call::{Call, SavedCall, SavedTalk};
 use hotline_cdr::{CallFact, EndReason, Party, Stamped, fold};
 use hotline_sip::{Binding, HangUp};
+use hotline_trunk::Way;
 
 use super::{Arc, CallEntry, Output, Switchboard, look::Arrived};
 use crate::{io::Count, region::city_of, timers::Owner};
@@ -109,7 +110,7 @@ impl Switchboard {
         self.recordings.extend(recordings.iter().map(|it| (it.clone(), id)));
         let arrival = arrived_of(&saved.facts, now);
         if let Some(arrival) = &arrival {
-            self.admission.adopt(id, &arrival.trunk);
+            self.admission.adopt(id, &arrival.trunk, Way::In);
         }
         if let Some(talk) = &saved.talk {
             self.offers.insert(talk.offer, (id, talk.agent.clone()));

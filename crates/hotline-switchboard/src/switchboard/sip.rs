@@ -54,6 +54,7 @@ impl Switchboard {
             Event::Unbound { extension, .. } => self.phone_unbound(&extension, now),
             Event::Stranger { .. } => self.count(Count::Stranger),
             Event::AuthFailed { .. } => self.count(Count::AuthFailed),
+            Event::Probed { probe, status } => self.fleet.probed(probe, status, now.mono),
             Event::Misbehaved { why, .. } => self.count(Count::Misbehaved(why)),
             // The latter two answer what the switchboard never does.
             Event::Confirmed { .. } => (),
@@ -79,7 +80,7 @@ impl Switchboard {
             anonymous: it.anonymous_from,
             privacy_id: it.privacy_id,
         };
-        let admitted = self.admission.admit(id, it.flow.remote, &it.request_user, &forms);
+        let admitted = self.admission.admit(id, it.flow.remote, &it.request_user, &forms, now.mono);
         match (admitted, self.closed()) {
             (Ok(admitted), None) => self.arrived(id, it, admitted, now),
             (Ok(admitted), Some(why)) => {
@@ -92,6 +93,7 @@ impl Switchboard {
             (Err(Refusal::OverLimit), _) => {
                 self.refused(id, &it, None, RefusedWhy::OverLimit, now);
             }
+            (Err(Refusal::TooFast), _) => self.refused(id, &it, None, RefusedWhy::TooFast, now),
             // A registered phone that dials: outbound calls have their own issue.
             (Err(Refusal::UnknownSource), _) => {
                 self.endpoint.refuse(it.leg, 403, now);

@@ -186,6 +186,7 @@ impl Actor {
             sdp: leg.offer.clone(),
             headers: it.headers,
             ring_limit: it.ring_limit,
+            silence_limit: None,
         };
         self.endpoint.dial(id, dial, now);
         let call = self.call_of(id, &leg, None);
@@ -272,7 +273,8 @@ impl Actor {
             | Event::Unbound { .. }
             | Event::Stranger { .. }
             | Event::Misbehaved { .. }
-            | Event::AuthFailed { .. } => {}
+            | Event::AuthFailed { .. }
+            | Event::Probed { .. } => {}
         }
     }
 

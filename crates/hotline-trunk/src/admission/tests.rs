@@ -7,6 +7,10 @@ fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
         id: TrunkId::new(id),
         sources: sources.iter().map(|it| it.parse().unwrap()).collect(),
         channels_max,
+        limits: Limits::default(),
+        gateways: Vec::new(),
+        probes: true,
+        numbers: Vec::new(),
         area_code: Some("0771".to_owned()),
         city: Some("450100".to_owned()),
     }
@@ -48,7 +52,7 @@ fn telecom() -> SocketAddr {
 
 #[track_caller]
 fn enters(source: &str, called: &str, expected: Result<usize, Refusal>) {
-    let result = door().admit(CallId(1), source.parse().unwrap(), called, &KNOWN);
+    let result = door().admit(CallId(1), source.parse().unwrap(), called, &KNOWN, MonoTime(0));
     assert_eq!(result.map(|it| it.row), expected, "{called} from {source}");
 }
 
@@ -91,12 +95,12 @@ fn each_refusal_has_its_status_and_is_counted() {
         ("192.0.2.1:5060", "12345", Refusal::UnknownSource, 403),
         ("10.0.0.1:5060", "5551234", Refusal::UnknownNumber, 404),
     ] {
-        let result = door.admit(CallId(1), source.parse().unwrap(), called, &KNOWN);
+        let result = door.admit(CallId(1), source.parse().unwrap(), called, &KNOWN, MonoTime(0));
         assert_eq!(result, Err(refusal));
         assert_eq!((refusal.status(), door.refused(refusal)), (Some(status), 1));
     }
     for call in 1..=3 {
-        let result = door.admit(CallId(call), telecom(), "12345", &KNOWN);
+        let result = door.admit(CallId(call), telecom(), "12345", &KNOWN, MonoTime(0));
         assert_eq!(result.is_ok(), call < 3);
     }
     assert_eq!(Refusal::OverLimit.status(), Some(503));
@@ -117,7 +121,7 @@ fn a_call_that_ends_gives_its_channel_back_once() {
     let mut door = door();
     let id = TrunkId::new("telecom");
     let admit = |door: &mut Admission, call| {
-        door.admit(CallId(call), telecom(), "12345", &KNOWN).map(|it| it.trunk)
+        door.admit(CallId(call), telecom(), "12345", &KNOWN, MonoTime(0)).map(|it| it.trunk)
     };
     assert_eq!(admit(&mut door, 1), Ok(id.clone()));
     assert_eq!(admit(&mut door, 2), Ok(id.clone()));
@@ -135,29 +139,35 @@ fn a_call_that_outlived_a_restart_takes_its_channel_again() {
     let mut door = door();
     let id = TrunkId::new("telecom");
     for call in 1..=3 {
-        door.adopt(CallId(call), &id);
-        door.adopt(CallId(call), &id);
+        door.adopt(CallId(call), &id, Way::In);
+        door.adopt(CallId(call), &id, Way::In);
     }
     assert_eq!(door.in_use(&id), 3);
-    assert_eq!(door.admit(CallId(4), telecom(), "12345", &KNOWN), Err(Refusal::OverLimit));
+    assert_eq!(
+        door.admit(CallId(4), telecom(), "12345", &KNOWN, MonoTime(0)),
+        Err(Refusal::OverLimit)
+    );
 }
 
 #[test]
 fn a_changed_configuration_keeps_the_channels_in_use() {
     let mut door = door();
     let id = TrunkId::new("telecom");
-    door.adopt(CallId(1), &id);
+    door.adopt(CallId(1), &id, Way::In);
     door.configure(vec![trunk("telecom", &["10.0.0.9"], 1)], vec![row(0, &["12345"], &[])]);
     assert_eq!(door.in_use(&id), 1);
     let source = "10.0.0.9:5060".parse().unwrap();
-    assert_eq!(door.admit(CallId(2), source, "12345", &KNOWN), Err(Refusal::OverLimit));
+    assert_eq!(
+        door.admit(CallId(2), source, "12345", &KNOWN, MonoTime(0)),
+        Err(Refusal::OverLimit)
+    );
     door.release(CallId(1));
-    assert!(door.admit(CallId(2), source, "12345", &KNOWN).is_ok());
+    assert!(door.admit(CallId(2), source, "12345", &KNOWN, MonoTime(0)).is_ok());
 }
 
 #[track_caller]
 fn shown_as(from: CallerForms<'_>, number: Option<&str>, raw: &str, restricted: bool) {
-    let it = door().admit(CallId(1), telecom(), "12345", &from).unwrap().caller;
+    let it = door().admit(CallId(1), telecom(), "12345", &from, MonoTime(0)).unwrap().caller;
     let seen = it.number.as_ref().map(|it| it.reveal().as_str());
     assert_eq!((seen, it.raw.reveal().as_str(), it.restricted), (number, raw, restricted));
 }

@@ -142,7 +142,7 @@ pub(super) async fn one(State(app): State<App>, who: Who, Name(name): Name) -> R
 /// A list that is whole.
 #[derive(Serialize)]
 pub(super) struct Items<T> {
-    items: Vec<T>,
+    pub(super) items: Vec<T>,
 }
 
 /// All agents for a system; an agent sees itself.

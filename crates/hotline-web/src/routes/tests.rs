@@ -99,6 +99,7 @@ async fn what_is_served_has_the_fields_that_are_described() {
     fits(&document, "Event", &event);
     fits(&document, "CurrentCall", &event["call"]);
     fits(&document, "SkillGroup", &house.get("/api/v1/groups", "1001").await.json()["items"][0]);
+    fits(&document, "Trunk", &house.get("/api/v1/trunks", "system").await.json()["items"][0]);
     fits(&document, "Health", &house.get("/healthz", "").await.json());
     fits(&document, "Error", &house.get("/nowhere", "").await.json());
 }

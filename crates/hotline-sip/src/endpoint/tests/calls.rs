@@ -153,6 +153,7 @@ fn a_phone_that_rings_too_long_is_cancelled() {
         sdp: "offer".to_owned(),
         headers: vec![("Alert-Info".to_owned(), "x\r\nEvil: y".to_owned())],
         ring_limit: Some(Duration::from_secs(20)),
+        silence_limit: None,
     };
     it.act(A, |it, now| it.dial(leg, dial, now));
     it.millis(19_999);
@@ -309,6 +310,7 @@ fn a_target_that_is_no_uri_ends_the_leg_at_once() {
         sdp: String::new(),
         headers: vec![],
         ring_limit: None,
+        silence_limit: None,
     };
     it.act(A, |it, now| it.dial(leg, dial, now));
     assert_eq!(it.ends_of(A, leg), [EndWhy::Refused { status: 400, cause: None }]);

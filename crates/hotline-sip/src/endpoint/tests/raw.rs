@@ -298,6 +298,7 @@ fn dial(world: &mut World) -> LegId {
         sdp: "offer".to_owned(),
         headers: vec![],
         ring_limit: None,
+        silence_limit: None,
     };
     world.act(B, |it, now| it.dial(leg, dial, now));
     leg
