@@ -27,7 +27,7 @@ const TABLE: &[Row] = &[
     ("1", "acd", true, "base, agent"),
     ("1", "call", true, "base, ivr, cdr"),
     ("2", "switchboard", true, "base, sip, trunk, ivr, agent, acd, call, cdr"),
-    ("3", "net", false, "base, sip"),
+    ("3", "net", false, "base, sip, trunk"),
     ("3", "media", false, "base, sdp, rtp, dsp"),
     ("3", "store", false, "base, agent, cdr"),
     ("3", "push", false, "base, cdr"),

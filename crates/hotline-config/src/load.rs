@@ -110,6 +110,9 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             listen: hotline_engine::Listen {
                 sip_udp: parts.sip.listen_udp,
                 sip_tcp: parts.sip.listen_tcp,
+                sip_tls: Vec::new(),
+                sip_ws: Vec::new(),
+                sip_wss: Vec::new(),
                 http: parts.http.listen,
             },
             data_dir: parts.engine.data_dir,
@@ -142,6 +145,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let mut sip = part::sip::read(root);
     let media = part::media::read(root, &engine.data_dir, sip.config.advertised);
     let trunks = part::trunk::read(root);
+    sip.net.flood.trunks = trunks.iter().flat_map(|it| it.sources.clone()).collect();
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
     let http = part::http::read(root, &staff.people);

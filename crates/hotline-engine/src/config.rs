@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use hotline_sip::Transport;
+
 /// The whole engine's configuration, a value. `hotline-config` makes it from files.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -19,7 +21,36 @@ pub struct Config {
 pub struct Listen {
     pub sip_udp: Vec<SocketAddr>,
     pub sip_tcp: Vec<SocketAddr>,
+    pub sip_tls: Vec<SocketAddr>,
+    pub sip_ws: Vec<SocketAddr>,
+    pub sip_wss: Vec<SocketAddr>,
     pub http: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// Addresses where connections are accepted, and what is spoken there.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
+        let of = |transport, all: &[SocketAddr]| {
+            all.iter().map(move |it| (transport, *it)).collect::<Vec<_>>()
+        };
+        let all = [
+            of(Transport::Tcp, &self.sip_tcp),
+            of(Transport::Tls, &self.sip_tls),
+            of(Transport::Ws, &self.sip_ws),
+            of(Transport::Wss, &self.sip_wss),
+        ];
+        all.into_iter().flatten()
+    }
+
+    pub(crate) fn add(&mut self, transport: Transport, address: SocketAddr) {
+        match transport {
+            Transport::Udp => self.sip_udp.push(address),
+            Transport::Tcp => self.sip_tcp.push(address),
+            Transport::Tls => self.sip_tls.push(address),
+            Transport::Ws => self.sip_ws.push(address),
+            Transport::Wss => self.sip_wss.push(address),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_net::{Counters, Sockets};
+use hotline_net::{Counters, Gate, Sockets};
 use hotline_push::Target;
 use hotline_store::{Journal, JournalConfig, Opened};
 use hotline_web::{Feeds, Metrics, Role, Token};
@@ -70,6 +70,7 @@ struct Shared {
     journal: Journal,
     feeds: Feeds,
     net: Arc<Counters>,
+    gate: Arc<Gate>,
 }
 
 /// Runs the control role until the supervisor ends it. Standard input is the supervisor's socket.
@@ -109,6 +110,7 @@ async fn run(mut setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
     let now = clock.now();
     let meters = Meters::new(Metrics::default());
     meters.started(now);
+    let counters = Arc::<Counters>::default();
     let shared = Shared {
         clock,
         meters,
@@ -116,7 +118,8 @@ async fn run(mut setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
         wellness: Wellness::default(),
         journal,
         feeds: Feeds::new(first_id(now.wall)),
-        net: Arc::default(),
+        gate: Arc::new(Gate::new(setup.config.net.flood.clone(), Arc::clone(&counters))),
+        net: counters,
     };
     let (inbox, roads, addresses) = inbox::roads();
     let thread = Deciding::start(&shared, setup.switchboard.clone(), inbox, &addresses, keepsakes)?;
@@ -143,7 +146,9 @@ async fn handed(supervisor: &Channel) -> io::Result<Option<Handed>> {
     for (kind, handle) in kinds.into_iter().zip(handles) {
         match kind {
             SocketKind::SipUdp => handed.sip.udp.push(UdpSocket::from(handle)),
-            SocketKind::SipTcp => handed.sip.tcp.push(TcpListener::from(handle)),
+            SocketKind::SipStream(it) => {
+                handed.sip.streams.push((it, TcpListener::from(handle)));
+            }
             SocketKind::Http => handed.http = Some(TcpListener::from(handle)),
         }
     }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_sip::Transport;
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
@@ -43,7 +44,8 @@ pub enum Handover {
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SocketKind {
     SipUdp,
-    SipTcp,
+    /// What is spoken over the connections that it accepts.
+    SipStream(Transport),
     Http,
 }
 

@@ -2,15 +2,27 @@
 
 use std::time::Duration;
 
+use hotline_sip::Limits;
+use hotline_trunk::Source;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    /// TCP connections in all, and from one address. Many agents may share one address.
+    /// Connections in all. The last quarter is for addresses that are known.
     pub connections_max: usize,
+    /// From one address that is not known. Many telephones may share one address.
     pub connections_per_address_max: usize,
-    /// A connection that has not sent a whole message by then is closed.
+    /// A connection that has not sent a whole message by then is closed, unless its address is
+    /// known. The handshakes of TLS and WebSocket count.
     pub first_message: Duration,
+    /// After that much silence the connection of an unknown address is closed.
+    pub stranger_idle: Duration,
     /// How long an outgoing connection may take.
     pub connect: Duration,
+    /// How often a connection that we opened is pinged (RFC 5626 §4.4.1).
+    pub keep_alive: Duration,
+    /// Bounds of one message.
+    pub limits: Limits,
+    pub flood: Flood,
     /// The first [`ConnId`](hotline_base::ConnId); a restart must not repeat earlier ones.
     pub first_conn: u64,
 }
@@ -19,10 +31,46 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections_max: 4_096,
-            connections_per_address_max: 512,
-            first_message: Duration::from_secs(10),
+            connections_per_address_max: 100,
+            first_message: Duration::from_secs(5),
+            stranger_idle: Duration::from_secs(30),
             connect: Duration::from_secs(4),
+            keep_alive: Duration::from_mins(1),
+            limits: Limits::new(),
+            flood: Flood::default(),
             first_conn: 1,
+        }
+    }
+}
+
+/// What strangers may ask before they are not heard any more, and who is no stranger.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Flood {
+    /// More messages than this within [`window`](Self::window) and the address is banned.
+    pub requests_max: u32,
+    pub window: Duration,
+    pub ban: Duration,
+    /// Messages a second of all strangers together: addresses can be forged over UDP.
+    pub strangers_per_sec_max: u32,
+    /// Messages a second of each trunk, of each address with telephones and of each of `friends`.
+    /// What is above it is dropped and counted; nobody of them is ever banned.
+    pub known_per_sec_max: u32,
+    /// Addresses that are never banned though nobody is registered there yet: an office behind
+    /// address translation, a WebSocket proxy.
+    pub friends: Vec<Source>,
+    pub trunks: Vec<Source>,
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self {
+            requests_max: 20,
+            window: Duration::from_secs(2),
+            ban: Duration::from_mins(5),
+            strangers_per_sec_max: 1_000,
+            known_per_sec_max: 10_000,
+            friends: Vec::new(),
+            trunks: Vec::new(),
         }
     }
 }

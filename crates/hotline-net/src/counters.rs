@@ -45,6 +45,19 @@ counts! {
     ConnectFailed => "connect_failed",
     Connected => "connected",
     KeepAlive => "keep_alive",
+    /// A peer that used to answer pings does not any more.
+    KeepAliveLost => "keep_alive_lost",
+    /// A known peer's stream lost its frames and was followed again at the next message.
+    Resynchronised => "resynchronised",
+    /// Nothing came over a stranger's connection for too long.
+    IdleClosed => "idle_closed",
+    /// Addresses that were banned, messages of banned addresses, and connections of them.
+    Banned => "banned",
+    BannedDropped => "banned_dropped",
+    BannedRefused => "banned_refused",
+    /// Messages beyond what all strangers together, or one known address, may send in a second.
+    StrangersOverRate => "strangers_over_rate",
+    KnownOverRate => "known_over_rate",
     Closed => "closed",
 }
 

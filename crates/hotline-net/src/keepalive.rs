@@ -1,6 +1,9 @@
 //! What phones and middleboxes send to keep a path open.
 
-/// RFC 5626 §4.4.1: the answer to a double CRLF on a stream.
+/// RFC 5626 §4.4.1: what asks a peer on a stream whether it is there.
+pub(crate) const PING: &[u8] = b"\r\n\r\n";
+
+/// RFC 5626 §4.4.1: the answer to a [`PING`] on a stream.
 pub(crate) const PONG: &[u8] = b"\r\n";
 
 /// A datagram of line ends, zero bytes, or nothing; no SIP message begins so.

@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod connection;
 mod counters;
+mod frames;
+mod gate;
 mod keepalive;
 mod router;
 mod stream;
@@ -18,12 +21,13 @@ mod tests;
 use std::sync::Arc;
 
 use hotline_base::ConnId;
-use hotline_sip::{Flow, Message, PeerMisbehaved};
+use hotline_sip::{Flow, Message, PeerMisbehaved, Transport};
 use tokio::sync::mpsc;
 
 pub use self::{
-    config::Config,
+    config::{Config, Flood},
     counters::{Count, Counters},
+    gate::{Ban, Gate, Verdict},
 };
 
 /// What the wire tells control.
@@ -42,6 +46,10 @@ pub enum NetInput {
     ConnectionGone {
         conn: ConnId,
     },
+    /// Nothing sent by this flow arrives: no connection can be made, or ICMP said so.
+    Unreachable {
+        flow: Flow,
+    },
 }
 
 /// Bytes for the wire.
@@ -55,10 +63,11 @@ pub struct Transmit {
 #[derive(Debug, Default)]
 pub struct Sockets {
     pub udp: Vec<std::net::UdpSocket>,
-    pub tcp: Vec<std::net::TcpListener>,
+    /// Listeners, and what is spoken over the connections they accept.
+    pub streams: Vec<(Transport, std::net::TcpListener)>,
 }
 
-/// Serves until `from_control` is closed.
+/// Serves until `from_control` is closed. The gate is shared with who knows the telephones.
 ///
 /// # Errors
 /// When a socket cannot be registered with the runtime.
@@ -66,8 +75,9 @@ pub async fn run(
     sockets: Sockets,
     config: Config,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
     to_control: mpsc::Sender<NetInput>,
     from_control: mpsc::Receiver<Transmit>,
 ) -> std::io::Result<()> {
-    router::run(sockets, config, counters, to_control, from_control).await
+    router::run(sockets, config, counters, gate, to_control, from_control).await
 }

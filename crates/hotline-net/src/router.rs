@@ -5,6 +5,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Instant as Clock,
 };
 
 use hotline_base::ConnId;
@@ -20,31 +21,50 @@ use tokio::{
 };
 
 use crate::{
-    Config, Count, Counters, NetInput, Sockets, Transmit,
-    stream::{self, OUTBOX_MAX, Own, Shared},
+    Config, Count, Counters, Gate, NetInput, Sockets, Transmit,
+    connection::{self, Ended},
+    stream::{OUTBOX_MAX, Own, Shared},
     udp,
 };
 
-/// Accepted connections that may wait for the router.
+/// Accepted connections and notes about connections that may wait for the router.
 const ACCEPTED_MAX: usize = 64;
+
+/// What acceptors and connections tell the router.
+#[derive(Debug)]
+pub(crate) enum Note {
+    Accepted {
+        transport: Transport,
+        stream: TcpStream,
+        remote: SocketAddr,
+    },
+    /// Requests to this address of the peer may go by the connection.
+    Alias {
+        conn: ConnId,
+        remote: SocketAddr,
+    },
+}
 
 pub(crate) async fn run(
     sockets: Sockets,
     config: Config,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
     to_control: mpsc::Sender<NetInput>,
     mut from_control: mpsc::Receiver<Transmit>,
 ) -> io::Result<()> {
     let mut readers = JoinSet::new();
-    let (accepted_tx, mut accepted) = mpsc::channel(ACCEPTED_MAX);
-    let mut router = Router::new(config, counters, to_control);
+    let (notes, mut waiting) = mpsc::channel(ACCEPTED_MAX);
+    let first_conn = config.first_conn;
+    let shared = Shared { counters, gate, config: Arc::new(config), to_control, notes };
+    let mut router = Router::new(shared.clone(), first_conn);
     for socket in sockets.udp {
         router.add_udp(socket, &mut readers)?;
     }
-    for listener in sockets.tcp {
+    for (transport, listener) in sockets.streams {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        readers.spawn(accept(listener, accepted_tx.clone(), Arc::clone(&router.shared.counters)));
+        readers.spawn(accept(transport, listener, shared.clone()));
     }
     loop {
         tokio::select! {
@@ -52,10 +72,15 @@ pub(crate) async fn run(
                 Some(transmit) => router.transmit(transmit).await,
                 None => return Ok(()),
             },
-            Some((stream, remote)) = accepted.recv() => router.admit(stream, remote),
+            Some(note) = waiting.recv() => match note {
+                Note::Accepted { transport, stream, remote } => {
+                    router.admit(transport, stream, remote);
+                }
+                Note::Alias { conn, remote } => router.alias(conn, remote),
+            },
             Some(ended) = router.connections.join_next() => {
-                if let Ok(conn) = ended {
-                    router.forget(conn).await;
+                if let Ok(ended) = ended {
+                    router.forget(ended).await;
                 }
             }
         }
@@ -63,17 +88,17 @@ pub(crate) async fn run(
 }
 
 struct Router {
-    config: Config,
     shared: Shared,
     udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
     peers: BTreeMap<ConnId, Peer>,
-    by_remote: BTreeMap<SocketAddr, ConnId>,
+    by_remote: BTreeMap<(Transport, SocketAddr), ConnId>,
     by_address: BTreeMap<IpAddr, usize>,
-    connections: JoinSet<ConnId>,
+    connections: JoinSet<Ended>,
     next_conn: u64,
 }
 
 struct Peer {
+    transport: Transport,
     remote: SocketAddr,
     outbox: mpsc::Sender<Vec<u8>>,
     /// The connection ends when this is dropped.
@@ -81,13 +106,7 @@ struct Peer {
 }
 
 impl Router {
-    fn new(config: Config, counters: Arc<Counters>, to_control: mpsc::Sender<NetInput>) -> Self {
-        let shared = Shared {
-            counters,
-            to_control,
-            first_message: config.first_message,
-            connect: config.connect,
-        };
+    fn new(shared: Shared, first_conn: u64) -> Self {
         Self {
             shared,
             udp: Vec::new(),
@@ -95,8 +114,7 @@ impl Router {
             by_remote: BTreeMap::new(),
             by_address: BTreeMap::new(),
             connections: JoinSet::new(),
-            next_conn: config.first_conn,
-            config,
+            next_conn: first_conn,
         }
     }
 
@@ -108,9 +126,7 @@ impl Router {
         socket.set_nonblocking(true)?;
         let local = socket.local_addr()?;
         let socket = Arc::new(UdpSocket::from_std(socket)?);
-        let counters = Arc::clone(&self.shared.counters);
-        let to_control = self.shared.to_control.clone();
-        readers.spawn(udp::read(Arc::clone(&socket), local, counters, to_control));
+        readers.spawn(udp::read(Arc::clone(&socket), local, self.shared.clone()));
         self.udp.push((local, socket));
         Ok(())
     }
@@ -122,7 +138,9 @@ impl Router {
     async fn transmit(&mut self, it: Transmit) {
         match it.flow.transport {
             Transport::Udp => self.transmit_udp(&it).await,
-            Transport::Tcp => self.transmit_tcp(it),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.transmit_stream(it).await;
+            }
         }
     }
 
@@ -131,8 +149,19 @@ impl Router {
             self.count(Count::ConnectionUnknown);
             return;
         };
-        let sent = socket.send_to(&it.bytes, it.flow.remote).await;
-        self.count(if sent.is_ok() { Count::UdpSent } else { Count::SendFailed });
+        match socket.send_to(&it.bytes, it.flow.remote).await {
+            Ok(_) => self.count(Count::UdpSent),
+            Err(error) => {
+                self.count(Count::SendFailed);
+                // Our own routing says so; of what lies beyond, ICMP would.
+                let kind = error.kind();
+                if kind == io::ErrorKind::NetworkUnreachable
+                    || kind == io::ErrorKind::HostUnreachable
+                {
+                    self.unreachable(it.flow).await;
+                }
+            }
+        }
     }
 
     /// The socket the flow names, or one that speaks the peer's address family.
@@ -142,17 +171,13 @@ impl Router {
         exact.or_else(family).map(|(_, socket)| &**socket)
     }
 
-    fn transmit_tcp(&mut self, it: Transmit) {
-        let conn = match it.flow.conn {
-            Some(conn) => Some(conn),
-            None => self.by_remote.get(&it.flow.remote).copied(),
-        };
-        let conn = match conn {
-            Some(conn) => conn,
-            None => match self.connect(it.flow) {
-                Some(conn) => conn,
-                None => return,
-            },
+    async fn transmit_stream(&mut self, it: Transmit) {
+        let known = it
+            .flow
+            .conn
+            .or_else(|| self.by_remote.get(&(it.flow.transport, it.flow.remote)).copied());
+        let Some(conn) = known.or_else(|| self.connect(it.flow)) else {
+            return self.unreachable(it.flow).await;
         };
         let Some(peer) = self.peers.get(&conn) else {
             self.count(Count::ConnectionUnknown);
@@ -171,95 +196,112 @@ impl Router {
         }
     }
 
+    /// `None`: there are too many, or the peer is a browser, to which nobody can connect.
     fn connect(&mut self, flow: Flow) -> Option<ConnId> {
-        if self.is_full(flow.remote) {
+        let browser = matches!(flow.transport, Transport::Ws | Transport::Wss);
+        if browser || self.is_full(flow.remote) {
+            self.count(Count::ConnectFailed);
             return None;
         }
-        let (conn, own) = self.enter(flow.remote);
+        let (conn, own) = self.enter(flow.transport, flow.remote);
         let flow = Flow { conn: Some(conn), ..flow };
         let shared = self.shared.clone();
-        self.connections.spawn(async move {
-            stream::connect(flow, own, shared).await;
-            conn
-        });
+        self.connections.spawn(connection::connect(conn, flow, own, shared));
         Some(conn)
     }
 
-    fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
+    fn admit(&mut self, transport: Transport, stream: TcpStream, remote: SocketAddr) {
         let Ok(local) = stream.local_addr() else {
             self.count(Count::AcceptFailed);
             return;
         };
+        if self.shared.gate.is_banned(remote.ip(), Clock::now()) {
+            self.count(Count::BannedRefused);
+            return;
+        }
         if self.is_full(remote) {
             return;
         }
         self.count(Count::Accepted);
-        let (conn, own) = self.enter(remote);
-        let flow = Flow { transport: Transport::Tcp, local, remote, conn: Some(conn) };
+        let (conn, own) = self.enter(transport, remote);
+        let flow = Flow { transport, local, remote, conn: Some(conn) };
         let shared = self.shared.clone();
-        self.connections.spawn(async move {
-            stream::serve(stream, flow, own, shared).await;
-            conn
-        });
+        self.connections.spawn(connection::accepted(conn, stream, flow, own, shared));
     }
 
     /// Counts the refusal when it is.
     fn is_full(&self, remote: SocketAddr) -> bool {
-        if self.peers.len() >= self.config.connections_max {
+        let config = &self.shared.config;
+        let known = self.shared.gate.is_known(remote.ip());
+        // Strangers can fill their part only, and a trunk finds room when they have.
+        let most = if known { config.connections_max } else { config.connections_max / 4 * 3 };
+        if self.peers.len() >= most.max(1) {
             self.count(Count::RefusedOverLimit);
             return true;
         }
         let of_address = self.by_address.get(&remote.ip()).copied().unwrap_or(0);
-        if of_address >= self.config.connections_per_address_max {
+        if !known && of_address >= config.connections_per_address_max {
             self.count(Count::RefusedOverAddressLimit);
             return true;
         }
         false
     }
 
-    fn enter(&mut self, remote: SocketAddr) -> (ConnId, Own) {
+    fn enter(&mut self, transport: Transport, remote: SocketAddr) -> (ConnId, Own) {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         let (outbox, receiver) = mpsc::channel(OUTBOX_MAX);
         let (alive, dropped) = oneshot::channel();
         let own = Own { pong: outbox.downgrade(), outbox: receiver, dropped };
-        self.peers.insert(conn, Peer { remote, outbox, alive: Some(alive) });
-        self.by_remote.insert(remote, conn);
+        self.peers.insert(conn, Peer { transport, remote, outbox, alive: Some(alive) });
+        self.by_remote.insert((transport, remote), conn);
         *self.by_address.entry(remote.ip()).or_default() += 1;
         (conn, own)
     }
 
-    async fn forget(&mut self, conn: ConnId) {
-        let Some(peer) = self.peers.remove(&conn) else { return };
-        if self.by_remote.get(&peer.remote) == Some(&conn) {
-            self.by_remote.remove(&peer.remote);
+    fn alias(&mut self, conn: ConnId, remote: SocketAddr) {
+        if let Some(peer) = self.peers.get(&conn) {
+            self.by_remote.entry((peer.transport, remote)).or_insert(conn);
         }
+    }
+
+    async fn forget(&mut self, ended: Ended) {
+        let Ended { conn, unreachable } = ended;
+        let Some(peer) = self.peers.remove(&conn) else { return };
+        self.by_remote.retain(|_, it| *it != conn);
         if let Some(n) = self.by_address.get_mut(&peer.remote.ip()) {
             *n -= 1;
             if *n == 0 {
                 self.by_address.remove(&peer.remote.ip());
             }
         }
-        // Control must hear of it; when it is gone itself, so is everything else.
-        if self.shared.to_control.send(NetInput::ConnectionGone { conn }).await.is_err() {
+        self.tell(NetInput::ConnectionGone { conn }).await;
+        if let Some(flow) = unreachable {
+            self.unreachable(flow).await;
+        }
+    }
+
+    async fn unreachable(&self, flow: Flow) {
+        self.tell(NetInput::Unreachable { flow }).await;
+    }
+
+    /// Control must hear of it; when it is gone itself, so is everything else.
+    async fn tell(&self, input: NetInput) {
+        if self.shared.to_control.send(input).await.is_err() {
             self.count(Count::InboxFull);
         }
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    accepted: mpsc::Sender<(TcpStream, SocketAddr)>,
-    counters: Arc<Counters>,
-) {
+async fn accept(transport: Transport, listener: TcpListener, shared: Shared) {
     loop {
-        let Ok(it) = listener.accept().await else {
+        let Ok((stream, remote)) = listener.accept().await else {
             // Out of handles, most likely: pausing leaves the caller in the backlog.
-            counters.add(Count::AcceptFailed);
+            shared.counters.add(Count::AcceptFailed);
             sleep(Duration::from_millis(100)).await;
             continue;
         };
-        if accepted.send(it).await.is_err() {
+        if shared.notes.send(Note::Accepted { transport, stream, remote }).await.is_err() {
             return;
         }
     }

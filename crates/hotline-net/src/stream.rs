@@ -1,35 +1,49 @@
-//! One TCP connection: frames in, messages out.
+//! One connection of a byte stream: frames in, messages out.
 //!
 //! A stream has no retransmission above it, so a reader here waits for control instead of dropping;
 //! the peer feels it as a full window.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-
-use hotline_sip::{Flow, StreamStep, split_stream};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream, tcp::OwnedReadHalf},
-    sync::{mpsc, oneshot},
-    time::{Instant, timeout, timeout_at},
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
-use crate::{Count, Counters, NetInput, keepalive::PONG, udp::parse};
+use hotline_sip::Flow;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    net::{TcpSocket, TcpStream},
+    sync::{mpsc, oneshot},
+    time::{Instant, interval_at, timeout, timeout_at},
+};
+
+use crate::{
+    Config, Count, Counters, Gate, NetInput,
+    frames::{Frames, Reading},
+    keepalive::PING,
+    router::Note,
+};
 
 /// Messages that may wait for one connection's window.
 pub(crate) const OUTBOX_MAX: usize = 64;
 
 const READ_CHUNK: usize = 4_096;
 
-/// Malformed messages after which a connection is not worth keeping.
-const MALFORMED_MAX: u32 = 16;
+/// How long a connection that is given up may take the answer that says why.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What every connection needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) config: Arc<Config>,
     pub(crate) to_control: mpsc::Sender<NetInput>,
-    pub(crate) first_message: Duration,
-    pub(crate) connect: Duration,
+    pub(crate) notes: mpsc::Sender<Note>,
 }
 
 /// A connection's own ends of what the router holds.
@@ -42,42 +56,134 @@ pub(crate) struct Own {
     pub(crate) dropped: oneshot::Receiver<()>,
 }
 
-/// Serves a connection until either side ends it.
-pub(crate) async fn serve(stream: TcpStream, flow: Flow, own: Own, shared: Shared) {
-    keep_alive(&stream);
-    let Own { mut outbox, pong, dropped } = own;
-    let (half, mut writer) = stream.into_split();
-    let deadline = Instant::now() + shared.first_message;
-    let write = async {
-        while let Some(bytes) = outbox.recv().await {
-            if writer.write_all(&bytes).await.is_err() {
-                shared.counters.add(Count::SendFailed);
-                return;
-            }
-            shared.counters.add(Count::TcpSent);
+/// Whether the peer of a connection that we opened lives.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// We ping: the connection is ours.
+    ours: bool,
+    awaited: AtomicBool,
+    /// The peer has answered a ping before. One that never did may not know of them.
+    answers: AtomicBool,
+}
+
+impl Pulse {
+    pub(crate) const fn ours() -> Self {
+        Self { ours: true, awaited: AtomicBool::new(false), answers: AtomicBool::new(false) }
+    }
+
+    /// Line ends came.
+    pub(crate) fn beat(&self) {
+        if self.awaited.swap(false, Relaxed) {
+            self.answers.store(true, Relaxed);
         }
-    };
-    let reader = Reader { half, flow, buffer: Vec::new(), n_malformed: 0, pong };
+    }
+
+    /// Time for the next ping; `false`: the last one had no answer, and there used to be one.
+    fn ask(&self) -> bool {
+        !(self.awaited.swap(true, Relaxed) && self.answers.load(Relaxed))
+    }
+}
+
+/// Serves a connection until either side ends it.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send>(
+    stream: S,
+    flow: Flow,
+    own: Own,
+    shared: &Shared,
+    deadline: Instant,
+    pulse: Pulse,
+) {
+    let Own { outbox, pong, dropped } = own;
+    let (half, writer) = tokio::io::split(stream);
+    let reading = Reading::new(flow, pong);
     tokio::select! {
-        () = write => (),
-        () = read(reader, deadline, &shared) => (),
+        () = write(writer, outbox, &pulse, shared) => (),
+        () = read(half, reading, deadline, &pulse, shared) => (),
         _ = dropped => (),
     }
     shared.counters.add(Count::Closed);
 }
 
-/// Makes an outgoing connection and serves it.
-pub(crate) async fn connect(flow: Flow, own: Own, shared: Shared) {
-    let Ok(Ok(stream)) = timeout(shared.connect, dial(flow.local, flow.remote)).await else {
-        shared.counters.add(Count::ConnectFailed);
-        return;
-    };
-    shared.counters.add(Count::Connected);
-    let local = stream.local_addr().unwrap_or(flow.local);
-    serve(stream, Flow { local, ..flow }, own, shared).await;
+async fn write<S: AsyncWrite + Send>(
+    mut writer: WriteHalf<S>,
+    mut outbox: mpsc::Receiver<Vec<u8>>,
+    pulse: &Pulse,
+    shared: &Shared,
+) {
+    let period = shared.config.keep_alive;
+    let mut ping = interval_at(Instant::now() + period, period);
+    loop {
+        let bytes = tokio::select! {
+            bytes = outbox.recv() => match bytes {
+                Some(bytes) => bytes,
+                None => return,
+            },
+            _ = ping.tick(), if pulse.ours => {
+                if !pulse.ask() {
+                    shared.counters.add(Count::KeepAliveLost);
+                    return;
+                }
+                PING.to_vec()
+            }
+        };
+        let written = writer.write_all(&bytes).await;
+        if written.is_err() || writer.flush().await.is_err() {
+            shared.counters.add(Count::SendFailed);
+            return;
+        }
+        shared.counters.add(Count::TcpSent);
+    }
 }
 
-async fn dial(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+async fn read<S: AsyncRead + Send>(
+    mut half: ReadHalf<S>,
+    mut it: Reading,
+    mut deadline: Instant,
+    pulse: &Pulse,
+    shared: &Shared,
+) {
+    let idle = shared.config.stranger_idle;
+    loop {
+        let room = it.buffer.len();
+        it.buffer.resize(room + READ_CHUNK, 0);
+        let target = it.buffer.get_mut(room..).unwrap_or_default();
+        let got = timeout_at(deadline, half.read(target)).await;
+        let n = match &got {
+            Ok(Ok(n)) => *n,
+            Ok(Err(_)) | Err(_) => 0,
+        };
+        it.buffer.truncate(room + n);
+        if got.is_err() {
+            if !shared.gate.is_known(it.flow.remote.ip()) {
+                let late = if it.heard { Count::IdleClosed } else { Count::FirstMessageLate };
+                return shared.counters.add(late);
+            }
+            it.give_up_half(shared);
+            deadline = Instant::now() + idle;
+            continue;
+        }
+        if n == 0 {
+            return;
+        }
+        match it.frames(pulse, shared).await {
+            Frames::Continue { message: true } => deadline = Instant::now() + idle,
+            Frames::Continue { message: false } => (),
+            Frames::Close => return linger(half).await,
+        }
+    }
+}
+
+/// Lets the answer to what was wrong leave before the connection ends: closing it with bytes that
+/// nobody read would make the kernel take the answer back.
+async fn linger<S: AsyncRead + Send>(mut half: ReadHalf<S>) {
+    let mut rest = [0; 1_024];
+    let drain = async { while half.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
+    // Either way it ends.
+    drop(timeout(LINGER, drain).await);
+}
+
+/// Opens a connection from the local address of a flow, or any when that says nothing.
+pub(crate) async fn dial(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if !local.ip().is_unspecified() && local.is_ipv4() == remote.is_ipv4() {
         socket.bind(SocketAddr::new(local.ip(), 0))?;
@@ -85,100 +191,8 @@ async fn dial(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(remote).await
 }
 
-struct Reader {
-    half: OwnedReadHalf,
-    flow: Flow,
-    buffer: Vec<u8>,
-    n_malformed: u32,
-    pong: mpsc::WeakSender<Vec<u8>>,
-}
-
-async fn read(mut it: Reader, deadline: Instant, shared: &Shared) {
-    let mut heard = false;
-    loop {
-        let room = it.buffer.len();
-        it.buffer.resize(room + READ_CHUNK, 0);
-        let target = it.buffer.get_mut(room..).unwrap_or_default();
-        let got = if heard {
-            it.half.read(target).await
-        } else if let Ok(got) = timeout_at(deadline, it.half.read(target)).await {
-            got
-        } else {
-            shared.counters.add(Count::FirstMessageLate);
-            return;
-        };
-        let n = got.unwrap_or(0);
-        it.buffer.truncate(room + n);
-        if n == 0 {
-            return;
-        }
-        match frames(&mut it, shared).await {
-            Frames::Continue { message } => heard |= message,
-            Frames::Close => return,
-        }
-    }
-}
-
-enum Frames {
-    Continue { message: bool },
-    Close,
-}
-
-/// Takes every whole frame out of the buffer.
-async fn frames(it: &mut Reader, shared: &Shared) -> Frames {
-    let mut at = 0;
-    let mut message = false;
-    loop {
-        let rest = it.buffer.get(at..).unwrap_or_default();
-        let input = match split_stream(rest) {
-            StreamStep::NeedMore => break,
-            StreamStep::KeepAlive(n, wants_pong) => {
-                at += n;
-                shared.counters.add(Count::KeepAlive);
-                if wants_pong {
-                    pong(it, shared);
-                }
-                continue;
-            }
-            StreamStep::Frame(n) => {
-                let frame = rest.get(..n).unwrap_or_default();
-                at += n;
-                message = true;
-                shared.counters.add(Count::TcpReceived);
-                parse(frame, it.flow, &shared.counters)
-            }
-            StreamStep::Broken(why) => {
-                // Where the next message begins can no longer be known.
-                shared.counters.add(Count::Malformed);
-                let broken = NetInput::Broken { flow: it.flow, why, reply: None };
-                return match shared.to_control.send(broken).await {
-                    Ok(()) | Err(_) => Frames::Close,
-                };
-            }
-        };
-        if matches!(input, NetInput::Broken { .. }) {
-            it.n_malformed += 1;
-        }
-        if shared.to_control.send(input).await.is_err() || it.n_malformed > MALFORMED_MAX {
-            return Frames::Close;
-        }
-    }
-    it.buffer.drain(..at);
-    if it.buffer.is_empty() {
-        it.buffer.shrink_to(READ_CHUNK);
-    }
-    Frames::Continue { message }
-}
-
-fn pong(it: &Reader, shared: &Shared) {
-    let sent = it.pong.upgrade().is_some_and(|outbox| outbox.try_send(PONG.to_vec()).is_ok());
-    if !sent {
-        shared.counters.add(Count::OutboxFull);
-    }
-}
-
-/// A phone that lost its power never says so: the kernel asks.
-fn keep_alive(stream: &TcpStream) {
+/// A telephone that lost its power never says so: the kernel asks.
+pub(crate) fn keep_alive(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
     let probes = socket2::TcpKeepalive::new()
         .with_time(Duration::from_mins(1))

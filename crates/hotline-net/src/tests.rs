@@ -1,12 +1,14 @@
 //! Real sockets on loopback.
 
+mod streams;
+
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
-use hotline_sip::{Flow, Transport};
+use hotline_sip::{Flow, Limits, PeerMisbehaved, Transport};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -14,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Config, Count, Counters, NetInput, Sockets, Transmit, run};
+use crate::{Config, Count, Counters, Flood, Gate, NetInput, Sockets, Transmit, run};
 
 const OPTIONS: &[u8] = b"OPTIONS sip:12345@127.0.0.1 SIP/2.0\r\n\
 Via: SIP/2.0/TCP 127.0.0.1:5080;branch=z9hG4bK1\r\n\
@@ -25,20 +27,27 @@ struct Edge {
     udp: SocketAddr,
     tcp: SocketAddr,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
     inputs: mpsc::Receiver<NetInput>,
     transmits: mpsc::Sender<Transmit>,
 }
 
 fn edge(config: Config) -> Edge {
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    edge_at("127.0.0.1:0", config)
+}
+
+fn edge_at(local: &str, config: Config) -> Edge {
+    let udp = UdpSocket::bind(local).unwrap();
+    let tcp = TcpListener::bind(local).unwrap();
     let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
     let counters = Arc::new(Counters::default());
     let (to_control, inputs) = mpsc::channel(4);
     let (transmits, from_control) = mpsc::channel(16);
-    let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
-    tokio::spawn(run(sockets, config, Arc::clone(&counters), to_control, from_control));
-    Edge { udp: udp_at, tcp: tcp_at, counters, inputs, transmits }
+    let sockets = Sockets { udp: vec![udp], streams: vec![(Transport::Tcp, tcp)] };
+    let gate = Arc::new(Gate::new(config.flood.clone(), Arc::clone(&counters)));
+    let shared = (Arc::clone(&counters), Arc::clone(&gate));
+    tokio::spawn(run(sockets, config, shared.0, shared.1, to_control, from_control));
+    Edge { udp: udp_at, tcp: tcp_at, counters, gate, inputs, transmits }
 }
 
 impl Edge {

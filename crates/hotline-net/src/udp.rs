@@ -1,38 +1,30 @@
-//! Datagrams in.
+//! Datagrams in, and what ICMP says of those that left.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use hotline_sip::{Flow, Message, Transport};
-use tokio::{
-    net::UdpSocket,
-    sync::mpsc::{self, error::TrySendError},
-};
+use tokio::{net::UdpSocket, sync::mpsc::error::TrySendError};
 
-use crate::{Count, Counters, NetInput, keepalive::is_keepalive};
+use crate::{Count, NetInput, gate::Verdict, keepalive::is_keepalive, stream::Shared};
 
 /// The largest UDP payload there is.
 const DATAGRAM_MAX: usize = 65_536;
 
 /// Reads until control is gone.
-pub(crate) async fn read(
-    socket: Arc<UdpSocket>,
-    local: SocketAddr,
-    counters: Arc<Counters>,
-    to_control: mpsc::Sender<NetInput>,
-) {
+pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shared) {
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((n, remote)) => {
                 let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
                 let datagram = buffer.get(..n).unwrap_or_default();
-                if !take(datagram, flow, &counters, &to_control) {
+                if !take(datagram, flow, &shared) {
                     return;
                 }
             }
             Err(error) => {
                 // An ICMP error of an earlier packet; the socket itself is well.
-                counters.add(Count::ReceiveFailed);
+                shared.counters.add(Count::ReceiveFailed);
                 if error.kind() == io::ErrorKind::OutOfMemory {
                     tokio::task::yield_now().await;
                 }
@@ -42,22 +34,19 @@ pub(crate) async fn read(
 }
 
 /// `false`: control is gone.
-fn take(
-    datagram: &[u8],
-    flow: Flow,
-    counters: &Counters,
-    to_control: &mpsc::Sender<NetInput>,
-) -> bool {
-    counters.add(Count::UdpReceived);
+fn take(datagram: &[u8], flow: Flow, shared: &Shared) -> bool {
+    shared.counters.add(Count::UdpReceived);
     if is_keepalive(datagram) {
-        counters.add(Count::KeepAlive);
+        shared.counters.add(Count::KeepAlive);
         return true;
     }
-    let input = parse(datagram, flow, counters);
-    match to_control.try_send(input) {
+    if shared.gate.judge(flow.remote, Instant::now()) == Verdict::Refused {
+        return true;
+    }
+    match shared.to_control.try_send(parse(datagram, flow, shared)) {
         Ok(()) => true,
         Err(TrySendError::Full(_)) => {
-            counters.add(Count::InboxFull);
+            shared.counters.add(Count::InboxFull);
             true
         }
         Err(TrySendError::Closed(_)) => false,
@@ -65,11 +54,11 @@ fn take(
 }
 
 /// One message, or what is wrong with it.
-pub(crate) fn parse(bytes: &[u8], flow: Flow, counters: &Counters) -> NetInput {
-    match Message::parse(bytes) {
+pub(crate) fn parse(bytes: &[u8], flow: Flow, shared: &Shared) -> NetInput {
+    match Message::parse_from(flow, bytes, shared.config.limits) {
         Ok(message) => NetInput::Sip { flow, message },
         Err(malformed) => {
-            counters.add(Count::Malformed);
+            shared.counters.add(Count::Malformed);
             NetInput::Broken { flow, why: malformed.why, reply: malformed.reply }
         }
     }

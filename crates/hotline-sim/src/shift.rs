@@ -308,6 +308,9 @@ impl Shift {
                 Output::Agent(update) => self.ledger.agent(&update),
                 Output::Reply { id, .. } => self.ledger.reply(id),
                 Output::Fact { call, fact } => self.ledger.fact(call, &fact, &self.media),
+                Output::PhonesAt { address, known } => {
+                    self.ledger.note(|| format!("  phones at {address}: {known}"));
+                }
                 Output::Count(count) => self.ledger.note(|| format!("  count {count:?}")),
                 Output::Alarm(alarm) => self.ledger.note(|| format!("  alarm {alarm:?}")),
             }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Flow, Message, NameAddr, Transport, Uri, build::MessageBuilder, text::split_bare};
+use crate::{Flow, Message, NameAddr, Uri, build::MessageBuilder, text::split_bare};
 
 /// Call-ID, our tag, the peer's tag.
 pub(crate) type DialogKey = (Vec<u8>, Vec<u8>, Vec<u8>);
@@ -139,7 +139,8 @@ impl Dialog {
         let hop = Uri::parse(route.unwrap_or(&self.target));
         let ip = hop.as_ref().and_then(|it| it.host.parse::<IpAddr>().ok());
         if let (Some(hop), Some(ip)) = (hop, ip) {
-            self.flow.remote = SocketAddr::new(ip, hop.port.unwrap_or(5060));
+            self.flow.remote =
+                SocketAddr::new(ip, hop.port.unwrap_or(self.flow.transport.default_port()));
         }
     }
 }
@@ -151,26 +152,14 @@ pub(crate) fn contact_of(message: &Message) -> Option<Vec<u8>> {
     Uri::parse(uri).map(|_| uri.to_vec())
 }
 
-/// Our side of a flow as `host:port`; `advertised` stands for an unspecified address.
-pub(crate) fn sent_by(flow: Flow, advertised: IpAddr) -> String {
-    let ip = flow.local.ip();
-    let ip = if ip.is_unspecified() { advertised } else { ip };
-    SocketAddr::new(ip, flow.local.port()).to_string()
-}
-
-/// Our Contact on a flow.
-pub(crate) fn contact(user: &str, flow: Flow, advertised: IpAddr) -> String {
-    let host = sent_by(flow, advertised);
+/// Our Contact on a flow, `host` being [`Config::sent_by`](crate::Config).
+pub(crate) fn contact(user: &str, flow: Flow, host: SocketAddr) -> String {
     let user: String = user.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '+').collect();
     let at = if user.is_empty() { "" } else { "@" };
-    match flow.transport {
-        Transport::Udp => format!("<sip:{user}{at}{host}>"),
-        Transport::Tcp => format!("<sip:{user}{at}{host};transport=tcp>"),
-    }
+    format!("<sip:{user}{at}{host}{}>", flow.transport.uri_parameter())
 }
 
-/// Our Via on a flow, which asks for the way back to be seen (RFC 3581).
-pub(crate) fn via(flow: Flow, advertised: IpAddr, branch: &str) -> String {
-    let host = sent_by(flow, advertised);
+/// Our Via on a flow, `host` as in [`contact`], which asks for the way back to be seen (RFC 3581).
+pub(crate) fn via(flow: Flow, host: SocketAddr, branch: &str) -> String {
     format!("SIP/2.0/{} {host};rport;branch=z9hG4bK{branch}", flow.transport.name())
 }

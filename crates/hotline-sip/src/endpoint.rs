@@ -111,6 +111,15 @@ impl Endpoint {
         self.forget_gone();
     }
 
+    /// Nothing sent by `flow` arrives: the rim could not connect, or ICMP said so. Requests there
+    /// that have no response fail now, not after 32 s (RFC 3261 §18.4).
+    pub fn handle_unreachable(&mut self, flow: Flow, now: Now) {
+        for notice in self.transactions.handle_unreachable(flow, now.mono, &mut self.out) {
+            self.on_notice(notice, now);
+        }
+        self.forget_gone();
+    }
+
     pub fn handle_timeout(&mut self, now: Now) {
         for notice in self.transactions.handle_timeout(now.mono, &mut self.out) {
             self.on_notice(notice, now);

@@ -1,6 +1,11 @@
 //! What the endpoint takes and what it says.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{Extension, Key, LegId, Pii, WallTime};
@@ -17,6 +22,8 @@ pub struct Config {
     pub accounts: BTreeMap<Extension, Account>,
     /// Host of our Contact and Via when a flow's local address is unspecified (`0.0.0.0`).
     pub advertised: IpAddr,
+    /// The same for flows over IPv6, where `advertised` is an IPv4 address.
+    pub advertised_v6: Option<Ipv6Addr>,
     /// Round-trip estimate; 500 ms (RFC 3261 §17.1.1.1).
     pub t1: Duration,
     /// Longest interval between retransmissions; 4 s.
@@ -39,6 +46,7 @@ impl Config {
             user_agent: "hotline".to_owned(),
             accounts: BTreeMap::new(),
             advertised,
+            advertised_v6: None,
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
@@ -46,6 +54,18 @@ impl Config {
             expires_min: Duration::from_mins(1),
             secret,
         }
+    }
+
+    /// Our host and port on a flow, as Via and Contact name them.
+    pub(crate) fn sent_by(&self, flow: Flow) -> SocketAddr {
+        let ip = match flow.local.ip() {
+            IpAddr::V4(it) if it.is_unspecified() => self.advertised,
+            IpAddr::V6(it) if it.is_unspecified() => {
+                self.advertised_v6.map_or(self.advertised, IpAddr::V6)
+            }
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+        };
+        SocketAddr::new(ip, flow.local.port())
     }
 }
 

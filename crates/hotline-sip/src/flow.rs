@@ -11,6 +11,12 @@ use hotline_base::ConnId;
 pub enum Transport {
     Udp,
     Tcp,
+    /// SIP over TLS (RFC 3261 §26.2.1).
+    Tls,
+    /// SIP over WebSocket (RFC 7118).
+    Ws,
+    /// SIP over WebSocket over TLS.
+    Wss,
 }
 
 impl Transport {
@@ -19,6 +25,30 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
+        }
+    }
+
+    /// As the parameter of a URI, with its semicolon. Both kinds of WebSocket are `ws` there
+    /// (RFC 7118 §5.2).
+    pub const fn uri_parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+            Self::Ws | Self::Wss => ";transport=ws",
+        }
+    }
+
+    /// Where a URI without a port leads (RFC 3261 §19.1.2, RFC 7118 §8.1).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 
@@ -26,13 +56,13 @@ impl Transport {
     pub const fn is_reliable(self) -> bool {
         match self {
             Self::Udp => false,
-            Self::Tcp => true,
+            Self::Tcp | Self::Tls | Self::Ws | Self::Wss => true,
         }
     }
 }
 
-/// One path between a local socket and a peer. Over TCP, `conn` names the connection; without one
-/// the rim opens a connection to `remote`.
+/// One path between a local socket and a peer. Over everything but UDP, `conn` names the
+/// connection; without one the rim opens a connection to `remote`, unless it is a browser's.
 #[derive(
     BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd,
 )]

@@ -16,6 +16,7 @@ mod endpoint;
 mod event;
 mod flow;
 mod leg;
+mod limits;
 mod message;
 mod method;
 mod misbehaved;
@@ -35,17 +36,12 @@ pub use self::{
         Account, Admit, Binding, Config, Dial, EndWhy, Event, HangUp, Invited, Output, UnboundWhy,
     },
     flow::{Flow, Transport},
+    limits::{Limits, MESSAGE_MAX},
     message::{Malformed, Message},
     method::Method,
     misbehaved::PeerMisbehaved,
-    stream::{StreamStep, split_stream},
+    stream::{StreamStep, next_start, split_stream},
     text::decode,
     uri::Uri,
     value::{CSeq, NameAddr, Params, Via},
 };
-
-/// The largest message, in bytes: what one UDP datagram can carry.
-pub const MESSAGE_MAX: usize = 65_535;
-
-/// The most headers of one message.
-pub const HEADERS_MAX: usize = 128;

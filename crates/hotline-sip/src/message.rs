@@ -17,10 +17,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use self::scan::{Header, Span, Start};
 pub(crate) use self::{
     reply::{Reply, fitting},
-    scan::body_length,
+    scan::{body_length, is_header, is_start_line},
 };
 use crate::{
-    CSeq, Method, NameAddr, PeerMisbehaved, Uri, Via,
+    CSeq, Flow, Limits, Method, NameAddr, PeerMisbehaved, Uri, Via,
     text::{split_bare, trim},
 };
 
@@ -49,11 +49,27 @@ impl Message {
     /// After this, Via, From, To, Call-ID and `CSeq` are there and can be read, and `CSeq` belongs
     /// to the request line.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let (message, scanned) = scan::scan(bytes);
+        Self::read(bytes, Limits::new(), None)
+    }
+
+    /// [`parse`](Self::parse) of what came by `flow`, to which narrower limits may apply.
+    pub fn parse_from(flow: Flow, bytes: &[u8], limits: Limits) -> Result<Self, Malformed> {
+        Self::read(bytes, limits, Some(flow))
+    }
+
+    fn read(bytes: &[u8], limits: Limits, flow: Option<Flow>) -> Result<Self, Malformed> {
+        let (message, scanned) = scan::scan(bytes, limits);
         match scanned.and_then(|()| check::check(&message)) {
             Ok(()) => Ok(message),
-            Err(why) => Err(Malformed { why, reply: reply::to_malformed(&message, why) }),
+            Err(why) => Err(Malformed { why, reply: reply::to_malformed(&message, why, flow) }),
         }
+    }
+
+    /// The answer to a message of a stream that is refused for what stands in its head, without
+    /// its body: [`StreamStep::Broken`](crate::StreamStep::Broken).
+    pub fn answer_head(flow: Flow, head: &[u8], why: PeerMisbehaved) -> Option<Vec<u8>> {
+        let (message, _) = scan::scan(head, Limits::new());
+        reply::to_malformed(&message, why, Some(flow))
     }
 
     pub fn bytes(&self) -> &[u8] {

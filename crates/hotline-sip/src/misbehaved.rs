@@ -9,9 +9,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
     BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd,
 )]
 pub enum PeerMisbehaved {
-    /// More than 64 KiB.
+    /// More bytes than [`Limits`](crate::Limits) permit; more than 64 KiB in any case.
     TooLarge,
-    /// More than 128 headers.
+    /// More headers than [`Limits`](crate::Limits) permit.
     TooManyHeaders,
     /// Neither a request line nor a status line.
     BadStartLine,
@@ -55,6 +55,8 @@ pub enum PeerMisbehaved {
     BadExpires,
     /// Credentials that cannot be read, or for another request.
     BadCredentials,
+    /// A start line or a header longer than [`Limits`](crate::Limits) permit.
+    LineTooLong,
 }
 
 impl PeerMisbehaved {
@@ -88,7 +90,8 @@ impl PeerMisbehaved {
             | Self::BodyTooShort
             | Self::BadReplaces
             | Self::BadExpires
-            | Self::BadCredentials => Some(400),
+            | Self::BadCredentials
+            | Self::LineTooLong => Some(400),
         }
     }
 }
@@ -96,8 +99,8 @@ impl PeerMisbehaved {
 impl fmt::Display for PeerMisbehaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooLarge => "the message is larger than 64 KiB",
-            Self::TooManyHeaders => "the message has more than 128 headers",
+            Self::TooLarge => "the message is larger than is permitted",
+            Self::TooManyHeaders => "the message has more headers than are permitted",
             Self::BadStartLine => "the first line is neither a request nor a status line",
             Self::BadVersion => "the message is of another SIP version",
             Self::BadHeader => "a line among the headers is no header",
@@ -127,6 +130,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::BadReplaces => "Replaces is not permitted here",
             Self::BadExpires => "the expiry cannot be read",
             Self::BadCredentials => "the credentials cannot be read",
+            Self::LineTooLong => "a line is longer than is permitted",
         })
     }
 }

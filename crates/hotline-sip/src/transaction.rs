@@ -5,12 +5,14 @@
 
 mod client;
 mod server;
+mod switch;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -107,6 +109,8 @@ pub(crate) struct Transactions {
     client_keys: BTreeMap<ClientKey, TxId>,
     timers: Timers<TxId>,
     gone: Vec<TxId>,
+    /// Peers that take no connection, and until when that is believed.
+    no_stream: BTreeMap<SocketAddr, MonoTime>,
 }
 
 impl Transactions {
@@ -121,6 +125,7 @@ impl Transactions {
             client_keys: BTreeMap::new(),
             timers: Timers::new(),
             gone: Vec::new(),
+            no_stream: BTreeMap::new(),
         }
     }
 

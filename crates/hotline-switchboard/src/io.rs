@@ -1,6 +1,6 @@
 //! All that comes in and all that goes out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{AgentFact, AgentView, Command, Refused};
@@ -51,6 +51,10 @@ pub enum Input {
     Drain,
     /// The grace period of a drain is over: end the calls that still run.
     EndCalls,
+    /// Nothing sent by this flow arrives.
+    Unreachable {
+        flow: Flow,
+    },
 }
 
 impl Input {
@@ -68,6 +72,7 @@ impl Input {
             Self::Restored { .. } => "restored",
             Self::Drain => "drain",
             Self::EndCalls => "end calls",
+            Self::Unreachable { .. } => "unreachable",
         }
     }
 }
@@ -101,6 +106,12 @@ pub enum Output {
     Count(Count),
     /// Somebody should look at it, or may stop looking.
     Alarm(Alarm),
+    /// The first telephone registered at this address, or the last one left: the rim never bans an
+    /// address with telephones.
+    PhonesAt {
+        address: IpAddr,
+        known: bool,
+    },
 }
 
 /// What operators are told at once.

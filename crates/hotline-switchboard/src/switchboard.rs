@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -15,13 +14,14 @@ use hotline_base::{
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
-use hotline_sip::{Endpoint, Transport};
+use hotline_sip::Endpoint;
 use hotline_trunk::{Admission, Fleet};
 
 use crate::{
     Config, Input, Output,
     environment::{CallEnvironment, Staff},
     io::Count,
+    switchboard::phones::Phones,
     timers::{Owner, Timers},
 };
 
@@ -30,6 +30,7 @@ mod calls;
 mod gateways;
 mod look;
 mod offers;
+mod phones;
 mod restore;
 mod sip;
 
@@ -53,7 +54,7 @@ pub struct Switchboard {
     /// Who is signed in with which extension.
     desks: BTreeMap<Extension, AgentNo>,
     /// The paths registered phones came by.
-    phones: BTreeMap<(Transport, SocketAddr), Extension>,
+    phones: Phones,
     calls: BTreeMap<CallId, CallEntry>,
     /// Legs by their dialogs, and by their audio, which ends a little later.
     legs: BTreeMap<LegId, CallId>,
@@ -110,7 +111,7 @@ impl Switchboard {
             agents: agents.collect(),
             staff: Staff::default(),
             desks: BTreeMap::new(),
-            phones: BTreeMap::new(),
+            phones: Phones::default(),
             calls: BTreeMap::new(),
             legs: BTreeMap::new(),
             media_legs: BTreeMap::new(),
@@ -166,6 +167,7 @@ impl Switchboard {
             Input::Restored { entries } => self.restore(entries, now),
             Input::Drain => self.draining = true,
             Input::EndCalls => self.end_calls(now),
+            Input::Unreachable { flow } => self.endpoint.handle_unreachable(flow, now),
         }
     }
 

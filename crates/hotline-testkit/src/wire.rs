@@ -6,7 +6,7 @@ use std::{
 };
 
 use hotline_base::ConnId;
-use hotline_sip::{Flow, StreamStep, Transport, split_stream};
+use hotline_sip::{Flow, Limits, StreamStep, Transport, split_stream};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream, UdpSocket},
@@ -88,14 +88,14 @@ impl Wire {
             },
             Kind::Tcp { gone: true, .. } => std::future::pending().await,
             Kind::Tcp { stream, remote, buffer, gone } => loop {
-                match split_stream(buffer) {
+                match split_stream(buffer, Limits::new()) {
                     StreamStep::Frame(n) => {
                         let bytes = buffer.drain(..n.min(buffer.len())).collect();
                         return Received::Message { from: *remote, bytes };
                     }
                     StreamStep::KeepAlive(n, _) => drop(buffer.drain(..n.min(buffer.len()))),
                     StreamStep::NeedMore if stream.read_buf(buffer).await.unwrap_or(0) > 0 => {}
-                    StreamStep::NeedMore | StreamStep::Broken(_) => {
+                    StreamStep::NeedMore | StreamStep::Broken { .. } => {
                         *gone = true;
                         return Received::Gone;
                     }

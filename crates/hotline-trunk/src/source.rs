@@ -35,10 +35,13 @@ impl Source {
     }
 
     pub fn matches(&self, source: SocketAddr) -> bool {
-        let ip = source.ip().to_canonical();
-        self.port.is_none_or(|it| it == source.port())
-            && width(ip) == width(self.ip)
-            && leading(ip, self.prefix) == leading(self.ip, self.prefix)
+        self.port.is_none_or(|it| it == source.port()) && self.covers(source.ip())
+    }
+
+    /// Whether the address matches, whatever its port.
+    pub fn covers(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        width(ip) == width(self.ip) && leading(ip, self.prefix) == leading(self.ip, self.prefix)
     }
 
     /// The narrower of two sources that both match knows the peer better.

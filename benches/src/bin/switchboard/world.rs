@@ -288,7 +288,8 @@ impl World {
                 | Output::Reply { .. }
                 | Output::Fact { .. }
                 | Output::Count(_)
-                | Output::Alarm(_) => {}
+                | Output::Alarm(_)
+                | Output::PhonesAt { .. } => {}
             }
         }
     }

@@ -3,10 +3,14 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
 };
 
+use hotline_net::Flood;
 use hotline_sip::Config;
+use hotline_trunk::Source;
 use sha2::{Digest as _, Sha256};
 
 use crate::section::Section;
@@ -35,19 +39,115 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
     if config.expires_min > config.expires_max {
         it.complain("expires_min_secs", "大于 expires_max_secs", "把两者对调");
     }
-    let mut net = hotline_net::Config::default();
-    net.connections_max = count(&it, "connections_max", net.connections_max);
-    net.connections_per_address_max =
-        count(&it, "connections_per_address_max", net.connections_per_address_max);
+    config.advertised_v6 = advertised_v6(&it, &config, listen_udp.iter().chain(&listen_tcp));
+    let net = net(&it);
     // Read with the agents, because it holds their telephones' passwords.
     it.text("accounts_file");
     it.end();
     Sip { listen_udp, listen_tcp, config, net }
 }
 
-fn count(it: &Section<'_, '_>, key: &'static str, default: usize) -> usize {
+/// Limits of the signalling edge. The trunks among those who are never banned come later.
+fn net(it: &Section<'_, '_>) -> hotline_net::Config {
+    let old = hotline_net::Config::default();
+    let limits = hotline_sip::Limits {
+        message: count(it, "message_bytes_max", old.limits.message, 4_096..=65_535),
+        headers: count(it, "headers_max", old.limits.headers, 32..=4_096),
+        line: count(it, "line_bytes_max", old.limits.line, 256..=65_535),
+    };
+    let many = 1..=1_000_000;
+    let per_address = old.connections_per_address_max;
+    hotline_net::Config {
+        connections_max: count(it, "connections_max", old.connections_max, many.clone()),
+        connections_per_address_max: count(it, "connections_per_address_max", per_address, many),
+        first_message: secs(it, "first_request_secs", old.first_message, 1..=60),
+        stranger_idle: secs(it, "stranger_idle_secs", old.stranger_idle, 1..=3_600),
+        keep_alive: secs(it, "keep_alive_secs", old.keep_alive, 1..=3_600),
+        limits,
+        flood: flood(&it.section("flood"), old.flood),
+        ..old
+    }
+}
+
+/// `[sip.flood]`.
+fn flood(it: &Section<'_, '_>, old: Flood) -> Flood {
+    let rate = |key, default: u32| {
+        u32::try_from(it.number_or(key, u64::from(default), 1..=1_000_000)).unwrap_or(u32::MAX)
+    };
+    let flood = Flood {
+        requests_max: rate("requests_max", old.requests_max),
+        window: secs(it, "window_secs", old.window, 1..=60),
+        ban: secs(it, "ban_secs", old.ban, 1..=86_400),
+        strangers_per_sec_max: rate("strangers_per_sec_max", old.strangers_per_sec_max),
+        known_per_sec_max: rate("known_per_sec_max", old.known_per_sec_max),
+        friends: friends(it),
+        trunks: Vec::new(),
+    };
+    it.end();
+    flood
+}
+
+/// This machine, unless the file says otherwise.
+fn friends(it: &Section<'_, '_>) -> Vec<Source> {
+    let Some(texts) = it.texts("friends") else {
+        return ["127.0.0.0/8", "::1"].iter().filter_map(|it| it.parse().ok()).collect();
+    };
+    let mut friends = Vec::new();
+    for text in texts {
+        match text.value.parse() {
+            Ok(source) => friends.push(source),
+            Err(_) => it.complain_at(
+                &text,
+                format!("{:?} 不是地址或网段", text.value),
+                "可写 10.1.2.3、10.1.2.0/24 或 2001:db8::/32",
+            ),
+        }
+    }
+    friends
+}
+
+fn secs(
+    it: &Section<'_, '_>,
+    key: &'static str,
+    default: Duration,
+    range: RangeInclusive<u64>,
+) -> Duration {
+    it.secs_or(key, default.as_secs(), range)
+}
+
+fn count(
+    it: &Section<'_, '_>,
+    key: &'static str,
+    default: usize,
+    range: RangeInclusive<u64>,
+) -> usize {
     let default = u64::try_from(default).unwrap_or(u64::MAX);
-    usize::try_from(it.number_or(key, default, 1..=1_000_000)).unwrap_or(usize::MAX)
+    usize::try_from(it.number_or(key, default, range)).unwrap_or(usize::MAX)
+}
+
+/// Our IPv6 address where `advertised_address` is one of IPv4.
+fn advertised_v6<'a>(
+    it: &Section<'_, '_>,
+    config: &Config,
+    listen: impl IntoIterator<Item = &'a SocketAddr>,
+) -> Option<Ipv6Addr> {
+    const KEY: &str = "advertised_address_v6";
+    if let Some(text) = it.text(KEY) {
+        let address = text.value.parse().ok().filter(|it: &Ipv6Addr| !it.is_unspecified());
+        if address.is_none() {
+            it.complain(
+                KEY,
+                format!("{:?} 不是对方能连到的 IPv6 地址", text.value),
+                "写本机的 IPv6 地址，如 2001:db8::10",
+            );
+        }
+        return address;
+    }
+    let any = listen.into_iter().any(|it| it.is_ipv6() && it.ip().is_unspecified());
+    if any && config.advertised.is_ipv4() {
+        it.complain(KEY, "监听 [::] 时必须写明对外的 IPv6 地址", "写 advertised_address_v6");
+    }
+    None
 }
 
 pub(crate) fn addresses(it: &Section<'_, '_>, key: &'static str) -> Vec<SocketAddr> {

@@ -1,6 +1,9 @@
 //! The thread that decides.
 
-use std::thread::{self, JoinHandle};
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
 
 use hotline_switchboard::{Config, Input, Switchboard};
 use tokio::sync::oneshot;
@@ -39,6 +42,7 @@ impl Deciding {
         let mut hands = Hands {
             inbox,
             spool: Spool::new(journal, addresses.net.clone(), meters.clone()),
+            gate: Arc::clone(&shared.gate),
             orders: addresses.orders.clone(),
             notes: addresses.notes.clone(),
             feeds: shared.feeds.clone(),

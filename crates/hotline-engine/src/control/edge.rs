@@ -64,7 +64,7 @@ impl Edge {
     /// Opens all roads. From here on packets are read.
     pub(super) fn open(&mut self, handed: Handed, roads: Roads) -> Result<(), Error> {
         let Roads { from_net, to_net, from_link, to_link, link_ends } = roads;
-        let Shared { meters, journal, net, clock, .. } = self.shared.clone();
+        let Shared { meters, journal, net, gate, clock, .. } = self.shared.clone();
         tokio::spawn(link::run(link_ends, to_link, from_link));
         tokio::spawn(watch_spool(journal, self.addresses.notes.clone()));
         tokio::spawn({
@@ -80,7 +80,7 @@ impl Edge {
         let first_conn = crate::clock::first_id(clock.now().wall);
         let config = hotline_net::Config { first_conn, ..self.setup.config.net.clone() };
         self.transmitting = Some(tokio::spawn(async move {
-            let run = hotline_net::run(handed.sip, config, net, from_net, to_net);
+            let run = hotline_net::run(handed.sip, config, net, gate, from_net, to_net);
             if let Err(error) = run.await {
                 tracing::error!(%error, "The signalling sockets do not work.");
             }

@@ -1,11 +1,15 @@
 //! The switchboard's hands: inputs from all roads, outputs to all roads. Never waits to send.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use hotline_agent::{AgentView, Refused};
 use hotline_base::{CallId, CommandId, Now, media::Event};
 use hotline_cdr::{CallFact, CallRecord, Stamped};
-use hotline_net::Transmit;
+use hotline_net::{Gate, Transmit};
 use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard};
 use hotline_web::{CallView, Feeds};
 use tokio::{
@@ -36,6 +40,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Hands {
     pub(crate) inbox: Inbox,
     pub(crate) spool: Spool,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) orders: mpsc::Sender<Ordered>,
     pub(crate) notes: mpsc::Sender<Note>,
     pub(crate) feeds: Feeds,
@@ -130,6 +135,7 @@ impl Rim<Switchboard> for Hands {
                 self.state.stale = true;
                 alarms::tell(&alarm);
             }
+            Output::PhonesAt { address, known } => self.gate.know_phone(address, known),
         }
     }
 

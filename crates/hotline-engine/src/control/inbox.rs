@@ -108,5 +108,6 @@ pub(crate) fn from_net(it: NetInput) -> Input {
         NetInput::Sip { flow, message } => Input::Sip { flow, message },
         NetInput::Broken { flow, why, reply } => Input::SipBroken { flow, why, reply },
         NetInput::ConnectionGone { conn } => Input::ConnectionGone { conn },
+        NetInput::Unreachable { flow } => Input::Unreachable { flow },
     }
 }

@@ -1,13 +1,15 @@
 //! The listening sockets, and the note that says where they are.
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener, UdpSocket},
     os::fd::AsFd,
     path::PathBuf,
 };
 
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use hotline_sip::Transport;
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     config::Listen,
@@ -18,35 +20,40 @@ use crate::{
 /// What arrives while control is away for two seconds must fit. The kernel may grant less.
 const UDP_BUFFER: usize = 4 << 20;
 
+/// Connections that wait to be accepted while control is away.
+const BACKLOG: i32 = 1_024;
+
 /// The note's name in the data directory.
 pub(super) const NOTE: &str = "engine.json";
 
 pub(super) struct Bound {
     udp: Vec<UdpSocket>,
-    tcp: Vec<TcpListener>,
+    streams: Vec<(Transport, TcpListener)>,
     http: Option<TcpListener>,
     note: PathBuf,
 }
 
 impl Bound {
     pub(super) fn bind(listen: &Listen, data_dir: PathBuf) -> Result<Self, Error> {
-        let n = listen.sip_udp.len() + listen.sip_tcp.len() + 1;
+        let n = listen.sip_udp.len() + listen.streams().count() + 1;
         if n > HANDLES_MAX {
-            let source = std::io::Error::other("more than 63 listening addresses");
+            let source = io::Error::other("more than 63 listening addresses");
             return Err(Error::Io { what: "the configuration asks for too much", source });
         }
         let udp = listen.sip_udp.iter().map(|it| bind_udp(*it)).collect::<Result<_, _>>()?;
-        let tcp = listen.sip_tcp.iter().map(|it| bind_tcp("SIP", *it)).collect::<Result<_, _>>()?;
+        let bind = |(transport, it)| Ok((transport, bind_tcp("SIP", it)?));
+        let streams = listen.streams().map(bind).collect::<Result<_, _>>()?;
         let http = listen.http.map(|it| bind_tcp("HTTP", it)).transpose()?;
-        Ok(Self { udp, tcp, http, note: data_dir.join(NOTE) })
+        Ok(Self { udp, streams, http, note: data_dir.join(NOTE) })
     }
 
     /// Gives a new control process all sockets. If it has died, its end says so.
     pub(super) async fn send(&self, channel: &Channel) {
         let udp = self.udp.iter().map(|it| (SocketKind::SipUdp, it.as_fd()));
-        let tcp = self.tcp.iter().map(|it| (SocketKind::SipTcp, it.as_fd()));
+        let streams =
+            self.streams.iter().map(|(kind, it)| (SocketKind::SipStream(*kind), it.as_fd()));
         let http = self.http.iter().map(|it| (SocketKind::Http, it.as_fd()));
-        let (kinds, handles): (Vec<_>, Vec<_>) = udp.chain(tcp).chain(http).unzip();
+        let (kinds, handles): (Vec<_>, Vec<_>) = udp.chain(streams).chain(http).unzip();
         if channel.send(&Handover::Sockets { kinds }, &handles).await.is_err() {
             tracing::debug!("Control is gone before it got its sockets.");
         }
@@ -54,17 +61,22 @@ impl Bound {
 
     /// Where it is bound in fact.
     pub(super) fn addresses(&self) -> Listen {
-        let tcp = |it: &TcpListener| it.local_addr().ok();
-        Listen {
+        let mut listen = Listen {
             sip_udp: self.udp.iter().filter_map(|it| it.local_addr().ok()).collect(),
-            sip_tcp: self.tcp.iter().filter_map(tcp).collect(),
-            http: self.http.as_ref().and_then(tcp),
+            http: self.http.as_ref().and_then(|it| it.local_addr().ok()),
+            ..Listen::default()
+        };
+        for (transport, it) in &self.streams {
+            if let Ok(address) = it.local_addr() {
+                listen.add(*transport, address);
+            }
         }
+        listen
     }
 
     /// Writes `engine.json`: process ids and addresses, for people, tests and the demo.
     pub(super) fn note(&self, control: Option<u32>, media: Option<u32>) {
-        let Listen { sip_udp, sip_tcp, http } = self.addresses();
+        let Listen { sip_udp, sip_tcp, sip_tls, sip_ws, sip_wss, http } = self.addresses();
         let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let note = json!({
             "pid": std::process::id(),
@@ -72,6 +84,9 @@ impl Bound {
             "media": media,
             "sip_udp": texts(&sip_udp),
             "sip_tcp": texts(&sip_tcp),
+            "sip_tls": texts(&sip_tls),
+            "sip_ws": texts(&sip_ws),
+            "sip_wss": texts(&sip_wss),
             "http": http.map(|it| it.to_string()),
         });
         let draft = self.note.with_extension("json.tmp");
@@ -92,13 +107,31 @@ impl Bound {
 
 fn bind_udp(address: SocketAddr) -> Result<UdpSocket, Error> {
     let fail = |source| Error::Bind { what: "SIP over UDP", address, source };
-    let socket = UdpSocket::bind(address).map_err(fail)?;
-    if set_socket_recv_buffer_size(&socket, UDP_BUFFER).is_err() {
+    let socket = bound(address, Type::DGRAM).map_err(fail)?;
+    if socket.set_recv_buffer_size(UDP_BUFFER).is_err() {
         tracing::debug!("The socket keeps its small buffer.");
     }
-    Ok(socket)
+    Ok(socket.into())
 }
 
 fn bind_tcp(what: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).map_err(|source| Error::Bind { what, address, source })
+    let fail = |source| Error::Bind { what, address, source };
+    let socket = bound(address, Type::STREAM).map_err(fail)?;
+    socket.listen(BACKLOG).map_err(fail)?;
+    Ok(socket.into())
+}
+
+/// `[::]` is IPv6 alone, so that `0.0.0.0` can stand beside it and every peer has the address of
+/// its own family.
+fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.cloexec(), None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if kind == Type::STREAM {
+        // As std does: a restart must not wait for old connections to be forgotten.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
 }

@@ -37,10 +37,10 @@ impl Endpoint {
 
     pub(super) fn fresh_via(&mut self, flow: Flow) -> String {
         let branch = self.token();
-        via(flow, self.config.advertised, &branch)
+        via(flow, self.config.sent_by(flow), &branch)
     }
 
     pub(super) fn contact(&self, user: &str, flow: Flow) -> String {
-        contact(user, flow, self.config.advertised)
+        contact(user, flow, self.config.sent_by(flow))
     }
 }

@@ -50,7 +50,7 @@ impl Endpoint {
 
     fn first_invite(&mut self, dial: &Dial, contact: &str) -> Option<Message> {
         Uri::parse(dial.target.as_bytes())?;
-        let host = crate::dialog::sent_by(dial.flow, self.config.advertised);
+        let host = self.config.sent_by(dial.flow);
         let user: String = dial
             .from_user
             .chars()

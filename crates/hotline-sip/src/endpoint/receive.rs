@@ -32,8 +32,11 @@ impl Endpoint {
     fn on_response(&mut self, id: TxId, flow: Flow, message: &Message, now: Now) {
         match self.purposes.remove(&id) {
             Some(Purpose::Invite(mut invite)) => {
-                let conn = &mut invite.dialog.flow.conn;
-                *conn = conn.or(flow.conn);
+                let known = &mut invite.dialog.flow;
+                // A large INVITE may have gone by a stream though the dialog goes by datagrams.
+                if known.transport == flow.transport {
+                    known.conn = known.conn.or(flow.conn);
+                }
                 self.on_invite_response(id, invite, message, now);
             }
             Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),

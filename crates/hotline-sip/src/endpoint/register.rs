@@ -1,6 +1,6 @@
 //! REGISTER from both sides: phones at our registrar, and ourselves at another's.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use hotline_base::{Extension, Now};
 
@@ -110,7 +110,7 @@ impl Endpoint {
         let Some(it) = self.registrations.get_mut(extension) else { return };
         it.cseq = it.cseq.saturating_add(1);
         let uri = registrar_uri(flow);
-        let own = format!("<sip:{extension}@{}>", flow.remote.ip());
+        let own = format!("<sip:{extension}@{}>", host(flow.remote.ip()));
         let bytes = MessageBuilder::request("REGISTER", uri.as_bytes())
             .header("Via", via)
             .header("Max-Forwards", "70")
@@ -166,6 +166,14 @@ impl Endpoint {
             Some(told) => self.send_register(&extension, Some(told), now),
             None => self.end_registration(&extension, status),
         }
+    }
+}
+
+/// RFC 5118 §4.1: an IPv6 address in a URI stands in brackets.
+fn host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(it) => it.to_string(),
+        IpAddr::V6(it) => format!("[{it}]"),
     }
 }
 

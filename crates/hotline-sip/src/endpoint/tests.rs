@@ -7,6 +7,7 @@ mod lossy;
 mod offers;
 mod raw;
 mod registrar;
+mod transport;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

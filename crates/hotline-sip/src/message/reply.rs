@@ -105,7 +105,7 @@ impl<'a> Reply<'a> {
     /// The top Via with the source of the request in it.
     fn stamped(&self, via: &[u8]) -> Vec<u8> {
         let (Some(flow), Some(read)) = (self.flow, Via::parse(via)) else { return via.to_vec() };
-        let source = flow.remote.ip().to_string();
+        let source = flow.remote.ip().to_canonical();
         let wants_port = read.params.get("rport").is_some_and(<[u8]>::is_empty);
         let mut out = Vec::with_capacity(via.len().saturating_add(48));
         for (n, part) in split_bare(via, b';').enumerate() {
@@ -119,7 +119,8 @@ impl<'a> Reply<'a> {
             }
         }
         // RFC 3581 §4: with rport, received is written even if it says nothing new.
-        if read.params.get("received").is_none() && (wants_port || read.host != source) {
+        let is_same = read.host.parse() == Ok(source);
+        if read.params.get("received").is_none() && (wants_port || !is_same) {
             out.extend_from_slice(format!(";received={source}").as_bytes());
         }
         out
@@ -135,7 +136,11 @@ pub(crate) fn fitting(replies: &[Reply<'_>]) -> Option<Vec<u8>> {
     whole.chain(compact).find(|it| it.len() <= most)
 }
 
-pub(super) fn to_malformed(message: &Message, why: PeerMisbehaved) -> Option<Vec<u8>> {
+pub(super) fn to_malformed(
+    message: &Message,
+    why: PeerMisbehaved,
+    flow: Option<Flow>,
+) -> Option<Vec<u8>> {
     let status = why.status()?;
     let Start::Request { .. } = message.start else { return None };
     if message.method() == Some(b"ACK") || message.header("Via").is_none() {
@@ -143,7 +148,11 @@ pub(super) fn to_malformed(message: &Message, why: PeerMisbehaved) -> Option<Vec
     }
     // The same request gets the same tag: nothing is remembered (RFC 3261 §8.2.7).
     let tag = hex(&fold(message.header("Via").unwrap_or_default()).to_be_bytes());
-    fitting(&[Reply::new(message, status).tag(&tag)])
+    let plain = Reply::new(message, status).tag(&tag);
+    match flow {
+        Some(flow) => fitting(&[plain.clone().from(flow), plain]),
+        None => fitting(&[plain]),
+    }
 }
 
 /// 32 bits of FNV-1a.

@@ -2,7 +2,7 @@
 
 use super::Message;
 use crate::{
-    HEADERS_MAX, MESSAGE_MAX, PeerMisbehaved,
+    Limits, MESSAGE_MAX, PeerMisbehaved,
     text::{is_token, number, slice, trim},
 };
 
@@ -53,14 +53,14 @@ impl Span {
 
 /// Reads as much as can be read; the first fault is said beside it, so that a malformed request
 /// can be answered.
-pub(super) fn scan(bytes: &[u8]) -> (Message, Result<(), PeerMisbehaved>) {
-    let too_large = bytes.len() > MESSAGE_MAX;
+pub(super) fn scan(bytes: &[u8], limits: Limits) -> (Message, Result<(), PeerMisbehaved>) {
+    let too_large = bytes.len() > limits.message;
     let bytes = slice(bytes, 0, bytes.len().min(MESSAGE_MAX));
     let skip = bytes.iter().position(|it| !matches!(it, b'\r' | b'\n')).unwrap_or(bytes.len());
     let mut bytes = bytes.get(skip..).unwrap_or_default().to_vec();
     unfold(&mut bytes);
     let mut headers = Vec::with_capacity(24);
-    let (start, fault, body) = lines(&bytes, &mut headers);
+    let (start, fault, body) = lines(&bytes, limits, &mut headers);
     let body_len = bytes.len().saturating_sub(body);
     let mut message =
         Message { start, headers, body: Span::new(body, body.saturating_add(body_len)), bytes };
@@ -145,11 +145,19 @@ fn unfold(bytes: &mut [u8]) {
 }
 
 /// The start line and the headers; returns where the body begins.
-fn lines(bytes: &[u8], headers: &mut Vec<Header>) -> (Start, Result<(), PeerMisbehaved>, usize) {
+fn lines(
+    bytes: &[u8],
+    limits: Limits,
+    headers: &mut Vec<Header>,
+) -> (Start, Result<(), PeerMisbehaved>, usize) {
     let Some((first, mut at)) = line(bytes, 0) else {
         return (Start::None, Err(PeerMisbehaved::BadStartLine), bytes.len());
     };
     let (start, mut fault) = start_line(bytes, first);
+    let short = |line: &[u8]| {
+        if line.len() > limits.line { Err(PeerMisbehaved::LineTooLong) } else { Ok(()) }
+    };
+    fault = fault.and(short(first));
     loop {
         let Some((line, next)) = line(bytes, at) else {
             return (start, fault.and(Err(PeerMisbehaved::Truncated)), bytes.len());
@@ -158,7 +166,8 @@ fn lines(bytes: &[u8], headers: &mut Vec<Header>) -> (Start, Result<(), PeerMisb
         if line.is_empty() {
             return (start, fault, at);
         }
-        if headers.len() >= HEADERS_MAX {
+        fault = fault.and(short(line));
+        if headers.len() >= limits.headers {
             fault = fault.and(Err(PeerMisbehaved::TooManyHeaders));
             continue;
         }
@@ -175,6 +184,16 @@ fn header(bytes: &[u8], line: &[u8]) -> Option<Header> {
     let value = trim(line.get(colon.saturating_add(1)..)?);
     let good = !name.is_empty() && name.iter().all(|it| is_token(*it));
     good.then(|| Header { name: Span::within(bytes, name), value: Span::within(bytes, value) })
+}
+
+/// Whether a message can begin with this line.
+pub(crate) fn is_start_line(line: &[u8]) -> bool {
+    start_line(line, line).1.is_ok()
+}
+
+/// Whether this line is a header.
+pub(crate) fn is_header(line: &[u8]) -> bool {
+    header(line, line).is_some()
 }
 
 fn start_line(bytes: &[u8], line: &[u8]) -> (Start, Result<(), PeerMisbehaved>) {

@@ -127,7 +127,7 @@ fn an_ack_a_response_and_garbage_are_never_answered() {
 
 #[test]
 fn limits_of_size_and_headers_are_kept() {
-    let many = "X: y\r\n".repeat(crate::HEADERS_MAX);
+    let many = "X: y\r\n".repeat(Limits::new().headers);
     check_fault(&invite(&many, ""), PeerMisbehaved::TooManyHeaders, Some("400"));
     let large = "x".repeat(crate::MESSAGE_MAX);
     check_fault(&invite("", &large), PeerMisbehaved::TooLarge, Some("513"));

@@ -6,13 +6,14 @@ use hotline_base::MonoTime;
 
 use super::{
     ClientKey, Heard, Notice, Outbox, Transactions, TxId, backed_off,
+    switch::Leaving,
     table::{Client, ClientEvent, InviteClient, InviteClientEvent},
     transmit,
 };
 use crate::{Flow, Message, Method, build::MessageBuilder, text::split_bare, timers::TimerName};
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+pub(super) enum State {
     Invite(InviteClient),
     Other(Client),
 }
@@ -21,15 +22,18 @@ enum State {
 pub(super) struct ClientTransaction {
     pub(super) flow: Flow,
     pub(super) key: ClientKey,
-    state: State,
-    request: Message,
+    pub(super) state: State,
+    pub(super) request: Message,
+    /// The request as a datagram, while it is tried by a stream for its size.
+    pub(super) datagram: Option<Message>,
     /// The ACK of a final response above 2xx, sent again for each repetition.
     ack: Option<Vec<u8>>,
     interval: Duration,
 }
 
 impl Transactions {
-    /// Sends a request. `None`: it is no request with a branch.
+    /// Sends a request, by a stream if it is too large for the datagram that `flow` means. `None`:
+    /// it is no request with a branch.
     pub(crate) fn begin_client(
         &mut self,
         request: Message,
@@ -40,6 +44,7 @@ impl Transactions {
         let method = request.known_method();
         let key = (request.top_via()?.branch().to_vec(), method == Method::Cancel);
         let id = self.next_id();
+        let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
         transmit(out, flow, request.bytes());
         let tempo = self.tempo;
         let (state, again, limit) = if method == Method::Invite {
@@ -52,7 +57,8 @@ impl Transactions {
         }
         self.timers.set(id, limit, now + tempo.limit());
         self.client_keys.insert(key.clone(), id);
-        let it = ClientTransaction { flow, key, state, request, ack: None, interval: tempo.t1 };
+        let interval = tempo.t1;
+        let it = ClientTransaction { flow, key, state, request, datagram, ack: None, interval };
         self.clients.insert(id, it);
         Some(id)
     }
@@ -66,6 +72,7 @@ impl Transactions {
     pub(crate) fn learn_conn(&mut self, id: TxId, flow: Flow) {
         if let Some(it) = self.clients.get_mut(&id)
             && it.flow.conn.is_none()
+            && it.flow.transport == flow.transport
         {
             it.flow.conn = flow.conn;
         }

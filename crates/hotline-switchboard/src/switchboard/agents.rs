@@ -104,14 +104,12 @@ impl Switchboard {
     }
 
     pub(super) fn know_phone(&mut self, binding: &Binding) {
-        self.phones.retain(|_, it| *it != binding.extension);
-        let path = (binding.flow.transport, binding.flow.remote);
-        self.phones.insert(path, binding.extension.clone());
+        self.phones.put(&binding.extension, binding.flow, &mut self.outputs);
     }
 
     pub(super) fn phone_unbound(&mut self, extension: &Extension, now: Now) {
         self.outputs.push_back(Output::Keep { key: format!("phone/{extension}"), value: None });
-        self.phones.retain(|_, it| it != extension);
+        self.phones.remove(extension, &mut self.outputs);
         if let Some(no) = self.desks.get(extension).cloned() {
             if let Some(agent) = self.agents.get_mut(&no) {
                 agent.device_lost(now);

@@ -15,7 +15,7 @@ use crate::{io::Count, region::city_of};
 impl Switchboard {
     /// A recognised trunk or the path of a registered phone.
     pub(super) fn admit(&self, flow: Flow) -> Admit {
-        let phone = self.phones.contains_key(&(flow.transport, flow.remote));
+        let phone = self.phones.knows(flow);
         if phone || self.admission.trunk_of(flow.remote).is_some() {
             Admit::Trusted
         } else {

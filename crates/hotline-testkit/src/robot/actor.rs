@@ -174,10 +174,7 @@ impl Actor {
         let id = self.endpoint.new_leg();
         let mut leg = Leg::new(audio, &mut self.random);
         leg.offer = it.sdp.unwrap_or_else(|| hotline_sdp::offer(&leg.local, false));
-        let transport = match flow.transport {
-            hotline_sip::Transport::Udp => "",
-            hotline_sip::Transport::Tcp => ";transport=tcp",
-        };
+        let transport = flow.transport.uri_parameter();
         let dial = Dial {
             target: format!("sip:{}@{}{transport}", it.to, flow.remote),
             flow,

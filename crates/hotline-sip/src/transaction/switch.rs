@@ -1,0 +1,111 @@
+//! Requests too large for a datagram go by a stream (RFC 3261 §18.1.1), and what cannot be sent at
+//! all fails at once instead of after 32 s.
+
+use std::time::Duration;
+
+use hotline_base::MonoTime;
+
+use super::{
+    Notice, Outbox, Transactions, TxId,
+    client::State,
+    table::{Client, InviteClient},
+    transmit,
+};
+use crate::{Flow, Message, Transport, timers::TimerName};
+
+/// Within 200 bytes of the path MTU, which nobody knows and Ethernet makes 1,500.
+const DATAGRAM_MAX: usize = 1_300;
+
+/// How long a peer that takes no connection is sent datagrams of any size.
+const NO_STREAM: Duration = Duration::from_mins(10);
+
+/// Such peers that are remembered; carriers and gateways are few.
+const NO_STREAM_MAX: usize = 1_024;
+
+/// A request as it leaves.
+pub(super) struct Leaving {
+    pub(super) request: Message,
+    pub(super) flow: Flow,
+    /// The request as a datagram, for a peer that turns out to take no connection.
+    pub(super) datagram: Option<Message>,
+}
+
+impl Transactions {
+    pub(super) fn leaving(&self, request: Message, flow: Flow, now: MonoTime) -> Leaving {
+        let small = request.bytes().len() <= DATAGRAM_MAX;
+        let deaf = self.no_stream.get(&flow.remote).is_some_and(|it| *it > now);
+        if flow.transport != Transport::Udp || small || deaf {
+            return Leaving { request, flow, datagram: None };
+        }
+        match over_tcp(&request) {
+            Some(changed) => {
+                let flow = Flow { transport: Transport::Tcp, conn: None, ..flow };
+                Leaving { request: changed, flow, datagram: Some(request) }
+            }
+            None => Leaving { request, flow, datagram: None },
+        }
+    }
+
+    /// Nothing sent by `flow` arrives: its connection cannot be made, or ICMP said so. Requests
+    /// that only tried a stream for their size are sent as datagrams; others without any response
+    /// fail.
+    pub(crate) fn handle_unreachable(
+        &mut self,
+        flow: Flow,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Vec<Notice> {
+        let lost: Vec<TxId> = self
+            .clients
+            .iter()
+            .filter(|(_, it)| {
+                let silent = match it.state {
+                    State::Invite(it) => it == InviteClient::Calling,
+                    State::Other(it) => it == Client::Trying,
+                };
+                silent
+                    && it.flow.transport == flow.transport
+                    && it.flow.remote == flow.remote
+                    && it.flow.conn.is_none_or(|it| Some(it) == flow.conn)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let mut notices = Vec::new();
+        for id in lost {
+            if !self.fall_back(id, now, out) {
+                notices.extend(self.break_client(id));
+            }
+        }
+        notices
+    }
+
+    /// `false`: it was no switched request.
+    fn fall_back(&mut self, id: TxId, now: MonoTime, out: &mut Outbox) -> bool {
+        let Some(it) = self.clients.get_mut(&id) else { return false };
+        let Some(datagram) = it.datagram.take() else { return false };
+        it.request = datagram;
+        it.flow = Flow { transport: Transport::Udp, conn: None, ..it.flow };
+        transmit(out, it.flow, it.request.bytes());
+        let again = match it.state {
+            State::Invite(_) => TimerName::A,
+            State::Other(_) => TimerName::E,
+        };
+        let remote = it.flow.remote;
+        self.timers.set(id, again, now + self.tempo.t1);
+        self.no_stream.retain(|_, until| *until > now);
+        if self.no_stream.len() < NO_STREAM_MAX {
+            self.no_stream.insert(remote, now + NO_STREAM);
+        }
+        true
+    }
+}
+
+/// The same request with TCP in its Via, the first header that names a transport.
+fn over_tcp(request: &Message) -> Option<Message> {
+    const UDP: &[u8] = b"SIP/2.0/UDP ";
+    let mut bytes = request.bytes().to_vec();
+    let at = memchr::memmem::find(&bytes, UDP)?;
+    let end = at.saturating_add(UDP.len());
+    bytes.get_mut(at..end)?.copy_from_slice(b"SIP/2.0/TCP ");
+    Message::parse(&bytes).ok()
+}
