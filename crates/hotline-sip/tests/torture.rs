@@ -9,7 +9,7 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use hotline_base::{ConnId, Extension, MonoTime, Now, WallTime};
 use hotline_sip::{
-    Account, Admit, Config, Endpoint, Event, Flow, Malformed, Message, Output, StreamStep,
+    Account, Admit, Config, Endpoint, Event, Flow, Limits, Malformed, Message, Output, StreamStep,
     Transport, split_stream,
 };
 
@@ -181,11 +181,11 @@ fn framed(transport: Transport, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     for byte in bytes {
         buffer.push(*byte);
-        match split_stream(&buffer) {
+        match split_stream(&buffer, Limits::new()) {
             StreamStep::NeedMore => (),
             StreamStep::Frame(n) => return Some(buffer.get(..n).unwrap().to_vec()),
             StreamStep::KeepAlive(n, _) => drop(buffer.drain(..n)),
-            StreamStep::Broken(_) => return None,
+            StreamStep::Broken { .. } => return None,
         }
     }
     None
