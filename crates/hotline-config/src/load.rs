@@ -13,7 +13,7 @@ use hotline_agent::AgentConfig;
 use hotline_base::{TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
-use hotline_trunk::{NumberRow, TrunkConfig};
+use hotline_trunk::{NumberRow, Source, TrunkConfig};
 
 use crate::{
     Complaint, Http, PushTarget, embedded,
@@ -145,7 +145,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let mut sip = part::sip::read(root);
     let media = part::media::read(root, &engine.data_dir, sip.config.advertised);
     let trunks = part::trunk::read(root);
-    sip.net.flood.trunks = trunks.iter().flat_map(|it| it.sources.clone()).collect();
+    sip.net.flood.trunks = trunks.iter().flat_map(peers).collect();
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
     let http = part::http::read(root, &staff.people);
@@ -160,6 +160,12 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let place = Place { folder: engine.flows_dir.clone(), sounds };
     let people = staff.people;
     (Parts { engine, sip, media, trunks, groups, people, http, push }, place)
+}
+
+/// Where a trunk's messages come from: whom it may send from, and whom we send to.
+fn peers(trunk: &TrunkConfig) -> impl Iterator<Item = Source> {
+    let gateways = trunk.gateways.iter().map(|it| Source::host(it.address.ip()));
+    trunk.sources.iter().copied().chain(gateways)
 }
 
 /// The bundle's numbers as the trunks' rows, and their checked parameters by row.

@@ -5,9 +5,7 @@ use std::time::Duration;
 use hotline_base::Now;
 
 use super::Endpoint;
-use crate::{
-    Event, Flow, Message, build::MessageBuilder, dialog::sent_by, leg::Purpose, transaction::TxId,
-};
+use crate::{Event, Flow, Message, build::MessageBuilder, leg::Purpose, transaction::TxId};
 
 impl Endpoint {
     /// Asks the peer at `flow.remote` whether it is there, and waits no longer than `limit`; ends
@@ -25,7 +23,7 @@ impl Endpoint {
     fn options(&mut self, flow: Flow) -> Option<Message> {
         let uri = format!("sip:{}", flow.remote);
         let via = self.fresh_via(flow);
-        let from = format!("<sip:{}>;tag={}", sent_by(flow, self.config.advertised), self.token());
+        let from = format!("<sip:{}>;tag={}", self.config.sent_by(flow), self.token());
         let bytes = MessageBuilder::request("OPTIONS", uri.as_bytes())
             .header("Via", via)
             .header("Max-Forwards", "70")

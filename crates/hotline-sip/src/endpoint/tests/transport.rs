@@ -17,6 +17,7 @@ fn dial(it: &mut World, sdp: String) -> LegId {
         sdp,
         headers: vec![],
         ring_limit: None,
+        silence_limit: None,
     };
     it.ends[A].dial(leg, dial, it.now);
     leg
