@@ -28,6 +28,17 @@ fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
     for name in ["sip", "8001", "token-platform", "token-1001", "push"] {
         secret(name, &format!("secret of {name}\n"));
     }
+    fs::create_dir_all(at("tls")).unwrap();
+    let own = rcgen::generate_simple_self_signed(["sip.hotline.example".to_owned()]).unwrap();
+    for (name, text) in [
+        ("sip.crt", own.cert.pem()),
+        ("ca.crt", own.cert.pem()),
+        ("sip.key", own.signing_key.serialize_pem()),
+    ] {
+        let path = at("tls").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    }
     std::os::unix::fs::symlink(house::root().join("ivr-flows"), at("ivr-flows")).unwrap();
     let loaded = load_text("e.toml", folder.path(), &house::read("config/production.example.toml"));
     (folder, loaded)

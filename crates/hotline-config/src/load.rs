@@ -13,7 +13,7 @@ use hotline_agent::AgentConfig;
 use hotline_base::{TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
-use hotline_trunk::{NumberRow, Source, TrunkConfig};
+use hotline_trunk::{NumberRow, TrunkConfig};
 
 use crate::{
     Complaint, Http, PushTarget, embedded,
@@ -110,9 +110,9 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             listen: hotline_engine::Listen {
                 sip_udp: parts.sip.listen_udp,
                 sip_tcp: parts.sip.listen_tcp,
-                sip_tls: Vec::new(),
-                sip_ws: Vec::new(),
-                sip_wss: Vec::new(),
+                sip_tls: parts.sip.listen_tls,
+                sip_ws: parts.sip.listen_ws,
+                sip_wss: parts.sip.listen_wss,
                 http: parts.http.listen,
             },
             data_dir: parts.engine.data_dir,
@@ -145,12 +145,14 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let mut sip = part::sip::read(root);
     let media = part::media::read(root, &engine.data_dir, sip.config.advertised);
     let trunks = part::trunk::read(root);
-    sip.net.flood.trunks = trunks.iter().flat_map(peers).collect();
+    sip.net.flood.trunks = trunks.iter().flat_map(part::trunk::peers).collect();
+    let speaks_tls = !(sip.listen_tls.is_empty() && sip.listen_wss.is_empty());
+    sip.net.tls = part::tls::read(root, &trunks, speaks_tls);
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
     let http = part::http::read(root, &staff.people);
     let push = part::push::read(root);
-    let is_public = sip.listen_udp.iter().chain(&sip.listen_tcp).any(|it| !it.ip().is_loopback());
+    let is_public = sip.listeners().any(|it| !it.ip().is_loopback());
     if staff.has_demo_password && is_public {
         root.warn("agent", "分机用演示口令，而信令端口对外开放", "改用 password_file");
     }
@@ -160,12 +162,6 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let place = Place { folder: engine.flows_dir.clone(), sounds };
     let people = staff.people;
     (Parts { engine, sip, media, trunks, groups, people, http, push }, place)
-}
-
-/// Where a trunk's messages come from: whom it may send from, and whom we send to.
-fn peers(trunk: &TrunkConfig) -> impl Iterator<Item = Source> {
-    let gateways = trunk.gateways.iter().map(|it| Source::host(it.address.ip()));
-    trunk.sources.iter().copied().chain(gateways)
 }
 
 /// The bundle's numbers as the trunks' rows, and their checked parameters by row.

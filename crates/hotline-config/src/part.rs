@@ -7,4 +7,5 @@ pub(crate) mod http;
 pub(crate) mod media;
 pub(crate) mod push;
 pub(crate) mod sip;
+pub(crate) mod tls;
 pub(crate) mod trunk;

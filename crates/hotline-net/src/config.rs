@@ -5,6 +5,8 @@ use std::time::Duration;
 use hotline_sip::Limits;
 use hotline_trunk::Source;
 
+use crate::Tls;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     /// Connections in all. The last quarter is for addresses that are known.
@@ -23,6 +25,10 @@ pub struct Config {
     /// Bounds of one message.
     pub limits: Limits,
     pub flood: Flood,
+    /// Without it nothing is spoken over TLS.
+    pub tls: Option<Tls>,
+    /// Pages that may open a WebSocket, such as `https://desk.example.cn`; empty: any.
+    pub websocket_origins: Vec<String>,
     /// The first [`ConnId`](hotline_base::ConnId); a restart must not repeat earlier ones.
     pub first_conn: u64,
 }
@@ -38,6 +44,8 @@ impl Default for Config {
             keep_alive: Duration::from_mins(1),
             limits: Limits::new(),
             flood: Flood::default(),
+            tls: None,
+            websocket_origins: Vec::new(),
             first_conn: 1,
         }
     }

@@ -51,6 +51,15 @@ counts! {
     Resynchronised => "resynchronised",
     /// Nothing came over a stranger's connection for too long.
     IdleClosed => "idle_closed",
+    /// Handshakes of TLS and WebSocket that failed or came too late.
+    HandshakeFailed => "handshake_failed",
+    /// A trunk showed another's certificate or none, or came without TLS.
+    CertificateRefused => "certificate_refused",
+    /// A page that may not opened a WebSocket.
+    OriginRefused => "origin_refused",
+    /// New certificates came into use, or could not.
+    CertificatesLoaded => "certificates_loaded",
+    CertificatesBad => "certificates_bad",
     /// Addresses that were banned, messages of banned addresses, and connections of them.
     Banned => "banned",
     BannedDropped => "banned_dropped",

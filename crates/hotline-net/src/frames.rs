@@ -15,12 +15,9 @@ use crate::{
     gate::Verdict,
     keepalive::PONG,
     router::Note,
-    stream::{Pulse, Shared},
+    stream::{MALFORMED_MAX, Pulse, Shared},
     udp::parse,
 };
-
-/// Malformed messages after which a stranger's connection is not worth keeping.
-const MALFORMED_MAX: u32 = 16;
 
 /// A message that claims to be longer than this is taken to lie about its end.
 const SKIP_MAX: usize = 1 << 20;

@@ -1,4 +1,5 @@
-//! SIP on real sockets: UDP and TCP in, parsed messages out; transmissions in, packets out.
+//! SIP on real sockets: UDP, TCP, TLS and WebSocket in, parsed messages out; transmissions in,
+//! packets out.
 //!
 //! **Invariant:** binds nothing, decides nothing. A transport never answers for a call; what it
 //! cannot read goes to control together with a ready answer, and what it must drop is counted.
@@ -13,7 +14,9 @@ mod gate;
 mod keepalive;
 mod router;
 mod stream;
+mod tls;
 mod udp;
+mod ws;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,7 @@ pub use self::{
     config::{Config, Flood},
     counters::{Count, Counters},
     gate::{Ban, Gate, Verdict},
+    tls::{BadFile, Tls, TlsPeer},
 };
 
 /// What the wire tells control.

@@ -24,6 +24,7 @@ use crate::{
     Config, Count, Counters, Gate, NetInput, Sockets, Transmit,
     connection::{self, Ended},
     stream::{OUTBOX_MAX, Own, Shared},
+    tls::Certificates,
     udp,
 };
 
@@ -56,7 +57,9 @@ pub(crate) async fn run(
     let mut readers = JoinSet::new();
     let (notes, mut waiting) = mpsc::channel(ACCEPTED_MAX);
     let first_conn = config.first_conn;
-    let shared = Shared { counters, gate, config: Arc::new(config), to_control, notes };
+    let certificates = Arc::new(Certificates::new(config.tls.clone()));
+    let config = Arc::new(config);
+    let shared = Shared { counters, gate, config, certificates, to_control, notes };
     let mut router = Router::new(shared.clone(), first_conn);
     for socket in sockets.udp {
         router.add_udp(socket, &mut readers)?;
@@ -66,6 +69,8 @@ pub(crate) async fn run(
         let listener = TcpListener::from_std(listener)?;
         readers.spawn(accept(transport, listener, shared.clone()));
     }
+    let watched = shared.clone();
+    readers.spawn(async move { watched.certificates.watch(&watched).await });
     loop {
         tokio::select! {
             transmit = from_control.recv() => match transmit {

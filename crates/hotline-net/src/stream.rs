@@ -26,10 +26,14 @@ use crate::{
     frames::{Frames, Reading},
     keepalive::PING,
     router::Note,
+    tls::Certificates,
 };
 
 /// Messages that may wait for one connection's window.
 pub(crate) const OUTBOX_MAX: usize = 64;
+
+/// Malformed messages after which a stranger's connection is not worth keeping.
+pub(crate) const MALFORMED_MAX: u32 = 16;
 
 const READ_CHUNK: usize = 4_096;
 
@@ -42,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) config: Arc<Config>,
+    pub(crate) certificates: Arc<Certificates>,
     pub(crate) to_control: mpsc::Sender<NetInput>,
     pub(crate) notes: mpsc::Sender<Note>,
 }

@@ -1,5 +1,6 @@
 //! Real sockets on loopback.
 
+mod secure;
 mod streams;
 
 use std::{
@@ -33,17 +34,18 @@ struct Edge {
 }
 
 fn edge(config: Config) -> Edge {
-    edge_at("127.0.0.1:0", config)
+    edge_at("127.0.0.1:0", Transport::Tcp, config)
 }
 
-fn edge_at(local: &str, config: Config) -> Edge {
+/// `tcp` of what comes is where `transport` is spoken.
+fn edge_at(local: &str, transport: Transport, config: Config) -> Edge {
     let udp = UdpSocket::bind(local).unwrap();
     let tcp = TcpListener::bind(local).unwrap();
     let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
     let counters = Arc::new(Counters::default());
     let (to_control, inputs) = mpsc::channel(4);
     let (transmits, from_control) = mpsc::channel(16);
-    let sockets = Sockets { udp: vec![udp], streams: vec![(Transport::Tcp, tcp)] };
+    let sockets = Sockets { udp: vec![udp], streams: vec![(transport, tcp)] };
     let gate = Arc::new(Gate::new(config.flood.clone(), Arc::clone(&counters)));
     let shared = (Arc::clone(&counters), Arc::clone(&gate));
     tokio::spawn(run(sockets, config, shared.0, shared.1, to_control, from_control));

@@ -43,6 +43,10 @@ fn take(datagram: &[u8], flow: Flow, shared: &Shared) -> bool {
     if shared.gate.judge(flow.remote, Instant::now()) == Verdict::Refused {
         return true;
     }
+    if shared.certificates.demands(flow.remote.ip()) {
+        shared.counters.add(Count::CertificateRefused);
+        return true;
+    }
     match shared.to_control.try_send(parse(datagram, flow, shared)) {
         Ok(()) => true,
         Err(TrySendError::Full(_)) => {

@@ -19,18 +19,37 @@ use crate::section::Section;
 pub(crate) struct Sip {
     pub(crate) listen_udp: Vec<SocketAddr>,
     pub(crate) listen_tcp: Vec<SocketAddr>,
+    pub(crate) listen_tls: Vec<SocketAddr>,
+    pub(crate) listen_ws: Vec<SocketAddr>,
+    pub(crate) listen_wss: Vec<SocketAddr>,
     pub(crate) config: Config,
     pub(crate) net: hotline_net::Config,
 }
 
+impl Sip {
+    /// Every address that is listened at.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &SocketAddr> {
+        let streams = [&self.listen_tcp, &self.listen_tls, &self.listen_ws, &self.listen_wss];
+        self.listen_udp.iter().chain(streams.into_iter().flatten())
+    }
+}
+
 pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
     let it = root.section("sip");
-    let listen_udp = addresses(&it, "listen_udp");
-    let listen_tcp = addresses(&it, "listen_tcp");
-    if listen_udp.is_empty() && listen_tcp.is_empty() {
+    let old = Config::new("hotline", Ipv4Addr::LOCALHOST.into(), [0; 32]);
+    let mut sip = Sip {
+        listen_udp: addresses(&it, "listen_udp"),
+        listen_tcp: addresses(&it, "listen_tcp"),
+        listen_tls: addresses(&it, "listen_tls"),
+        listen_ws: addresses(&it, "listen_ws"),
+        listen_wss: addresses(&it, "listen_wss"),
+        config: old,
+        net: net(&it),
+    };
+    if sip.listeners().next().is_none() {
         it.complain("listen_udp", "没有监听地址", "写 listen_udp = [\"0.0.0.0:5060\"]");
     }
-    let advertised = advertised(&it, listen_udp.iter().chain(&listen_tcp).copied());
+    let advertised = advertised(&it, sip.listeners().copied());
     let secret = secret(&it);
     let mut config = Config::new(&it.text_or("realm", "hotline"), advertised, secret);
     config.user_agent = it.text_or("user_agent", "hotline");
@@ -39,12 +58,14 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
     if config.expires_min > config.expires_max {
         it.complain("expires_min_secs", "大于 expires_max_secs", "把两者对调");
     }
-    config.advertised_v6 = advertised_v6(&it, &config, listen_udp.iter().chain(&listen_tcp));
-    let net = net(&it);
+    config.advertised_v6 = advertised_v6(&it, &config, sip.listeners());
     // Read with the agents, because it holds their telephones' passwords.
     it.text("accounts_file");
+    // Read with the trunks, some of which must show a certificate.
+    it.section("tls");
     it.end();
-    Sip { listen_udp, listen_tcp, config, net }
+    sip.config = config;
+    sip
 }
 
 /// Limits of the signalling edge. The trunks among those who are never banned come later.
@@ -65,8 +86,24 @@ fn net(it: &Section<'_, '_>) -> hotline_net::Config {
         keep_alive: secs(it, "keep_alive_secs", old.keep_alive, 1..=3_600),
         limits,
         flood: flood(&it.section("flood"), old.flood),
+        websocket_origins: origins(it),
         ..old
     }
+}
+
+fn origins(it: &Section<'_, '_>) -> Vec<String> {
+    let texts = it.texts("websocket_origins").unwrap_or_default();
+    for text in &texts {
+        let rest = text.value.split_once("://").map(|it| it.1);
+        if rest.is_none_or(|it| it.is_empty() || it.contains('/')) {
+            it.complain_at(
+                text,
+                format!("{:?} 不是网页来源", text.value),
+                "写成 https://desk.example.cn 或带端口，后面没有路径",
+            );
+        }
+    }
+    texts.into_iter().map(|it| it.value).collect()
 }
 
 /// `[sip.flood]`.

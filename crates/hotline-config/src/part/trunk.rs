@@ -27,6 +27,12 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Vec<TrunkConfig> {
     trunks
 }
 
+/// Where a trunk's messages come from: whom it may send from, and whom we send to.
+pub(crate) fn peers(trunk: &TrunkConfig) -> impl Iterator<Item = Source> {
+    let gateways = trunk.gateways.iter().map(|it| Source::host(it.address.ip()));
+    trunk.sources.iter().copied().chain(gateways)
+}
+
 fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConfig> {
     let id = it.required("id", "给中继起一个名字，如 gx-nn-ct");
     let gateways = gateways(it);

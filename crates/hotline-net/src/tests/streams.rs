@@ -245,7 +245,7 @@ async fn a_connection_of_ours_is_pinged_and_closed_when_answers_cease() {
 
 #[tokio::test]
 async fn ipv6_is_spoken_over_datagrams_and_streams() {
-    let mut it = edge_at("[::1]:0", Config::default());
+    let mut it = edge_at("[::1]:0", Transport::Tcp, Config::default());
     let phone = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
     phone.send_to(OPTIONS, it.udp).await.unwrap();
     let flow = it.sip().await;

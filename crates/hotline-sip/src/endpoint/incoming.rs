@@ -206,8 +206,8 @@ pub(super) fn has_other_body(message: &Message) -> bool {
     !message.body().is_empty() && (encoded || !(multipart || is_type(kind, "application/sdp")))
 }
 
-/// A peer of RFC 2543, known by a From without a tag, need not give a Contact: its From is where its
-/// requests go (RFC 4475 §3.4.1).
+/// A peer of RFC 2543, known by a From without a tag, need not give a Contact: its From is where
+/// its requests go (RFC 4475 §3.4.1).
 fn contact_fault(message: &Message) -> Option<PeerMisbehaved> {
     if message.header("Contact").is_some() {
         contact_of(message).is_none().then_some(PeerMisbehaved::BadContact)
