@@ -317,8 +317,8 @@ impl Meters {
         total("hotline_spool_unreadable_total", "Items of another version.", it.n_unreadable);
         let help = "随录信息 files that could not be written.";
         total("hotline_sidecars_failed_total", help, it.n_sidecars_failed);
-        let help = "1: records cannot be loaded; the journal keeps them.";
-        self.all.gauge("hotline_database_away", help, &[]).set(i64::from(it.is_stuck));
+        let help = "1: records are not loaded (yet, or any more); the journal keeps them.";
+        self.all.gauge("hotline_database_away", help, &[]).set(i64::from(!it.is_well()));
     }
 
     pub(crate) fn started(&self, now: Now) {

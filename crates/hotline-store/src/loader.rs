@@ -39,6 +39,8 @@ pub struct LoaderStats {
     /// Everything before it is in the database.
     pub loaded: Position,
     pub n_items: u64,
+    /// The database has been opened and its tables have this version's form.
+    pub is_ready: bool,
     /// The database or the journal's disk does not answer; the journal grows.
     pub is_stuck: bool,
     /// Attempts without success, over all time.
@@ -49,6 +51,14 @@ pub struct LoaderStats {
     pub n_damaged: u64,
     /// 随录信息 files that could not be written.
     pub n_sidecars_failed: u64,
+}
+
+impl LoaderStats {
+    /// Whether records can be asked for and go on arriving. Not before the database was opened: an
+    /// engine that has just started does not know it yet.
+    pub const fn is_well(&self) -> bool {
+        self.is_ready && !self.is_stuck
+    }
 }
 
 /// Reads the journal from its cursor and fills the tables.
@@ -168,7 +178,10 @@ impl Run {
         self.loader.database.prepare().await?;
         let at = self.loader.database.cursor(LOADER).await?.unwrap_or_default();
         self.at = Some(at);
-        self.stats.send_modify(|it| it.loaded = at);
+        self.stats.send_modify(|it| {
+            it.loaded = at;
+            it.is_ready = true;
+        });
         Ok(at)
     }
 

@@ -62,7 +62,7 @@ impl Desk for ControlDesk {
 pub(crate) struct Wellness {
     pub(crate) media_up: Arc<AtomicBool>,
     pub(crate) draining: Arc<AtomicBool>,
-    pub(crate) database_away: Arc<AtomicBool>,
+    pub(crate) database_up: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -96,8 +96,8 @@ impl Health for EngineHealth {
             ),
             part(
                 "database",
-                !self.wellness.database_away.load(Relaxed),
-                "数据库打不开：话单先存于日志，恢复后自动补入；请看日志",
+                self.wellness.database_up.load(Relaxed),
+                "数据库尚未打开或打不开：话单先存于日志，恢复后自动补入；若一直不恢复，请看日志",
             ),
         ]
     }

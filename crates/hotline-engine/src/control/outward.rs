@@ -1,6 +1,10 @@
 //! From the journal into the database, and from there to the webhooks.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use hotline_base::{Random, WallTime};
 use hotline_push::{Delivery, HttpPost, Outbox, OutboxError, Post, Sender, Verdict};
@@ -101,7 +105,7 @@ async fn watch_loader(
 ) {
     loop {
         let seen = *stats.borrow_and_update();
-        shared.wellness.database_away.store(seen.is_stuck, std::sync::atomic::Ordering::Relaxed);
+        shared.wellness.database_up.store(seen.is_well(), Relaxed);
         shared.meters.loader(&seen);
         tokio::select! {
             changed = stats.changed() => if changed.is_err() { return },

@@ -417,10 +417,12 @@ async fn absent_database_is_waited_for() {
     let place = dir.path().join("later");
     let database = Database::new(&DatabaseConfig::new(place.join("hotline.db")));
     let mut line = start(&opened, &database, &dir);
+    assert!(!line.stats.borrow().is_well(), "nobody has opened it yet");
     save(&opened.journal, &in_flow(1, "13800138000"));
     line.until(|it| it.is_stuck).await;
+    assert!(!line.stats.borrow().is_ready);
     fs::create_dir(place).unwrap();
-    line.until(|it| !it.is_stuck && it.n_items == 1).await;
+    line.until(|it| it.is_well() && it.n_items == 1).await;
     assert_eq!(count(&database, "calls").await, 1);
     line.end().await;
     opened.running.close();
