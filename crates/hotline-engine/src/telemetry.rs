@@ -9,7 +9,9 @@ use crate::config::{LogFormat, Telemetry};
 /// Starts logging to standard error for this process. A second call changes nothing.
 pub fn begin(config: &Telemetry, role: &'static str) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(stderr);
+    // What cannot be written is lost: to complain about it on the same stream panics, and a log
+    // that nobody reads any more, or that lies on a full disk, must not end a call.
+    let builder = fmt().with_env_filter(filter).with_writer(stderr).log_internal_errors(false);
     let outcome = match config.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Text => {

@@ -86,28 +86,27 @@ fn main() -> ExitCode {
     })
 }
 
-/// What is said to the person at the terminal.
+/// What is said to the person at the terminal. Who has closed it misses it; the engine goes on.
 mod say {
-    #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a person reads this")]
-
-    use std::fmt::Display;
+    use std::{
+        fmt::Display,
+        io::{Write as _, stderr, stdout},
+    };
 
     pub(crate) fn line(it: &impl Display) {
-        println!("{it}");
+        drop(writeln!(stdout(), "{it}"));
     }
 
     /// Without a line's end; a screen is drawn with it.
     pub(crate) fn part(it: &impl Display) {
-        use std::io::Write as _;
-        print!("{it}");
-        std::io::stdout().flush().unwrap_or_default();
+        drop(write!(stdout(), "{it}").and_then(|()| stdout().flush()));
     }
 
     pub(crate) fn error(it: &anyhow::Error) {
-        eprintln!("hotline: {it:#}");
+        drop(writeln!(stderr(), "hotline: {it:#}"));
     }
 
     pub(crate) fn complaint(it: &impl Display) {
-        eprintln!("{it}");
+        drop(writeln!(stderr(), "{it}"));
     }
 }
