@@ -209,7 +209,8 @@ pub struct Recorded {
     pub bytes: u64,
     /// SHA-256 of the file, in lower-case hexadecimal.
     pub sha256: String,
-    /// Audio that could not be written, in milliseconds, and how many times.
+    /// Audio that could not be written, in milliseconds, and how many times. A recording that broke
+    /// off because its process died has one gap more, of unknown length, at its end.
     pub gap_ms: u64,
     pub n_gaps: u32,
 }

@@ -126,6 +126,8 @@ pub struct Call {
     n_recordings: u32,
     /// Legs that media has not reported closed.
     open_legs: BTreeSet<LegId>,
+    /// Recordings that were running then are sealed by another process.
+    media_died: bool,
     n_holds: u64,
     /// The last key, by which method and when.
     last_key: Option<(Key, KeyMethod, MonoTime)>,
@@ -219,6 +221,7 @@ impl Call {
             recordings: BTreeSet::new(),
             n_recordings: 0,
             open_legs: BTreeSet::from([leg]),
+            media_died: false,
             n_holds: 0,
             last_key: None,
             facts: Vec::new(),
@@ -269,6 +272,7 @@ impl Call {
             n_recordings: u32::try_from(recordings.len()).unwrap_or(u32::MAX),
             recordings: recordings.into_iter().collect(),
             open_legs,
+            media_died: false,
             n_holds: 1 << 32,
             last_key: None,
             facts,
@@ -468,18 +472,27 @@ impl Call {
         }
     }
 
-    /// The media process is gone, and with it every leg.
+    /// The media process is gone, and with it every leg. The next one seals the recordings that
+    /// were being written; the record waits for it as for any seal.
     pub fn media_down(&mut self, env: &dyn Environment, now: Now) {
         self.open_legs.clear();
-        let lost: Vec<_> = std::mem::take(&mut self.recordings).into_iter().collect();
-        for recording in lost {
-            let reason = "media process gone".to_owned();
-            self.fact(CallFact::RecordingFailed { recording, reason }, now);
-        }
+        self.media_died = true;
         match self.phase {
             Phase::Live => self.end(Party::Platform, EndReason::MediaFailed, None, env, now),
-            Phase::Closing { .. } => self.complete(now),
+            Phase::Closing { .. } => self.complete_if_closed(now),
             Phase::Done => (),
+        }
+    }
+
+    /// Media takes no orders: what the parties would hear is not what was decided.
+    pub fn order_lost(&mut self, env: &dyn Environment, now: Now) {
+        match self.caller.state {
+            CallerState::Opening { .. } | CallerState::Ready { .. } => {
+                self.refuse(RefusedWhy::MediaSlow, env, now);
+            }
+            CallerState::Up | CallerState::Left | CallerState::Gone => {
+                self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod desk;
 mod edge;
 mod hands;
 mod inbox;
+mod orders;
 mod outward;
 mod spool;
 mod views;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use hotline_base::{AgentNo, CallId, CommandId, LegId, MonoTime, OfferId, TicketId};
+use hotline_base::{
+    AgentNo, CallId, CommandId, LegId, MonoTime, OfferId, TicketId,
+    media::{Order, Play},
+};
 use hotline_cdr::{CallFact, CallRecord, Outcome, Stamped};
 use hotline_switchboard::AgentUpdate;
 
@@ -21,6 +24,10 @@ pub(crate) struct Ledger {
     legs: BTreeMap<String, LegId>,
     caller_legs: BTreeMap<CallId, LegId>,
     offer_legs: BTreeMap<OfferId, LegId>,
+    call_legs: BTreeMap<LegId, CallId>,
+    ended: BTreeSet<CallId>,
+    /// Media did not get an order of theirs.
+    unheard: BTreeSet<CallId>,
     waiting: BTreeMap<TicketId, Waiting>,
     offers: BTreeMap<OfferId, (CallId, AgentNo, TicketId)>,
     commands: BTreeSet<CommandId>,
@@ -107,6 +114,38 @@ impl Ledger {
         }
     }
 
+    /// The call whose order did not get to media; what its parties hear is not what it decided.
+    pub(crate) fn order_lost(&mut self, order: &Order) -> Option<CallId> {
+        self.note(|| format!("  lost {order:?}"));
+        let call = self.call_of(order)?;
+        self.unheard.insert(call);
+        Some(call)
+    }
+
+    fn call_of(&self, order: &Order) -> Option<CallId> {
+        let leg = match order {
+            Order::Open { leg, .. }
+            | Order::Answer { leg, .. }
+            | Order::Reoffer { leg, .. }
+            | Order::Play(Play { leg, .. })
+            | Order::Stop { leg, .. }
+            | Order::SendKeys { leg, .. }
+            | Order::Close { leg }
+            | Order::Record { left: leg, .. } => Some(*leg),
+            Order::Mix { hears } => hears.first().map(|it| it.listener),
+            Order::Hello { .. } | Order::RecordSource { .. } | Order::StopRecord { .. } => None,
+        }?;
+        self.call_legs.get(&leg).copied()
+    }
+
+    pub(crate) fn must_have_ended(&mut self, call: Option<CallId>) {
+        if let Some(call) = call
+            && !self.ended.contains(&call)
+        {
+            self.fail(format!("call {call} goes on without an order that media did not get"));
+        }
+    }
+
     pub(crate) fn end_turn(&mut self) {
         self.finished_in_turn.clear();
     }
@@ -136,6 +175,7 @@ impl Ledger {
                 self.open.insert(call);
             }
             self.caller_legs.insert(call, *leg);
+            self.call_legs.insert(*leg, call);
             self.legs.insert(caller_raw.reveal().clone(), *leg);
         } else if let CallFact::Enqueued { ticket, group, priority, .. } = &stamped.fact {
             let entered = *self.entered.entry(call).or_insert(stamped.at.mono);
@@ -151,6 +191,7 @@ impl Ledger {
             self.waiting.remove(ticket);
         } else if let CallFact::Offered { offer, ticket, agent, group, leg, .. } = &stamped.fact {
             self.offer_legs.insert(*offer, *leg);
+            self.call_legs.insert(*leg, call);
             self.offered(*offer, call, *ticket, agent, group.as_str());
         } else if let CallFact::OfferEnded { offer, .. } | CallFact::AgentReleased { offer, .. } =
             &stamped.fact
@@ -166,6 +207,8 @@ impl Ledger {
             self.expect_audio(call, *offer, media, true);
         } else if let CallFact::Held { offer, .. } = &stamped.fact {
             self.expect_audio(call, *offer, media, false);
+        } else if let CallFact::Ended { .. } = &stamped.fact {
+            self.ended.insert(call);
         }
     }
 
@@ -177,6 +220,9 @@ impl Ledger {
         else {
             return self.fail(format!("call {call} talks on legs that nobody opened"));
         };
+        if self.unheard.contains(&call) {
+            return;
+        }
         let bridged = media.is_bridged(*caller, *agent);
         let music = media.is_playing(*caller);
         if bridged != open || music == open {

@@ -162,16 +162,12 @@ impl MediaModel {
 
     fn seal(&mut self, recording: RecordingId, soon: Duration) -> Said {
         let Some(path) = self.recordings.remove(&recording) else { return Vec::new() };
-        let recorded = Recorded {
-            recording,
-            path,
-            duration_ms: 1000,
-            bytes: 16_058,
-            sha256: "00".repeat(32),
-            gap_ms: 0,
-            n_gaps: 0,
-        };
-        vec![(soon, Event::Recorded(recorded))]
+        vec![(soon, Event::Recorded(sealed(recording, path, 0)))]
+    }
+
+    /// The process dies: what another one will find of its recordings.
+    pub(crate) fn into_recordings(self) -> Vec<Recorded> {
+        self.recordings.into_iter().map(|(recording, path)| sealed(recording, path, 1)).collect()
     }
 
     fn close(&mut self, leg: LegId, soon: Duration) -> Said {
@@ -182,6 +178,11 @@ impl MediaModel {
             None => Vec::new(),
         }
     }
+}
+
+fn sealed(recording: RecordingId, path: String, n_gaps: u32) -> Recorded {
+    let sha256 = "00".repeat(32);
+    Recorded { recording, path, duration_ms: 1000, bytes: 16_058, sha256, gap_ms: 0, n_gaps }
 }
 
 const fn done(leg: LegId, play: PlayId, end: PlayEnd) -> Event {

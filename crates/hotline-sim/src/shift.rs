@@ -1,10 +1,15 @@
 //! A shift: everybody's state, and the loop that lets time pass.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use borsh::BorshDeserialize;
 use hotline_base::{
-    Extension, LegId, Machine, MonoTime, Now, Random, WallTime, media::Event as MediaEvent,
+    CallId, Extension, LegId, Machine, MonoTime, Now, Random, WallTime,
+    media::{Event as MediaEvent, Order, Recorded},
 };
 use hotline_sip::{Endpoint, Flow, Message, Transport};
 use hotline_switchboard::{Config, Input, Output, Switchboard};
@@ -50,7 +55,7 @@ pub struct Faults {
     /// Datagrams lost and doubled, in percent; all are delayed at random and so reordered.
     pub loss: u64,
     pub doubled: u64,
-    /// Media refuses, is slow, and dies once.
+    /// Media refuses, is slow, does not take an order, and dies once.
     pub media: bool,
     /// The disk fails once.
     pub disk: bool,
@@ -77,6 +82,10 @@ pub struct Shift {
     pub(crate) phones: Vec<Phone>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
     pub(crate) ledger: Ledger,
+    /// Orders that found no room on their way to media.
+    lost: VecDeque<(Option<CallId>, Order)>,
+    /// What the next media process finds and seals.
+    broken_off: Vec<Recorded>,
     pub(crate) faulty: bool,
     pub(crate) sdp: &'static str,
 }
@@ -105,6 +114,8 @@ impl Shift {
             phones,
             kept: BTreeMap::new(),
             ledger: Ledger::default(),
+            lost: VecDeque::new(),
+            broken_off: Vec::new(),
             faulty: true,
             sdp: OFFER,
         };
@@ -220,7 +231,7 @@ impl Shift {
             Event::MediaDies => {
                 self.media_life += 1;
                 self.media_up = false;
-                self.media = MediaModel::default();
+                self.broken_off = std::mem::take(&mut self.media).into_recordings();
                 self.input(Input::MediaDown);
                 let wait = self.millis(50, 3000);
                 self.after(wait, Event::MediaReturns);
@@ -228,6 +239,9 @@ impl Shift {
             Event::MediaReturns => {
                 self.media_up = true;
                 self.input(Input::MediaUp);
+                for recorded in std::mem::take(&mut self.broken_off) {
+                    self.tell_media(Duration::from_millis(5), MediaEvent::Recorded(recorded));
+                }
             }
             Event::DiskFails => {
                 self.input(Input::Spool { healthy: false });
@@ -316,13 +330,25 @@ impl Shift {
             }
         }
         self.ledger.end_turn();
+        while let Some((call, order)) = self.lost.pop_front() {
+            self.input(Input::OrderLost(order));
+            self.ledger.must_have_ended(call);
+        }
     }
 
-    fn order(&mut self, order: hotline_base::media::Order) {
+    fn order(&mut self, order: Order) {
         if !self.media_up {
             return;
         }
         let faulty = self.faulty && self.plan.faults.media;
+        // The road is full. What ends a leg or a recording gets through later; here it does so now.
+        let ends =
+            matches!(order, Order::Hello { .. } | Order::StopRecord { .. } | Order::Close { .. });
+        if faulty && !ends && self.random.chance(1) {
+            let call = self.ledger.order_lost(&order);
+            self.lost.push_back((call, order));
+            return;
+        }
         for (after, event) in self.media.order(order, faulty, &mut self.random) {
             self.tell_media(after, event);
         }

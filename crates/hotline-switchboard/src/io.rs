@@ -55,6 +55,9 @@ pub enum Input {
     Unreachable {
         flow: Flow,
     },
+    /// There was no room for this order on its way to media. Its call cannot be as it was decided
+    /// and ends.
+    OrderLost(Order),
 }
 
 impl Input {
@@ -73,6 +76,7 @@ impl Input {
             Self::Drain => "drain",
             Self::EndCalls => "end calls",
             Self::Unreachable { .. } => "unreachable",
+            Self::OrderLost(_) => "order lost",
         }
     }
 }

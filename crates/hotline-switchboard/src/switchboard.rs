@@ -168,6 +168,7 @@ impl Switchboard {
             Input::Drain => self.draining = true,
             Input::EndCalls => self.end_calls(now),
             Input::Unreachable { flow } => self.endpoint.handle_unreachable(flow, now),
+            Input::OrderLost(order) => self.order_lost(&order, now),
         }
     }
 

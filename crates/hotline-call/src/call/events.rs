@@ -5,7 +5,7 @@ use hotline_base::media::{FailReason, FailedOrder, LegStats, Recorded};
 use super::{
     AgentState, BTreeSet, Call, CallFact, CallerState, Duration, EndReason, Environment, Key,
     KeyMethod, LegEvent, LegId, LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output,
-    Party, Phase, RefusedWhy,
+    Party, Phase, RecordingId, RefusedWhy,
 };
 use crate::LegEnd;
 
@@ -269,12 +269,37 @@ impl Call {
         if !self.recordings.remove(&it.recording) {
             return;
         }
-        let Recorded { recording, path: _, duration_ms, bytes, sha256, gap_ms, n_gaps } = it;
+        let Recorded { recording, path: _, duration_ms, bytes, sha256, mut gap_ms, n_gaps } = it;
+        if self.media_died {
+            // Who seals it now was not there when it broke off.
+            gap_ms = gap_ms.max(self.recorded_ms(&recording).saturating_sub(duration_ms));
+        }
         self.fact(
             CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps },
             now,
         );
         self.complete_if_closed(now);
+    }
+
+    /// How long a recording that has ended should be.
+    fn recorded_ms(&self, recording: &RecordingId) -> u64 {
+        let started = self.facts.iter().find_map(|it| {
+            let CallFact::RecordingStarted { recording: id, offer, .. } = &it.fact else {
+                return None;
+            };
+            (id == recording).then_some((it.at.mono, *offer))
+        });
+        let Some((began, offer)) = started else { return 0 };
+        let ended = self.facts.iter().find_map(|it| {
+            let (CallFact::AgentReleased { offer: id, .. }
+            | CallFact::OfferEnded { offer: id, .. }) = &it.fact
+            else {
+                return None;
+            };
+            (*id == offer).then_some(it.at.mono)
+        });
+        let length = ended.map_or(Duration::ZERO, |it| it.since(began));
+        u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {

@@ -12,6 +12,7 @@ use super::{
     Shared,
     hands::{Hands, State},
     inbox::{Addresses, Inbox},
+    orders::Orders,
     spool::Spool,
 };
 use crate::{Clock, Error, clock::first_id, turn};
@@ -43,7 +44,7 @@ impl Deciding {
             inbox,
             spool: Spool::new(journal, addresses.net.clone(), meters.clone()),
             gate: Arc::clone(&shared.gate),
-            orders: addresses.orders.clone(),
+            orders: Orders::new(addresses.orders.clone(), meters.clone()),
             notes: addresses.notes.clone(),
             feeds: shared.feeds.clone(),
             views: shared.views.clone(),

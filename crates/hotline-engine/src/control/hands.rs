@@ -13,10 +13,7 @@ use hotline_net::{Gate, Transmit};
 use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard};
 use hotline_web::{CallView, Feeds};
 use tokio::{
-    sync::{
-        mpsc::{self, error::TrySendError},
-        oneshot,
-    },
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 
@@ -24,12 +21,13 @@ use super::{
     alarms,
     desk::Wellness,
     inbox::{Arrived, Asked, Inbox, Note, from_net},
+    orders::Orders,
     spool::Spool,
     views::Views,
 };
 use crate::{
-    link::{LinkInput, Ordered},
-    meters::{Dropped, Meters},
+    link::LinkInput,
+    meters::Meters,
     turn::{Rim, Turn},
 };
 
@@ -41,7 +39,7 @@ pub(crate) struct Hands {
     pub(crate) inbox: Inbox,
     pub(crate) spool: Spool,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) orders: mpsc::Sender<Ordered>,
+    pub(crate) orders: Orders,
     pub(crate) notes: mpsc::Sender<Note>,
     pub(crate) feeds: Feeds,
     pub(crate) views: Views,
@@ -53,8 +51,6 @@ pub(crate) struct Hands {
 /// What the hands remember between turns.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The media link that is up.
-    epoch: u64,
     next_command: u64,
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
     /// When the views were written, and whether something changed since.
@@ -62,26 +58,25 @@ pub(crate) struct State {
     stale: bool,
     /// Whether the last turn found room in the spool.
     spool_takes: bool,
-    /// The last order found no room.
-    media_stuck: bool,
 }
 
 impl State {
     pub(crate) fn new(first_command: u64) -> Self {
         Self {
-            epoch: 0,
             next_command: first_command,
             pending: BTreeMap::new(),
             shown: Instant::now(),
             stale: true,
             spool_takes: true,
-            media_stuck: false,
         }
     }
 }
 
 impl Rim<Switchboard> for Hands {
     async fn next(&mut self) -> Option<Input> {
+        if let Some(order) = self.orders.take_lost() {
+            return Some(Input::OrderLost(order));
+        }
         loop {
             match self.inbox.next().await? {
                 Arrived::Net(it) => return Some(from_net(it)),
@@ -107,20 +102,7 @@ impl Rim<Switchboard> for Hands {
             Output::Agent(update) => self.agent(&update),
             Output::Keep { key, value } => self.spool.keep(key, value),
             Output::Transmit { flow, bytes } => self.spool.transmit(Transmit { flow, bytes }),
-            Output::Order(order) => {
-                let ordered = Ordered { epoch: self.state.epoch, order };
-                match self.orders.try_send(ordered) {
-                    Ok(()) => self.state.media_stuck = false,
-                    Err(TrySendError::Full(_)) => {
-                        self.meters.dropped(Dropped::Order);
-                        if !std::mem::replace(&mut self.state.media_stuck, true) {
-                            tracing::error!("Media does not take its orders.");
-                        }
-                    }
-                    // The edge is gone: the process ends.
-                    Err(TrySendError::Closed(_)) => (),
-                }
-            }
+            Output::Order(order) => self.orders.give(order),
             Output::Reply { id, result } => {
                 // Who asked may have hung up meanwhile.
                 if let Some(asker) = self.state.pending.remove(&id)
@@ -140,7 +122,8 @@ impl Rim<Switchboard> for Hands {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.state.stale.then(|| self.state.shown + SHOW_EVERY)
+        let show = self.state.stale.then(|| self.state.shown + SHOW_EVERY);
+        show.into_iter().chain(self.orders.due()).min()
     }
 
     fn end_turn(&mut self, machine: &Switchboard, turn: Turn) {
@@ -152,7 +135,8 @@ impl Rim<Switchboard> for Hands {
             }
         }
         self.meters.turn(turn.took);
-        if self.wake_at().is_some_and(|it| it <= Instant::now()) {
+        self.orders.retry();
+        if self.state.stale && self.state.shown + SHOW_EVERY <= Instant::now() {
             self.state.stale = false;
             self.state.shown = Instant::now();
             let board = machine.board(turn.now);
@@ -170,7 +154,7 @@ impl Hands {
     fn take_link(&mut self, it: LinkInput) -> Input {
         match it {
             LinkInput::Up { epoch } => {
-                self.state.epoch = epoch;
+                self.orders.link_up(epoch);
                 Input::MediaUp
             }
             LinkInput::Event(event) => {

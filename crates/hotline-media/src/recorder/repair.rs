@@ -115,8 +115,9 @@ fn mend(dir: &Path, marker: PathBuf) -> io::Result<Option<Repaired>> {
         path: path.to_owned(),
         marker: Some(marker),
         samples,
+        // It broke off; how much was said after that is not known here.
         gap: 0,
-        n_gaps: 0,
+        n_gaps: 1,
     };
     let bytes_found = (samples * SAMPLE).saturating_sub(known);
     Ok(Some(Repaired { recorded: seal(dir, job)?, bytes_found }))

@@ -3,7 +3,7 @@
 use hotline_acd::{Enqueue, EnqueueRefused};
 use hotline_base::{
     CallId, GroupId, LegId, Now, RecordingId,
-    media::{Event as MediaEvent, Order},
+    media::{Event as MediaEvent, Order, Play},
 };
 use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
 use hotline_ivr::{EarlyReject, QueueRefusal};
@@ -168,6 +168,27 @@ impl Switchboard {
         };
         if let Some(id) = call {
             self.step(id, now, |call, env, now| call.handle_media(event, env, now));
+        }
+    }
+
+    /// Media did not get an order of this call's.
+    pub(super) fn order_lost(&mut self, order: &Order, now: Now) {
+        let call = match order {
+            Order::Open { leg, .. }
+            | Order::Answer { leg, .. }
+            | Order::Reoffer { leg, .. }
+            | Order::Play(Play { leg, .. })
+            | Order::Stop { leg, .. }
+            | Order::SendKeys { leg, .. }
+            | Order::Close { leg } => self.media_legs.get(leg),
+            Order::Mix { hears } => hears.first().and_then(|it| self.media_legs.get(&it.listener)),
+            Order::Record { recording, .. }
+            | Order::RecordSource { recording, .. }
+            | Order::StopRecord { recording } => self.recordings.get(recording),
+            Order::Hello { .. } => None,
+        };
+        if let Some(id) = call.copied() {
+            self.step(id, now, |call, env, now| call.order_lost(env, now));
         }
     }
 
