@@ -15,11 +15,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     io::AsyncReadExt as _,
-    process::{Child, Command},
+    process::Child,
+    task::JoinHandle,
     time::{Instant, interval},
 };
 
 use crate::{
+    disk::{self, Disk},
     http, program,
     setup::{Ports, Setup},
 };
@@ -34,6 +36,7 @@ pub(crate) struct Engine {
     child: Child,
     note: Note,
     log: Log,
+    reading: JoinHandle<()>,
 }
 
 /// What the engine has said so far. It comes through a pipe, so that a test can take the disk away
@@ -69,10 +72,10 @@ impl Engine {
         let ports = Ports::reserve();
         setup.write(folder.path(), &ports);
         let log = Log::default();
-        let child = spawn(folder.path(), &log);
+        let (child, reading) = spawn(folder.path(), setup.disk.as_ref(), &log);
         let unknown = "0.0.0.0:0".parse().unwrap();
         let note = Note { control: None, media: None, udp: unknown, tcp: unknown, http: unknown };
-        let mut it = Self { setup, folder, _ports: ports, child, note, log };
+        let mut it = Self { setup, folder, _ports: ports, child, note, log, reading };
         it.until_well().await;
         it
     }
@@ -110,14 +113,24 @@ impl Engine {
         self.note.http
     }
 
-    /// A path below the data directory.
+    /// A path below the data directory. A disk of its own is seen through its process only.
     pub(crate) fn data(&self, path: &str) -> PathBuf {
-        self.folder.path().join("var").join(path)
+        let below = self.folder.path().join("var").join(path);
+        match (&self.setup.disk, self.child.id()) {
+            (Some(_), Some(pid)) => disk::seen_by(pid, &below),
+            (Some(_) | None, _) => below,
+        }
     }
 
     /// Everything it has logged.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// Closes the pipe that it logs to.
+    pub(crate) async fn stop_listening(&mut self) {
+        self.reading.abort();
+        drop((&mut self.reading).await);
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -215,9 +228,20 @@ impl Engine {
 
     /// Kills a role as a crash would, and waits until another process has taken its place.
     pub(crate) async fn kill(&mut self, role: Role) {
+        self.kill_now(role);
+        self.until_replaced(role).await;
+    }
+
+    /// Kills a role as a crash would.
+    pub(crate) fn kill_now(&mut self, role: Role) {
         self.note = self.read_note().unwrap();
-        let pid = self.role(role).expect("the role runs");
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        let pid = Pid::from_raw(self.role(role).expect("the role runs")).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    /// Waits until another process has taken the place of one that was killed.
+    pub(crate) async fn until_replaced(&mut self, role: Role) {
+        let pid = self.role(role);
         let end = Instant::now() + SOON;
         let mut tick = interval(POLL);
         loop {
@@ -225,7 +249,7 @@ impl Engine {
             if let Some(note) = self.read_note() {
                 self.note = note;
             }
-            if self.role(role).is_some_and(|it| it != pid) {
+            if self.role(role).is_some() && self.role(role) != pid {
                 break;
             }
             assert!(Instant::now() < end, "nobody took the place of {role:?}");
@@ -239,7 +263,8 @@ impl Engine {
         [note.control.unwrap(), note.media.unwrap()]
     }
 
-    const fn role(&self, role: Role) -> Option<i32> {
+    /// The process of a role.
+    pub(crate) const fn role(&self, role: Role) -> Option<i32> {
         match role {
             Role::Control => self.note.control,
             Role::Media => self.note.media,
@@ -256,7 +281,7 @@ impl Engine {
     /// Starts the engine, which has ended, in the same folder.
     pub(crate) async fn start_again(&mut self) {
         fs::remove_file(self.data(NOTE)).ok();
-        self.child = spawn(self.folder.path(), &self.log);
+        (self.child, self.reading) = spawn(self.folder.path(), self.setup.disk.as_ref(), &self.log);
         self.until_well().await;
     }
 
@@ -302,10 +327,14 @@ const POLL: Duration = Duration::from_millis(20);
 
 const NOTE: &str = "engine.json";
 
-fn spawn(folder: &Path, log: &Log) -> Child {
+fn spawn(folder: &Path, disk: Option<&Disk>, log: &Log) -> (Child, JoinHandle<()>) {
     // A write beyond `limit_files` fails, as on a full disk, instead of killing the process.
-    let mut child = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; exec \"$0\" serve --config hotline.toml 2>&1"])
+    let script = "trap '' XFSZ; exec \"$0\" serve --config hotline.toml 2>&1";
+    let mut child = match disk {
+        Some(disk) => disk.shell(folder, script),
+        None => disk::shell(script),
+    };
+    let mut child = child
         .arg(program::path())
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -315,11 +344,11 @@ fn spawn(folder: &Path, log: &Log) -> Child {
         .unwrap();
     let mut said = child.stdout.take().unwrap();
     let log = Arc::clone(log);
-    tokio::spawn(async move {
+    let reading = tokio::spawn(async move {
         let mut buffer = vec![0; 4_096];
         while let Ok(n @ 1..) = said.read(&mut buffer).await {
             log.lock().unwrap().extend_from_slice(&buffer[..n]);
         }
     });
-    child
+    (child, reading)
 }

@@ -37,6 +37,22 @@ async fn new_callers_are_served_after_media_died_and_broken_calls_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_go_on_talking_when_nobody_reads_the_log() {
+    let mut engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    let media = engine.role(Role::Media);
+    engine.stop_listening().await;
+    // Supervisor and media have something to say about the death, the new control process, too.
+    engine.kill(Role::Control).await;
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    assert_eq!(engine.role(Role::Media), media, "media has died of a line it could not write");
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_and_recording_outlive_a_loss_of_power() {
     let mut engine = Engine::start(Setup::default()).await;
     let (caller, _agent, phone) = engine.talk().await;

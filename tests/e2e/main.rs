@@ -16,14 +16,17 @@
 )]
 
 mod baddays;
+mod disk;
 mod engine;
 mod faults;
+mod figures;
 mod hangups;
 mod happy;
 mod hold;
 mod http;
 mod interop;
 mod keys;
+mod lasting;
 mod people;
 mod program;
 mod prompts;

@@ -113,6 +113,12 @@ impl Engine {
     /// the agent 440 Hz, and both were heard.
     pub(crate) async fn talk(&self) -> (Caller, Agent, Call) {
         let agent = self.agent(1).await;
+        let (caller, phone) = self.talk_with(&agent).await;
+        (caller, agent, phone)
+    }
+
+    /// The same with an agent who is ready, and the only one.
+    pub(crate) async fn talk_with(&self, agent: &Agent) -> (Caller, Call) {
         let caller = self.caller().await;
         caller.ask_for_person(self).await;
         let ringing = agent.robot.incoming(SOON).await.unwrap();
@@ -121,7 +127,7 @@ impl Engine {
         ringing.speak(Speech::tone(440));
         caller.until_tone(440, SOON).await.unwrap();
         ringing.until_tone(700, SOON).await.unwrap();
-        (caller, agent, ringing)
+        (caller, ringing)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::{program::root, prompts::Prompts};
+use crate::{disk::Disk, program::root, prompts::Prompts};
 
 /// Where the engine listens.
 pub(crate) const ENGINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) legs_max: usize,
     /// Where records and agents' states are pushed to.
     pub(crate) push: Option<SocketAddr>,
+    /// A disk of its own for some of what it writes.
+    pub(crate) disk: Option<Disk>,
 }
 
 impl Default for Setup {
@@ -62,6 +64,7 @@ impl Default for Setup {
             flow_edits: Vec::new(),
             legs_max: PORTS / 2,
             push: None,
+            disk: None,
         }
     }
 }
