@@ -43,6 +43,7 @@ licences:
 need-build:
 	@scripts/need cargo cc=build-essential
 
-# Telephones and a load generator that are not ours, for the interoperability tests.
+# Telephones, a load generator and a reader of captures that are not ours, for the
+# interoperability tests.
 need-peers:
-	@scripts/need sipp=sip-tester baresip=baresip
+	@scripts/need sipp=sip-tester baresip=baresip tshark=tshark

@@ -113,6 +113,11 @@ impl Engine {
         self.note.http
     }
 
+    /// Where its configuration lies.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A path below the data directory. A disk of its own is seen through its process only.
     pub(crate) fn data(&self, path: &str) -> PathBuf {
         let below = self.folder.path().join("var").join(path);

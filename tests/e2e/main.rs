@@ -26,6 +26,7 @@ mod hold;
 mod http;
 mod interop;
 mod keys;
+mod ladder;
 mod lasting;
 mod people;
 mod program;

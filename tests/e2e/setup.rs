@@ -24,6 +24,9 @@ pub(crate) const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 /// Token of a system, which may do everything.
 pub(crate) const TOKEN: &str = "system-token";
 
+/// Token of an operator, who sees no numbers.
+pub(crate) const OPERATOR_TOKEN: &str = "operator-token";
+
 /// Password of every telephone.
 pub(crate) const PASSWORD: &str = "correct horse";
 
@@ -136,6 +139,8 @@ impl Setup {
             text,
             "[http]\nlisten = \"{ENGINE}:0\"\n\
              [[http.token]]\nname = \"test\"\nrole = \"system\"\ndemo_token = \"{TOKEN}\"\n\
+             [[http.token]]\nname = \"operator\"\nrole = \"operator\"\n\
+             demo_token = \"{OPERATOR_TOKEN}\"\n\
              [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = {}\n\
              area_code = \"0771\"\ncity = \"450100\"\n",
             self.channels_max

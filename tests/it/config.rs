@@ -25,7 +25,7 @@ fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
         fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     };
     secret("accounts", "# telephones\n8001:a\n8002:b:c\n");
-    for name in ["sip", "8001", "token-platform", "token-1001", "push"] {
+    for name in ["sip", "8001", "token-platform", "token-operation", "token-1001", "push"] {
         secret(name, &format!("secret of {name}\n"));
     }
     fs::create_dir_all(at("tls")).unwrap();
@@ -73,7 +73,7 @@ fn the_production_example_starts_where_its_files_are() {
     let accounts = &loaded.switchboard.sip.accounts;
     assert_eq!(accounts["8001"].password, "secret of 8001");
     assert_eq!(accounts["8002"].password, "b:c");
-    assert_eq!(loaded.http.tokens.len(), 2);
+    assert_eq!(loaded.http.tokens.len(), 3);
     assert_eq!(loaded.push.len(), 1);
     let text = format!("{loaded:?}");
     assert!(!text.contains("secret of"), "a secret is in the debug output");

@@ -26,7 +26,8 @@ const TABLE: &[Row] = &[
     ("1", "cdr", true, "base"),
     ("1", "acd", true, "base, agent"),
     ("1", "call", true, "base, ivr, cdr"),
-    ("2", "switchboard", true, "base, sip, trunk, ivr, agent, acd, call, cdr"),
+    ("1", "ladder", true, "base, sip"),
+    ("2", "switchboard", true, "base, sip, trunk, ivr, agent, acd, call, cdr, ladder"),
     ("3", "net", false, "base, sip, trunk"),
     ("3", "media", false, "base, sdp, rtp, dsp"),
     ("3", "store", false, "base, agent, cdr"),
@@ -35,7 +36,7 @@ const TABLE: &[Row] = &[
     ("4", "engine", false, "0-3"),
     ("5", "config", false, "0-4"),
     ("6", "hotline", false, "engine, config, testkit"),
-    ("dev", "sim", true, "base, sip, trunk, ivr, agent, acd, call, cdr, switchboard"),
+    ("dev", "sim", true, "base, sip, trunk, ivr, agent, acd, call, cdr, ladder, switchboard"),
     ("dev", "testkit", false, "base, sip, sdp, rtp, dsp"),
 ];
 

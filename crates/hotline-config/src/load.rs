@@ -5,7 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hotline_acd::GroupConfig;
@@ -30,6 +30,8 @@ pub struct Loaded {
     pub media: MediaConfig,
     pub http: Http,
     pub push: Vec<PushTarget>,
+    /// How long stored ladders are kept.
+    pub ladders_for: Duration,
     /// What does not keep the engine from starting but wants a look.
     pub warnings: Vec<Complaint>,
 }
@@ -105,6 +107,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             agents: parts.people,
             bundle: Arc::clone(&flows.bundle),
             call: hotline_call::Config::default(),
+            ladder: parts.ladder.config,
         },
         engine: hotline_engine::Config {
             listen: hotline_engine::Listen {
@@ -123,6 +126,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
         media: parts.media,
         http: parts.http,
         push: parts.push,
+        ladders_for: parts.ladder.stored_for,
         warnings: Vec::new(),
     };
     (loaded, flows, complaints)
@@ -138,6 +142,7 @@ struct Parts {
     people: Vec<AgentConfig>,
     http: Http,
     push: Vec<PushTarget>,
+    ladder: part::ladder::Ladder,
 }
 
 fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
@@ -152,6 +157,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let staff = part::agent::read(root, &groups);
     let http = part::http::read(root, &staff.people);
     let push = part::push::read(root);
+    let ladder = part::ladder::read(root);
     let is_public = sip.listeners().any(|it| !it.ip().is_loopback());
     if staff.has_demo_password && is_public {
         root.warn("agent", "分机用演示口令，而信令端口对外开放", "改用 password_file");
@@ -161,7 +167,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let sounds = media.prompt_dirs.iter().map(|it| sounds_of(it)).collect();
     let place = Place { folder: engine.flows_dir.clone(), sounds };
     let people = staff.people;
-    (Parts { engine, sip, media, trunks, groups, people, http, push }, place)
+    (Parts { engine, sip, media, trunks, groups, people, http, push, ladder }, place)
 }
 
 /// The bundle's numbers as the trunks' rows, and their checked parameters by row.

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod engine;
 pub(crate) mod group;
 pub(crate) mod http;
+pub(crate) mod ladder;
 pub(crate) mod media;
 pub(crate) mod push;
 pub(crate) mod sip;

@@ -7,6 +7,7 @@ mod desk;
 mod edge;
 mod hands;
 mod inbox;
+mod ladders;
 mod orders;
 mod outward;
 mod spool;
@@ -46,6 +47,8 @@ pub struct Control {
     /// Whether `/metrics` is open to everybody.
     pub open_metrics: bool,
     pub receivers: Vec<Receiver>,
+    /// How long stored ladders are kept.
+    pub ladders_for: Duration,
 }
 
 /// A webhook and what it is told.

@@ -11,7 +11,7 @@ use hotline_cdr::{CallFact, EndReason, Party};
 use hotline_net::{Count as NetCount, Counters as NetCounters};
 use hotline_push::Counts as PushCounts;
 use hotline_store::{LoaderStats, Saved, Stats};
-use hotline_switchboard::{Board, Count};
+use hotline_switchboard::{Board, BoardLadders, Count};
 use hotline_web::{Counter, Gauge, Histogram, Metrics};
 
 /// Upper ends in microseconds.
@@ -249,6 +249,7 @@ impl Meters {
                 .gauge("hotline_agents", "Agents by state.", &[("state", &state)])
                 .set(signed(n));
         }
+        self.ladders(board.ladders);
         for it in &board.trunks {
             let label = [("trunk", it.trunk.as_str())];
             let help = "Channels of trunks.";
@@ -267,6 +268,23 @@ impl Meters {
                 self.all.gauge("hotline_trunk_gateway_up", help, &label).set(up);
             }
         }
+    }
+
+    fn ladders(&self, it: BoardLadders) {
+        let help = "Signalling of calls that is kept in memory.";
+        self.all.gauge("hotline_ladder_calls", help, &[]).set(signed(it.n_calls));
+        self.all.gauge("hotline_ladder_bytes", help, &[]).set(signed(it.bytes));
+        let total = |what, n| {
+            let help = "Ladders by what became of them.";
+            self.all.counter("hotline_ladders_total", help, &[("what", what)]).set(n);
+        };
+        total("pushed_out", it.n_pushed_out);
+        total("not_stored", it.n_not_stored);
+    }
+
+    /// The ladder of a call goes to the database.
+    pub(crate) fn ladder_stored(&self) {
+        self.count("hotline_ladders_total", "Ladders by what became of them.", ("what", "stored"));
     }
 
     /// Figures that others count, copied now and then.

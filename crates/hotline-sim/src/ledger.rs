@@ -7,6 +7,7 @@ use hotline_base::{
     media::{Order, Play},
 };
 use hotline_cdr::{CallFact, CallRecord, Outcome, Stamped};
+use hotline_ladder::Trace;
 use hotline_switchboard::AgentUpdate;
 
 use crate::media::MediaModel;
@@ -18,6 +19,7 @@ const LAST_EVENTS: usize = 60;
 pub(crate) struct Ledger {
     open: BTreeSet<CallId>,
     finished: BTreeMap<CallId, Outcome>,
+    ladders: BTreeSet<CallId>,
     /// Records come first in a turn, so the facts of this turn may be about these calls too.
     finished_in_turn: BTreeSet<CallId>,
     /// The switchboard's leg of each caller's number, of each call and of each offer.
@@ -111,6 +113,17 @@ impl Ledger {
         self.finished_in_turn.insert(call);
         if self.finished.insert(call, record.outcome).is_some() {
             self.fail(format!("call {call} has two complete records"));
+        }
+    }
+
+    pub(crate) fn ladder(&mut self, trace: &Trace) {
+        let (call, n) = (trace.call, trace.n_messages());
+        self.note(|| format!("  ladder {call} {n}"));
+        if !self.finished.contains_key(&call) {
+            self.fail(format!("the ladder of {call} is stored before its record"));
+        }
+        if !self.ladders.insert(call) {
+            self.fail(format!("the ladder of {call} is stored twice"));
         }
     }
 

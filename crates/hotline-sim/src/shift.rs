@@ -327,6 +327,9 @@ impl Shift {
                 }
                 Output::Count(count) => self.ledger.note(|| format!("  count {count:?}")),
                 Output::Alarm(alarm) => self.ledger.note(|| format!("  alarm {alarm:?}")),
+                Output::Ladder(trace) => self.ledger.ladder(&trace),
+                // Nobody in a shift asks for one.
+                Output::LadderShown { .. } => (),
             }
         }
         self.ledger.end_turn();

@@ -171,6 +171,23 @@ impl Endpoint {
         Some(leg)
     }
 
+    /// The Call-ID of a leg's dialog, also of one that is not answered yet.
+    pub fn call_id(&self, leg: LegId) -> Option<&[u8]> {
+        match self.legs.get(&leg)? {
+            Leg::Incoming(it) => Some(&it.dialog.call_id),
+            Leg::Up(it) => Some(&it.dialog.call_id),
+            Leg::Closing(it) => Some(&it.dialog.call_id),
+            Leg::Outgoing { client } => match self.purposes.get(client)? {
+                Purpose::Invite(it) => Some(&it.dialog.call_id),
+                Purpose::Probe(_)
+                | Purpose::Bye(_)
+                | Purpose::Nothing
+                | Purpose::Asked(_)
+                | Purpose::Register(_) => None,
+            },
+        }
+    }
+
     /// Where to reach an extension's phone.
     pub fn contact_of(&self, extension: &Extension, now: Now) -> Option<Binding> {
         self.registrar.contact_of(extension, now).cloned()

@@ -1,6 +1,7 @@
 //! The database: one writer at a time, readers beside it.
 
 mod calls;
+mod ladders;
 mod letters;
 mod load;
 mod outbox;

@@ -42,16 +42,20 @@ pub enum Kind {
     AgentFact,
     /// `borsh` of ([`hotline_base::CallId`], [`hotline_cdr::RecordedAudio`]).
     Recording,
+    /// `borsh` of ([`hotline_base::CallId`], bytes): the signalling of a call as `hotline-ladder`
+    /// writes it.
+    Ladder,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::CallRecord, Self::AgentFact, Self::Recording];
+    pub const ALL: [Self; 4] = [Self::CallRecord, Self::AgentFact, Self::Recording, Self::Ladder];
 
     const fn code(self) -> u8 {
         match self {
             Self::CallRecord => 1,
             Self::AgentFact => 2,
             Self::Recording => 3,
+            Self::Ladder => 4,
         }
     }
 
@@ -60,6 +64,7 @@ impl Kind {
             1 => Some(Self::CallRecord),
             2 => Some(Self::AgentFact),
             3 => Some(Self::Recording),
+            4 => Some(Self::Ladder),
             _ => None,
         }
     }

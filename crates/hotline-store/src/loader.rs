@@ -30,7 +30,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// threads, however little is in it. What comes after a quiet time is loaded at once.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How often old pushes are forgotten.
+/// How often old pushes and ladders are forgotten.
 const TIDY: Duration = Duration::from_hours(1);
 
 /// How the loader is doing.
@@ -69,6 +69,8 @@ pub struct Loader {
     pub targets: Vec<PushTarget>,
     /// Where recordings lie; their sidecars are written there.
     pub recording_dir: Option<PathBuf>,
+    /// How long stored ladders are kept.
+    pub ladders_for: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +166,8 @@ impl Run {
             }
             if Instant::now() >= tidy_at {
                 self.loader.database.push_forget(wall()).await?;
+                let keep = self.loader.ladders_for;
+                self.loader.database.forget_ladders(keep, wall()).await?;
                 tidy_at = Instant::now() + TIDY;
             }
             tokio::select! {

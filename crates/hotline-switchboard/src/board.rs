@@ -14,6 +14,18 @@ pub struct Board {
     pub trunks: Vec<BoardTrunk>,
     pub media_up: bool,
     pub draining: bool,
+    pub ladders: BoardLadders,
+}
+
+/// How much signalling is kept in memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BoardLadders {
+    pub n_calls: usize,
+    pub bytes: usize,
+    /// Since the start: those that made room for others.
+    pub n_pushed_out: u64,
+    /// Since the start: those of failed calls that were too many in one minute to be stored.
+    pub n_not_stored: u64,
 }
 
 #[derive(Clone, Debug)]

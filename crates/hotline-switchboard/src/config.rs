@@ -23,4 +23,5 @@ pub struct Config {
     pub agents: Vec<AgentConfig>,
     pub bundle: Arc<Bundle>,
     pub call: hotline_call::Config,
+    pub ladder: hotline_ladder::Config,
 }

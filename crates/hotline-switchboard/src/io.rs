@@ -9,6 +9,7 @@ use hotline_base::{
     media::{Event, Order},
 };
 use hotline_cdr::{CallRecord, Stamped};
+use hotline_ladder::Trace;
 use hotline_sip::{Flow, Message, PeerMisbehaved};
 
 /// Everything that can happen. A list of these with their times replays a shift.
@@ -58,6 +59,13 @@ pub enum Input {
     /// There was no room for this order on its way to media. Its call cannot be as it was decided
     /// and ends.
     OrderLost(Order),
+    /// Somebody wants a call's ladder; answered by exactly one [`Output::LadderShown`]. `store`:
+    /// it shall be kept beyond this process, at once or when the call is over.
+    ShowLadder {
+        id: CommandId,
+        call: CallId,
+        store: bool,
+    },
 }
 
 impl Input {
@@ -77,6 +85,7 @@ impl Input {
             Self::EndCalls => "end calls",
             Self::Unreachable { .. } => "unreachable",
             Self::OrderLost(_) => "order lost",
+            Self::ShowLadder { .. } => "show ladder",
         }
     }
 }
@@ -115,6 +124,13 @@ pub enum Output {
     PhonesAt {
         address: IpAddr,
         known: bool,
+    },
+    /// The signalling of a call that failed, or that somebody asked to keep: to be stored.
+    Ladder(Box<Trace>),
+    /// `None`: the call is unknown, or its ladder has made room for others.
+    LadderShown {
+        id: CommandId,
+        trace: Option<Box<Trace>>,
     },
 }
 

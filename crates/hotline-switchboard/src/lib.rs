@@ -18,7 +18,7 @@ mod switchboard;
 mod timers;
 
 pub use self::{
-    board::{Board, BoardCall, BoardGateway, BoardGroup, BoardTrunk},
+    board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTrunk},
     config::{Config, NumberParams},
     io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output},
     switchboard::Switchboard,

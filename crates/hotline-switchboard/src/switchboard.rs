@@ -14,7 +14,8 @@ use hotline_base::{
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
-use hotline_sip::Endpoint;
+use hotline_ladder::Ring;
+use hotline_sip::{Admit, Endpoint};
 use hotline_trunk::{Admission, Fleet};
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
 mod agents;
 mod calls;
 mod gateways;
+mod ladder;
 mod look;
 mod offers;
 mod phones;
@@ -46,6 +48,7 @@ pub struct Switchboard {
     config: Arc<Config>,
     call_config: Arc<hotline_call::Config>,
     endpoint: Endpoint,
+    ladders: Ring,
     admission: Admission,
     fleet: Fleet,
     dispatcher: Dispatcher,
@@ -105,6 +108,7 @@ impl Switchboard {
         Self {
             call_config: Arc::new(config.call.clone()),
             endpoint: Endpoint::new(config.sip.clone(), seed, first),
+            ladders: Ring::new(config.ladder.clone()),
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
             fleet: Fleet::new(&config.trunks, now.mono),
             dispatcher: Dispatcher::new(config.groups.clone(), first),
@@ -146,6 +150,7 @@ impl Switchboard {
         match input {
             Input::Sip { flow, message } => {
                 let admit = self.admit(flow);
+                self.ladders.received(flow, &message, admit == Admit::Trusted, now);
                 self.endpoint.handle_message(flow, message, admit, now);
             }
             Input::SipBroken { flow, why, reply } => {
@@ -169,6 +174,7 @@ impl Switchboard {
             Input::EndCalls => self.end_calls(now),
             Input::Unreachable { flow } => self.endpoint.handle_unreachable(flow, now),
             Input::OrderLost(order) => self.order_lost(&order, now),
+            Input::ShowLadder { id, call, store } => self.show_ladder(id, call, store, now),
         }
     }
 
@@ -244,6 +250,7 @@ impl Machine for Switchboard {
     fn handle(&mut self, input: Input, now: Now) {
         self.take(input, now);
         self.settle(now);
+        self.store_ladders(now);
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -261,11 +268,13 @@ impl Machine for Switchboard {
             }
             self.settle(now);
         }
+        self.store_ladders(now);
     }
 
     fn poll_timeout(&self) -> Option<Due> {
+        let ladder = self.ladders.poll_timeout().map(|at| (at, "ladder"));
         earliest(
-            self.timers.first(),
+            earliest(self.timers.first(), ladder),
             earliest(
                 earliest(self.endpoint.poll_timeout(), self.fleet.poll_timeout()),
                 self.dispatcher.poll_timeout(),

@@ -18,6 +18,9 @@ pub enum Role {
     System,
     /// One agent: own commands, own events, numbers of own calls.
     Agent(AgentNo),
+    /// 运维: who looks after lines and peers. Sees signalling, figures and records, and no
+    /// caller's number; commands nobody and hears nothing.
+    Operator,
 }
 
 /// A secret and what it opens. `Debug` does not show the secret.
@@ -87,13 +90,22 @@ impl Who {
         match &self.0 {
             Role::System => Ok(()),
             Role::Agent(own) if own == agent => Ok(()),
-            Role::Agent(_) => Err(ApiError::Forbidden),
+            Role::Agent(_) | Role::Operator => Err(ApiError::Forbidden),
         }
     }
 
     pub(crate) fn must_be_system(&self) -> Result<(), ApiError> {
         match &self.0 {
             Role::System => Ok(()),
+            Role::Agent(_) | Role::Operator => Err(ApiError::Forbidden),
+        }
+    }
+
+    /// Whoever looks after signalling; `true`: numbers are shown.
+    pub(crate) fn may_watch(&self) -> Result<bool, ApiError> {
+        match &self.0 {
+            Role::System => Ok(true),
+            Role::Operator => Ok(false),
             Role::Agent(_) => Err(ApiError::Forbidden),
         }
     }
@@ -101,6 +113,7 @@ impl Who {
     pub(crate) fn sight(&self) -> Sight {
         match &self.0 {
             Role::System => Sight::All,
+            Role::Operator => Sight::Masked,
             Role::Agent(own) => Sight::Agent(own.clone()),
         }
     }

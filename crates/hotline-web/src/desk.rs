@@ -74,6 +74,8 @@ pub enum Sight {
     All,
     /// An agent: numbers of calls this agent had, others masked.
     Agent(AgentNo),
+    /// Somebody without callers: every number masked.
+    Masked,
 }
 
 /// Which calls. What is `None` does not restrict.

@@ -21,8 +21,8 @@ use tower::ServiceExt;
 
 use crate::{
     Answer, App, Archive, ArchiveError, CallFilter, CallPage, CallView, CommandError, Desk, Feeds,
-    GroupView, Health, Metrics, Part, RecordingFile, Role, Sight, Token, Tokens, TrunkView,
-    server::router,
+    GroupView, Health, LadderForm, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token,
+    Tokens, TrunkView, server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -166,6 +166,25 @@ impl Archive for Shelf {
     }
 }
 
+/// Has the ladder of call 1.
+struct Wire;
+
+impl Signalling for Wire {
+    fn ladder(
+        &self,
+        call: CallId,
+        form: LadderForm,
+        masked: bool,
+    ) -> Answer<'_, Result<Option<Vec<u8>>, ArchiveError>> {
+        let text = format!("{form:?} masked {masked}");
+        Box::pin(ready(Ok((call == CallId(1)).then(|| text.into_bytes()))))
+    }
+
+    fn keep_ladder(&self, call: CallId) -> Answer<'_, Result<bool, ArchiveError>> {
+        Box::pin(ready(Ok(call == CallId(1))))
+    }
+}
+
 struct Parts(bool);
 
 impl Health for Parts {
@@ -182,7 +201,7 @@ pub(crate) struct House {
     stop: watch::Sender<bool>,
 }
 
-/// Tokens are `system`, `1001` and `1002`.
+/// Tokens are `system`, `operator`, `1001` and `1002`.
 pub(crate) fn house() -> House {
     house_with(PathBuf::new(), true)
 }
@@ -194,15 +213,17 @@ pub(crate) fn house_with(recording: PathBuf, is_well: bool) -> House {
     let shelf = Arc::new(Shelf { asked, recording, is_away: !is_well });
     let role = |it: &str| match it {
         "system" => Role::System,
+        "operator" => Role::Operator,
         no => Role::Agent(AgentNo::new(no)),
     };
     let token = |it: &str| Token { secret: it.to_owned(), role: role(it) };
     let app = App {
         desk: Arc::<Desks>::clone(&desk),
         archive: Arc::<Shelf>::clone(&shelf),
+        signalling: Arc::new(Wire),
         health: Arc::new(Parts(is_well)),
         feeds: Feeds::new(42),
-        tokens: Arc::new(Tokens::new(["system", "1001", "1002"].map(token))),
+        tokens: Arc::new(Tokens::new(["system", "operator", "1001", "1002"].map(token))),
         metrics: Metrics::default(),
         open_metrics: false,
         now: || WALL,

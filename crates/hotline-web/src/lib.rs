@@ -14,6 +14,7 @@ mod fixture;
 mod metrics;
 mod routes;
 mod server;
+mod signalling;
 mod wire;
 
 pub use self::{
@@ -26,4 +27,5 @@ pub use self::{
     metrics::{Counter, Gauge, Histogram, Metrics},
     routes::OPENAPI,
     server::{App, Serving, serve},
+    signalling::{LadderForm, Signalling},
 };

@@ -3,6 +3,7 @@
 mod agents;
 mod calls;
 mod events;
+mod ladders;
 mod letters;
 mod outside;
 mod recordings;
@@ -61,6 +62,9 @@ pub(crate) fn table() -> Vec<Route> {
         on("get", "/api/v1/trunks", get(trunks::list)),
         on("get", "/api/v1/calls", get(calls::list)),
         on("get", "/api/v1/calls/{id}", get(calls::one)),
+        on("get", "/api/v1/calls/{id}/ladder", get(ladders::ladder)),
+        on("post", "/api/v1/calls/{id}/ladder/keep", post(ladders::keep)),
+        on("get", "/api/v1/calls/{id}/pcap", get(ladders::pcap)),
         on("get", "/api/v1/recordings/{id}", get(recordings::hear)),
         on("get", "/api/v1/dead-letters", get(letters::list)),
         on("post", "/api/v1/dead-letters/{id}/resend", post(letters::resend)),

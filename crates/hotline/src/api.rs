@@ -49,15 +49,26 @@ impl Api {
         self.ask("POST", path, body).await
     }
 
+    /// What is no JSON.
+    pub(crate) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
+        self.ask_bytes("GET", path, "").await
+    }
+
     async fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let body = self.ask_bytes(method, path, body).await?;
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    async fn ask_bytes(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>> {
         let answer = timeout(PATIENCE, self.exchange(method, path, body)).await;
         let bytes = answer.context("引擎没有及时回答")??;
         let (status, body) = parse(&bytes).context("引擎的回答读不懂")?;
-        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status == 200 {
-            return Ok(value);
+            return Ok(body);
         }
-        bail!("{method} {path}: {status} {}", text(&value, "message"))
+        let error: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let error = error.get("error").unwrap_or(&Value::Null);
+        bail!("{method} {path}: {status} {}", text(error, "message_zh"))
     }
 
     async fn exchange(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod calls;
 mod demo;
 mod letters;
 mod roles;
@@ -40,6 +41,13 @@ enum Command {
         #[command(subcommand)]
         action: Letters,
     },
+    /// 一通呼叫的信令：看梯形图，导出抓包
+    Call {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        action: Call,
+    },
     /// 控制进程，由 serve 启动
     #[command(hide = true)]
     Control(ConfigFile),
@@ -63,6 +71,37 @@ enum Letters {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Call {
+    /// 画出信令梯形图：运营商、引擎、坐席话机，一行一条消息
+    Ladder {
+        /// 呼叫流水号，话单里就有
+        #[arg(value_name = "流水号")]
+        id: u64,
+        /// 显示完整号码；不写则脱敏
+        #[arg(long)]
+        numbers: bool,
+        /// 输出 JSON
+        #[arg(long)]
+        json: bool,
+        /// 同时存入数据库，内存里没有了也能再看
+        #[arg(long)]
+        keep: bool,
+    },
+    /// 导出为抓包文件，可用 Wireshark 打开
+    Pcap {
+        /// 呼叫流水号，话单里就有
+        #[arg(value_name = "流水号")]
+        id: u64,
+        /// 保留完整号码；不写则脱敏
+        #[arg(long)]
+        numbers: bool,
+        /// 写到哪个文件
+        #[arg(short, long, value_name = "文件")]
+        output: PathBuf,
+    },
+}
+
 #[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// 配置文件；不写则用内置配置，只在本机可用
@@ -77,6 +116,7 @@ fn main() -> ExitCode {
         Command::Check(it) => Ok(roles::check(it.config.as_deref())),
         Command::Demo { file, wanted } => roles::demo(file.config, wanted),
         Command::DeadLetters { file, action } => roles::letters(file.config.as_deref(), action),
+        Command::Call { file, action } => roles::call(file.config.as_deref(), action),
         Command::Control(it) => roles::control(it.config.as_deref()),
         Command::Media(it) => roles::media(it.config.as_deref()),
     };

@@ -15,7 +15,7 @@ use hotline_engine::{
     telemetry,
 };
 
-use crate::{Letters, demo, letters, say};
+use crate::{Call, Letters, calls, demo, letters, say};
 
 /// `hotline serve`.
 pub(crate) fn serve(config: Option<PathBuf>) -> Result<ExitCode> {
@@ -68,7 +68,7 @@ pub(crate) fn check(config: Option<&Path>) -> ExitCode {
 /// `hotline control`, a child of `serve`.
 pub(crate) fn control(config: Option<&Path>) -> Result<ExitCode> {
     let Some(loaded) = load(config, false) else { return Ok(ExitCode::from(CANNOT_START)) };
-    let Loaded { engine, switchboard, media, http, push, .. } = loaded;
+    let Loaded { engine, switchboard, media, http, push, ladders_for, .. } = loaded;
     let receivers = push.into_iter().map(|it| Receiver {
         target: it.target,
         records: it.records,
@@ -81,6 +81,7 @@ pub(crate) fn control(config: Option<&Path>) -> Result<ExitCode> {
         tokens: http.tokens,
         open_metrics: http.open_metrics,
         receivers: receivers.collect(),
+        ladders_for,
     };
     hotline_engine::control(setup)?;
     Ok(ExitCode::SUCCESS)
@@ -111,6 +112,21 @@ pub(crate) fn letters(config: Option<&Path>, action: Letters) -> Result<ExitCode
         match action {
             Letters::List => letters::list(&loaded).await,
             Letters::Resend { id, .. } => letters::resend(&loaded, id.as_deref()).await,
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `hotline call`.
+pub(crate) fn call(config: Option<&Path>, action: Call) -> Result<ExitCode> {
+    let Some(loaded) = load(config, false) else { return Ok(ExitCode::FAILURE) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match action {
+            Call::Ladder { id, numbers, json, keep } => {
+                calls::ladder(&loaded, id, numbers, json, keep).await
+            }
+            Call::Pcap { id, numbers, output } => calls::pcap(&loaded, id, numbers, &output).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)

@@ -289,7 +289,9 @@ impl World {
                 | Output::Fact { .. }
                 | Output::Count(_)
                 | Output::Alarm(_)
-                | Output::PhonesAt { .. } => {}
+                | Output::PhonesAt { .. }
+                | Output::Ladder(_)
+                | Output::LadderShown { .. } => {}
             }
         }
     }

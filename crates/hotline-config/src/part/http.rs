@@ -57,6 +57,12 @@ fn one(it: &Section<'_, '_>, agents: &[AgentConfig], listen: Option<SocketAddr>)
             }
             Role::System
         }
+        "operator" => {
+            if agent_no.is_some() {
+                it.complain("agent_no", "只用于 role = \"agent\"", "删去，或改 role");
+            }
+            Role::Operator
+        }
         "agent" => {
             let no = agent_no.as_ref().map_or("", |it| it.value.as_str());
             if !agents.iter().any(|it| it.no.as_str() == no) {
@@ -65,7 +71,7 @@ fn one(it: &Section<'_, '_>, agents: &[AgentConfig], listen: Option<SocketAddr>)
             Role::Agent(AgentNo::new(no))
         }
         other => {
-            it.complain("role", format!("{other:?} 不认识"), "写 system 或 agent");
+            it.complain("role", format!("{other:?} 不认识"), "写 system、operator 或 agent");
             Role::System
         }
     };

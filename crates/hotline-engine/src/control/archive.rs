@@ -86,6 +86,7 @@ fn eyes(sight: Sight) -> hotline_store::Sight {
     match sight {
         Sight::All => hotline_store::Sight::All,
         Sight::Agent(no) => hotline_store::Sight::Agent(no),
+        Sight::Masked => hotline_store::Sight::Masked,
     }
 }
 
@@ -93,7 +94,7 @@ fn json(it: &impl serde::Serialize) -> Result<String, ArchiveError> {
     serde_json::to_string(it).map_err(|_| ArchiveError::Away)
 }
 
-fn away(error: StoreError) -> ArchiveError {
+pub(super) fn away(error: StoreError) -> ArchiveError {
     match error {
         StoreError::BadCursor => ArchiveError::BadCursor,
         StoreError::Away(_) | StoreError::Form(_) | StoreError::Json(_) => {

@@ -31,10 +31,12 @@ impl Desk for ControlDesk {
     ) -> Answer<'_, Result<AgentView, CommandError>> {
         Box::pin(async move {
             let (reply, replied) = oneshot::channel();
-            self.commands.try_send(Asked { agent, command, reply }).map_err(|it| match it {
-                TrySendError::Full(_) => CommandError::Busy,
-                TrySendError::Closed(_) => CommandError::Away,
-            })?;
+            self.commands.try_send(Asked::Agent { agent, command, reply }).map_err(
+                |it| match it {
+                    TrySendError::Full(_) => CommandError::Busy,
+                    TrySendError::Closed(_) => CommandError::Away,
+                },
+            )?;
             let outcome = replied.await.map_err(|_| CommandError::Away)?;
             outcome.map_err(CommandError::Refused)
         })

@@ -17,6 +17,7 @@ use super::{
     decide::Deciding,
     desk::{ControlDesk, EngineHealth},
     inbox::{Addresses, Note, Roads},
+    ladders::Ladders,
     outward::Outward,
 };
 use crate::{
@@ -56,6 +57,7 @@ impl Edge {
             &shared,
             &setup.config.data_dir,
             setup.recording_dir.clone(),
+            setup.ladders_for,
             &setup.receivers,
         );
         Ok(Self { setup, shared, addresses, supervisor, outward, web: None, transmitting: None })
@@ -103,6 +105,10 @@ impl Edge {
             archive: Arc::new(Records {
                 database: self.outward.database.clone(),
                 recording_dir: self.setup.recording_dir.clone(),
+            }),
+            signalling: Arc::new(Ladders {
+                commands: self.addresses.commands.clone(),
+                database: self.outward.database.clone(),
             }),
             health: Arc::new(EngineHealth {
                 wellness: shared.wellness.clone(),

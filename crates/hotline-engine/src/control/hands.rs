@@ -9,6 +9,7 @@ use std::{
 use hotline_agent::{AgentView, Refused};
 use hotline_base::{CallId, CommandId, Now, media::Event};
 use hotline_cdr::{CallFact, CallRecord, Stamped};
+use hotline_ladder::Trace;
 use hotline_net::{Gate, Transmit};
 use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard};
 use hotline_web::{CallView, Feeds};
@@ -53,6 +54,7 @@ pub(crate) struct Hands {
 pub(crate) struct State {
     next_command: u64,
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
+    ladders: BTreeMap<CommandId, oneshot::Sender<Option<Box<Trace>>>>,
     /// When the views were written, and whether something changed since.
     shown: Instant,
     stale: bool,
@@ -65,6 +67,7 @@ impl State {
         Self {
             next_command: first_command,
             pending: BTreeMap::new(),
+            ladders: BTreeMap::new(),
             shown: Instant::now(),
             stale: true,
             spool_takes: true,
@@ -118,6 +121,14 @@ impl Rim<Switchboard> for Hands {
                 alarms::tell(&alarm);
             }
             Output::PhonesAt { address, known } => self.gate.know_phone(address, known),
+            Output::Ladder(trace) => self.ladder(&trace),
+            Output::LadderShown { id, trace } => {
+                if let Some(asker) = self.state.ladders.remove(&id)
+                    && asker.send(trace).is_err()
+                {
+                    tracing::debug!("Nobody waits for a ladder any more.");
+                }
+            }
         }
     }
 
@@ -177,8 +188,16 @@ impl Hands {
     fn take_asked(&mut self, it: Asked) -> Input {
         let id = CommandId(self.state.next_command);
         self.state.next_command += 1;
-        self.state.pending.insert(id, it.reply);
-        Input::Command { id, agent: it.agent, command: it.command }
+        match it {
+            Asked::Agent { agent, command, reply } => {
+                self.state.pending.insert(id, reply);
+                Input::Command { id, agent, command }
+            }
+            Asked::Ladder { call, store, reply } => {
+                self.state.ladders.insert(id, reply);
+                Input::ShowLadder { id, call, store }
+            }
+        }
     }
 
     fn take_note(&mut self, it: Note) -> Option<Input> {
@@ -213,6 +232,16 @@ impl Hands {
             self.spool.record(payload);
         } else {
             tracing::error!(call = record.call.0, "A record cannot be written down.");
+        }
+    }
+
+    fn ladder(&mut self, trace: &Trace) {
+        let written = borsh::to_vec(trace).and_then(|it| borsh::to_vec(&(trace.call, it)));
+        if let Ok(payload) = written {
+            self.meters.ladder_stored();
+            self.spool.ladder(payload);
+        } else {
+            tracing::error!(call = trace.call.0, "A ladder cannot be written down.");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Everything that can reach the control thread, each road with its own bound (`docs/CHANNELS.md`).
 
 use hotline_agent::{AgentView, Command, Refused};
-use hotline_base::AgentNo;
+use hotline_base::{AgentNo, CallId};
+use hotline_ladder::Trace;
 use hotline_net::{NetInput, Transmit};
 use hotline_switchboard::Input;
 use tokio::{
@@ -19,10 +20,18 @@ const COMMANDS_MAX: usize = 256;
 
 /// A person's or a system's request.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) agent: AgentNo,
-    pub(crate) command: Command,
-    pub(crate) reply: oneshot::Sender<Result<AgentView, Refused>>,
+pub(crate) enum Asked {
+    Agent {
+        agent: AgentNo,
+        command: Command,
+        reply: oneshot::Sender<Result<AgentView, Refused>>,
+    },
+    /// The signalling of a call; `store`: it shall be kept.
+    Ladder {
+        call: CallId,
+        store: bool,
+        reply: oneshot::Sender<Option<Box<Trace>>>,
+    },
 }
 
 /// What the engine itself tells the switchboard.

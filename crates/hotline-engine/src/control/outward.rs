@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use hotline_base::{Random, WallTime};
@@ -36,6 +37,7 @@ impl Outward {
         shared: &Shared,
         data_dir: &std::path::Path,
         recording_dir: PathBuf,
+        ladders_for: Duration,
         receivers: &[Receiver],
     ) -> Self {
         let database = Database::new(&DatabaseConfig::new(data_dir.join(DATABASE)));
@@ -47,6 +49,7 @@ impl Outward {
             database: database.clone(),
             targets: receivers.iter().map(told).collect(),
             recording_dir: Some(recording_dir),
+            ladders_for,
         };
         tasks.spawn(loader.run(stats, stopped.clone()));
         tasks.spawn(watch_loader(watched, shared.clone(), stopped.clone()));

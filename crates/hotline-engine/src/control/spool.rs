@@ -43,6 +43,10 @@ impl Spool {
         self.batch.items.push(Item { kind: Kind::AgentFact, payload });
     }
 
+    pub(crate) fn ladder(&mut self, payload: Vec<u8>) {
+        self.batch.items.push(Item { kind: Kind::Ladder, payload });
+    }
+
     pub(crate) fn keep(&mut self, key: String, value: Option<Vec<u8>>) {
         self.batch.keeps.push((key, value));
     }

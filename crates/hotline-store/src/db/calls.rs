@@ -14,6 +14,8 @@ pub enum Sight {
     /// Calls this agent was offered are shown whole; of others numbers are masked, and they are
     /// not found by their caller's number.
     Agent(AgentNo),
+    /// Numbers are masked, and calls are not found by their caller's number.
+    Masked,
 }
 
 /// Which calls. What is `None` does not restrict.
@@ -140,7 +142,7 @@ fn seen(it: CallJson, sight: &Sight) -> CallJson {
     match sight {
         Sight::All => it,
         Sight::Agent(agent) if it.was_with(agent) => it,
-        Sight::Agent(_) => it.masked(),
+        Sight::Agent(_) | Sight::Masked => it.masked(),
     }
 }
 
@@ -156,8 +158,13 @@ fn select(query: &CallQuery, sight: &Sight) -> Result<QueryBuilder<Db>, StoreErr
     }
     if let Some(caller) = &query.caller_no {
         with_caller(&mut sql, caller.reveal());
-        if let Sight::Agent(own) = sight {
-            with_agent(&mut sql, own);
+        match sight {
+            Sight::All => (),
+            Sight::Agent(own) => with_agent(&mut sql, own),
+            // Who may not see a number may not try numbers either.
+            Sight::Masked => {
+                sql.push(" AND 1 = 0");
+            }
         }
     }
     if let Some(called) = &query.called_no {

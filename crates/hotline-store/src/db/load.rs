@@ -8,7 +8,7 @@ use hotline_cdr::{CallRecord, RecordedAudio};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::{Database, signed, unsigned};
+use super::{Database, ladders, signed, unsigned};
 use crate::{
     Entry, Kind, Position, StoreError,
     wire::{AgentStateJson, CallJson, Envelope, StampedJson},
@@ -134,6 +134,10 @@ impl<'a> Loading<'a> {
             },
             Kind::Recording => match borsh::from_slice::<(CallId, RecordedAudio)>(bytes) {
                 Ok((call, audio)) => recording(tx, call, &audio).await,
+                Err(_) => self.keep_unreadable(tx, entry).await,
+            },
+            Kind::Ladder => match borsh::from_slice::<(CallId, Vec<u8>)>(bytes) {
+                Ok((call, trace)) => ladders::store(tx, call, &trace, self.now).await,
                 Err(_) => self.keep_unreadable(tx, entry).await,
             },
         }
@@ -445,7 +449,7 @@ async fn recording(tx: &mut Tx, call: CallId, it: &RecordedAudio) -> Result<(), 
     Ok(())
 }
 
-fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+pub(super) fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     bytes.into_iter().fold(String::new(), |mut out, byte| {
         write!(out, "{byte:02x}").unwrap_or_default();
         out

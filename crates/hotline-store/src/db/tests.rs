@@ -136,6 +136,26 @@ async fn agents_state_read_twice_is_one_row() {
 }
 
 #[tokio::test]
+async fn ladder_is_read_as_it_was_written_until_its_time_is_over() {
+    let dir = TempDir::new().unwrap();
+    let database = database(&dir).await;
+    let entry = |offset, trace: &[u8]| Entry {
+        at: at(offset),
+        idx: 0,
+        kind: Kind::Ladder,
+        payload: borsh::to_vec(&(CallId(7), trace.to_vec())).unwrap(),
+    };
+    load(&database, &[entry(0, b"old"), entry(10, b"\x00\xABnew")], 20).await;
+    assert_eq!(database.ladder(CallId(7)).await.unwrap().unwrap(), b"\x00\xABnew");
+    assert_eq!(database.ladder(CallId(8)).await.unwrap(), None);
+    let keep = Duration::from_hours(1);
+    let later = |ms| WallTime(NOW.0 + 3_600_000 + ms);
+    assert_eq!(database.forget_ladders(keep, later(0)).await.unwrap(), 0);
+    assert_eq!(database.forget_ladders(keep, later(1)).await.unwrap(), 1);
+    assert_eq!(database.ladder(CallId(7)).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn item_of_another_version_is_kept_and_stops_nothing() {
     let dir = TempDir::new().unwrap();
     let database = database(&dir).await;
@@ -213,6 +233,11 @@ async fn agent_sees_numbers_of_own_calls_only() {
         record(1, &answered(2, 1, "1002", "13900139000")),
     ];
     load(&database, &entries, 2).await;
+    let nobody = CallQuery { caller_no: Some(Pii::new("13800138000".to_owned())), ..all() };
+    assert!(ids(&database, &nobody, &Sight::Masked).await.is_empty());
+    for it in database.calls(&all(), &Sight::Masked).await.unwrap().items {
+        assert!(it.masked && it.caller_no.is_none_or(|it| it.contains('*')));
+    }
     let own = Sight::Agent(AgentNo::new("1001"));
     let page = database.calls(&all(), &own).await.unwrap();
     let numbers: Vec<_> = page.items.iter().map(|it| it.caller_no.clone().unwrap()).collect();
@@ -336,6 +361,7 @@ fn start(opened: &Opened, database: &Database, dir: &TempDir) -> Line {
         database: database.clone(),
         targets: vec![target()],
         recording_dir: Some(dir.path().join("recordings")),
+        ladders_for: Duration::from_hours(24),
     };
     Line { stop, stats, task: tokio::spawn(loader.run(tell, stopping)) }
 }

@@ -7,6 +7,7 @@ use hotline_base::{
 };
 use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
 use hotline_ivr::{EarlyReject, QueueRefusal};
+use hotline_ladder::Role;
 use hotline_sip::{Dial, HangUp};
 
 use super::{Duration, Output, Switchboard};
@@ -44,6 +45,7 @@ impl Switchboard {
             CallOutput::Fact(fact) => self.outputs.push_back(Output::Fact { call: id, fact }),
             CallOutput::Record(record) => {
                 let complete = record.complete;
+                self.end_ladder(&record, now);
                 self.durable.push_back(Output::Record(record));
                 self.admission.release(id);
                 if complete {
@@ -100,6 +102,7 @@ impl Switchboard {
                     silence_limit: None,
                 };
                 self.endpoint.dial(leg, dial, now);
+                self.join_ladder(id, leg, Role::Phone(extension), now);
             }
             LegOrder::HangUp { cause } => {
                 // The call is done with the leg; its end is nobody's news.

@@ -5,7 +5,7 @@ use hotline_base::{Now, Pii, TrunkId, WallTime};
 use hotline_trunk::Way;
 
 use super::Switchboard;
-use crate::{Board, BoardCall, BoardGroup, BoardTrunk};
+use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTrunk};
 
 /// Where a call came from.
 #[derive(Clone, Debug)]
@@ -74,12 +74,19 @@ impl Switchboard {
             trunks: trunks.collect(),
             media_up: self.media_up,
             draining: self.draining,
+            ladders: BoardLadders {
+                n_calls: self.ladders.n_calls(),
+                bytes: self.ladders.bytes(),
+                n_pushed_out: self.ladders.n_pushed_out(),
+                n_not_stored: self.ladders.n_not_stored(),
+            },
         }
     }
 
     /// What must be true after every turn; the simulator asks. An error says what is not.
     pub fn check(&self) -> Result<(), String> {
         self.dispatcher.check()?;
+        self.ladders.check()?;
         for agent in self.agents.values() {
             agent.check()?;
             let no = agent.no();

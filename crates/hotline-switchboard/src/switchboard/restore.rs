@@ -112,6 +112,7 @@ impl Switchboard {
         if let Some(arrival) = &arrival {
             self.admission.adopt(id, &arrival.trunk, Way::In);
         }
+        self.restore_ladder(&saved, arrival.as_ref(), now);
         if let Some(talk) = &saved.talk {
             self.offers.insert(talk.offer, (id, talk.agent.clone()));
             self.seat(talk, id, now);
@@ -170,6 +171,7 @@ impl Switchboard {
             CallFact::Ended { by: Party::Platform, reason: EndReason::Internal, cause: None };
         facts.push(Stamped { at: now, fact: fact.clone() });
         let record = fold(id, true, &facts, self.call_config.short_after);
+        self.end_ladder(&record, now);
         self.durable.push_back(Output::Record(Box::new(record)));
         self.outputs.push_back(Output::Fact { call: id, fact: Stamped { at: now, fact } });
         if entry.kept {

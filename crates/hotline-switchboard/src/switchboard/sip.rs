@@ -4,6 +4,7 @@ use hotline_base::{CallId, LegId, Now, Pii};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
 use hotline_cdr::{CallFact, EndReason, Party, RefusedWhy, Stamped, fold};
 use hotline_ivr::Entry;
+use hotline_ladder::Role;
 use hotline_sip::{Admit, EndWhy, Event, Flow, Invited};
 use hotline_trunk::{Admitted, CallerForms, Refusal};
 
@@ -26,6 +27,7 @@ impl Switchboard {
     pub(super) fn act_on_sip(&mut self, output: hotline_sip::Output, now: Now) {
         match output {
             hotline_sip::Output::Transmit { flow, bytes } => {
+                self.ladders.sent(flow, &bytes, now);
                 self.outputs.push_back(Output::Transmit { flow, bytes });
             }
             hotline_sip::Output::Event(event) => self.act_on_sip_event(event, now),
@@ -45,6 +47,7 @@ impl Switchboard {
             }
             Event::Key { leg, key } => self.leg(leg, LegEvent::Key(key), now),
             Event::Ended { leg, why } => {
+                self.note_ladder_end(leg, why);
                 if let Some(end) = leg_end(why) {
                     self.leg(leg, LegEvent::Ended(end), now);
                 }
@@ -129,6 +132,9 @@ impl Switchboard {
         };
         let raw = it.asserted.as_ref().unwrap_or(&it.from_user).clone();
         let called = admitted.map(|it| it.called.norm.clone());
+        self.join_ladder(id, it.leg, Role::Carrier(trunk.clone()), now);
+        self.ladders.fail(id);
+        self.ladders.end(id, now);
         let facts = [
             CallFact::Arrived {
                 leg: it.leg,
@@ -155,6 +161,7 @@ impl Switchboard {
 
     fn arrived(&mut self, id: CallId, it: Invited, admitted: Admitted, now: Now) {
         let Admitted { trunk, caller, called, row, flow } = admitted;
+        self.join_ladder(id, it.leg, Role::Carrier(trunk.clone()), now);
         let number = caller.number.as_ref().map(|it| it.reveal().clone());
         let earlier_hours = self.remember_caller(number.as_deref(), now.mono);
         let params = self.config.number_params.get(row).cloned().unwrap_or_default();

@@ -145,10 +145,10 @@ pub(super) struct Items<T> {
     pub(super) items: Vec<T>,
 }
 
-/// All agents for a system; an agent sees itself.
+/// All agents for a system or an operator; an agent sees itself.
 pub(super) async fn list(State(app): State<App>, Who(role): Who) -> Json<Items<AgentJson>> {
     let views = match role {
-        Role::System => app.desk.agents(),
+        Role::System | Role::Operator => app.desk.agents(),
         Role::Agent(own) => app.desk.view(&own).into_iter().collect(),
     };
     Json(Items { items: views.iter().map(AgentJson::from).collect() })

@@ -41,7 +41,7 @@ pub(super) async fn hear(
     match role {
         Role::System => {}
         Role::Agent(own) if recording.agents.contains(&own) => {}
-        Role::Agent(_) => return Err(ApiError::Forbidden),
+        Role::Agent(_) | Role::Operator => return Err(ApiError::Forbidden),
     }
     let mut file = File::open(&recording.path).await.map_err(|_| ApiError::Gone)?;
     let len = file.metadata().await.map_err(|_| ApiError::Gone)?.len();

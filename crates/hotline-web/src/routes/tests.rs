@@ -183,6 +183,8 @@ async fn nobody_does_what_the_token_is_not_for() {
         let other = status(&house, method, &path, Some("1001")).await;
         let is_others = route.path.contains("{no}")
             || route.path.contains("dead-letters")
+            || route.path.contains("ladder")
+            || route.path.contains("pcap")
             || matches!(route.path, "/metrics" | "/api/v1/trunks");
         assert_eq!(other == 403, is_others, "{path} {other}");
     }
@@ -325,4 +327,39 @@ async fn figures_are_for_systems_or_for_everybody() {
     assert!(String::from_utf8(it.body).unwrap().contains("hotline_calls_total 3"));
     house.app.open_metrics = true;
     assert_eq!(status(&house, Method::GET, "/metrics", None).await, 200);
+}
+
+#[tokio::test]
+async fn ladder_is_for_systems_and_for_operators_who_see_no_numbers() {
+    let house = house();
+    let text = async |path: &str, token: &str| {
+        let it = house.get(&format!("/api/v1/calls/{path}"), token).await;
+        (it.status.as_u16(), String::from_utf8(it.body).unwrap())
+    };
+    let good = |it: &str| (200, it.to_owned());
+    assert_eq!(text("1/ladder", "system").await, good("Json masked false"));
+    assert_eq!(text("1/ladder?format=text", "operator").await, good("Text masked true"));
+    assert_eq!(text("1/pcap", "operator").await, good("Pcap masked true"));
+    assert_eq!(text("1/pcap", "system").await, good("Pcap masked false"));
+    assert_eq!(text("1/pcap?masked=true", "system").await, good("Pcap masked true"));
+    for path in ["2/ladder", "x/ladder", "2/pcap"] {
+        assert_eq!(text(path, "system").await.0, 404, "{path}");
+    }
+    assert_eq!(text("1/ladder?format=svg", "system").await.0, 400);
+    let keep = async |call: &str, token: &str| {
+        house.post(&format!("/api/v1/calls/{call}/ladder/keep"), token, "").await.status.as_u16()
+    };
+    assert_eq!((keep("1", "operator").await, keep("2", "system").await), (200, 404));
+}
+
+#[tokio::test]
+async fn operator_commands_nobody_and_hears_nothing() {
+    let file = recording().unwrap();
+    let house = house_with(file.path().to_owned(), true);
+    let post = house.post("/api/v1/agents/1001/ready", "operator", "").await;
+    assert_eq!(post.status, StatusCode::FORBIDDEN);
+    let heard = house.get("/api/v1/recordings/rec-7", "operator").await;
+    assert_eq!(heard.status, StatusCode::FORBIDDEN);
+    house.get("/api/v1/calls", "operator").await;
+    assert_eq!(house.shelf.asked.lock().unwrap()[0].1, Sight::Masked);
 }

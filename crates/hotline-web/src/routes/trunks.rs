@@ -10,6 +10,6 @@ pub(super) async fn list(
     State(app): State<App>,
     who: Who,
 ) -> Result<Json<Items<TrunkJson>>, ApiError> {
-    who.must_be_system()?;
+    who.may_watch()?;
     Ok(Json(Items { items: app.desk.trunks().iter().map(TrunkJson::from).collect() }))
 }

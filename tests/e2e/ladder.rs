@@ -1,0 +1,149 @@
+//! What an operator sees of a call's signalling: the ladder, the drawing, the capture.
+
+use std::{fs, process::Output};
+
+use hotline_sip::EndWhy;
+use hotline_testkit::Outgoing;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::{
+    engine::{Engine, Role, SOON, text},
+    http, program,
+    setup::{OPERATOR_TOKEN, PASSWORD},
+};
+
+/// A talk that the agent ends; its identifier and the caller's number.
+async fn talk(engine: &Engine) -> (String, String) {
+    let (caller, _agent, phone) = engine.talk().await;
+    phone.hang_up();
+    caller.until_ended(SOON).await.unwrap();
+    let record = engine.record_of(&caller.number).await;
+    (text(&record["call_id"]), caller.number.clone())
+}
+
+async fn as_operator(engine: &Engine, path: &str) -> http::Response {
+    let bearer = format!("Bearer {OPERATOR_TOKEN}");
+    http::request(engine.http(), "GET", path, &[("authorization", &bearer)], "").await.unwrap()
+}
+
+/// Who sent what, without retransmissions: `carrier INVITE`, `engine 200 OK INVITE`.
+fn titles(ladder: &Value, role: &str) -> Vec<String> {
+    let sides = ladder["sides"].as_array().unwrap();
+    let side = sides.iter().position(|it| it["role"] == role).unwrap();
+    let steps = ladder["steps"].as_array().unwrap().iter();
+    let own = steps.filter(|it| it["side"] == side && it["repetition"] == 0);
+    own.map(|it| {
+        let from = if it["sent"] == true { "engine" } else { role };
+        let method = text(&it["cseq"]).split(' ').nth(1).unwrap_or_default().to_owned();
+        match it["status"].as_u64() {
+            Some(status) => format!("{from} {status} {method}"),
+            None => format!("{from} {method}"),
+        }
+    })
+    .collect()
+}
+
+fn position(of: &[String], title: &str) -> usize {
+    of.iter().position(|it| it == title).unwrap_or_else(|| panic!("no {title} in {of:?}"))
+}
+
+async fn hotline(engine: &Engine, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program::path());
+    command.args(arguments).args(["--config", "hotline.toml"]).current_dir(engine.folder());
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ladder_of_a_talk_has_both_legs_and_no_number_for_an_operator() {
+    let engine = Engine::quick().await;
+    let (id, number) = talk(&engine).await;
+    let ladder = engine.get(&format!("/api/v1/calls/{id}/ladder")).await;
+    let carrier = titles(&ladder, "carrier");
+    let story = ["carrier INVITE", "engine 100 INVITE", "engine 200 INVITE", "carrier ACK"];
+    let places = story.map(|it| position(&carrier, it));
+    assert!(places.is_sorted() && places[0] == 0, "{carrier:?}");
+    let phone = titles(&ladder, "phone");
+    let story =
+        ["engine INVITE", "phone 180 INVITE", "phone 200 INVITE", "engine ACK", "phone BYE"];
+    let places = story.map(|it| position(&phone, it));
+    assert!(places.is_sorted() && places[0] == 0, "{phone:?}");
+    assert_eq!(ladder["steps"][0]["sdp"]["codecs"][0], "PCMA");
+    assert_eq!(ladder["sides"][0]["name"], "carrier");
+    assert_eq!(text(&ladder["sides"][0]["from"]), number);
+    let times = ladder["steps"].as_array().unwrap().iter().map(|it| it["ms"].as_f64().unwrap());
+    assert!(times.is_sorted());
+
+    let drawn = hotline(&engine, &["call", "ladder", &id]).await;
+    let drawn = String::from_utf8(drawn.stdout).unwrap();
+    for it in ["运营商 carrier", "坐席话机 8001", "── INVITE ──", "号码已脱敏"]
+    {
+        assert!(drawn.contains(it), "{it}:\n{drawn}");
+    }
+    assert!(!drawn.contains(&number), "{drawn}");
+    let whole = hotline(&engine, &["call", "ladder", &id, "--numbers"]).await;
+    assert!(String::from_utf8(whole.stdout).unwrap().contains(&number));
+
+    for form in ["ladder", "ladder?format=text", "pcap"] {
+        let answer = as_operator(&engine, &format!("/api/v1/calls/{id}/{form}")).await;
+        assert_eq!(answer.status, 200, "{form}");
+        assert!(!answer.text().contains(&number), "{form}:\n{}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ladder_of_a_refused_call_outlives_the_process() {
+    let mut engine = Engine::quick().await;
+    let (to, from_user) = ("99999".to_owned(), "13800138000".to_owned());
+    let caller = engine.dial(Outgoing { to, from_user, ..Outgoing::default() }).await;
+    let why = caller.until_ended(SOON).await.unwrap();
+    assert!(matches!(why, EndWhy::Refused { status: 404, .. }), "{why:?}");
+    let calls = engine.until("/api/v1/calls", SOON, |it| it["items"].get(0).cloned()).await;
+    let path = format!("/api/v1/calls/{}/ladder", text(&calls["call_id"]));
+    let live = titles(&engine.get(&path).await, "carrier");
+    assert_eq!(live[0], "carrier INVITE");
+    engine.until_counted("hotline_ladders_total{what=\"stored\"}").await;
+    engine.kill(Role::Control).await;
+    let stored = engine.until(&path, SOON, |it| Some(titles(it, "carrier"))).await;
+    let story = ["carrier INVITE", "engine 100 INVITE", "engine 404 INVITE", "carrier ACK"];
+    assert_eq!(stored, story);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ladder_that_somebody_keeps_outlives_the_process_and_others_do_not() {
+    let mut engine = Engine::quick().await;
+    let (kept, _) = talk(&engine).await;
+    let answer = hotline(&engine, &["call", "ladder", &kept, "--keep"]).await;
+    assert!(String::from_utf8(answer.stdout).unwrap().contains("已存入数据库"));
+    engine.until_counted("hotline_ladders_total{what=\"stored\"}").await;
+    engine.kill(Role::Control).await;
+    engine.until(&format!("/api/v1/calls/{kept}/ladder"), SOON, |it| Some(it.clone())).await;
+    let absent = http::get(engine.http(), "/api/v1/calls/1/ladder").await.unwrap();
+    assert_eq!(absent.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn capture_of_a_talk_is_read_by_tshark_and_holds_no_password() {
+    let engine = Engine::quick().await;
+    let (id, number) = talk(&engine).await;
+    hotline(&engine, &["call", "pcap", &id, "-o", "call.pcap"]).await;
+    let file = engine.folder().join("call.pcap");
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(&file).args(["-Y", "sip", "-T", "fields"]);
+    let fields = ["sip.Method", "sip.Status-Code", "ip.src", "sip.CSeq.method"];
+    tshark.args(fields.iter().flat_map(|it| ["-e", it]));
+    let read = tshark.output().await.expect("apt-get install tshark");
+    let read = String::from_utf8_lossy(&read.stdout).into_owned();
+    let lines: Vec<Vec<&str>> = read.lines().map(|it| it.split('\t').collect()).collect();
+    let ladder = engine.get(&format!("/api/v1/calls/{id}/ladder")).await;
+    assert_eq!(lines.len(), ladder["steps"].as_array().unwrap().len(), "{read}");
+    assert_eq!(lines[0], ["INVITE", "", "127.0.0.2", "INVITE"], "{read}");
+    assert_eq!(lines[1], ["", "100", "127.0.0.1", "INVITE"], "{read}");
+    assert!(lines.iter().any(|it| it[0] == "BYE" && it[2] == "127.0.0.3"), "{read}");
+    let bytes = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
+    for secret in [&number, PASSWORD, "response="] {
+        assert!(!bytes.contains(secret), "{secret}");
+    }
+}
