@@ -2,7 +2,8 @@
 //!
 //! A file is a valid WAV at any instant: audio is written first, then the header that counts it.
 //! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and files are
-//! synced every 500 ms: after a kill half a second is missing, after a power loss a whole one.
+//! synced every 250 ms: after a kill half a second is missing, after a power loss less than a whole
+//! one, with what is left for the disk itself.
 
 mod repair;
 mod seal;
@@ -37,7 +38,7 @@ pub(crate) const BLOCK: usize = 1_600;
 const EVERY: Duration = Duration::from_millis(50);
 
 /// How often files are brought to the disk.
-const SYNC_EVERY: Duration = Duration::from_millis(500);
+const SYNC_EVERY: Duration = Duration::from_millis(250);
 
 /// 200 ms of both sides, in A-law.
 #[derive(Debug)]
