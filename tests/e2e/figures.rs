@@ -2,9 +2,8 @@
 //! how long control is away when it dies.
 //!
 //! A busy machine can make any of them worse and none of them better, so a time is the best of some
-//! attempts, less what the engine waited for a processor, and what it takes is processor time, which
-//! nobody else can spend for it.
-//! `benches` prints the same figures of the release build.
+//! attempts, less what the engine was kept waiting for a processor, and what it takes is processor
+//! time, which nobody else can spend for it.
 
 use std::{
     fs,
@@ -79,7 +78,7 @@ impl Defaults {
         let wall = until_answer(&asking, engine, began).await;
         let it = Self { child, folder, home };
         // Others' work on the machine is not the engine's.
-        let took = wall.saturating_sub(scheduled(&it.processes(), Waited));
+        let took = wall.saturating_sub(kept_waiting(&it.processes()));
         (it, took)
     }
 
@@ -172,18 +171,26 @@ enum Column {
     Waited = 1,
 }
 
-/// Time of all threads of some processes that live on.
-fn scheduled(processes: &[u64], column: Column) -> Duration {
-    let mut nanos = 0;
-    for pid in processes {
-        for thread in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-            // A thread may end meanwhile.
-            let text = fs::read_to_string(thread.unwrap().path().join("schedstat"));
-            let of = |it: String| it.split(' ').nth(column as usize)?.parse::<u64>().ok();
-            nanos += text.ok().and_then(of).unwrap_or(0);
-        }
-    }
-    Duration::from_nanos(nanos)
+/// Of each thread of a process that lives on.
+fn scheduled(process: u64, column: Column) -> Vec<Duration> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let time = |it: std::io::Result<fs::DirEntry>| {
+        // A thread may end meanwhile.
+        let text = fs::read_to_string(it.unwrap().path().join("schedstat")).ok()?;
+        text.split(' ').nth(column as usize)?.parse().ok().map(Duration::from_nanos)
+    };
+    threads.filter_map(time).collect()
+}
+
+/// Processor time of some processes.
+fn spent(processes: &[u64]) -> Duration {
+    processes.iter().flat_map(|it| scheduled(*it, Ran)).sum()
+}
+
+/// How long the processes, one after the other, waited for a processor: of each only the thread that
+/// waited longest, for threads wait side by side.
+fn kept_waiting(processes: &[u64]) -> Duration {
+    processes.iter().filter_map(|it| scheduled(*it, Waited).into_iter().max()).sum()
 }
 
 /// A line of `smaps_rollup` (proc(5)), in kilobytes, over all processes.
@@ -204,9 +211,9 @@ async fn idle_engine_takes_little_memory_and_next_to_no_time() {
     let mut shares = Vec::new();
     // What the start still has to do is done in the first window.
     for _ in 0..ATTEMPTS {
-        let (began, before) = (Instant::now(), scheduled(&processes, Ran));
+        let (began, before) = (Instant::now(), spent(&processes));
         sleep(Duration::from_secs(3)).await;
-        let spent = scheduled(&processes, Ran).saturating_sub(before);
+        let spent = spent(&processes).saturating_sub(before);
         shares.push(spent.as_secs_f64() / began.elapsed().as_secs_f64());
         if shares.last().is_some_and(|it| *it <= IDLE_SHARE_MAX) {
             break;
