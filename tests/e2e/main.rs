@@ -38,4 +38,5 @@ mod recording;
 mod setup;
 mod strangers;
 mod survey;
+mod telephones;
 mod torture;

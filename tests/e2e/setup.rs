@@ -47,6 +47,9 @@ pub(crate) struct Setup {
     pub(crate) queue_max: u32,
     /// Changes of the bundled flows: file below `ivr-flows`, text, and what it becomes.
     pub(crate) flow_edits: Vec<(&'static str, &'static str, &'static str)>,
+    /// Further lines of the section `[sip]`, and of each agent's.
+    pub(crate) sip_more: String,
+    pub(crate) agent_more: &'static str,
     /// Legs for which there are ports; two a call.
     pub(crate) legs_max: usize,
     /// Where records and agents' states are pushed to.
@@ -65,6 +68,8 @@ impl Default for Setup {
             ring_limit_secs: 5,
             queue_max: 50,
             flow_edits: Vec::new(),
+            sip_more: String::new(),
+            agent_more: "",
             legs_max: PORTS / 2,
             push: None,
             disk: None,
@@ -108,6 +113,11 @@ impl Setup {
         Self { prompts: Prompts::Spoken, ..Self::default() }
     }
 
+    /// Telephones may answer by MD5 alone, as SIPp and baresip of Debian 12 do.
+    pub(crate) fn old_telephones() -> Self {
+        Self { agent_more: "digest = [\"MD5\"]\n", ..Self::default() }
+    }
+
     /// A survey follows every talk, not only those of ten seconds.
     pub(crate) fn with_survey(mut self) -> Self {
         const MAIN: &str = "flows/gx12345.main.flow.yaml";
@@ -122,8 +132,10 @@ impl Setup {
             "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n\
              [log]\nfilter = \"info\"\n\
              [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
+             {}\
              [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
              port_quarantine_secs = 1\n",
+            self.sip_more,
             ports.first,
             usize::from(ports.first) + PORTS - 1,
             self.legs_max,
@@ -159,8 +171,8 @@ impl Setup {
             write!(
                 text,
                 "[[agent]]\nno = \"100{index}\"\nname = \"坐席{index}\"\nextension = \"800{index}\"\n\
-                 demo_password = \"{PASSWORD}\"\nacw_secs = {}\ngroups = {{ \"*\" = 1 }}\n",
-                self.acw_secs
+                 demo_password = \"{PASSWORD}\"\nacw_secs = {}\ngroups = {{ \"*\" = 1 }}\n{}",
+                self.acw_secs, self.agent_more
             )
             .unwrap();
         }

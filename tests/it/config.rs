@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+use hotline_sip::Account;
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
@@ -71,8 +72,8 @@ fn the_production_example_starts_where_its_files_are() {
     let loaded = loaded.unwrap_or_else(|it| panic!("{}", told(&it)));
     assert_eq!(told(&timeless(&loaded.warnings)), "");
     let accounts = &loaded.switchboard.sip.accounts;
-    assert_eq!(accounts["8001"].password, "secret of 8001");
-    assert_eq!(accounts["8002"].password, "b:c");
+    assert_eq!(accounts["8001"], Account::new("secret of 8001"));
+    assert_eq!(accounts["8002"], Account::new("b:c"));
     assert_eq!(loaded.http.tokens.len(), 3);
     assert_eq!(loaded.push.len(), 1);
     let text = format!("{loaded:?}");

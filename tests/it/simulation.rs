@@ -41,9 +41,9 @@ fn config() -> Config {
 fn plan(seed: u64) -> Plan {
     let calm = Faults::default();
     let wire = Faults { loss: 5, doubled: 5, ..calm };
-    let bad_day = Faults { loss: 2, doubled: 2, media: true, disk: true, control: false };
-    let dying = Faults { loss: 2, doubled: 2, control: true, ..calm };
-    let all = Faults { media: true, disk: true, control: true, ..wire };
+    let bad_day = Faults { loss: 2, doubled: 2, media: true, disk: true, power_cuts: 10, ..calm };
+    let dying = Faults { loss: 2, doubled: 2, control: true, power_cuts: 4, ..calm };
+    let all = Faults { media: true, disk: true, control: true, power_cuts: 10, ..wire };
     let faults = [calm, wire, bad_day, dying, all][usize::try_from(seed % 5).unwrap()];
     Plan { calls: 60, span: Duration::from_secs(400), faults }
 }

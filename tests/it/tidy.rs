@@ -22,7 +22,7 @@ const REVEALERS: &[(&str, &str)] = &[
     ("crates/hotline-store/src/sidecar.rs", "随录信息 names the caller"),
     ("crates/hotline-store/src/wire/call.rs", "a record names the caller"),
     ("crates/hotline-store/src/wire/fact.rs", "a fact of the record may"),
-    ("crates/hotline-switchboard/src/switchboard/calls.rs", "the agent's phone shows the caller"),
+    ("crates/hotline-switchboard/src/switchboard/phones.rs", "the agent's phone shows the caller"),
     ("crates/hotline-switchboard/src/switchboard/restore.rs", "the number tells the city"),
     ("crates/hotline-switchboard/src/switchboard/sip.rs", "trunk and flow read the number"),
     ("crates/hotline-web/src/wire/event.rs", "the screen pop shows the caller"),

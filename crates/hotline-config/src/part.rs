@@ -1,5 +1,6 @@
 //! One file for each part of the configuration: keys in, the part's own value out.
 
+pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod engine;
 pub(crate) mod group;

@@ -226,6 +226,7 @@ impl Meters {
         let what = match count {
             Count::Stranger => "stranger",
             Count::AuthFailed => "auth_failed",
+            Count::LockedOut => "locked_out",
             Count::Misbehaved(why) => {
                 let help = "What peers did against the standards.";
                 let why = snake(&format!("{why:?}"));

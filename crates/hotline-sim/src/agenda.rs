@@ -31,6 +31,10 @@ pub(crate) enum Event {
     PhoneRegisters {
         phone: usize,
     },
+    PhoneLosesPower,
+    PhoneReturns {
+        phone: usize,
+    },
     AgentActs {
         agent: AgentNo,
     },

@@ -101,6 +101,8 @@ impl Shift {
             | SipEvent::Key { .. }
             | SipEvent::Bound { .. }
             | SipEvent::Unbound { .. }
+            | SipEvent::Unreachable { .. }
+            | SipEvent::Reachable { .. }
             | SipEvent::RegisterDone { .. }
             | SipEvent::Stranger { .. }
             | SipEvent::Misbehaved { .. }

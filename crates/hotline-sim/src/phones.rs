@@ -17,23 +17,37 @@ use crate::{
 const EXPIRES: Duration = Duration::from_hours(1);
 const RENEWAL: Duration = Duration::from_mins(25);
 
-/// An agent's desk phone.
+/// One of an agent's phones.
 pub(crate) struct Phone {
     pub(crate) agent: AgentNo,
     pub(crate) extension: Extension,
     pub(crate) address: SocketAddr,
     pub(crate) endpoint: Endpoint,
+    /// Parameters of its Contact.
+    params: &'static str,
+    /// It has no power.
+    pub(crate) is_off: bool,
 }
 
 impl Phone {
+    /// A desk phone for everybody; every second agent has another one, which rings with it or
+    /// stands in for it.
     pub(crate) fn all(config: &Config, random: &mut Random) -> Vec<Self> {
         let numbered = config.agents.iter().zip(1u8..);
+        let kinds = |n: u8| match n % 4 {
+            1 => vec![(2, ""), (3, "")],
+            3 => vec![(2, ""), (3, ";q=0.5;+sip.instance=\"<urn:uuid:soft>\";reg-id=1")],
+            _ => vec![(2, "")],
+        };
         numbered
-            .map(|(agent, n)| Self {
+            .flat_map(|(agent, n)| kinds(n).into_iter().map(move |kind| (agent, n, kind)))
+            .map(|(agent, n, (net, params))| Self {
                 agent: agent.no.clone(),
                 extension: agent.extension.clone(),
-                address: SocketAddr::from(([10, 0, 2, n], 5060)),
+                address: SocketAddr::from(([10, 0, net, n], 5060)),
                 endpoint: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
+                params,
+                is_off: false,
             })
             .collect()
     }
@@ -42,11 +56,32 @@ impl Phone {
 impl Shift {
     pub(crate) fn phone_registers(&mut self, phone: usize) {
         let now = self.at();
-        let Some(it) = self.phones.get_mut(phone) else { return };
+        let Some(it) = self.phones.get_mut(phone).filter(|it| !it.is_off) else { return };
         if let Some(account) = account_of(&self.config, &it.extension) {
+            it.endpoint.set_contact_params(it.params);
             it.endpoint.register(&it.extension, &account, to_switchboard(it.address), EXPIRES, now);
         }
         self.after(RENEWAL, Event::PhoneRegisters { phone });
+    }
+
+    /// Everything it knew is gone, and nobody is told.
+    pub(crate) fn phone_loses_power(&mut self) {
+        let n = u64::try_from(self.phones.len()).unwrap_or(u64::MAX);
+        let phone = usize::try_from(self.random.below(n)).unwrap_or(0);
+        let (seed, first_leg) = (self.random.next_u64(), self.random.next_u64() >> 8);
+        let endpoint = Endpoint::new(self.config.sip.clone(), seed, first_leg);
+        let Some(it) = self.phones.get_mut(phone) else { return };
+        it.endpoint = endpoint;
+        it.is_off = true;
+        let wait = self.millis(1_000, 120_000);
+        self.after(wait, Event::PhoneReturns { phone });
+    }
+
+    pub(crate) fn phone_returns(&mut self, phone: usize) {
+        if let Some(it) = self.phones.get_mut(phone) {
+            it.is_off = false;
+        }
+        self.phone_registers(phone);
     }
 
     pub(crate) fn drain_phones(&mut self) {
@@ -95,6 +130,8 @@ impl Shift {
             | SipEvent::Ended { .. }
             | SipEvent::Bound { .. }
             | SipEvent::Unbound { .. }
+            | SipEvent::Unreachable { .. }
+            | SipEvent::Reachable { .. }
             | SipEvent::RegisterDone { .. }
             | SipEvent::Stranger { .. }
             | SipEvent::Misbehaved { .. }

@@ -1,7 +1,7 @@
 //! A shift: everybody's state, and the loop that lets time pass.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     time::Duration,
 };
@@ -61,6 +61,8 @@ pub struct Faults {
     pub disk: bool,
     /// The control process dies once.
     pub control: bool,
+    /// How often some telephone loses its power for a while.
+    pub power_cuts: u32,
 }
 
 /// The switchboard among its actors. See the crate.
@@ -127,11 +129,11 @@ impl Shift {
         let span = self.plan.span;
         for phone in 0..self.phones.len() {
             self.after(Duration::from_millis(10), Event::PhoneRegisters { phone });
-            let agent = self.phones.get(phone).map(|it| it.agent.clone());
-            if let Some(agent) = agent {
-                let wait = self.millis(200, 20_000);
-                self.after(wait, Event::AgentActs { agent });
-            }
+        }
+        let agents: BTreeSet<_> = self.phones.iter().map(|it| it.agent.clone()).collect();
+        for agent in agents {
+            let wait = self.millis(200, 20_000);
+            self.after(wait, Event::AgentActs { agent });
         }
         for _ in 0..self.plan.calls {
             let wait = Duration::from_secs(1) + self.part_of(span);
@@ -140,6 +142,10 @@ impl Shift {
         if self.plan.faults.media {
             let wait = self.part_of(span);
             self.after(wait, Event::MediaDies);
+        }
+        for _ in 0..self.plan.faults.power_cuts {
+            let wait = self.part_of(span);
+            self.after(wait, Event::PhoneLosesPower);
         }
         if self.plan.faults.disk {
             let wait = self.part_of(span);
@@ -227,6 +233,8 @@ impl Shift {
             Event::CallerActs { leg, deed } => self.caller_acts(leg, deed),
             Event::PhoneActs { phone, leg, deed } => self.phone_acts(phone, leg, deed),
             Event::PhoneRegisters { phone } => self.phone_registers(phone),
+            Event::PhoneLosesPower => self.phone_loses_power(),
+            Event::PhoneReturns { phone } => self.phone_returns(phone),
             Event::AgentActs { agent } => self.agent_acts(&agent),
             Event::MediaDies => {
                 self.media_life += 1;
@@ -384,7 +392,9 @@ impl Shift {
             self.input(Input::Sip { flow, message });
         } else if flow.local == addr(TRUNK) || flow.local == addr(GATEWAY) && self.gateway.0 {
             self.carrier.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
-        } else if let Some(phone) = self.phones.iter_mut().find(|it| it.address == flow.local) {
+        } else if let Some(phone) =
+            self.phones.iter_mut().find(|it| it.address == flow.local && !it.is_off)
+        {
             phone.endpoint.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
         }
     }
@@ -492,6 +502,8 @@ fn name_of(event: &Event) -> String {
         | Event::CallerActs { .. }
         | Event::PhoneActs { .. }
         | Event::PhoneRegisters { .. }
+        | Event::PhoneLosesPower
+        | Event::PhoneReturns { .. }
         | Event::AgentActs { .. }
         | Event::MediaDies
         | Event::MediaReturns

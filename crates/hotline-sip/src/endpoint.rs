@@ -6,6 +6,7 @@ mod incoming;
 mod names;
 mod offer;
 mod outgoing;
+mod phones;
 mod probe;
 mod receive;
 mod register;
@@ -19,10 +20,10 @@ use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
 
 use self::register::Registration;
 use crate::{
-    Admit, Binding, Challenges, Config, EndWhy, Event, Flow, Message, Output,
+    Admit, Binding, Config, EndWhy, Event, Flow, Message, Output,
     dialog::{Dialog, DialogKey},
     leg::{Leg, Offer, Purpose, Up},
-    registrar::Registrar,
+    registrar::{Fired, Registrar},
     timers::Timers,
     transaction::{Outbox, Tempo, Transactions, TxId},
 };
@@ -33,7 +34,6 @@ use crate::{
 /// robot that plays a phone or a carrier.
 pub struct Endpoint {
     config: Config,
-    challenges: Challenges,
     random: Random,
     next_leg: u64,
     out: Outbox,
@@ -44,6 +44,7 @@ pub struct Endpoint {
     timers: Timers<LegId>,
     registrar: Registrar,
     registrations: BTreeMap<Extension, Registration>,
+    contact_params: String,
 }
 
 impl Endpoint {
@@ -53,7 +54,6 @@ impl Endpoint {
         Self {
             transactions: Transactions::new(Tempo::of(&config)),
             config,
-            challenges: Challenges::default(),
             random: Random::new(seed),
             next_leg: first_leg,
             out: Outbox::new(),
@@ -61,8 +61,9 @@ impl Endpoint {
             legs: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             timers: Timers::new(),
-            registrar: Registrar::new(),
+            registrar: Registrar::new(seed),
             registrations: BTreeMap::new(),
+            contact_params: String::new(),
         }
     }
 
@@ -72,9 +73,10 @@ impl Endpoint {
         self.config = config;
     }
 
-    /// Which digest algorithms the registrar offers; MD5 alone unless said otherwise.
-    pub const fn set_challenges(&mut self, challenges: Challenges) {
-        self.challenges = challenges;
+    /// Parameters of our Contact in what [`register`](Self::register) sends from now on, such as
+    /// `;q=0.5`.
+    pub fn set_contact_params(&mut self, params: &str) {
+        params.clone_into(&mut self.contact_params);
     }
 
     /// A message that came by `flow`. An INVITE of a stranger is answered 403, without a
@@ -127,8 +129,12 @@ impl Endpoint {
         while let Some((leg, name)) = self.timers.pop(now.mono) {
             self.on_leg_timer(leg, name, now);
         }
-        let events = self.registrar.handle_timeout(now);
-        self.out.extend(events.into_iter().map(Output::Event));
+        for fired in self.registrar.handle_timeout(&self.config, &mut self.random, now) {
+            match fired {
+                Fired::Event(event) => self.say(event),
+                Fired::Probe(key) => self.probe_phone(&key, now),
+            }
+        }
         self.forget_gone();
     }
 
@@ -177,20 +183,23 @@ impl Endpoint {
             Leg::Incoming(it) => Some(&it.dialog.call_id),
             Leg::Up(it) => Some(&it.dialog.call_id),
             Leg::Closing(it) => Some(&it.dialog.call_id),
-            Leg::Outgoing { client } => match self.purposes.get(client)? {
-                Purpose::Invite(it) => Some(&it.dialog.call_id),
-                Purpose::Probe(_)
-                | Purpose::Bye(_)
-                | Purpose::Nothing
-                | Purpose::Asked(_)
-                | Purpose::Register(_) => None,
-            },
+            Leg::Outgoing(it) => Some(it.call_id.as_bytes()),
         }
     }
 
-    /// Where to reach an extension's phone.
-    pub fn contact_of(&self, extension: &Extension, now: Now) -> Option<Binding> {
-        self.registrar.contact_of(extension, now).cloned()
+    /// Where to reach an extension's phones, the best first; also those that do not react.
+    pub fn contacts_of(&self, extension: &Extension, now: Now) -> Vec<Binding> {
+        self.registrar.contacts_of(extension, now).into_iter().cloned().collect()
+    }
+
+    /// Whether some phone of the extension is registered and reacts.
+    pub fn is_reachable(&self, extension: &Extension, now: Now) -> bool {
+        self.registrar.contacts_of(extension, now).iter().any(|it| it.reachable)
+    }
+
+    /// Whether a registered phone's requests come by this flow.
+    pub fn is_phone(&self, flow: Flow) -> bool {
+        self.registrar.is_path(flow)
     }
 
     /// A binding from before a restart. It expires when it would have.

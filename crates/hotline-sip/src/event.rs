@@ -10,7 +10,7 @@ use std::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{Extension, Key, LegId, Pii, WallTime};
 
-use crate::{Flow, Method, PeerMisbehaved};
+use crate::{Challenges, Flow, Method, PeerMisbehaved, Secret, text::quote};
 
 /// How the endpoint speaks, whom it lets register, and its timers.
 #[derive(Clone)]
@@ -34,6 +34,15 @@ pub struct Config {
     pub expires_max: Duration,
     /// Shortest registration granted; a shorter wish is answered 423.
     pub expires_min: Duration,
+    /// By how many percent at most a registration is granted shorter than asked for, at random, so
+    /// that phones do not come again together.
+    pub expires_spread: u8,
+    /// The most contacts of one extension; one more takes the place of the one that ends first.
+    pub contacts_max: usize,
+    /// How often a registered phone is asked by OPTIONS whether it is there; zero is never.
+    pub probe_every: Duration,
+    /// Values of Service-Route in the answer to a REGISTER (RFC 3608).
+    pub service_route: Vec<String>,
     /// Secret behind nonces, tags and branches.
     pub secret: [u8; 32],
 }
@@ -52,6 +61,10 @@ impl Config {
             t4: Duration::from_secs(5),
             expires_max: Duration::from_hours(1),
             expires_min: Duration::from_mins(1),
+            expires_spread: 20,
+            contacts_max: 4,
+            probe_every: Duration::from_secs(30),
+            service_route: Vec::new(),
             secret,
         }
     }
@@ -76,14 +89,31 @@ impl fmt::Debug for Config {
 }
 
 /// One extension's credentials.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Account {
-    pub password: String,
+    pub secret: Secret,
+    /// By which digest algorithms it may answer.
+    pub challenges: Challenges,
 }
 
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Account")
+impl Account {
+    /// By SHA-256 alone.
+    pub fn new(password: &str) -> Self {
+        Self { secret: Secret::Password(password.to_owned()), challenges: Challenges::Sha256 }
+    }
+
+    /// `None`: only hashes of it are known.
+    pub fn password(&self) -> Option<&str> {
+        match &self.secret {
+            Secret::Password(it) => Some(it),
+            Secret::Ha1 { .. } => None,
+        }
+    }
+
+    /// The same secret with other algorithms.
+    #[must_use]
+    pub fn with(self, challenges: Challenges) -> Self {
+        Self { challenges, ..self }
     }
 }
 
@@ -134,7 +164,7 @@ pub struct HangUp {
     pub reason: Option<String>,
 }
 
-/// Where an extension's phone is.
+/// One contact of an extension.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Eq, PartialEq)]
 pub struct Binding {
     pub extension: Extension,
@@ -145,6 +175,28 @@ pub struct Binding {
     pub call_id: String,
     pub cseq: u32,
     pub expires_wall: WallTime,
+    /// Values of Path (RFC 3327), which become Route of what is sent.
+    pub path: Vec<String>,
+    /// In thousandths; the highest is called first (RFC 3261 §10.2.1.2).
+    pub q: u16,
+    /// `+sip.instance` (RFC 5626 §4.1).
+    pub instance: Option<String>,
+    pub reg_id: Option<u32>,
+    /// False after a request that nobody reacted to, until something comes of it again.
+    pub reachable: bool,
+    pub(crate) id: u64,
+}
+
+impl Binding {
+    /// As in the Contact of a 200.
+    pub(crate) fn header_value(&self, now: WallTime) -> String {
+        let left = self.expires_wall.millis_since(now) / 1000;
+        let q = (self.q < 1000).then(|| format!(";q={}.{:03}", self.q / 1000, self.q % 1000));
+        let instance = self.instance.as_ref().map(|it| format!(";+sip.instance={}", quote(it)));
+        let reg_id = self.reg_id.map(|it| format!(";reg-id={it}"));
+        let more = [q, instance, reg_id].into_iter().flatten().collect::<String>();
+        format!("<{}>;expires={left}{more}", self.contact)
+    }
 }
 
 impl fmt::Debug for Binding {
@@ -152,6 +204,7 @@ impl fmt::Debug for Binding {
         f.debug_struct("Binding")
             .field("extension", &self.extension)
             .field("flow", &self.flow)
+            .field("reachable", &self.reachable)
             .field("expires_wall", &self.expires_wall)
             .finish_non_exhaustive()
     }
@@ -208,13 +261,22 @@ pub enum Event {
         leg: LegId,
         why: EndWhy,
     },
-    /// An extension registered or refreshed its registration.
+    /// A phone registered or refreshed its registration.
     Bound {
-        binding: Binding,
+        binding: Box<Binding>,
     },
+    /// One contact of an extension is gone.
     Unbound {
-        extension: Extension,
+        binding: Box<Binding>,
         why: UnboundWhy,
+    },
+    /// A registered phone does not react any more.
+    Unreachable {
+        binding: Box<Binding>,
+    },
+    /// It does again.
+    Reachable {
+        binding: Box<Binding>,
     },
     /// The end of our own `register`.
     RegisterDone {
@@ -231,9 +293,11 @@ pub enum Event {
         why: PeerMisbehaved,
         flow: Flow,
     },
-    /// A REGISTER with wrong credentials, refused with 403.
+    /// A REGISTER with wrong credentials, refused with 403. `locks`: there were so many from that
+    /// address for that user that no more are looked at for a while.
     AuthFailed {
         flow: Flow,
+        locks: bool,
     },
     /// The answer to [`probe`](crate::Endpoint::probe): its status, 408 for silence, 503 for a
     /// connection that failed.
@@ -293,4 +357,6 @@ pub enum UnboundWhy {
     Asked,
     Expired,
     ConnectionGone,
+    /// The extension had as many contacts as it may have, and another came.
+    Replaced,
 }

@@ -7,18 +7,18 @@
 //!
 //! `Ended` is said when a leg leaves Incoming, Outgoing or Up; a leg in Closing has said it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use hotline_base::LegId;
 
-use crate::{Flow, dialog::Dialog, transaction::TxId};
+use crate::{Dial, EndWhy, Flow, dialog::Dialog, registrar::Key, transaction::TxId};
 
 #[derive(Debug)]
 pub(crate) enum Leg {
     /// The peer calls; no final response yet.
     Incoming(Box<Incoming>),
     /// We call; no final response yet.
-    Outgoing { client: TxId },
+    Outgoing(Outgoing),
     /// Answered.
     Up(Box<Up>),
     /// Ended for the caller; its BYE is on its way or waits for the ACK of our 200.
@@ -33,6 +33,28 @@ pub(crate) struct Incoming {
     pub(crate) offered: bool,
     /// The last provisional response and its status, sent again each minute.
     pub(crate) ringing: Option<(u16, Vec<u8>)>,
+}
+
+/// What we dial: one target, or the contacts of an extension.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// All INVITEs are of one call, as if a proxy had forked it (RFC 3261 §16.6): a phone that two
+    /// of them reach rings once.
+    pub(crate) call_id: String,
+    pub(crate) tag: String,
+    /// INVITEs without a final response.
+    pub(crate) forks: Vec<Fork>,
+    /// Who is dialled when nobody of `forks` is left, the next first.
+    pub(crate) later: VecDeque<Vec<(Key, Dial)>>,
+    /// What the leg ends with when nobody is left at all.
+    pub(crate) failure: EndWhy,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fork {
+    pub(crate) client: TxId,
+    /// The contact that is dialled, if it is one of our registrar's.
+    pub(crate) phone: Option<Key>,
 }
 
 #[derive(Debug)]
@@ -103,6 +125,8 @@ pub(crate) enum Purpose {
     Register(hotline_base::Extension),
     /// Our OPTIONS, by the number its asker gave.
     Probe(u64),
+    /// Our question whether a phone is there.
+    Phone(Key),
 }
 
 /// Our INVITE. It outlives its leg: late and forked 2xx need their ACK.

@@ -30,7 +30,7 @@ mod value;
 
 pub use self::{
     build::MessageBuilder,
-    digest::Challenges,
+    digest::{Challenges, Credentials, NotAnswered, Secret},
     endpoint::Endpoint,
     event::{
         Account, Admit, Binding, Config, Dial, EndWhy, Event, HangUp, Invited, Output, UnboundWhy,

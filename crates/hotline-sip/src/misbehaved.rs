@@ -57,6 +57,8 @@ pub enum PeerMisbehaved {
     BadCredentials,
     /// A start line or a header longer than [`Limits`](crate::Limits) permit.
     LineTooLong,
+    /// More Path values than any way has.
+    BadPath,
 }
 
 impl PeerMisbehaved {
@@ -91,7 +93,8 @@ impl PeerMisbehaved {
             | Self::BadReplaces
             | Self::BadExpires
             | Self::BadCredentials
-            | Self::LineTooLong => Some(400),
+            | Self::LineTooLong
+            | Self::BadPath => Some(400),
         }
     }
 }
@@ -131,6 +134,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::BadExpires => "the expiry cannot be read",
             Self::BadCredentials => "the credentials cannot be read",
             Self::LineTooLong => "a line is longer than is permitted",
+            Self::BadPath => "the Path has more values than any way has",
         })
     }
 }

@@ -1,21 +1,46 @@
-//! Where agents' phones are (RFC 3261 §10): one contact for each extension, the latest.
+//! Where agents' phones are (RFC 3261 §10): the contacts of each extension, by which way each came
+//! (RFC 3581, 3327, 5626), and whether it is there.
+//!
+//! **Where requests to a phone go:** to the flow its registration came by, whatever its Contact or
+//! Path say. A phone behind NAT is reached that way alone, and nobody can aim the engine at a third
+//! party.
 
-use std::{collections::BTreeMap, time::Duration};
+mod authenticate;
+mod lockout;
+mod wish;
 
-use hotline_base::{ConnId, Due, Extension, MonoTime, Now};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
+use hotline_base::{ConnId, Due, Extension, MonoTime, Now, Random};
+
+use self::{
+    lockout::Lockout,
+    wish::{Change, Wish, wish},
+};
 use crate::{
-    Binding, Config, Event, Flow, Message, NameAddr, PeerMisbehaved, UnboundWhy, Uri,
-    digest::{Nonces, Params},
-    text::{decode, number},
+    Binding, Config, Event, Flow, Message, PeerMisbehaved, Transport, UnboundWhy,
+    digest::{Algorithm, Nonces},
+    text::decode,
     timers::{TimerName, Timers},
 };
 
+/// One contact of an extension, since its last REGISTER. A number is never used again.
+pub(crate) type Key = (Extension, u64);
+
 #[derive(Debug)]
 pub(crate) struct Registrar {
-    bindings: BTreeMap<Extension, Binding>,
-    timers: Timers<Extension>,
+    bindings: BTreeMap<Extension, Vec<Binding>>,
+    /// How many contacts came by each path.
+    paths: BTreeMap<(Transport, SocketAddr), usize>,
+    by_conn: BTreeMap<ConnId, BTreeSet<Key>>,
+    timers: Timers<Key>,
+    next: u64,
     nonces: Nonces,
+    lockout: Lockout,
 }
 
 /// How a REGISTER is answered.
@@ -23,37 +48,49 @@ pub(crate) struct Registrar {
 pub(crate) enum Verdict {
     /// 401.
     Challenge {
+        algorithms: &'static [Algorithm],
         stale: bool,
     },
-    /// 403: wrong password, unknown extension, or another's extension. All look the same.
-    Forbidden,
+    /// 403: wrong password, unknown extension, another's extension, an algorithm that the account
+    /// does not permit, or locked out. All look the same.
+    Forbidden {
+        locks: bool,
+    },
     Refused {
         status: u16,
         min_expires: Option<u64>,
         why: Option<PeerMisbehaved>,
     },
-    /// 200 with the Contact that is bound, if any.
+    /// 200.
     Granted {
-        contact: Option<String>,
-        event: Option<Box<Event>>,
+        headers: Vec<(&'static str, String)>,
+        events: Vec<Event>,
     },
 }
 
-enum Wish {
-    Ask,
-    /// This contact, or any.
-    Drop {
-        contact: Option<String>,
-    },
-    Bind {
-        contact: String,
-        expires: Duration,
-    },
+/// What a timer leads to.
+#[derive(Debug)]
+pub(crate) enum Fired {
+    Event(Event),
+    /// It is time to ask whether the phone is there.
+    Probe(Key),
 }
 
 impl Registrar {
-    pub(crate) fn new() -> Self {
-        Self { bindings: BTreeMap::new(), timers: Timers::new(), nonces: Nonces::default() }
+    pub(crate) fn new(process: u64) -> Self {
+        Self {
+            bindings: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            by_conn: BTreeMap::new(),
+            timers: Timers::new(),
+            next: 0,
+            nonces: Nonces::new(process),
+            lockout: Lockout::default(),
+        }
+    }
+
+    pub(crate) const fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     pub(crate) fn handle(
@@ -61,6 +98,7 @@ impl Registrar {
         message: &Message,
         flow: Flow,
         config: &Config,
+        random: &mut Random,
         now: Now,
     ) -> Verdict {
         let extension = match self.authenticate(message, flow, config, now) {
@@ -68,191 +106,273 @@ impl Registrar {
             Err(verdict) => return verdict,
         };
         match wish(message, config) {
-            Ok(wish) => self.grant(extension, wish, message, flow, now),
+            Ok(wish) => self.grant(&extension, wish, message, flow, (config, random, now)),
             Err(verdict) => verdict,
         }
     }
 
-    fn authenticate(
-        &mut self,
-        message: &Message,
-        flow: Flow,
-        config: &Config,
-        now: Now,
-    ) -> Result<Extension, Verdict> {
-        let mut answers = message.headers("Authorization").filter_map(Params::parse);
-        let answer = answers.find(|it| it.get("realm") == Some(config.realm.as_str()));
-        let Some(answer) = answer else { return Err(Verdict::Challenge { stale: false }) };
-        let bad = |why: PeerMisbehaved| Verdict::Refused {
-            status: 400,
-            min_expires: None,
-            why: Some(why),
-        };
-        let meant = answer.get("uri").and_then(|it| Uri::parse(it.as_bytes()));
-        let (Some(count), Some(meant)) = (answer.count(), meant) else {
-            return Err(bad(PeerMisbehaved::BadCredentials));
-        };
-        if message.request_uri().is_none_or(|it| it.host != meant.host || it.user != meant.user) {
-            return Err(bad(PeerMisbehaved::BadCredentials));
-        }
-        let user = message.name_addr("To").and_then(|it| it.uri()).map(|it| it.user);
-        let name = answer.get("username").unwrap_or_default();
-        let account = config.accounts.get_key_value(name);
-        // An unknown name costs the same work as a known one.
-        let password = account.map_or("", |it| it.1.password.as_str());
-        let right = answer.is_right("REGISTER", password);
-        let Some((extension, _)) = account.filter(|_| right && user.as_deref() == Some(name))
-        else {
-            return Err(Verdict::Forbidden);
-        };
-        let nonce = answer.get("nonce").unwrap_or_default();
-        if !self.nonces.take(&config.secret, flow.remote.ip(), nonce, count, now.wall) {
-            return Err(Verdict::Challenge { stale: true });
-        }
-        Ok(extension.clone())
-    }
-
     fn grant(
         &mut self,
-        extension: Extension,
+        extension: &Extension,
         wish: Wish,
         message: &Message,
         flow: Flow,
-        now: Now,
+        (config, random, now): (&Config, &mut Random, Now),
     ) -> Verdict {
         let call_id = decode(message.call_id());
         let cseq = message.cseq().number;
-        let old = self.bindings.get(&extension);
+        let changes = match wish {
+            Wish::Ask => Vec::new(),
+            Wish::DropAll => self.of(extension).iter().map(Change::to_drop).collect(),
+            Wish::Change(changes) => changes,
+        };
         // RFC 3261 §10.3, item 7: a late copy of an earlier REGISTER changes nothing.
-        if old.is_some_and(|it| it.call_id == call_id && it.cseq >= cseq) {
+        let is_late = |it: &Binding| it.call_id == call_id && it.cseq >= cseq;
+        let touched = |it: &&Binding| changes.iter().any(|change| change.is_same(it));
+        if self.of(extension).iter().filter(touched).any(is_late) {
             let why = Some(PeerMisbehaved::CSeqWentBackwards);
             return Verdict::Refused { status: 500, min_expires: None, why };
         }
-        match wish {
-            Wish::Ask => {
-                let contact = old.map(|it| {
-                    let left = it.expires_wall.millis_since(now.wall) / 1000;
-                    format!("<{}>;expires={left}", it.contact)
-                });
-                Verdict::Granted { contact, event: None }
+        let path: Vec<String> = message.values("Path").map(decode).collect();
+        let mut events = Vec::new();
+        for change in changes {
+            if change.expires.is_zero() {
+                let gone = self.take_if(extension, |it| change.is_same(it));
+                events.extend(gone.into_iter().map(|it| unbound(it, UnboundWhy::Asked)));
+                continue;
             }
-            // What is bound by now is another phone's, or the same phone's newer contact.
-            Wish::Drop { contact: Some(contact) }
-                if old.is_some_and(|it| it.contact != contact) =>
-            {
-                Verdict::Granted { contact: None, event: None }
-            }
-            Wish::Drop { .. } => {
-                self.timers.cancel_all(&extension);
-                let event = self
-                    .bindings
-                    .remove(&extension)
-                    .map(|it| Event::Unbound { extension: it.extension, why: UnboundWhy::Asked })
-                    .map(Box::new);
-                Verdict::Granted { contact: None, event }
-            }
-            Wish::Bind { contact, expires } => {
-                let expires_wall = (now + expires).wall;
-                self.timers.set(extension.clone(), TimerName::Expiry, now.mono + expires);
-                let value = format!("<{contact}>;expires={}", expires.as_secs());
-                let binding = Binding {
-                    extension: extension.clone(),
-                    contact,
-                    flow,
-                    call_id,
-                    cseq,
-                    expires_wall,
-                };
-                self.bindings.insert(extension, binding.clone());
-                Verdict::Granted {
-                    contact: Some(value),
-                    event: Some(Box::new(Event::Bound { binding })),
-                }
+            let expires = shortened(change.expires, config, random);
+            let binding = Binding {
+                extension: extension.clone(),
+                contact: change.contact,
+                flow,
+                call_id: call_id.clone(),
+                cseq,
+                expires_wall: (now + expires).wall,
+                path: path.clone(),
+                q: change.q,
+                instance: change.instance,
+                reg_id: change.reg_id,
+                reachable: true,
+                id: 0,
+            };
+            self.bind(binding, &mut events, config, random, now);
+        }
+        Verdict::Granted { headers: self.granted(extension, message, config, now), events }
+    }
+
+    /// Takes the place of what is the same phone's older contact.
+    fn bind(
+        &mut self,
+        mut binding: Binding,
+        events: &mut Vec<Event>,
+        config: &Config,
+        random: &mut Random,
+        now: Now,
+    ) {
+        let extension = binding.extension.clone();
+        self.take_if(&extension, |it| is_same_phone(it, &binding));
+        // A new number, so that what it did not react to before is not held against it.
+        binding.id = self.new_id();
+        // Who registers one more than may be is not locked out: the longest silent one goes.
+        if self.of(&extension).len() >= config.contacts_max.max(1) {
+            let oldest =
+                self.of(&extension).iter().min_by_key(|it| (it.reachable, it.expires_wall));
+            if let Some(id) = oldest.map(|it| it.id) {
+                let gone = self.take_if(&extension, |it| it.id == id);
+                events.extend(gone.into_iter().map(|it| unbound(it, UnboundWhy::Replaced)));
             }
         }
+        let expires = Duration::from_millis(binding.expires_wall.millis_since(now.wall));
+        let key = (extension, binding.id);
+        self.timers.set(key.clone(), TimerName::Expiry, now.mono + expires);
+        self.insert(binding.clone());
+        self.plan_probe(&key, config, random, now);
+        events.push(Event::Bound { binding: Box::new(binding) });
+    }
+
+    /// The headers of a 200: all contacts, and the ways.
+    fn granted(
+        &self,
+        extension: &Extension,
+        message: &Message,
+        config: &Config,
+        now: Now,
+    ) -> Vec<(&'static str, String)> {
+        let supported: Vec<String> = message.values("Supported").map(decode).collect();
+        let knows = |it: &str| supported.iter().any(|all| all.eq_ignore_ascii_case(it));
+        let newest = (decode(message.call_id()), message.cseq().number);
+        let mut all: Vec<&Binding> = self.of(extension).iter().collect();
+        // Some phones read the first one only, and it should be theirs.
+        all.sort_by_key(|it| (&it.call_id, it.cseq) != (&newest.0, newest.1));
+        let is_own = |it: &&&Binding| (&it.call_id, it.cseq) == (&newest.0, newest.1);
+        let outbound = all.iter().filter(is_own).any(|it| it.reg_id.is_some());
+        let contacts = all.into_iter().map(|it| ("Contact", it.header_value(now.wall)));
+        let paths = message.headers("Path").filter(|_| knows("path"));
+        let mut headers: Vec<_> = contacts.collect();
+        headers.extend(paths.map(|it| ("Path", decode(it))));
+        headers.extend(config.service_route.iter().map(|it| ("Service-Route", it.clone())));
+        // RFC 5626 §6: the phone is told that its flow is what will be used.
+        if outbound && knows("outbound") {
+            headers.push(("Require", "outbound".to_owned()));
+        }
+        headers
     }
 
     /// A binding from before a restart. Its timer is set at the next timeout, which is due at once.
-    pub(crate) fn restore(&mut self, binding: Binding) {
-        self.timers.set(binding.extension.clone(), TimerName::Expiry, MonoTime(0));
-        self.bindings.insert(binding.extension.clone(), binding);
+    pub(crate) fn restore(&mut self, mut binding: Binding) {
+        binding.id = self.new_id();
+        let key = (binding.extension.clone(), binding.id);
+        self.timers.set(key.clone(), TimerName::Expiry, MonoTime(0));
+        self.timers.set(key, TimerName::Probe, MonoTime(0));
+        self.insert(binding);
     }
 
-    pub(crate) fn contact_of(&self, extension: &Extension, now: Now) -> Option<&Binding> {
-        self.bindings.get(extension).filter(|it| it.expires_wall > now.wall)
+    /// What is registered, the best first; also what does not answer.
+    pub(crate) fn contacts_of(&self, extension: &Extension, now: Now) -> Vec<&Binding> {
+        let all = self.of(extension).iter().filter(|it| it.expires_wall > now.wall);
+        let mut all: Vec<&Binding> = all.collect();
+        all.sort_by_key(|it| std::cmp::Reverse(it.q));
+        all
+    }
+
+    pub(crate) fn is_path(&self, flow: Flow) -> bool {
+        self.paths.contains_key(&(flow.transport, flow.remote))
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Binding> {
+        self.of(&key.0).iter().find(|it| it.id == key.1)
+    }
+
+    /// The phone reacted to a request, or did not.
+    pub(crate) fn heard(&mut self, key: &Key, reachable: bool) -> Option<Event> {
+        let all = self.bindings.get_mut(&key.0)?;
+        let it = all.iter_mut().find(|it| it.id == key.1 && it.reachable != reachable)?;
+        it.reachable = reachable;
+        let binding = Box::new(it.clone());
+        Some(if reachable { Event::Reachable { binding } } else { Event::Unreachable { binding } })
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Due> {
         self.timers.next()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Now) -> Vec<Event> {
-        let mut events = Vec::new();
-        while let Some((extension, name)) = self.timers.pop(now.mono) {
-            let Some(it) = self.bindings.get(&extension) else { continue };
+    pub(crate) fn handle_timeout(
+        &mut self,
+        config: &Config,
+        random: &mut Random,
+        now: Now,
+    ) -> Vec<Fired> {
+        let mut fired = Vec::new();
+        while let Some((key, name)) = self.timers.pop(now.mono) {
+            let Some(it) = self.get(&key) else { continue };
             let left = it.expires_wall.millis_since(now.wall);
+            if name == TimerName::Probe {
+                self.plan_probe(&key, config, random, now);
+                if !config.probe_every.is_zero() {
+                    fired.push(Fired::Probe(key));
+                }
             // Less than a second is what two clocks differ by.
-            if left >= 1000 {
-                self.timers.set(extension, name, now.mono + Duration::from_millis(left));
+            } else if left >= 1000 {
+                self.timers.set(key, name, now.mono + Duration::from_millis(left));
             } else {
-                self.bindings.remove(&extension);
-                events.push(Event::Unbound { extension, why: UnboundWhy::Expired });
+                let gone = self.take_if(&key.0, |it| it.id == key.1).into_iter();
+                fired.extend(gone.map(|it| Fired::Event(unbound(it, UnboundWhy::Expired))));
             }
         }
-        events
+        fired
     }
 
+    /// RFC 5626 §5.3: what came by a connection cannot be reached without it.
     pub(crate) fn handle_connection_gone(&mut self, conn: ConnId) -> Vec<Event> {
-        let on_it = self.bindings.values().filter(|it| it.flow.conn == Some(conn));
-        let gone: Vec<Extension> = on_it.map(|it| it.extension.clone()).collect();
-        for extension in &gone {
-            self.bindings.remove(extension);
-            self.timers.cancel_all(extension);
+        let keys = self.by_conn.get(&conn).cloned().unwrap_or_default();
+        let gone =
+            keys.iter().flat_map(|(extension, id)| self.take_if(extension, |it| it.id == *id));
+        gone.map(|it| unbound(it, UnboundWhy::ConnectionGone)).collect()
+    }
+
+    /// At a random place within the interval, so that phones that came together are not asked
+    /// together.
+    fn plan_probe(&mut self, key: &Key, config: &Config, random: &mut Random, now: Now) {
+        let every = u64::try_from(config.probe_every.as_millis()).unwrap_or(u64::MAX);
+        if every > 0 {
+            let wait = Duration::from_millis(random.between(every / 2, every));
+            self.timers.set(key.clone(), TimerName::Probe, now.mono + wait);
         }
-        let why = UnboundWhy::ConnectionGone;
-        gone.into_iter().map(|extension| Event::Unbound { extension, why }).collect()
+    }
+
+    fn of(&self, extension: &Extension) -> &[Binding] {
+        self.bindings.get(extension).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    const fn new_id(&mut self) -> u64 {
+        self.next = self.next.saturating_add(1);
+        self.next
+    }
+
+    fn insert(&mut self, binding: Binding) {
+        let path = (binding.flow.transport, binding.flow.remote);
+        let n = self.paths.entry(path).or_default();
+        *n = n.saturating_add(1);
+        if let Some(conn) = binding.flow.conn {
+            let key = (binding.extension.clone(), binding.id);
+            self.by_conn.entry(conn).or_default().insert(key);
+        }
+        self.bindings.entry(binding.extension.clone()).or_default().push(binding);
+    }
+
+    fn take_if(&mut self, extension: &Extension, is: impl Fn(&Binding) -> bool) -> Vec<Binding> {
+        let Some(all) = self.bindings.get_mut(extension) else { return Vec::new() };
+        let gone: Vec<Binding> = all.extract_if(.., |it| is(it)).collect();
+        if all.is_empty() {
+            self.bindings.remove(extension);
+        }
+        for it in &gone {
+            let key = (it.extension.clone(), it.id);
+            self.timers.cancel_all(&key);
+            let path = (it.flow.transport, it.flow.remote);
+            if let Some(n) = self.paths.get_mut(&path) {
+                *n = n.saturating_sub(1);
+                if *n == 0 {
+                    self.paths.remove(&path);
+                }
+            }
+            if let Some(conn) = it.flow.conn
+                && let Some(keys) = self.by_conn.get_mut(&conn)
+            {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.by_conn.remove(&conn);
+                }
+            }
+        }
+        gone
     }
 }
 
-/// What the Contacts of a REGISTER ask for (RFC 3261 §10.3, items 6 and 7).
-fn wish(message: &Message, config: &Config) -> Result<Wish, Verdict> {
-    let bad = |why| Verdict::Refused { status: 400, min_expires: None, why: Some(why) };
-    let header = match message.header("Expires") {
-        Some(it) => Some(number::<u64>(it).ok_or_else(|| bad(PeerMisbehaved::BadExpires))?),
-        None => None,
-    };
-    let contacts: Vec<&[u8]> = message.values("Contact").collect();
-    if contacts.contains(&&b"*"[..]) {
-        let good = contacts.len() == 1 && header == Some(0);
-        return if good {
-            Ok(Wish::Drop { contact: None })
-        } else {
-            Err(bad(PeerMisbehaved::BadContact))
-        };
+/// Whether the new contact takes the old one's place: the same instance and flow number (RFC 5626
+/// §6), the same address (RFC 3261 §10.3), or the same way by a phone that has begun anew: after
+/// its restart it has another Call-ID, and often another Contact.
+fn is_same_phone(old: &Binding, new: &Binding) -> bool {
+    if old.instance.is_some() && new.instance.is_some() {
+        return old.instance == new.instance && old.reg_id == new.reg_id;
     }
-    let mut wish = Wish::Ask;
-    for contact in contacts {
-        let it = NameAddr::parse(contact).ok_or_else(|| bad(PeerMisbehaved::BadContact))?;
-        let own = it.params.get("expires").map(number::<u64>);
-        let own = own.map(|it| it.ok_or_else(|| bad(PeerMisbehaved::BadExpires))).transpose()?;
-        let max = config.expires_max.as_secs();
-        let expires = own.or(header).unwrap_or(max).min(max);
-        if it.uri().is_none_or(|it| !matches!(it.scheme.as_str(), "sip" | "sips")) {
-            return Err(bad(PeerMisbehaved::BadContact));
-        }
-        if expires == 0 {
-            // A phone that moves drops its old contact and binds the new one in one request.
-            if matches!(wish, Wish::Ask) {
-                wish = Wish::Drop { contact: Some(decode(it.uri)) };
-            }
-            continue;
-        }
-        if expires < config.expires_min.as_secs() {
-            let min_expires = Some(config.expires_min.as_secs());
-            return Err(Verdict::Refused { status: 423, min_expires, why: None });
-        }
-        let contact = decode(it.uri);
-        wish = Wish::Bind { contact, expires: Duration::from_secs(expires) };
-    }
-    Ok(wish)
+    let restarted = old.flow == new.flow
+        && old.path.is_empty()
+        && new.path.is_empty()
+        && old.call_id != new.call_id;
+    restarted || wish::is_same_uri(&old.contact, &new.contact)
+}
+
+fn unbound(binding: Binding, why: UnboundWhy) -> Event {
+    Event::Unbound { binding: Box::new(binding), why }
+}
+
+/// Phones that registered in the same second, when the power came back, come again at different
+/// times: each is granted a little less than it asked for.
+fn shortened(asked: Duration, config: &Config, random: &mut Random) -> Duration {
+    let asked = asked.as_secs();
+    let most = asked.saturating_mul(u64::from(config.expires_spread.min(90))) / 100;
+    let least = config.expires_min.as_secs().min(asked);
+    Duration::from_secs(asked.saturating_sub(random.between(0, most)).max(least))
 }

@@ -47,7 +47,9 @@ pub(crate) enum TimerName {
     Glare,
     /// A registration ends.
     Expiry,
-    /// A dialled leg got no response at all.
+    /// A registered phone is asked whether it is there.
+    Probe,
+    /// Something that was dialled gave no response at all.
     Silence,
 }
 
@@ -78,6 +80,7 @@ impl TimerName {
             Self::Unanswered => "unanswered",
             Self::Glare => "glare",
             Self::Expiry => "registration",
+            Self::Probe => "probe",
             Self::Silence => "silence",
         }
     }

@@ -144,7 +144,7 @@ fn torture(folder: &str, ending: &str, table: &[(&str, &str, Must)]) {
 
 fn over(transport: Transport, bytes: &[u8]) -> Result<Must, String> {
     let mut config = Config::new("hotline", "192.0.2.99".parse().unwrap(), [3; 32]);
-    config.accounts.insert(Extension::new("1001"), Account { password: "secret".to_owned() });
+    config.accounts.insert(Extension::new("1001"), Account::new("secret"));
     let mut endpoint = Endpoint::new(config, 1, 1);
     let flow = Flow {
         transport,

@@ -180,4 +180,7 @@ pub enum Count {
     NotRestored,
     /// Media had a leg that no call owns; it was closed.
     OrphanLeg,
+    /// So many REGISTERs with wrong credentials came for one user from one address that no more
+    /// are looked at for a while.
+    LockedOut,
 }

@@ -22,10 +22,11 @@ use crate::{
     Config, Input, Output,
     environment::{CallEnvironment, Staff},
     io::Count,
-    switchboard::phones::Phones,
+    switchboard::addresses::Addresses,
     timers::{Owner, Timers},
 };
 
+mod addresses;
 mod agents;
 mod calls;
 mod gateways;
@@ -56,8 +57,8 @@ pub struct Switchboard {
     staff: Staff,
     /// Who is signed in with which extension.
     desks: BTreeMap<Extension, AgentNo>,
-    /// The paths registered phones came by.
-    phones: Phones,
+    /// Where registered phones send from.
+    phone_addresses: Addresses,
     calls: BTreeMap<CallId, CallEntry>,
     /// Legs by their dialogs, and by their audio, which ends a little later.
     legs: BTreeMap<LegId, CallId>,
@@ -115,7 +116,7 @@ impl Switchboard {
             agents: agents.collect(),
             staff: Staff::default(),
             desks: BTreeMap::new(),
-            phones: Phones::default(),
+            phone_addresses: Addresses::default(),
             calls: BTreeMap::new(),
             legs: BTreeMap::new(),
             media_legs: BTreeMap::new(),

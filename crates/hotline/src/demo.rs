@@ -121,7 +121,7 @@ fn seats(loaded: &Loaded, n_max: usize) -> Vec<Seat> {
         Some(Seat {
             no: it.no.to_string(),
             extension: it.extension.to_string(),
-            password: accounts.get(&it.extension)?.password.clone(),
+            password: accounts.get(&it.extension)?.password()?.to_owned(),
         })
     });
     all.take(n_max).collect()

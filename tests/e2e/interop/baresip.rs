@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_state};
 use crate::{
     engine::{Engine, SOON},
-    setup::{CARRIER, OFFICE, PASSWORD},
+    setup::{CARRIER, OFFICE, PASSWORD, Setup},
 };
 
 struct Baresip {
@@ -87,7 +87,7 @@ async fn baresip_calls_presses_0_talks_to_an_agent_and_hangs_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_registers_as_an_agent_answers_and_hangs_up() {
-    let engine = Engine::quick().await;
+    let engine = Engine::start(Setup::old_telephones()).await;
     let mut phone = Baresip::start(&engine, OFFICE, "8001", "auth_user=8001;regint=60", AGENT_HZ);
     // It asks for the password that its account does not have.
     phone.peer.types(&format!("{PASSWORD}\n")).await;

@@ -189,7 +189,7 @@ async fn sipp_that_cancels_before_the_answer_gets_487_and_a_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_answers_as_an_agent_and_hangs_up() {
-    let engine = Engine::quick().await;
+    let engine = Engine::start(Setup::old_telephones()).await;
     let (port, registers) = register(&engine, PASSWORD).await;
     registers.succeeds().await;
     sign_in(&engine).await;
@@ -211,7 +211,7 @@ async fn sipp_answers_as_an_agent_and_hangs_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_stops_ringing_when_the_caller_gives_up() {
-    let engine = Engine::quick().await;
+    let engine = Engine::start(Setup::old_telephones()).await;
     let (port, registers) = register(&engine, PASSWORD).await;
     registers.succeeds().await;
     sign_in(&engine).await;
@@ -229,7 +229,7 @@ async fn sipp_stops_ringing_when_the_caller_gives_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_with_a_wrong_password_is_no_agent() {
-    let engine = Engine::quick().await;
+    let engine = Engine::start(Setup::old_telephones()).await;
     let (_, mut registers) = register(&engine, "wrong").await;
     assert!(!registers.peer.until_gone().await.success(), "{}", registers.story());
     assert!(registers.story().contains("SIP/2.0 403"), "{}", registers.story());

@@ -62,7 +62,7 @@ impl Party {
 
     /// Registers telephones and waits until all are.
     pub(crate) fn register(&mut self, n: usize) -> Result<()> {
-        let account = Account { password: PASSWORD.to_owned() };
+        let account = Account::new(PASSWORD);
         let end = Instant::now() + Duration::from_secs(30);
         for n in 0..n {
             let extension = Extension::new(&(80_000 + n).to_string());

@@ -103,7 +103,7 @@ pub(crate) fn config(point: Point) -> Result<Config> {
             agent
         })
         .collect();
-    let account = Account { password: "demo".to_owned() };
+    let account = Account::new("demo");
     let accounts = it.agents.iter().map(|it| (it.extension.clone(), account.clone()));
     it.sip.accounts = accounts.collect();
     Ok(it)
@@ -252,7 +252,7 @@ impl World {
     fn register(&mut self, n: usize) {
         let now = self.at();
         let Some((_, extension, address)) = self.agents.get(n) else { return };
-        let account = Account { password: "demo".to_owned() };
+        let account = Account::new("demo");
         if let Ok(flow) = to_switchboard(*address) {
             self.office.register(extension, &account, flow, Duration::from_hours(1), now);
         }

@@ -1,15 +1,13 @@
 //! `[[agent]]`: the people who take calls, and the accounts of their telephones.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use hotline_acd::GroupConfig;
 use hotline_agent::{AgentConfig, SignInState};
 use hotline_base::{AgentNo, Extension, GroupId, Pii};
 use hotline_sip::Account;
 
+use super::account;
 use crate::section::Section;
 
 /// The people, and the accounts of their telephones.
@@ -23,12 +21,13 @@ pub(crate) struct Staff {
 
 pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
     let known: BTreeSet<_> = groups.iter().map(|it| it.id.as_str()).collect();
-    let mut all = Staff { accounts: accounts_file(root), ..Staff::default() };
+    let mut all = Staff { accounts: account::file(root), ..Staff::default() };
     let mut numbers = BTreeSet::new();
     let mut extensions = BTreeSet::new();
     for it in root.sections("agent") {
         let agent = one(&it, &known);
-        let password = password(&it, &mut all.has_demo_password);
+        let own = account::own(&it, &mut all.has_demo_password);
+        let digest = account::digest(&it);
         if let Some(agent) = agent {
             let extension = agent.extension.clone();
             if !numbers.insert(agent.no.clone()) {
@@ -37,9 +36,11 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
             if !extensions.insert(extension.clone()) {
                 it.complain("extension", format!("分机 {extension} 重复"), "每人一部分机");
             }
-            if let Some(password) = password {
-                all.accounts.insert(extension, Account { password });
-            } else if !all.accounts.contains_key(&extension) && !names_password(&it) {
+            let account = own.or_else(|| all.accounts.get(&extension).cloned());
+            if let Some(account) = account {
+                let challenges = digest.unwrap_or(account.challenges);
+                all.accounts.insert(extension, account.with(challenges));
+            } else if !names_password(&it) {
                 it.complain(
                     "password_file",
                     format!("分机 {extension} 没有口令，话机不能注册"),
@@ -117,48 +118,6 @@ fn memberships(it: &Section<'_, '_>, known: &BTreeSet<&str>) -> Vec<(GroupId, u8
     groups
 }
 
-fn password(it: &Section<'_, '_>, has_demo_password: &mut bool) -> Option<String> {
-    if let Some(demo) = it.text("demo_password") {
-        *has_demo_password = true;
-        if it.text("password_file").is_some() {
-            it.complain("demo_password", "与 password_file 重复", "正式使用请删去 demo_password");
-        }
-        return Some(demo.value);
-    }
-    it.secret_file("password_file")
-}
-
-/// `sip.accounts_file`: a line `extension:password` for each telephone; `#` begins a comment.
-fn accounts_file(root: &Section<'_, '_>) -> BTreeMap<Extension, Account> {
-    let sip = root.section("sip");
-    let mut accounts = BTreeMap::new();
-    let Some(path) = sip.path("accounts_file") else { return accounts };
-    let Ok(text) = fs::read_to_string(&path) else {
-        let text = format!("{} 不能读取", path.display());
-        sip.complain("accounts_file", text, "检查路径，并设为仅运行账户可读");
-        return accounts;
-    };
-    sip.guarded("accounts_file", &path);
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        match line.split_once(':') {
-            Some((extension, password)) if is_number(extension) && !password.is_empty() => {
-                let account = Account { password: password.to_owned() };
-                accounts.insert(Extension::new(extension), account);
-            }
-            Some(_) | None => sip.complain(
-                "accounts_file",
-                format!("{} 第 {} 行看不懂", path.display(), index + 1),
-                "每行写“分机:口令”",
-            ),
-        }
-    }
-    accounts
-}
-
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     (1..=16).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit())
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hotline_net::Flood;
-use hotline_sip::Config;
+use hotline_sip::{Config, NameAddr};
 use hotline_trunk::Source;
 use sha2::{Digest as _, Sha256};
 
@@ -59,6 +59,7 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
         it.complain("expires_min_secs", "大于 expires_max_secs", "把两者对调");
     }
     config.advertised_v6 = advertised_v6(&it, &config, sip.listeners());
+    registrar(&it, &mut config);
     // Read with the agents, because it holds their telephones' passwords.
     it.text("accounts_file");
     // Read with the trunks, some of which must show a certificate.
@@ -66,6 +67,25 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
     it.end();
     sip.config = config;
     sip
+}
+
+/// Keys about telephones that register.
+fn registrar(it: &Section<'_, '_>, config: &mut Config) {
+    let spread = it.number_or("expires_spread_percent", 20, 0..=50);
+    config.expires_spread = u8::try_from(spread).unwrap_or(50);
+    let contacts = it.number_or("contacts_max", 4, 1..=16);
+    config.contacts_max = usize::try_from(contacts).unwrap_or(16);
+    config.probe_every = it.secs_or("probe_secs", 30, 0..=3_600);
+    if (1..10).contains(&config.probe_every.as_secs()) {
+        it.complain("probe_secs", "探测太密", "写 0（不探测），或 10 以上，如 30");
+    }
+    for route in it.texts("service_route").unwrap_or_default() {
+        if NameAddr::parse(route.value.as_bytes()).and_then(|it| it.uri()).is_none() {
+            let text = format!("{:?} 不是 SIP 地址", route.value);
+            it.complain_at(&route, text, "写成 \"<sip:10.1.2.10;lr>\" 这样");
+        }
+        config.service_route.push(route.value);
+    }
 }
 
 /// Limits of the signalling edge. The trunks among those who are never banned come later.

@@ -25,9 +25,11 @@ impl Endpoint {
                 self.refuse_incoming(server, &hang_up, now);
                 self.end_leg(id, why);
             }
-            Some(Leg::Outgoing { client }) => {
-                let client = *client;
-                self.cancel(client, hang_up.reason, now);
+            Some(Leg::Outgoing(it)) => {
+                let clients: Vec<TxId> = it.forks.iter().map(|it| it.client).collect();
+                for client in clients {
+                    self.cancel(client, hang_up.reason.clone(), now);
+                }
                 self.end_leg(id, why);
             }
             Some(Leg::Up(_)) => self.close(id, hang_up.reason, why, now),

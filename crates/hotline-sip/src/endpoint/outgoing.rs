@@ -1,6 +1,6 @@
 //! Our calls: from the INVITE to the peer's final response, and what comes after it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use hotline_base::{LegId, Now};
 
@@ -9,7 +9,8 @@ use crate::{
     Dial, EndWhy, Event, Message, Uri,
     build::MessageBuilder,
     dialog::Dialog,
-    leg::{Cancel, Invite, Leg, Offer, Purpose, Up},
+    leg::{Cancel, Fork, Invite, Leg, Offer, Outgoing, Purpose, Up},
+    registrar::Key,
     text::quote,
     timers::TimerName,
     transaction::{TxId, cancel_of, transmit},
@@ -23,14 +24,39 @@ impl Endpoint {
         if self.legs.contains_key(&leg) {
             return;
         }
-        let contact = self.contact(&dial.from_user, dial.flow);
-        let Some(message) = self.first_invite(&dial, &contact) else {
-            return self
-                .say(Event::Ended { leg, why: EndWhy::Refused { status: 400, cause: None } });
+        self.begin_ringing(leg, VecDeque::new(), dial.ring_limit, now);
+        let Some(client) = self.invite(leg, &dial, now) else {
+            self.end_leg(leg, EndWhy::Refused { status: 400, cause: None });
+            return;
         };
+        if let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) {
+            it.forks.push(Fork { client, phone: None });
+        }
+        self.limit_silence(leg, dial.silence_limit, now);
+    }
+
+    pub(super) fn begin_ringing(
+        &mut self,
+        leg: LegId,
+        later: VecDeque<Vec<(Key, Dial)>>,
+        limit: Option<Duration>,
+        now: Now,
+    ) {
+        let (call_id, tag) = (format!("{}{}", self.token(), self.token()), self.token());
+        let (forks, failure) = (Vec::new(), EndWhy::NoResponse);
+        let it = Outgoing { call_id, tag, forks, later, failure };
+        self.legs.insert(leg, Leg::Outgoing(it));
+        self.timers.set(leg, TimerName::Ring, now.mono + limit.unwrap_or(RING_MAX));
+    }
+
+    /// Sends a first INVITE of a leg that begins to ring. `None`: the target is no URI.
+    pub(super) fn invite(&mut self, leg: LegId, dial: &Dial, now: Now) -> Option<TxId> {
+        let contact = self.contact(&dial.from_user, dial.flow);
+        let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return None };
+        let names = (it.call_id.clone(), it.tag.clone());
+        let message = self.first_invite(dial, &contact, &names)?;
         let dialog = Dialog::outgoing(&message, dial.flow, contact);
-        let begun = self.transactions.begin_client(message, dial.flow, now.mono, &mut self.out);
-        let Some(client) = begun else { return };
+        let client = self.transactions.begin_client(message, dial.flow, now.mono, &mut self.out)?;
         let invite = Invite {
             leg: Some(leg),
             is_first: true,
@@ -40,15 +66,15 @@ impl Endpoint {
             acks: Vec::new(),
         };
         self.purposes.insert(client, Purpose::Invite(Box::new(invite)));
-        self.legs.insert(leg, Leg::Outgoing { client });
-        let limit = dial.ring_limit.unwrap_or(RING_MAX);
-        self.timers.set(leg, TimerName::Ring, now.mono + limit);
-        if let Some(limit) = dial.silence_limit {
-            self.timers.set(leg, TimerName::Silence, now.mono + limit);
-        }
+        Some(client)
     }
 
-    fn first_invite(&mut self, dial: &Dial, contact: &str) -> Option<Message> {
+    fn first_invite(
+        &mut self,
+        dial: &Dial,
+        contact: &str,
+        (call_id, tag): &(String, String),
+    ) -> Option<Message> {
         Uri::parse(dial.target.as_bytes())?;
         let host = self.config.sent_by(dial.flow);
         let user: String = dial
@@ -61,8 +87,7 @@ impl Endpoint {
         } else {
             format!("{} ", quote(&dial.from_display))
         };
-        let from = format!("{name}<sip:{user}@{host}>;tag={}", self.token());
-        let call_id = format!("{}{}", self.token(), self.token());
+        let from = format!("{name}<sip:{user}@{host}>;tag={tag}");
         let via = self.fresh_via(dial.flow);
         let sdp = (!dial.sdp.is_empty()).then_some(dial.sdp.as_str());
         let it = MessageBuilder::request("INVITE", dial.target.as_bytes())
@@ -96,9 +121,6 @@ impl Endpoint {
 
     fn on_provisional(&mut self, id: TxId, invite: &mut Invite, message: &Message, now: Now) {
         invite.is_ringing = true;
-        if let Some(leg) = invite.leg {
-            self.timers.cancel(leg, TimerName::Silence);
-        }
         if matches!(invite.cancel, Cancel::Wanted { .. }) {
             return self.send_cancel(id, invite, now);
         }
@@ -130,10 +152,10 @@ impl Endpoint {
             return self.on_reoffer_answered(id, invite, message, now);
         }
         let leg = invite.leg.take();
-        let Some(leg) = leg.filter(|it| matches!(self.legs.get(it), Some(Leg::Outgoing { .. })))
-        else {
+        let Some(leg) = leg.filter(|it| matches!(self.legs.get(it), Some(Leg::Outgoing(_)))) else {
             return self.send_bye(&mut dialog, Purpose::Nothing, None, now);
         };
+        self.end_other_forks(leg, id, now);
         self.timers.cancel_all(&leg);
         self.dialogs.insert(dialog.key(), leg);
         let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None };
@@ -151,7 +173,7 @@ impl Endpoint {
             408 => EndWhy::NoResponse,
             status => EndWhy::Refused { status, cause },
         };
-        self.end_leg(leg, why);
+        self.fork_failed(leg, id, why, now);
     }
 
     /// Gives up an INVITE: CANCEL now, or as soon as it may be sent (RFC 3261 §9.1).

@@ -40,8 +40,9 @@ impl Endpoint {
                 self.on_invite_response(id, invite, message, now);
             }
             Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
-            Some(Purpose::Register(it)) => self.on_register_response(id, it, message, now),
             Some(Purpose::Probe(it)) => self.on_probe_response(id, it, message),
+            Some(Purpose::Register(it)) => self.on_register_response(id, it, flow, message, now),
+            Some(Purpose::Phone(it)) => self.on_phone_response(id, it, message),
             Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
         }
     }

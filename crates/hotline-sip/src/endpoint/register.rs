@@ -6,9 +6,9 @@ use hotline_base::{Extension, Now};
 
 use super::Endpoint;
 use crate::{
-    Account, Admit, Event, Flow, Message, PeerMisbehaved,
+    Account, Admit, Credentials, Event, Flow, Message, Output, PeerMisbehaved,
     build::MessageBuilder,
-    digest::{Algorithm, Nonces, answer, challenge},
+    digest::{Algorithm, challenge},
     leg::Purpose,
     message::{Reply, fitting},
     registrar::Verdict,
@@ -33,11 +33,14 @@ impl Endpoint {
         if message.header("Replaces").is_some() {
             return self.refuse_fault(flow, &message, admit, PeerMisbehaved::BadReplaces);
         }
-        match self.registrar.handle(&message, flow, &self.config, now) {
-            Verdict::Challenge { stale } => self.challenge(flow, &message, admit, stale, now),
-            Verdict::Forbidden => {
+        let random = &mut self.random;
+        match self.registrar.handle(&message, flow, &self.config, random, now) {
+            Verdict::Challenge { algorithms, stale } => {
+                self.challenge(flow, &message, admit, (algorithms, stale), now);
+            }
+            Verdict::Forbidden { locks } => {
                 self.refuse_at_once(flow, &message, admit, 403, &[]);
-                self.say(Event::AuthFailed { flow });
+                self.say(Event::AuthFailed { flow, locks });
             }
             Verdict::Refused { status, min_expires, why } => {
                 let more = min_expires.map(|it| ("Min-Expires", it.to_string()));
@@ -46,31 +49,37 @@ impl Endpoint {
                     self.say(Event::Misbehaved { why, flow });
                 }
             }
-            Verdict::Granted { contact, event } => {
+            Verdict::Granted { headers, events } => {
                 // Only who knows a password makes us remember anything.
                 let tag = self.token();
                 if let Some(id) = self.transactions.begin_server(message, flow, tag) {
-                    let more = contact.map(|it| ("Contact", it));
-                    self.respond(id, 200, more.as_slice(), now);
+                    self.respond(id, 200, &headers, now);
                 }
-                if let Some(event) = event {
-                    self.say(*event);
-                }
+                self.out.extend(events.into_iter().map(Output::Event));
             }
         }
     }
 
-    fn challenge(&mut self, flow: Flow, message: &Message, admit: Admit, stale: bool, now: Now) {
+    /// 401 with a challenge for each algorithm, without a transaction.
+    fn challenge(
+        &mut self,
+        flow: Flow,
+        message: &Message,
+        admit: Admit,
+        (algorithms, stale): (&[Algorithm], bool),
+        now: Now,
+    ) {
         let salt = self.random.next_u64();
-        let nonce = Nonces::make(&self.config.secret, flow.remote.ip(), salt, now.wall);
+        let (secret, from) = (&self.config.secret, flow.remote.ip());
+        let nonce = self.registrar.nonces().make(secret, from, salt, now.wall);
         let realm = self.config.realm.as_str();
         let tag = self.stateless_tag(message);
         let bare = Reply::new(message, 401).from(flow).tag(&tag);
-        let offered = self.challenges.algorithms();
-        let all = offered.iter().fold(bare.clone(), |it, algorithm| {
+        let all = algorithms.iter().fold(bare.clone(), |it, algorithm| {
             it.with("WWW-Authenticate", challenge(realm, &nonce, *algorithm, stale))
         });
-        let last = offered.last().copied().unwrap_or(Algorithm::Md5);
+        // The last one has the shortest name.
+        let last = algorithms.last().copied().unwrap_or(Algorithm::Sha256);
         let one = bare.with("WWW-Authenticate", challenge(realm, &nonce, last, stale));
         let bytes = if admit == Admit::Trusted || flow.transport.is_reliable() {
             Some(all.build())
@@ -105,7 +114,7 @@ impl Endpoint {
     fn send_register(&mut self, extension: &Extension, answer: Option<(&str, String)>, now: Now) {
         let Some(flow) = self.registrations.get(extension).map(|it| it.flow) else { return };
         let via = self.fresh_via(flow);
-        let contact = self.contact(extension.as_str(), flow);
+        let contact = self.contact(extension.as_str(), flow) + &self.contact_params;
         let agent = self.config.user_agent.clone();
         let Some(it) = self.registrations.get_mut(extension) else { return };
         it.cseq = it.cseq.saturating_add(1);
@@ -140,6 +149,7 @@ impl Endpoint {
         &mut self,
         id: TxId,
         extension: Extension,
+        flow: Flow,
         message: &Message,
         now: Now,
     ) {
@@ -148,19 +158,18 @@ impl Endpoint {
             self.purposes.insert(id, Purpose::Register(extension));
             return;
         }
-        let header = match status {
-            401 => Some(("WWW-Authenticate", "Authorization")),
-            407 => Some(("Proxy-Authenticate", "Proxy-Authorization")),
-            _ => None,
-        };
         let cnonce = self.token();
-        let told = header.and_then(|(asked, told)| {
-            let it = self.registrations.get_mut(&extension).filter(|it| it.tries < 2)?;
+        let told = self.transactions.sent(id).and_then(|(request, sent)| {
+            let it = self.registrations.get_mut(&extension).filter(|it| it.tries < TRIES_MAX)?;
             it.tries = it.tries.saturating_add(1);
-            let who = (extension.as_str(), it.account.password.as_str());
-            let uri = registrar_uri(it.flow);
-            let value = answer(message.headers(asked), who, ("REGISTER", &uri), &cnonce)?;
-            Some((told, value))
+            let credentials = Credentials {
+                user: extension.as_str().to_owned(),
+                secret: it.account.secret.clone(),
+                realm: None,
+                hops: vec![sent.remote.ip()],
+                challenges: it.account.challenges,
+            };
+            credentials.answer(flow, message, request, &cnonce).ok()
         });
         match told {
             Some(told) => self.send_register(&extension, Some(told), now),
@@ -176,6 +185,9 @@ fn host(ip: IpAddr) -> String {
         IpAddr::V6(it) => format!("[{it}]"),
     }
 }
+
+/// A nonce may be too old more than once, when the registrar is restarted in between.
+const TRIES_MAX: u8 = 3;
 
 fn registrar_uri(flow: Flow) -> String {
     format!("sip:{}", flow.remote)

@@ -3,10 +3,15 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story looks for one event among all")]
 
 mod calls;
+mod contacts;
+mod forks;
+mod guests;
 mod lossy;
 mod offers;
+mod office;
 mod raw;
 mod registrar;
+mod storm;
 mod transport;
 
 use std::{
@@ -60,8 +65,9 @@ struct World {
 
 fn config() -> Config {
     let mut it = Config::new("hotline", "10.0.0.9".parse().unwrap(), [3; 32]);
-    let account = Account { password: "secret".to_owned() };
-    it.accounts.insert(Extension::new("1001"), account);
+    it.accounts.insert(Extension::new("1001"), Account::new("secret"));
+    it.expires_spread = 0;
+    it.probe_every = Duration::ZERO;
     it
 }
 

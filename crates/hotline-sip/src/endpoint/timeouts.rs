@@ -33,17 +33,9 @@ impl Endpoint {
             | TimerName::K
             | TimerName::L
             | TimerName::M
-            | TimerName::Expiry => (),
+            | TimerName::Expiry
+            | TimerName::Probe => (),
         }
-    }
-
-    /// The next hop does not react. What it says later is too late: a ring is cancelled, an answer
-    /// is hung up.
-    fn on_silence(&mut self, leg: LegId, now: Now) {
-        if let Some(Leg::Outgoing { client }) = self.legs.get(&leg) {
-            self.transactions.hush(*client);
-        }
-        self.give_up(leg, EndWhy::NoResponse, now);
     }
 
     fn give_up(&mut self, leg: LegId, why: EndWhy, now: Now) {
@@ -95,7 +87,7 @@ impl Endpoint {
         match self.purposes.remove(&id) {
             Some(Purpose::Invite(mut invite)) if invite.is_first => {
                 if let Some(leg) = invite.leg.take() {
-                    self.end_leg(leg, why);
+                    self.fork_failed(leg, id, why, now);
                 }
             }
             Some(Purpose::Invite(mut invite)) => {
@@ -106,6 +98,7 @@ impl Endpoint {
             }
             Some(Purpose::Register(it)) => self.end_registration(&it, status),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),
+            Some(Purpose::Phone(it)) => self.phone_heard(&it, false),
             Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
         }
     }

@@ -2,7 +2,6 @@
 
 use hotline_agent::{Action, Command, Refused};
 use hotline_base::{AgentNo, CallId, CommandId, Extension, Now, WallTime};
-use hotline_sip::Binding;
 
 use super::{Output, Switchboard};
 use crate::{AgentUpdate, CallBrief, timers::Owner};
@@ -51,7 +50,7 @@ impl Switchboard {
         if self.desks.get(&extension).is_some_and(|it| it != no) {
             return Err(Refused::ExtensionTaken);
         }
-        if self.endpoint.contact_of(&extension, now).is_none() {
+        if !self.endpoint.is_reachable(&extension, now) {
             return Err(Refused::NotRegistered);
         }
         agent.command(&Command::SignIn { extension: Some(extension) }, now)
@@ -89,33 +88,6 @@ impl Switchboard {
             agent.handle_timeout(now);
         }
         self.agent_changed(no, now);
-    }
-
-    pub(super) fn phone_bound(&mut self, binding: &Binding, now: Now) {
-        let value = borsh::to_vec(binding).ok();
-        self.outputs.push_back(Output::Keep { key: format!("phone/{}", binding.extension), value });
-        self.know_phone(binding);
-        if let Some(no) = self.desks.get(&binding.extension).cloned() {
-            if let Some(agent) = self.agents.get_mut(&no) {
-                agent.device_back(now);
-            }
-            self.agent_changed(&no, now);
-        }
-    }
-
-    pub(super) fn know_phone(&mut self, binding: &Binding) {
-        self.phones.put(&binding.extension, binding.flow, &mut self.outputs);
-    }
-
-    pub(super) fn phone_unbound(&mut self, extension: &Extension, now: Now) {
-        self.outputs.push_back(Output::Keep { key: format!("phone/{extension}"), value: None });
-        self.phones.remove(extension, &mut self.outputs);
-        if let Some(no) = self.desks.get(extension).cloned() {
-            if let Some(agent) = self.agents.get_mut(&no) {
-                agent.device_lost(now);
-            }
-            self.agent_changed(&no, now);
-        }
     }
 
     /// Tells everybody what changed about an agent: screens, the record, the dispatcher.

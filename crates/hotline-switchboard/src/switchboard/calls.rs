@@ -7,8 +7,7 @@ use hotline_base::{
 };
 use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
 use hotline_ivr::{EarlyReject, QueueRefusal};
-use hotline_ladder::Role;
-use hotline_sip::{Dial, HangUp};
+use hotline_sip::HangUp;
 
 use super::{Duration, Output, Switchboard};
 use crate::{io::Count, timers::Owner};
@@ -78,32 +77,7 @@ impl Switchboard {
                 self.legs.remove(&leg);
                 self.endpoint.refuse(leg, status, now);
             }
-            LegOrder::Dial { extension, sdp } => {
-                let Some(binding) = self.endpoint.contact_of(&extension, now) else {
-                    let gone = hotline_call::LegEvent::Ended(hotline_call::LegEnd::PeerGone);
-                    self.step(id, now, |call, env, now| call.handle_leg(leg, gone, env, now));
-                    return;
-                };
-                let (from, ring_limit) = self
-                    .calls
-                    .get(&id)
-                    .map(|it| (it.arrival.caller.clone(), it.ring_limit))
-                    .unwrap_or_default();
-                let from_user =
-                    from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
-                let dial = Dial {
-                    target: binding.contact,
-                    flow: binding.flow,
-                    from_display: String::new(),
-                    from_user,
-                    sdp,
-                    headers: Vec::new(),
-                    ring_limit,
-                    silence_limit: None,
-                };
-                self.endpoint.dial(leg, dial, now);
-                self.join_ladder(id, leg, Role::Phone(extension), now);
-            }
+            LegOrder::Dial { extension, sdp } => self.dial_phones(id, leg, &extension, &sdp, now),
             LegOrder::HangUp { cause } => {
                 // The call is done with the leg; its end is nobody's news.
                 self.legs.remove(&leg);

@@ -1,97 +1,92 @@
-//! Where registered telephones send from: who comes by such a path is no stranger.
+//! Agents' telephones: what is kept of them, how they are dialled, and what their absence means.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::{IpAddr, SocketAddr},
-};
+use std::time::Duration;
 
-use hotline_base::Extension;
-use hotline_sip::{Flow, Transport};
+use borsh::BorshDeserialize;
+use hotline_base::{CallId, Extension, LegId, Now};
+use hotline_call::{LegEnd, LegEvent};
+use hotline_ladder::Role;
+use hotline_sip::{Binding, Dial};
 
-use crate::Output;
+use super::{Output, Switchboard};
 
-/// The paths of registered telephones, and how many of them begin at each address.
-#[derive(Debug, Default)]
-pub(super) struct Phones {
-    paths: BTreeMap<(Transport, SocketAddr), Extension>,
-    addresses: BTreeMap<IpAddr, usize>,
-}
+/// The form of what is kept under `phone/…`; other forms are not read.
+const FORM: u8 = 2;
 
-impl Phones {
-    pub(super) fn knows(&self, flow: Flow) -> bool {
-        self.paths.contains_key(&(flow.transport, flow.remote))
-    }
+/// A telephone that has not said anything to an INVITE by then is not there: four copies were sent
+/// (RFC 3261 §17.1.1.2: at 0, 0.5, 1.5 and 3.5 s).
+const SILENCE: Duration = Duration::from_secs(4);
 
-    /// A telephone is at this path and at no other.
-    pub(super) fn put(&mut self, extension: &Extension, flow: Flow, out: &mut VecDeque<Output>) {
-        let path = (flow.transport, flow.remote);
-        let before = self.paths.get(&path);
-        if before == Some(extension) {
-            return;
-        }
-        if before.is_none() {
-            self.count(flow.remote.ip(), out);
-        }
-        self.remove(extension, out);
-        self.paths.insert(path, extension.clone());
-    }
-
-    pub(super) fn remove(&mut self, extension: &Extension, out: &mut VecDeque<Output>) {
-        let gone = self.paths.extract_if(.., |_, it| it == extension);
-        for ((_, remote), _) in gone.collect::<Vec<_>>() {
-            let address = remote.ip();
-            let Some(n) = self.addresses.get_mut(&address) else { continue };
-            *n = n.saturating_sub(1);
-            if *n == 0 {
-                self.addresses.remove(&address);
-                out.push_back(Output::PhonesAt { address, known: false });
+impl Switchboard {
+    /// A contact came, went, or reacts otherwise than before: it is written down, and the agent
+    /// who sits there has a telephone or not.
+    pub(super) fn phone_changed(&mut self, extension: &Extension, now: Now) {
+        let all = self.endpoint.contacts_of(extension, now);
+        let value = (!all.is_empty()).then(|| borsh::to_vec(&(FORM, &all)).ok()).flatten();
+        self.outputs.push_back(Output::Keep { key: format!("phone/{extension}"), value });
+        let at = all.iter().map(|it| it.flow.remote.ip()).collect();
+        self.phone_addresses.set(extension, at, &mut self.outputs);
+        let Some(no) = self.desks.get(extension).cloned() else { return };
+        if let Some(agent) = self.agents.get_mut(&no) {
+            if all.iter().any(|it| it.reachable) {
+                agent.device_back(now);
+            } else {
+                agent.device_lost(now);
             }
         }
+        self.agent_changed(&no, now);
     }
 
-    fn count(&mut self, address: IpAddr, out: &mut VecDeque<Output>) {
-        let n = self.addresses.entry(address).or_default();
-        *n = n.saturating_add(1);
-        if *n == 1 {
-            out.push_back(Output::PhonesAt { address, known: true });
+    pub(super) fn restore_phone(&mut self, key: &str, value: &[u8], now: Now) {
+        match <(u8, Vec<Binding>)>::try_from_slice(value) {
+            Ok((FORM, all)) => {
+                let (live, over): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|it| it.expires_wall > now.wall);
+                if live.is_empty() && !over.is_empty() {
+                    self.forget_kept(key);
+                }
+                if let Some(it) = live.first() {
+                    let at = live.iter().map(|it| it.flow.remote.ip()).collect();
+                    self.phone_addresses.set(&it.extension, at, &mut self.outputs);
+                }
+                for binding in live {
+                    self.endpoint.restore_binding(binding);
+                }
+            }
+            Ok(_) | Err(_) => self.not_restored(key),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn flow(remote: &str) -> Flow {
-        let local = "10.0.0.1:5060".parse().unwrap();
-        let remote = remote.parse().unwrap();
-        Flow { transport: Transport::Udp, local, remote, conn: None }
-    }
-
-    #[test]
-    fn an_address_is_known_from_its_first_telephone_to_its_last() {
-        let mut phones = Phones::default();
-        let mut out = VecDeque::new();
-        let said = |out: &mut VecDeque<Output>| -> Vec<(String, bool)> {
-            let all = out.drain(..).filter_map(|it| {
-                let Output::PhonesAt { address, known } = it else { return None };
-                Some((address.to_string(), known))
-            });
-            all.collect()
+    /// Calls the agent's telephones for his part of a call.
+    pub(super) fn dial_phones(
+        &mut self,
+        id: CallId,
+        leg: LegId,
+        extension: &Extension,
+        sdp: &str,
+        now: Now,
+    ) {
+        let (from, ring_limit) = self
+            .calls
+            .get(&id)
+            .map(|it| (it.arrival.caller.clone(), it.ring_limit))
+            .unwrap_or_default();
+        let from_user = from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
+        let dial = |it: &Binding| Dial {
+            target: it.contact.clone(),
+            flow: it.flow,
+            from_display: String::new(),
+            from_user: from_user.clone(),
+            sdp: sdp.to_owned(),
+            headers: Vec::new(),
+            ring_limit,
+            silence_limit: Some(SILENCE),
         };
-        let (a, b) = (Extension::new("8001"), Extension::new("8002"));
-        phones.put(&a, flow("10.0.0.7:5060"), &mut out);
-        phones.put(&a, flow("10.0.0.7:5060"), &mut out);
-        phones.put(&b, flow("10.0.0.7:5062"), &mut out);
-        assert_eq!(said(&mut out), [("10.0.0.7".to_owned(), true)]);
-        assert!(phones.knows(flow("10.0.0.7:5062")) && !phones.knows(flow("10.0.0.7:5064")));
-        phones.put(&a, flow("10.0.0.8:5060"), &mut out);
-        assert_eq!(said(&mut out), [("10.0.0.8".to_owned(), true)]);
-        // Another telephone took over the path.
-        phones.put(&a, flow("10.0.0.7:5062"), &mut out);
-        phones.remove(&b, &mut out);
-        assert_eq!(said(&mut out), [("10.0.0.8".to_owned(), false)]);
-        phones.remove(&a, &mut out);
-        assert_eq!(said(&mut out), [("10.0.0.7".to_owned(), false)]);
+        if self.endpoint.dial_extension(leg, extension, dial, now) {
+            self.join_ladder(id, leg, Role::Phone(extension.clone()), now);
+        } else {
+            let gone = LegEvent::Ended(LegEnd::PeerGone);
+            self.step(id, now, |call, env, now| call.handle_leg(leg, gone, env, now));
+        }
     }
 }

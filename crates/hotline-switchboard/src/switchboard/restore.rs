@@ -2,10 +2,10 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{Agent, LineEvent};
-use hotline_base::{AgentNo, CallId, Now, media::Order};
+use hotline_base::{AgentNo, CallId, Extension, Now, media::Order};
 use hotline_call::{Call, SavedCall, SavedTalk};
 use hotline_cdr::{CallFact, EndReason, Party, Stamped, fold};
-use hotline_sip::{Binding, HangUp};
+use hotline_sip::HangUp;
 use hotline_trunk::Way;
 
 use super::{Arc, CallEntry, Output, Switchboard, look::Arrived};
@@ -42,14 +42,7 @@ impl Switchboard {
         self.awaits_inventory = true;
         for (key, value) in &entries {
             if key.starts_with("phone/") {
-                match Binding::try_from_slice(value) {
-                    Ok(binding) if binding.expires_wall > now.wall => {
-                        self.know_phone(&binding);
-                        self.endpoint.restore_binding(binding);
-                    }
-                    Ok(_) => self.forget_kept(key),
-                    Err(_) => self.not_restored(key),
-                }
+                self.restore_phone(key, value, now);
             }
         }
         for (key, value) in &entries {
@@ -65,13 +58,27 @@ impl Switchboard {
                 }
             }
         }
+        // Last, so that who talks without a registered phone goes on talking.
+        self.miss_phones(now);
     }
 
-    fn forget_kept(&mut self, key: &str) {
+    /// Agents whose phones are not there any more, or do not react.
+    fn miss_phones(&mut self, now: Now) {
+        let gone = |(extension, _): &(&Extension, _)| !self.endpoint.is_reachable(extension, now);
+        let gone: Vec<_> = self.desks.iter().filter(gone).map(|it| it.1.clone()).collect();
+        for no in gone {
+            if let Some(agent) = self.agents.get_mut(&no) {
+                agent.device_lost(now);
+            }
+            self.agent_changed(&no, now);
+        }
+    }
+
+    pub(super) fn forget_kept(&mut self, key: &str) {
         self.outputs.push_back(Output::Keep { key: key.to_owned(), value: None });
     }
 
-    fn not_restored(&mut self, key: &str) {
+    pub(super) fn not_restored(&mut self, key: &str) {
         self.outputs.push_back(Output::Count(Count::NotRestored));
         self.forget_kept(key);
     }
@@ -80,14 +87,9 @@ impl Switchboard {
         let Some(config) = self.agents.get(no).map(|it| it.config().clone()) else {
             return self.forget_kept(key);
         };
-        let Some(mut agent) = Agent::restore(config, value, now) else {
+        let Some(agent) = Agent::restore(config, value, now) else {
             return self.not_restored(key);
         };
-        if let Some(extension) = agent.extension().cloned()
-            && self.endpoint.contact_of(&extension, now).is_none()
-        {
-            agent.device_lost(now);
-        }
         if let Some(extension) = agent.extension() {
             self.desks.insert(extension.clone(), no.clone());
         }

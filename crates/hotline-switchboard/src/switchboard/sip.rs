@@ -16,8 +16,7 @@ use crate::{io::Count, region::city_of};
 impl Switchboard {
     /// A recognised trunk or the path of a registered phone.
     pub(super) fn admit(&self, flow: Flow) -> Admit {
-        let phone = self.phones.knows(flow);
-        if phone || self.admission.trunk_of(flow.remote).is_some() {
+        if self.endpoint.is_phone(flow) || self.admission.trunk_of(flow.remote).is_some() {
             Admit::Trusted
         } else {
             Admit::Stranger
@@ -53,10 +52,17 @@ impl Switchboard {
                 }
                 self.legs.remove(&leg);
             }
-            Event::Bound { binding } => self.phone_bound(&binding, now),
-            Event::Unbound { extension, .. } => self.phone_unbound(&extension, now),
+            Event::Bound { binding }
+            | Event::Unbound { binding, .. }
+            | Event::Reachable { binding }
+            | Event::Unreachable { binding } => self.phone_changed(&binding.extension, now),
             Event::Stranger { .. } => self.count(Count::Stranger),
-            Event::AuthFailed { .. } => self.count(Count::AuthFailed),
+            Event::AuthFailed { locks, .. } => {
+                self.count(Count::AuthFailed);
+                if locks {
+                    self.count(Count::LockedOut);
+                }
+            }
             Event::Probed { probe, status } => self.fleet.probed(probe, status, now.mono),
             Event::Misbehaved { why, .. } => self.count(Count::Misbehaved(why)),
             // The latter two answer what the switchboard never does.

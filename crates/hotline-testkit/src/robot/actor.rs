@@ -10,7 +10,8 @@ use std::{
 use hotline_base::{Extension, LegId, MonoTime, Now, Random, WallTime};
 use hotline_sdp::{Local, SdpError, Stream};
 use hotline_sip::{
-    Account, Admit, Config, Dial, Endpoint, Event, Flow, HangUp, Invited, Message, Output,
+    Account, Admit, Challenges, Config, Dial, Endpoint, Event, Flow, HangUp, Invited, Message,
+    Output,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -151,7 +152,7 @@ impl Actor {
         match command {
             Command::Register { server, user, password, expires, done } => {
                 let extension = Extension::new(&user);
-                let account = Account { password };
+                let account = Account::new(&password).with(Challenges::Sha256AndMd5);
                 let flow = self.wire.flow(server);
                 self.endpoint.register(&extension, &account, flow, expires, now);
                 let again = Instant::now() + expires.max(Duration::from_secs(2)) / 2;
@@ -268,6 +269,8 @@ impl Actor {
             // A telephone is no registrar.
             Event::Bound { .. }
             | Event::Unbound { .. }
+            | Event::Unreachable { .. }
+            | Event::Reachable { .. }
             | Event::Stranger { .. }
             | Event::Misbehaved { .. }
             | Event::AuthFailed { .. }

@@ -92,7 +92,7 @@ fn our_own_headers_name_an_ipv6_address_in_brackets() {
     let remote = "[2001:db8::2]:5060".parse().unwrap();
     let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
     let now = it.now;
-    let account = Account { password: "secret".to_owned() };
+    let account = Account::new("secret");
     it.ends[A].register(&Extension::new("1001"), &account, flow, Duration::from_mins(1), now);
     let (_, message) = sent(&mut it).unwrap();
     let header = |name| String::from_utf8(message.header(name).unwrap().to_vec()).unwrap();

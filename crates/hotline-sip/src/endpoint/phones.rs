@@ -1,0 +1,220 @@
+//! Our calls to registered phones, and whether these are there.
+//!
+//! A person may have several phones. Those of the highest q ring together; those of a lower q are
+//! dialled when nobody of a higher one is left that could answer. One answer is enough, and one
+//! refusal by a person, too: it is the same person at each of them.
+
+use std::{collections::VecDeque, time::Duration};
+
+use hotline_base::{Extension, LegId, Now};
+
+use super::{Endpoint, names::ACCEPT};
+use crate::{
+    Binding, Dial, EndWhy, Message,
+    build::MessageBuilder,
+    leg::{Fork, Leg, Purpose},
+    registrar::Key,
+    timers::TimerName,
+    transaction::TxId,
+};
+
+/// A phone that has not said anything to an OPTIONS by then is not there: four copies were sent
+/// (RFC 3261 §17.1.2.2: at 0, 0.5, 1.5 and 3.5 s).
+const SILENCE: Duration = Duration::from_secs(4);
+
+impl Endpoint {
+    /// Calls the phones of an extension that react; `dial` says how, for each. False: there is
+    /// none, and nothing was begun. Ends as [`dial`](Self::dial) does.
+    pub fn dial_extension(
+        &mut self,
+        leg: LegId,
+        extension: &Extension,
+        dial: impl Fn(&Binding) -> Dial,
+        now: Now,
+    ) -> bool {
+        let mut later = VecDeque::<Vec<(Key, Dial)>>::new();
+        let mut last = None;
+        for it in self.registrar.contacts_of(extension, now).iter().filter(|it| it.reachable) {
+            if last.replace(it.q) != Some(it.q) {
+                later.push_back(Vec::new());
+            }
+            let mut dial = dial(it);
+            dial.headers.extend(it.path.iter().map(|it| ("Route".to_owned(), it.clone())));
+            if let Some(group) = later.back_mut() {
+                group.push(((extension.clone(), it.id), dial));
+            }
+        }
+        let Some(limit) = later.front().and_then(|it| it.first()).map(|it| it.1.ring_limit) else {
+            return false;
+        };
+        if !self.legs.contains_key(&leg) {
+            self.begin_ringing(leg, later, limit, now);
+            self.dial_next(leg, now);
+        }
+        true
+    }
+
+    /// Dials those of the next q, or ends the leg when there are none.
+    fn dial_next(&mut self, leg: LegId, now: Now) {
+        loop {
+            let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) else { return };
+            let failure = it.failure;
+            let Some(group) = it.later.pop_front() else {
+                self.end_leg(leg, failure);
+                return;
+            };
+            let limit = group.first().and_then(|it| it.1.silence_limit);
+            let mut forks = Vec::new();
+            for (key, dial) in group {
+                let client = self.invite(leg, &dial, now);
+                forks.extend(client.map(|client| Fork { client, phone: Some(key) }));
+            }
+            if forks.is_empty() {
+                continue;
+            }
+            if let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) {
+                it.forks = forks;
+            }
+            return self.limit_silence(leg, limit, now);
+        }
+    }
+
+    /// One of the INVITEs of a leg came to nothing.
+    pub(super) fn fork_failed(&mut self, leg: LegId, client: TxId, why: EndWhy, now: Now) {
+        let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) else { return };
+        let Some(at) = it.forks.iter().position(|it| it.client == client) else { return };
+        let fork = it.forks.remove(at);
+        if rank(why) >= rank(it.failure) {
+            it.failure = why;
+        }
+        let mut others = Vec::new();
+        if is_decision(why) {
+            it.later.clear();
+            others = std::mem::take(&mut it.forks);
+        }
+        let nobody_left = it.forks.is_empty();
+        if let Some(phone) = fork.phone {
+            self.phone_heard(&phone, is_reaction(why));
+        }
+        for it in others {
+            self.cancel(it.client, None, now);
+        }
+        if nobody_left {
+            self.dial_next(leg, now);
+        }
+    }
+
+    /// One of the INVITEs of a leg was answered. An answer that comes later is hung up.
+    pub(super) fn end_other_forks(&mut self, leg: LegId, answered: TxId, now: Now) {
+        let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) else { return };
+        let (winner, others): (Vec<Fork>, Vec<Fork>) =
+            std::mem::take(&mut it.forks).into_iter().partition(|it| it.client == answered);
+        for phone in winner.into_iter().filter_map(|it| it.phone) {
+            self.phone_heard(&phone, true);
+        }
+        for it in others {
+            self.cancel(it.client, Some(ELSEWHERE.to_owned()), now);
+        }
+    }
+
+    pub(super) fn limit_silence(&mut self, leg: LegId, limit: Option<Duration>, now: Now) {
+        if let Some(limit) = limit {
+            self.timers.set(leg, TimerName::Silence, now.mono + limit);
+        }
+    }
+
+    /// Who said nothing until now is given up. A ring that comes later is cancelled, an answer is
+    /// hung up.
+    pub(super) fn on_silence(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return };
+        let clients: Vec<TxId> = it.forks.iter().map(|it| it.client).collect();
+        for client in clients {
+            let silent = matches!(
+                self.purposes.get(&client),
+                Some(Purpose::Invite(it)) if !it.is_ringing
+            );
+            if silent {
+                self.transactions.hush(client);
+                self.cancel(client, None, now);
+                self.fork_failed(leg, client, EndWhy::NoResponse, now);
+            }
+        }
+    }
+
+    /// Asks a phone whether it is there.
+    pub(super) fn probe_phone(&mut self, key: &Key, now: Now) {
+        let Some(it) = self.registrar.get(key).cloned() else { return };
+        let via = self.fresh_via(it.flow);
+        let host = self.config.sent_by(it.flow);
+        let bytes = MessageBuilder::request("OPTIONS", it.contact.as_bytes())
+            .header("Via", via)
+            .header("Max-Forwards", "70")
+            .each("Route", &it.path)
+            .header("From", format!("<sip:{host}>;tag={}", self.token()))
+            .header("To", format!("<{}>", it.contact))
+            .header("Call-ID", self.token())
+            .header("CSeq", "1 OPTIONS")
+            .header("Contact", self.contact("hotline", it.flow))
+            .header("Accept", ACCEPT)
+            .header("User-Agent", &self.config.user_agent)
+            .end();
+        let Ok(message) = Message::parse(&bytes) else { return };
+        let begun = self.transactions.begin_client(message, it.flow, now.mono, &mut self.out);
+        if let Some(id) = begun {
+            self.transactions.hurry_client(id, SILENCE, now.mono);
+            self.purposes.insert(id, Purpose::Phone(key.clone()));
+        }
+    }
+
+    pub(super) fn on_phone_response(&mut self, id: TxId, key: Key, message: &Message) {
+        match message.status() {
+            Some(status @ 200..) => self.phone_heard(&key, !is_away(status)),
+            Some(_) | None => {
+                self.purposes.insert(id, Purpose::Phone(key));
+            }
+        }
+    }
+
+    pub(super) fn phone_heard(&mut self, key: &Key, reachable: bool) {
+        if let Some(event) = self.registrar.heard(key, reachable) {
+            self.say(event);
+        }
+    }
+}
+
+/// RFC 3326: the phone does not show a call that was missed.
+const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// A person at one of the phones does not want the call (RFC 3261 §21.4.24, §21.6).
+const fn is_decision(why: EndWhy) -> bool {
+    matches!(why, EndWhy::Refused { status: 486 | 600.., .. })
+}
+
+/// Somebody between us and the phone says that the phone is not there (RFC 5626 §11.1: 430).
+const fn is_away(status: u16) -> bool {
+    matches!(status, 408 | 430 | 503 | 504)
+}
+
+const fn is_reaction(why: EndWhy) -> bool {
+    match why {
+        EndWhy::Refused { status, .. } => !is_away(status),
+        EndWhy::NoResponse | EndWhy::ConnectionGone => false,
+        EndWhy::Bye { .. }
+        | EndWhy::Cancelled
+        | EndWhy::NoAnswer
+        | EndWhy::AckMissing
+        | EndWhy::Local => true,
+    }
+}
+
+/// Which failure of several is told: what a person said before what a machine said, and this before
+/// silence.
+const fn rank(why: EndWhy) -> u8 {
+    if is_decision(why) {
+        2
+    } else if is_reaction(why) {
+        1
+    } else {
+        0
+    }
+}
