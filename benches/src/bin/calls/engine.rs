@@ -175,10 +175,27 @@ impl Engine {
 
 /// Processor time of a process, user and system, from `/proc/<pid>/stat` (proc(5)).
 pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    ticks(&format!("/proc/{pid}/stat"), 2)
+}
+
+/// Of this process and of the children it has waited for: the callers and the agents.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    ticks("/proc/self/stat", 4)
+}
+
+fn ticks(path: &str, n_fields: usize) -> Result<Duration> {
+    let text = fs::read_to_string(path)?;
     let (_, rest) = text.rsplit_once(')').context("stat names its program")?;
-    let ticks: u64 = rest.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
-    Ok(Duration::from_millis(ticks * 10))
+    let fields = rest.split_whitespace().skip(11).take(n_fields);
+    Ok(Duration::from_millis(fields.flat_map(str::parse::<u64>).sum::<u64>() * 10))
+}
+
+/// What no processor had to do, of the whole machine, from `/proc/stat`.
+pub(crate) fn idle() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    // user, nice, system, idle, iowait
+    let fields = text.lines().next().context("a line")?.split_whitespace().skip(4).take(2);
+    Ok(Duration::from_millis(fields.flat_map(str::parse::<u64>).sum::<u64>() * 10))
 }
 
 impl Drop for Engine {

@@ -17,7 +17,7 @@ use hotline_sip::Event;
 
 use crate::{
     echo,
-    engine::{Engine, Flows, Setup},
+    engine::{Engine, Flows, Setup, idle, own_cpu},
     party::{OFFICE, Party, wait},
     sipp::{self, Counted},
 };
@@ -56,12 +56,16 @@ struct Run {
     datagrams: f64,
     /// Microseconds of the yardstick for a datagram in and one out.
     echo: f64,
-    /// Share of one core that all roles took.
-    busy: f64,
+    /// Cores that the roles took, that callers and agents took, and that nobody took.
+    cores: [f64; 3],
 }
 
-const HEADINGS: &str = "  rate  load  calls answered failed resent dropped at once   ms/call: supervisor  \
-                        control    media    all  datagrams  echo us  control/echo  cores  clean";
+/// The callers' last second may be cut anywhere.
+const LATE_MAX: Duration = Duration::from_secs(1);
+
+const HEADINGS: &str = "  rate  load  calls answered failed resent dropped at once late s   ms/call: \
+                        supervisor  control    media    all  datagrams  echo us  control/echo   \
+                        cores: engine generator   idle  clean";
 
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     println!("flows {:?}, {} s a rate, {} agents", args.flows, args.secs, args.agents);
@@ -71,16 +75,20 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         let it = hold(args, *rate, program.clone())?;
         let wanted = (rate * args.secs as f64).round() as u64;
         let c = it.counted;
+        let late = c.created_in.saturating_sub(Duration::from_secs(args.secs));
         let clean = c.failed == 0
             && c.retransmitted == 0
             && it.dropped == 0
+            && late <= LATE_MAX
             && c.succeeded == wanted
             && it.answered == wanted;
         let [supervisor, own, media] = it.cost;
+        let [engine, generator, idle] = it.cores;
         let ratio = own * 1_000.0 / (it.echo * it.datagrams / 2.0);
         println!(
-            "{rate:>6} {:>5} {:>6} {:>8} {:>6} {:>6} {:>7} {:>7} {supervisor:>21.3} {own:>8.3} \
-             {media:>8.3} {:>6.3} {:>10.1} {:>8.1} {ratio:>13.1} {:>6.2}  {}",
+            "{rate:>6} {:>5} {:>6} {:>8} {:>6} {:>6} {:>7} {:>7} {:>6} {supervisor:>21.3} \
+             {own:>8.3} {media:>8.3} {:>6.3} {:>10.1} {:>8.1} {ratio:>13.1} {engine:>15.2} \
+             {generator:>9.2} {idle:>6.2}  {}",
             load(),
             c.succeeded,
             it.answered,
@@ -88,10 +96,10 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
             c.retransmitted,
             it.dropped,
             c.calls_at_once,
+            late.as_secs(),
             supervisor + own + media,
             it.datagrams,
             it.echo,
-            it.busy,
             if clean { "yes" } else { "NO" }
         );
         if clean {
@@ -131,9 +139,11 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     };
     let n_before = datagrams(&mut engine)?;
     let (begin, before) = (Instant::now(), engine.cpu()?);
+    let (own_before, idle_before) = (own_cpu()?, idle()?);
     let span = Duration::from_secs(args.secs);
     let counted = sipp::call(engine.sip, engine.folder.path(), args.flows, (rate, span));
     let (after, took) = (engine.cpu()?, begin.elapsed());
+    let (own, idle) = (own_cpu()?.saturating_sub(own_before), idle()?.saturating_sub(idle_before));
     done.store(true, Relaxed);
     work.join().map_err(|_| anyhow!("the office failed"))??;
     let counted = counted?;
@@ -154,7 +164,8 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
         cost: spent.map(|it| it * 1_000.0 / n_calls),
         datagrams: per_call,
         echo: echo.as_secs_f64() * 1e6,
-        busy: spent.iter().sum::<f64>() / took.as_secs_f64(),
+        cores: [spent.iter().sum::<f64>(), own.as_secs_f64(), idle.as_secs_f64()]
+            .map(|it| it / took.as_secs_f64()),
     })
 }
 

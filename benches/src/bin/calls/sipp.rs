@@ -20,6 +20,8 @@ pub(crate) struct Counted {
     pub(crate) failed: u64,
     pub(crate) retransmitted: u64,
     pub(crate) calls_at_once: u64,
+    /// From the first call to the last one's beginning. SIPp writes its figures once a second.
+    pub(crate) created_in: Duration,
 }
 
 const INVITE: &str = r#"
@@ -142,7 +144,11 @@ fn read(text: &str) -> Result<Counted> {
     };
     let last = rows.last().context("a row")?;
     let total = |name| of(last, name).with_context(|| format!("sipp counts no {name}"));
+    let created = total("TotalCallCreated")?;
+    let created_at = rows.iter().position(|it| of(it, "TotalCallCreated") == Some(created));
     Ok(Counted {
+        // The first row is that of the beginning.
+        created_in: Duration::from_secs(created_at.unwrap_or(0) as u64),
         succeeded: total("SuccessfulCall(C)")?,
         failed: total("FailedCall(C)")?,
         retransmitted: total("Retransmissions(C)")?,
