@@ -207,6 +207,7 @@ pub(crate) enum Order {
 pub struct Journal {
     orders: SyncSender<Order>,
     stats: watch::Receiver<Stats>,
+    health: watch::Receiver<bool>,
     dir: PathBuf,
 }
 
@@ -245,12 +246,12 @@ impl Journal {
         let lock = lock(&dir)?;
         let (writer, opening) = Writer::open(disk, &config).map_err(io)?;
         let (orders, intake) = sync_channel(COMMITS_MAX);
-        let (worker, stats) = Worker::new(writer, config, lock);
+        let (worker, stats, health) = Worker::new(writer, config, lock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || worker.run(&intake))
             .map_err(io)?;
-        let journal = Self { orders: orders.clone(), stats, dir };
+        let journal = Self { orders: orders.clone(), stats, health, dir };
         Ok(Opened {
             journal,
             running: Running { thread, orders },
@@ -294,6 +295,11 @@ impl Journal {
     /// Changes with every sync and every change of health.
     pub fn watch(&self) -> watch::Receiver<Stats> {
         self.stats.clone()
+    }
+
+    /// Whether new calls may be admitted; changes only when that does.
+    pub fn watch_health(&self) -> watch::Receiver<bool> {
+        self.health.clone()
     }
 
     pub fn stats(&self) -> Stats {

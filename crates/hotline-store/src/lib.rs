@@ -26,7 +26,6 @@ pub use self::{
         Position, Reader, Refused, Running, Saved, Stats,
     },
     loader::{Loader, LoaderStats},
-    sidecar::{sidecar_path, write_sidecar},
 };
 
 /// The journal's consumer that fills the database.

@@ -1,8 +1,9 @@
 //! The task that carries the journal into the database.
 
 use std::{
+    collections::BTreeMap,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,11 +18,14 @@ use tracing::{error, info, warn};
 
 use crate::{
     Batch, Database, Entry, Journal, Kind, LOADER, Position, PushTarget, StoreError,
-    sidecar::write_sidecar,
+    sidecar::write_sidecars,
 };
 
 /// Items of one transaction.
-const N_ITEMS: usize = 256;
+const N_ITEMS: usize = 2_048;
+
+/// Sidecars that are written together, each an open file.
+const SIDECARS: usize = 64;
 
 /// After the first attempt that does not succeed, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -150,9 +154,9 @@ impl Run {
                 next_load = Instant::now() + GATHER;
             }
             while at < until {
-                let batch = self.read(at, until).await?;
-                let next = batch.next;
-                self.load(batch).await?;
+                let read = self.read(at, until).await?;
+                let next = read.0.next;
+                self.load(read).await?;
                 if next == at {
                     break;
                 }
@@ -189,15 +193,21 @@ impl Run {
         Ok(at)
     }
 
-    async fn read(&self, from: Position, until: Position) -> Result<Batch, LoadError> {
+    /// The next items, with the sidecars of their recordings written. Everything that blocks on a
+    /// disk is done in one go.
+    async fn read(&self, from: Position, until: Position) -> Result<(Batch, u64), LoadError> {
         let reader = self.loader.journal.reader();
-        let reading = spawn_blocking(move || reader.read(from, until, N_ITEMS));
-        Ok(reading.await.map_err(io::Error::other)??)
+        let dir = self.loader.recording_dir.clone();
+        let reading = spawn_blocking(move || {
+            let batch = reader.read(from, until, N_ITEMS)?;
+            let n_failed = dir.map_or(0, |dir| sidecars(&dir, &batch.entries));
+            Ok((batch, n_failed))
+        });
+        reading.await.map_err(io::Error::other)?
     }
 
-    async fn load(&mut self, batch: Batch) -> Result<(), LoadError> {
+    async fn load(&mut self, (batch, n_sidecars_failed): (Batch, u64)) -> Result<(), LoadError> {
         let Batch { entries, next, n_damaged } = batch;
-        let n_sidecars_failed = self.write_sidecars(&entries).await?;
         let targets = &self.loader.targets;
         let loaded = self.loader.database.load(LOADER, &entries, next, targets, wall()).await?;
         if n_damaged > 0 {
@@ -217,33 +227,6 @@ impl Run {
         Ok(())
     }
 
-    async fn write_sidecars(&self, entries: &[Entry]) -> Result<u64, LoadError> {
-        let Some(dir) = self.loader.recording_dir.clone() else { return Ok(0) };
-        let records: Vec<CallRecord> = entries
-            .iter()
-            .filter(|it| it.kind == Kind::CallRecord)
-            .filter_map(|it| borsh::from_slice::<CallRecord>(&it.payload).ok())
-            .filter(|it| it.recordings.iter().any(|it| it.sealed))
-            .collect();
-        if records.is_empty() {
-            return Ok(0);
-        }
-        let writing = spawn_blocking(move || {
-            let mut n_failed = 0;
-            for record in &records {
-                for audio in record.recordings.iter().filter(|it| it.sealed) {
-                    if let Err(error) = write_sidecar(&dir, record, audio) {
-                        let recording = audio.recording.as_str();
-                        warn!(%error, recording, "A recording's sidecar cannot be written.");
-                        n_failed += 1;
-                    }
-                }
-            }
-            n_failed
-        });
-        Ok(writing.await.map_err(io::Error::other)?)
-    }
-
     fn unstuck(&self) {
         let is_news = self.stats.borrow().is_stuck;
         if is_news {
@@ -251,6 +234,30 @@ impl Run {
             info!("Records are loaded again.");
         }
     }
+}
+
+/// How many could not be written.
+fn sidecars(dir: &Path, entries: &[Entry]) -> u64 {
+    let records: Vec<CallRecord> = entries
+        .iter()
+        .filter(|it| it.kind == Kind::CallRecord)
+        .filter_map(|it| borsh::from_slice(&it.payload).ok())
+        .collect();
+    let sealed: BTreeMap<_, _> = records
+        .iter()
+        .flat_map(|record| record.recordings.iter().map(move |it| (&it.recording, (record, it))))
+        .filter(|(_, (_, it))| it.sealed)
+        .collect();
+    let sealed: Vec<_> = sealed.into_values().collect();
+    let mut n_failed = 0;
+    for some in sealed.chunks(SIDECARS) {
+        for (recording, error) in write_sidecars(dir, some) {
+            let recording = recording.as_str();
+            warn!(%error, recording, "A recording's sidecar cannot be written.");
+            n_failed += 1;
+        }
+    }
+    n_failed
 }
 
 fn wall() -> WallTime {

@@ -6,6 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use hotline_base::RecordingId;
 use hotline_cdr::{CallRecord, RecordedAudio};
 use serde::Serialize;
 
@@ -49,16 +50,36 @@ pub(crate) fn is_below(path: &str) -> bool {
 }
 
 /// Where the sidecar of a recording lies.
-pub fn sidecar_path(recording_dir: &Path, audio: &RecordedAudio) -> PathBuf {
+fn sidecar_path(recording_dir: &Path, audio: &RecordedAudio) -> PathBuf {
     recording_dir.join(&audio.path).with_extension("json")
 }
 
-/// Writes a recording's sidecar so that it is whole or absent. Blocks on the disk.
-pub fn write_sidecar(
+/// Writes sidecars so that each is whole or absent. Blocks on the disk. What could not be written,
+/// and why.
+pub(crate) fn write_sidecars<'a>(
+    recording_dir: &Path,
+    all: &[(&'a CallRecord, &'a RecordedAudio)],
+) -> Vec<(&'a RecordingId, io::Error)> {
+    // First all are written, then all are synced: the first sync carries what the others need.
+    let written: Vec<_> =
+        all.iter().map(|(record, audio)| (*audio, write(recording_dir, record, audio))).collect();
+    let lasting = written.into_iter().map(|(audio, written)| {
+        let (file, new, path) = match written {
+            Ok(it) => it,
+            Err(error) => return Err((&audio.recording, error)),
+        };
+        let named = file.sync_all().and_then(|()| fs::rename(new, path));
+        named.map_err(|error| (&audio.recording, error))
+    });
+    lasting.filter_map(Result::err).collect()
+}
+
+/// The new file under the first of its names, and the second.
+fn write(
     recording_dir: &Path,
     record: &CallRecord,
     audio: &RecordedAudio,
-) -> io::Result<()> {
+) -> io::Result<(File, PathBuf, PathBuf)> {
     if !is_below(&audio.path) {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
@@ -82,9 +103,9 @@ pub fn write_sidecar(
     };
     let path = sidecar_path(recording_dir, audio);
     let new = path.with_extension("json.new");
+    let mut text = serde_json::to_vec_pretty(&json)?;
+    text.push(b'\n');
     let mut file = File::create(&new)?;
-    file.write_all(serde_json::to_string_pretty(&json)?.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(new, path)
+    file.write_all(&text)?;
+    Ok((file, new, path))
 }

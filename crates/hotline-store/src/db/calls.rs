@@ -81,21 +81,13 @@ impl Database {
 
     /// With segments and facts. `None`: no such call.
     pub async fn call(&self, call: CallId, sight: &Sight) -> Result<Option<CallJson>, StoreError> {
-        let row = sqlx::query("SELECT record_json FROM calls WHERE call_id = $1")
+        let row = sqlx::query("SELECT record_json, facts_json FROM calls WHERE call_id = $1")
             .bind(signed(call.0))
             .fetch_optional(self.reader().await?)
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut it: CallJson = serde_json::from_str(row.try_get(0)?)?;
-        let rows = sqlx::query("SELECT fact_json FROM call_facts WHERE call_id = $1 ORDER BY idx")
-            .bind(signed(call.0))
-            .fetch_all(self.reader().await?)
-            .await?;
-        let mut facts = Vec::with_capacity(rows.len());
-        for row in &rows {
-            facts.push(serde_json::from_str(row.try_get(0)?)?);
-        }
-        it.facts = Some(facts);
+        it.facts = Some(serde_json::from_str(row.try_get(1)?)?);
         Ok(Some(seen(it, sight)))
     }
 

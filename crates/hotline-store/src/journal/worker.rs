@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,17 +23,25 @@ use super::{
 /// Bytes gathered for one sync.
 const GROUP_BYTES: usize = 4 << 20;
 
+/// Time between the beginnings of two syncs while there is much to write: a sync costs dozens of
+/// commits, however little is in it. What comes after a quiet time is synced at once.
+const GATHER: Duration = Duration::from_millis(20);
+
 pub(crate) struct Worker<D> {
     writer: Writer<D>,
     config: JournalConfig,
     /// Held as long as the thread runs.
     _lock: File,
     stats: watch::Sender<Stats>,
+    /// [`Stats::healthy`] by itself, because it seldom changes.
+    health: watch::Sender<bool>,
     /// Frames and keepsakes that are not synced yet.
     frames: Vec<u8>,
     keeps: Vec<(String, Option<Vec<u8>>)>,
     waiting: Vec<Done>,
     released: BTreeMap<String, Position>,
+    /// [`GATHER`] after the last one began.
+    next_sync: Instant,
     /// When writing is tried again, while the disk refuses.
     write_again: Option<Instant>,
     /// When taking the reserve is tried again, while there is none.
@@ -45,7 +54,7 @@ impl<D: Disk> Worker<D> {
         writer: Writer<D>,
         config: JournalConfig,
         lock: File,
-    ) -> (Self, watch::Receiver<Stats>) {
+    ) -> (Self, watch::Receiver<Stats>, watch::Receiver<bool>) {
         let released = config
             .consumers
             .iter()
@@ -65,22 +74,25 @@ impl<D: Disk> Worker<D> {
             last_sync: Duration::ZERO,
         };
         let (stats, seen) = watch::channel(now);
+        let (health, seen_health) = watch::channel(healthy);
         let mut it = Self {
             writer,
             config,
             _lock: lock,
             stats,
+            health,
             frames: Vec::new(),
             keeps: Vec::new(),
             waiting: Vec::new(),
             released,
+            next_sync: Instant::now(),
             write_again: None,
             reserve_again,
             now,
         };
         it.count();
         it.publish();
-        (it, seen)
+        (it, seen, seen_health)
     }
 
     pub(crate) fn run(mut self, intake: &Receiver<Order>) {
@@ -93,6 +105,9 @@ impl<D: Disk> Worker<D> {
             match first {
                 Ok(order) => {
                     go_on = self.take(order);
+                    if go_on {
+                        thread::sleep(self.next_sync.saturating_duration_since(Instant::now()));
+                    }
                     while go_on && self.frames.len() < GROUP_BYTES {
                         let Ok(order) = intake.try_recv() else { break };
                         go_on = self.take(order);
@@ -177,6 +192,7 @@ impl<D: Disk> Worker<D> {
 
     fn write(&mut self) -> io::Result<()> {
         let started = Instant::now();
+        self.next_sync = started + GATHER;
         self.writer.write(&self.frames, &mut self.keeps)?;
         self.frames.clear();
         self.frames.shrink_to(GROUP_BYTES);
@@ -241,6 +257,7 @@ impl<D: Disk> Worker<D> {
             *it = now;
             changed
         });
+        self.health.send_if_modified(|it| std::mem::replace(it, now.healthy) != now.healthy);
     }
 }
 
