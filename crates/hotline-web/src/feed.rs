@@ -51,11 +51,19 @@ pub struct Feeds {
 
 #[derive(Debug, Default)]
 struct Feed {
+    /// Of the newest event; 0 before there is one.
     seq: u64,
-    ring: VecDeque<(u64, Arc<str>)>,
-    /// The newest state, in the form of a snapshot.
-    newest: Option<(WallTime, AgentView, Option<CallView>)>,
+    ring: VecDeque<Told>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
+}
+
+/// An event. It is written as text only for those who listen: most agents' states change unseen.
+#[derive(Debug)]
+struct Told {
+    seq: u64,
+    at: WallTime,
+    view: AgentView,
+    call: Option<CallView>,
 }
 
 /// One connection's view: what to send at once, then what comes.
@@ -73,17 +81,22 @@ impl Feeds {
     }
 
     /// An agent's state changed.
-    pub fn publish(&self, at: WallTime, view: &AgentView, call: Option<&CallView>) {
+    pub fn publish(&self, at: WallTime, view: AgentView, call: Option<CallView>) {
         let mut feeds = self.lock();
-        let feed = feeds.entry(view.no.clone()).or_default();
+        if !feeds.contains_key(&view.no) {
+            feeds.insert(view.no.clone(), Feed::default());
+        }
+        let Some(feed) = feeds.get_mut(&view.no) else { return };
         feed.seq += 1;
-        let text = self.written(feed.seq, at, EventKind::State, view, call);
-        feed.newest = Some((at, view.clone(), call.cloned()));
+        let told = Told { seq: feed.seq, at, view, call };
+        if !feed.listeners.is_empty() {
+            let text = self.written(EventKind::State, &told);
+            feed.listeners.retain(|it| it.try_send(Arc::clone(&text)).is_ok());
+        }
         if feed.ring.len() == RING {
             feed.ring.pop_front();
         }
-        feed.ring.push_back((feed.seq, Arc::clone(&text)));
-        feed.listeners.retain(|it| it.try_send(Arc::clone(&text)).is_ok());
+        feed.ring.push_back(told);
     }
 
     /// Connections that listen now.
@@ -110,33 +123,27 @@ impl Feeds {
         let missed = seen
             .filter(|(epoch, _)| **epoch == *self.epoch)
             .and_then(|(_, since)| feed.missed_since(since));
-        let first = missed.unwrap_or_else(|| {
-            let text = match &feed.newest {
-                Some((at, view, call)) => {
-                    self.written(feed.seq, *at, EventKind::Snapshot, view, call.as_ref())
-                }
-                None => self.written(feed.seq, now, EventKind::Snapshot, view, None),
-            };
-            vec![text]
-        });
+        let first = match missed {
+            Some(missed) => missed.map(|it| self.written(EventKind::State, it)).collect(),
+            None if let Some(newest) = feed.ring.back() => {
+                vec![self.written(EventKind::Snapshot, newest)]
+            }
+            None => {
+                let told = Told { seq: feed.seq, at: now, view: view.clone(), call: None };
+                vec![self.written(EventKind::Snapshot, &told)]
+            }
+        };
         Listening { first, rest }
     }
 
-    fn written(
-        &self,
-        seq: u64,
-        at: WallTime,
-        kind: EventKind,
-        view: &AgentView,
-        call: Option<&CallView>,
-    ) -> Arc<str> {
+    fn written(&self, kind: EventKind, it: &Told) -> Arc<str> {
         let event = EventJson {
             epoch: self.epoch.to_string(),
-            seq,
-            ts: time::write(at),
+            seq: it.seq,
+            ts: time::write(it.at),
             kind,
-            agent: AgentJson::from(view),
-            call: call.map(CallJson::from),
+            agent: AgentJson::from(&it.view),
+            call: it.call.as_ref().map(CallJson::from),
         };
         serde_json::to_string(&event).unwrap_or_default().into()
     }
@@ -148,13 +155,10 @@ impl Feeds {
 
 impl Feed {
     /// `None`: some of them are not kept any more, or never were.
-    fn missed_since(&self, since: u64) -> Option<Vec<Arc<str>>> {
-        let oldest = self.ring.front().map_or(self.seq + 1, |(seq, _)| *seq);
-        if since > self.seq || since + 1 < oldest {
-            return None;
-        }
-        let missed = self.ring.iter().filter(|(seq, _)| *seq > since);
-        Some(missed.map(|(_, text)| Arc::clone(text)).collect())
+    fn missed_since(&self, since: u64) -> Option<impl Iterator<Item = &Told>> {
+        let oldest = self.ring.front().map_or(self.seq + 1, |it| it.seq);
+        let can_be = since <= self.seq && since + 1 >= oldest;
+        can_be.then(|| self.ring.iter().filter(move |it| it.seq > since))
     }
 }
 

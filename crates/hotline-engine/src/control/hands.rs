@@ -102,7 +102,7 @@ impl Rim<Switchboard> for Hands {
     fn act(&mut self, output: Output) {
         match output {
             Output::Record(record) => self.record(&record),
-            Output::Agent(update) => self.agent(&update),
+            Output::Agent(update) => self.agent(*update),
             Output::Keep { key, value } => self.spool.keep(key, value),
             Output::Transmit { flow, bytes } => self.spool.transmit(Transmit { flow, bytes }),
             Output::Order(order) => self.orders.give(order),
@@ -245,12 +245,12 @@ impl Hands {
         }
     }
 
-    fn agent(&mut self, update: &AgentUpdate) {
+    fn agent(&mut self, update: AgentUpdate) {
+        let AgentUpdate { fact, view, call } = update;
         self.state.stale = true;
-        self.views.show_agent(&update.view);
-        let call = update.call.as_ref().map(call_view);
-        self.feeds.publish(update.fact.at, &update.view, call.as_ref());
-        if let Ok(payload) = borsh::to_vec(&update.fact) {
+        self.views.show_agent(&view);
+        self.feeds.publish(fact.at, view, call.map(call_view));
+        if let Ok(payload) = borsh::to_vec(&fact) {
             self.spool.agent_fact(payload);
         } else {
             tracing::error!("An agent's change cannot be written down.");
@@ -276,13 +276,13 @@ impl Hands {
     }
 }
 
-fn call_view(it: &CallBrief) -> CallView {
+fn call_view(it: CallBrief) -> CallView {
     CallView {
         call: it.call,
-        caller_no: it.caller.clone(),
-        called_no: it.called.clone(),
-        group: it.group.clone(),
-        recording: it.recording.clone(),
+        caller_no: it.caller,
+        called_no: it.called,
+        group: it.group,
+        recording: it.recording,
         t_in: it.t_in,
         wait_ms: it.waited_ms,
         tags: Vec::new(),

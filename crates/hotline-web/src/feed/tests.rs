@@ -35,7 +35,7 @@ fn first_connection_gets_a_snapshot_of_the_newest_state() {
     let first = parsed(&it.first[0]);
     assert_eq!((&first["type"], &first["seq"]), (&"snapshot".into(), &0.into()));
     assert_eq!(first["call"], Value::Null);
-    feeds.publish(WALL, &view(), Some(&call_view()));
+    feeds.publish(WALL, view(), Some(call_view()));
     let first = parsed(&feeds.listen(&view(), None, WALL).first[0]);
     assert_eq!((&first["type"], &first["seq"]), (&"snapshot".into(), &1.into()));
     assert_eq!(first["call"]["caller_no"], "13800138000");
@@ -45,7 +45,7 @@ fn first_connection_gets_a_snapshot_of_the_newest_state() {
 fn who_comes_back_gets_exactly_what_was_missed() {
     let feeds = Feeds::new(42);
     for _ in 0..10 {
-        feeds.publish(WALL, &view(), None);
+        feeds.publish(WALL, view(), None);
     }
     assert_eq!(seqs(&feeds.listen(&view(), Some(("42", 7)), WALL).first), [8, 9, 10]);
     assert_eq!(seqs(&feeds.listen(&view(), Some(("42", 10)), WALL).first), [0; 0]);
@@ -60,7 +60,7 @@ fn who_comes_back_gets_exactly_what_was_missed() {
 fn who_was_away_too_long_gets_a_snapshot() {
     let feeds = Feeds::new(42);
     for _ in 0..300 {
-        feeds.publish(WALL, &view(), None);
+        feeds.publish(WALL, view(), None);
     }
     let first = feeds.listen(&view(), Some(("42", 43)), WALL).first;
     assert_eq!((first.len(), &parsed(&first[0])["type"]), (1, &"snapshot".into()));
@@ -73,7 +73,7 @@ fn slow_listener_is_let_go_and_the_others_are_not() {
     let mut slow = feeds.listen(&view(), None, WALL).rest;
     let mut quick = feeds.listen(&view(), None, WALL).rest;
     for _ in 0..65 {
-        feeds.publish(WALL, &view(), None);
+        feeds.publish(WALL, view(), None);
         quick.try_recv().unwrap();
     }
     assert_eq!(feeds.n_listeners(), 1);
@@ -99,13 +99,13 @@ async fn agent_hears_events_over_a_socket_until_the_server_stops() {
     request.headers_mut().insert("authorization", "Bearer 1001".parse().unwrap());
     let (mut socket, _) = connect_async(request).await.unwrap();
     assert_eq!(next(&mut socket).await["type"], "snapshot");
-    house.app.feeds.publish(WALL, &view(), Some(&call_view()));
+    house.app.feeds.publish(WALL, view(), Some(call_view()));
     let event = next(&mut socket).await;
     assert_eq!((&event["type"], &event["seq"]), (&"state".into(), &1.into()));
     assert_eq!(event["call"]["caller_no"], "13800138000");
     assert_eq!(event["epoch"], "42");
 
-    house.app.feeds.publish(WALL, &view(), None);
+    house.app.feeds.publish(WALL, view(), None);
     let again = format!("{url}?token=1001&since=1&epoch=42");
     let (mut second, _) = connect_async(again).await.unwrap();
     assert_eq!(next(&mut second).await["seq"], 2);

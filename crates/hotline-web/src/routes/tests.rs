@@ -93,7 +93,7 @@ async fn what_is_served_has_the_fields_that_are_described() {
     let house = house();
     let view = house.app.desk.view(&AgentNo::new("1001")).unwrap();
     fits(&document, "Agent", &serde_json::to_value(AgentJson::from(&view)).unwrap());
-    house.app.feeds.publish(WALL, &view, Some(&call_view()));
+    house.app.feeds.publish(WALL, view.clone(), Some(call_view()));
     let listening = house.app.feeds.listen(&view, None, WALL);
     let event: Value = serde_json::from_str(&listening.first[0]).unwrap();
     fits(&document, "Event", &event);
