@@ -26,6 +26,7 @@ use hotline_net::{Counters, Gate, Sockets};
 use hotline_push::Target;
 use hotline_store::{Journal, JournalConfig, Opened};
 use hotline_web::{Feeds, Metrics, Role, Token};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use self::{decide::Deciding, desk::Wellness, edge::Edge, views::Views};
 use crate::{
@@ -84,19 +85,26 @@ struct Shared {
 pub fn control(setup: Control) -> Result<(), Error> {
     telemetry::begin(&setup.config.telemetry, "control");
     let supervisor = child::begin().map_err(Error::io("the control role"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("edge")
-        .enable_all()
-        .build()
-        .map_err(Error::io("the runtime does not start"))?;
-    let outcome = runtime.block_on(run(setup, supervisor));
+    // Two, so that a long answer of the web or a slow database delays no packet. One thread each: a
+    // second one is woken to look for work at every turn, which costs more than it does.
+    let (edge, outside) = (runtime("edge")?, runtime("outside")?);
+    let outcome = edge.block_on(run(setup, supervisor, outside.handle()));
     // A task that hangs must not keep the process.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    edge.shutdown_timeout(Duration::from_secs(1));
+    outside.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn run(mut setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
+fn runtime(name: &str) -> Result<Runtime, Error> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(Error::io("the runtime does not start"))
+}
+
+async fn run(mut setup: Control, supervisor: OwnedFd, outside: &Handle) -> Result<(), Error> {
     let clock = Clock::start();
     let supervisor = Channel::new(supervisor).map_err(Error::io("the supervisor's socket"))?;
     let Some(handed) = handed(&supervisor).await.map_err(Error::io("the supervisor's socket"))?
@@ -125,9 +133,10 @@ async fn run(mut setup: Control, supervisor: OwnedFd) -> Result<(), Error> {
         gate: Arc::new(Gate::new(setup.config.net.flood.clone(), Arc::clone(&counters))),
         net: counters,
     };
-    let (inbox, roads, addresses) = inbox::roads();
+    let (inbox, roads, addresses) = inbox::roads(&handed.sip, &shared.net)
+        .map_err(Error::io("the signalling sockets do not work"))?;
     let thread = Deciding::start(&shared, setup.switchboard.clone(), inbox, &addresses, keepsakes)?;
-    let mut edge = Edge::new(setup, shared, addresses, supervisor)?;
+    let mut edge = Edge::new(setup, shared, addresses, supervisor, outside.clone())?;
     edge.open(handed, roads)?;
     let outcome = edge.serve(thread).await;
     edge.close(running).await;

@@ -12,6 +12,7 @@ mod counters;
 mod frames;
 mod gate;
 mod keepalive;
+mod outlet;
 mod router;
 mod stream;
 mod tls;
@@ -31,6 +32,7 @@ pub use self::{
     config::{Config, Flood},
     counters::{Count, Counters},
     gate::{Ban, Gate, Verdict},
+    outlet::Outlet,
     tls::{BadFile, Tls, TlsPeer},
 };
 

@@ -6,6 +6,7 @@ use hotline_store::{Journal, Running};
 use hotline_web::{App, Serving, Tokens};
 use tokio::{
     net::{TcpListener, UnixStream},
+    runtime::Handle,
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, interval, sleep_until, timeout},
@@ -38,6 +39,8 @@ pub(super) struct Edge {
     shared: Shared,
     addresses: Addresses,
     supervisor: Channel,
+    /// Where the web, the database and the pushes run.
+    outside: Handle,
     outward: Outward,
     web: Option<Serving>,
     /// Ends when everything for the wire has left.
@@ -50,9 +53,11 @@ impl Edge {
         shared: Shared,
         addresses: Addresses,
         supervisor: Channel,
+        outside: Handle,
     ) -> Result<Self, Error> {
         setup.recording_dir = std::path::absolute(&setup.recording_dir)
             .map_err(Error::io("the recording directory"))?;
+        let entered = outside.enter();
         let outward = Outward::start(
             &shared,
             &setup.config.data_dir,
@@ -60,7 +65,9 @@ impl Edge {
             setup.ladders_for,
             &setup.receivers,
         );
-        Ok(Self { setup, shared, addresses, supervisor, outward, web: None, transmitting: None })
+        drop(entered);
+        let (web, transmitting) = (None, None);
+        Ok(Self { setup, shared, addresses, supervisor, outside, outward, web, transmitting })
     }
 
     /// Opens all roads. From here on packets are read.
@@ -120,6 +127,7 @@ impl Edge {
             open_metrics: self.setup.open_metrics,
             now: wall,
         };
+        let _entered = self.outside.enter();
         hotline_web::serve(TcpListener::from_std(listener)?, app)
     }
 
@@ -206,15 +214,12 @@ impl Edge {
 
 /// Tells control whenever the disk begins or ceases to take records.
 async fn watch_spool(journal: Journal, notes: mpsc::Sender<Note>) {
-    let mut stats = journal.watch();
-    let mut healthy = stats.borrow_and_update().healthy;
-    while stats.changed().await.is_ok() {
-        let new = stats.borrow_and_update().healthy;
-        if new != healthy {
-            healthy = new;
-            if notes.send(Note::Spool { healthy }).await.is_err() {
-                return;
-            }
+    let mut health = journal.watch_health();
+    health.mark_unchanged();
+    while health.changed().await.is_ok() {
+        let healthy = *health.borrow_and_update();
+        if notes.send(Note::Spool { healthy }).await.is_err() {
+            return;
         }
     }
 }

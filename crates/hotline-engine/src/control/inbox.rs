@@ -1,9 +1,11 @@
 //! Everything that can reach the control thread, each road with its own bound (`docs/CHANNELS.md`).
 
+use std::{io, sync::Arc};
+
 use hotline_agent::{AgentView, Command, Refused};
 use hotline_base::{AgentNo, CallId};
 use hotline_ladder::Trace;
-use hotline_net::{NetInput, Transmit};
+use hotline_net::{Counters, NetInput, Outlet, Sockets, Transmit};
 use hotline_switchboard::Input;
 use tokio::{
     net::UnixStream,
@@ -69,14 +71,19 @@ pub(crate) struct Roads {
 /// Addresses that others hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
-    pub(crate) net: mpsc::Sender<Transmit>,
+    pub(crate) net: Outlet,
     pub(crate) orders: mpsc::Sender<Ordered>,
     pub(crate) link_ends: mpsc::Sender<UnixStream>,
     pub(crate) commands: mpsc::Sender<Asked>,
     pub(crate) notes: mpsc::Sender<Note>,
 }
 
-pub(crate) fn roads() -> (Inbox, Roads, Addresses) {
+/// # Errors
+/// When a socket's handle cannot be copied.
+pub(crate) fn roads(
+    sip: &Sockets,
+    counters: &Arc<Counters>,
+) -> io::Result<(Inbox, Roads, Addresses)> {
     let (from_net, net) = mpsc::channel(NET_MAX);
     let (to_net, transmits) = mpsc::channel(TRANSMITS_MAX);
     let (from_link, link) = mpsc::channel(EVENTS_MAX);
@@ -84,9 +91,10 @@ pub(crate) fn roads() -> (Inbox, Roads, Addresses) {
     let (link_ends, ends) = mpsc::channel(4);
     let (commands, asked) = mpsc::channel(COMMANDS_MAX);
     let (notes, own) = mpsc::channel(16);
+    let to_net = Outlet::new(sip, to_net, Arc::clone(counters))?;
     let inbox = Inbox { net, link, commands: asked, notes: own };
     let roads = Roads { from_net, to_net: transmits, from_link, to_link, link_ends: ends };
-    (inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes })
+    Ok((inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes }))
 }
 
 /// One thing that arrived.

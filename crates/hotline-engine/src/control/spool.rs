@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use hotline_net::Transmit;
+use hotline_net::{Outlet, Transmit};
 use hotline_store::{Commit, Item, Journal, Kind, Refused, Saved};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::meters::{Dropped, Meters};
 
@@ -21,7 +21,7 @@ struct Batch {
 /// Collects a turn and hands it to the journal. Never waits.
 pub(crate) struct Spool {
     journal: Journal,
-    net: mpsc::Sender<Transmit>,
+    net: Outlet,
     meters: Meters,
     batch: Batch,
     /// Turns the journal had no room for; they are handed over before any later one.
@@ -29,7 +29,7 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    pub(crate) fn new(journal: Journal, net: mpsc::Sender<Transmit>, meters: Meters) -> Self {
+    pub(crate) fn new(journal: Journal, net: Outlet, meters: Meters) -> Self {
         Self { journal, net, meters, batch: Batch::default(), held: VecDeque::new() }
     }
 
@@ -84,8 +84,8 @@ impl Spool {
     }
 }
 
-fn send(net: &mpsc::Sender<Transmit>, it: Transmit, meters: &Meters) {
-    match net.try_send(it) {
+fn send(net: &Outlet, it: Transmit, meters: &Meters) {
+    match net.send(it) {
         Ok(()) => (),
         Err(TrySendError::Full(_)) => meters.dropped(Dropped::Transmit),
         // The edge is gone: the process ends.

@@ -1,8 +1,8 @@
 //! The real journal in a folder of its own.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use hotline_net::Transmit;
+use hotline_net::{Outlet, Sockets, Transmit};
 use hotline_sip::{Flow, Transport};
 use hotline_store::{Journal, JournalConfig, Opened};
 use hotline_web::Metrics;
@@ -25,6 +25,7 @@ fn disk() -> Disk {
         JournalConfig { segment_bytes: 1 << 16, ..JournalConfig::new(folder.path().into()) };
     let opened = Journal::open(config).unwrap();
     let (net, wire) = mpsc::channel(16);
+    let net = Outlet::new(&Sockets::default(), net, Arc::default()).unwrap();
     let spool = Spool::new(opened.journal.clone(), net, Meters::new(Metrics::default()));
     Disk { folder, opened, spool, wire }
 }
