@@ -197,10 +197,21 @@ fn braced(labels: &str) -> String {
 }
 
 fn written(labels: Labels<'_>) -> String {
-    let escaped = |it: &str| it.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-    let pairs: Vec<String> =
-        labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-    pairs.join(",")
+    let mut out = String::new();
+    for (name, value) in labels {
+        let comma = if out.is_empty() { "" } else { "," };
+        out.extend([comma, name, "=\""]);
+        for it in value.chars() {
+            match it {
+                '\\' => out.push_str(r"\\"),
+                '"' => out.push_str("\\\""),
+                '\n' => out.push_str("\\n"),
+                it => out.push(it),
+            }
+        }
+        out.push('"');
+    }
+    out
 }
 
 #[cfg(test)]
