@@ -1,5 +1,6 @@
 //! Tests without sockets: layering, tidy, simulation, flows, configuration.
 
+mod carriers;
 mod config;
 mod flows;
 mod house;

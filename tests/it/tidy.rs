@@ -26,6 +26,7 @@ const REVEALERS: &[(&str, &str)] = &[
     ("crates/hotline-switchboard/src/switchboard/restore.rs", "the number tells the city"),
     ("crates/hotline-switchboard/src/switchboard/sip.rs", "trunk and flow read the number"),
     ("crates/hotline-web/src/wire/event.rs", "the screen pop shows the caller"),
+    ("crates/hotline-switchboard/src/switchboard/carrier.rs", "number rules rewrite the number"),
 ];
 
 /// What `text`, a Rust file at `path`, does that no file here does.

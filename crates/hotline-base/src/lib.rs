@@ -13,6 +13,7 @@ mod machine;
 pub mod media;
 mod pii;
 mod random;
+pub mod rewrite;
 mod time;
 
 pub use self::{

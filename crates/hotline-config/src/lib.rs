@@ -14,6 +14,7 @@ mod load;
 mod part;
 mod report;
 mod section;
+mod trial;
 mod wav;
 mod yaml;
 
@@ -22,4 +23,5 @@ pub use self::{
     load::{Loaded, load, load_text},
     part::{http::Http, push::PushTarget},
     report::{Report, check, check_text},
+    trial::{Trial, TrialOutcome, try_incoming, try_outgoing},
 };

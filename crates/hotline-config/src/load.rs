@@ -101,6 +101,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             local: Vec::new(),
             sip: parts.sip.config,
             trunks: parts.trunks,
+            rules: parts.rules,
             numbers,
             number_params,
             groups: parts.groups,
@@ -138,6 +139,7 @@ struct Parts {
     sip: part::sip::Sip,
     media: MediaConfig,
     trunks: Vec<TrunkConfig>,
+    rules: part::trunk::TrunkRules,
     groups: Vec<GroupConfig>,
     people: Vec<AgentConfig>,
     http: Http,
@@ -149,7 +151,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let engine = part::engine::read(root);
     let mut sip = part::sip::read(root);
     let media = part::media::read(root, &engine.data_dir, sip.config.advertised);
-    let trunks = part::trunk::read(root);
+    let (trunks, rules) = part::trunk::read(root, &part::rules::read(root));
     sip.net.flood.trunks = trunks.iter().flat_map(part::trunk::peers).collect();
     let speaks_tls = !(sip.listen_tls.is_empty() && sip.listen_wss.is_empty());
     sip.net.tls = part::tls::read(root, &trunks, speaks_tls);
@@ -167,7 +169,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let sounds = media.prompt_dirs.iter().map(|it| sounds_of(it)).collect();
     let place = Place { folder: engine.flows_dir.clone(), sounds };
     let people = staff.people;
-    (Parts { engine, sip, media, trunks, groups, people, http, push, ladder }, place)
+    (Parts { engine, sip, media, trunks, rules, groups, people, http, push, ladder }, place)
 }
 
 /// The bundle's numbers as the trunks' rows, and their checked parameters by row.

@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod ladder;
 pub(crate) mod media;
 pub(crate) mod push;
+pub(crate) mod rules;
 pub(crate) mod sip;
 pub(crate) mod tls;
 pub(crate) mod trunk;

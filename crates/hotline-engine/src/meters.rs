@@ -239,6 +239,7 @@ impl Meters {
         };
         self.count("hotline_events_total", help, ("what", what));
     }
+            Count::RulesSpoiled => "rules_spoiled",
 
     pub(crate) fn board(&self, board: &Board) {
         self.calls.set(signed(board.calls.len()));

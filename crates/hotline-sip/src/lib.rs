@@ -21,6 +21,7 @@ mod message;
 mod method;
 mod misbehaved;
 mod registrar;
+mod rule;
 mod stream;
 mod text;
 mod timers;
@@ -40,6 +41,10 @@ pub use self::{
     message::{Malformed, Message},
     method::Method,
     misbehaved::PeerMisbehaved,
+    rule::{
+        Action, BadRule, Direction, HeaderRule, HeaderRules, Kind, RULES_MAX, Repair, RuleFault,
+        RuleText,
+    },
     stream::{StreamStep, next_start, split_stream},
     text::decode,
     uri::Uri,

@@ -5,6 +5,7 @@
 //! the one exception: its line break becomes spaces, as RFC 3261 §7.3.1 permits.)
 
 mod check;
+mod edit;
 mod reply;
 mod scan;
 #[cfg(test)]
@@ -16,8 +17,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use self::scan::{Header, Span, Start};
 pub(crate) use self::{
+    edit::Draft,
     reply::{Reply, fitting},
-    scan::{body_length, is_header, is_start_line},
+    scan::{body_length, compact, is_header, is_start_line},
 };
 use crate::{
     CSeq, Flow, Limits, Method, NameAddr, PeerMisbehaved, Uri, Via,

@@ -16,6 +16,11 @@ impl<'a> Params<'a> {
         self.iter().find(|it| it.0.eq_ignore_ascii_case(name.as_bytes())).map(|it| it.1)
     }
 
+    /// Their length on the wire, with the first `;`.
+    pub(crate) const fn n_bytes(self) -> usize {
+        self.0.len()
+    }
+
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         split_bare(self.0, b';').map(|it| {
             let end = find_bare(it, b'=', false).unwrap_or(it.len());

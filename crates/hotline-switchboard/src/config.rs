@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
+use hotline_base::TrunkId;
 use hotline_ivr::{Bundle, Value};
 use hotline_trunk::{NumberRow, TrunkConfig};
+
+use crate::CarrierRules;
 
 /// Checked parameters of the number rows, by [`NumberRow::row`].
 pub type NumberParams = Vec<BTreeMap<String, Value>>;
@@ -17,6 +20,8 @@ pub struct Config {
     /// Where it listens over UDP: what it sends on its own begins there.
     pub local: Vec<SocketAddr>,
     pub trunks: Vec<TrunkConfig>,
+    /// Of the trunks that name a rule set.
+    pub rules: BTreeMap<TrunkId, Arc<CarrierRules>>,
     pub numbers: Vec<NumberRow>,
     pub number_params: NumberParams,
     pub groups: Vec<GroupConfig>,

@@ -184,3 +184,5 @@ pub enum Count {
     /// are looked at for a while.
     LockedOut,
 }
+    /// A carrier's rules made something that is no message; it was taken as it came.
+    RulesSpoiled,

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod carrier;
 mod config;
 mod environment;
 mod io;
@@ -19,6 +20,7 @@ mod timers;
 
 pub use self::{
     board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTrunk},
+    carrier::CarrierRules,
     config::{Config, NumberParams},
     io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output},
     switchboard::Switchboard,

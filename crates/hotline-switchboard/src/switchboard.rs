@@ -29,6 +29,7 @@ use crate::{
 mod addresses;
 mod agents;
 mod calls;
+mod carrier;
 mod gateways;
 mod ladder;
 mod look;
@@ -155,6 +156,7 @@ impl Switchboard {
                 self.endpoint.handle_message(flow, message, admit, now);
             }
             Input::SipBroken { flow, why, reply } => {
+                let message = self.repair(flow, message);
                 self.outputs.push_back(Output::Count(Count::Misbehaved(why)));
                 if let Some(bytes) = reply {
                     self.outputs.push_back(Output::Transmit { flow, bytes });

@@ -17,6 +17,7 @@ mod number;
 mod probe;
 mod routes;
 mod source;
+mod rule;
 mod table;
 
 pub use self::{
@@ -29,4 +30,5 @@ pub use self::{
     routes::{Hours, RouteConfig, trunks_for},
     source::{NotASource, Source},
     table::NumberRow,
+    rule::{BadNumberRule, NumberFault, NumberOf, NumberRule, NumberRuleText, rewrite},
 };

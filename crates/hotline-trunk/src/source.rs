@@ -34,6 +34,11 @@ impl Source {
         Self { ip, prefix: width(ip), port: None }
     }
 
+    /// An address that sends from there, for trials.
+    pub fn example(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(5060))
+    }
+
     pub fn matches(&self, source: SocketAddr) -> bool {
         self.port.is_none_or(|it| it == source.port()) && self.covers(source.ip())
     }

@@ -8,6 +8,7 @@ mod demo;
 mod letters;
 mod roles;
 mod running;
+mod trunk;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -47,6 +48,13 @@ enum Command {
         file: ConfigFile,
         #[command(subcommand)]
         action: Call,
+    },
+    /// 中继：用一份报文试规则和号码
+    Trunk {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        action: Trunks,
     },
     /// 控制进程，由 serve 启动
     #[command(hide = true)]
@@ -102,6 +110,22 @@ enum Call {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Trunks {
+    /// 把报文当作从这条中继收到，打印收到、规则、理解和发出的内容；拒绝时退出码为 3
+    Test {
+        /// 中继的 id
+        #[arg(value_name = "中继")]
+        trunk: String,
+        /// 一条 SIP 报文，原样或用编辑器存的都可以
+        #[arg(value_name = "报文文件")]
+        message: PathBuf,
+        /// 把报文当作引擎要发给这条中继的
+        #[arg(long)]
+        out: bool,
+    },
+}
+
 #[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// 配置文件；不写则用内置配置，只在本机可用
@@ -117,6 +141,7 @@ fn main() -> ExitCode {
         Command::Demo { file, wanted } => roles::demo(file.config, wanted),
         Command::DeadLetters { file, action } => roles::letters(file.config.as_deref(), action),
         Command::Call { file, action } => roles::call(file.config.as_deref(), action),
+        Command::Trunk { file, action } => trunk::run(file.config.as_deref(), action),
         Command::Control(it) => roles::control(it.config.as_deref()),
         Command::Media(it) => roles::media(it.config.as_deref()),
     };

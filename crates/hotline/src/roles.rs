@@ -133,7 +133,7 @@ pub(crate) fn call(config: Option<&Path>, action: Call) -> Result<ExitCode> {
 }
 
 /// Complaints go to the terminal; warnings only when `warn`, since every role reads the same.
-fn load(config: Option<&Path>, warn: bool) -> Option<Loaded> {
+pub(crate) fn load(config: Option<&Path>, warn: bool) -> Option<Loaded> {
     match hotline_config::load(config) {
         Ok(loaded) => {
             if warn {

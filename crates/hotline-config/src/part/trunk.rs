@@ -1,13 +1,23 @@
 //! `[[trunk]]`: the carriers' trunks.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use hotline_base::TrunkId;
+use hotline_switchboard::CarrierRules;
 use hotline_trunk::{GatewayConfig, Limits, Source, TrunkConfig, normalise_called};
 
+use super::rules::{self, RuleSets};
 use crate::section::Section;
 
-pub(crate) fn read(root: &Section<'_, '_>) -> Vec<TrunkConfig> {
+/// The rules of the trunks that name a set.
+pub(crate) type TrunkRules = BTreeMap<TrunkId, Arc<CarrierRules>>;
+
+pub(crate) fn read(root: &Section<'_, '_>, sets: &RuleSets) -> (Vec<TrunkConfig>, TrunkRules) {
+    let mut rules = TrunkRules::new();
     let mut seen = BTreeSet::new();
     let mut trunks = Vec::new();
     let mut claimed = BTreeSet::new();
@@ -17,6 +27,7 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Vec<TrunkConfig> {
             if !seen.insert(trunk.id.clone()) {
                 it.complain("id", format!("中继 {} 重复", trunk.id), "每条中继的 id 只能用一次");
             }
+            rules.extend(rules::of_trunk(&it, sets).map(|it| (trunk.id.clone(), it)));
             trunks.push(trunk);
         }
         it.end();
@@ -24,7 +35,7 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Vec<TrunkConfig> {
     if !root.has("trunk") {
         root.warn("trunk", "没有中继，不会接听任何来电", "加一节 [[trunk]]，写明运营商的信令地址");
     }
-    trunks
+    (trunks, rules)
 }
 
 /// Where a trunk's messages come from: whom it may send from, and whom we send to.

@@ -46,8 +46,14 @@ impl Span {
     }
 
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        let (start, end) = self.place();
+        slice(bytes, start, end)
+    }
+
+    /// First byte, and the one after the last.
+    pub(super) fn place(self) -> (usize, usize) {
         let wide = |it: u32| usize::try_from(it).unwrap_or(usize::MAX);
-        slice(bytes, wide(self.start), wide(self.end))
+        (wide(self.start), wide(self.end))
     }
 }
 
@@ -90,7 +96,8 @@ pub(super) fn is_named(wire: &[u8], name: &str) -> bool {
     }
 }
 
-const fn compact(letter: u8) -> Option<&'static str> {
+/// What a compact name stands for.
+pub(crate) const fn compact(letter: u8) -> Option<&'static str> {
     Some(match letter.to_ascii_lowercase() {
         b'a' => "Accept-Contact",
         b'b' => "Referred-By",

@@ -26,6 +26,8 @@ impl Switchboard {
     pub(super) fn act_on_sip(&mut self, output: hotline_sip::Output, now: Now) {
         match output {
             hotline_sip::Output::Transmit { flow, bytes } => {
+                // The ladder shows what the carrier gets.
+                let bytes = self.adapt(flow, bytes);
                 self.ladders.sent(flow, &bytes, now);
                 self.outputs.push_back(Output::Transmit { flow, bytes });
             }
@@ -81,7 +83,8 @@ impl Switchboard {
         }
     }
 
-    fn invited(&mut self, it: Invited, now: Now) {
+    fn invited(&mut self, mut it: Invited, now: Now) {
+        self.rewrite_numbers(&mut it);
         let id = self.new_call();
         let forms = CallerForms {
             asserted: it.asserted.as_ref().map(|it| it.reveal().as_str()),
