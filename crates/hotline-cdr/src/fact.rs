@@ -167,6 +167,12 @@ pub enum CallFact {
         reason: EndReason,
         cause: Option<u16>,
     },
+    /// The caller is on a list (`blacklist`, `vip`): the entry, and what it asks for.
+    Listed {
+        list: String,
+        entry: u64,
+        action: String,
+    },
 }
 
 /// Who did it. 挂机方 of a record.

@@ -143,7 +143,8 @@ impl Fold {
             | CallFact::FlowLogged { .. }
             | CallFact::FlowError { .. }
             | CallFact::MediaQuiet { .. }
-            | CallFact::LegClosed { .. } => (),
+            | CallFact::LegClosed { .. }
+            | CallFact::Listed { .. } => (),
         }
     }
 

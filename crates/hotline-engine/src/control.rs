@@ -8,6 +8,7 @@ mod edge;
 mod hands;
 mod inbox;
 mod ladders;
+mod lists;
 mod orders;
 mod outward;
 mod spool;

@@ -148,6 +148,9 @@ impl Meters {
                 ("kind", "error"),
             ),
             CallFact::LegClosed { stats, .. } => self.leg(stats),
+            CallFact::Listed { list, .. } => {
+                self.count("hotline_list_hits_total", "Callers found on a list.", ("list", list));
+            }
             CallFact::Answered
             | CallFact::FlowEntered
             | CallFact::FlowLeft
@@ -236,10 +239,10 @@ impl Meters {
             Count::Panicked => "panicked",
             Count::NotRestored => "not_restored",
             Count::OrphanLeg => "orphan_leg",
+            Count::RulesSpoiled => "rules_spoiled",
         };
         self.count("hotline_events_total", help, ("what", what));
     }
-            Count::RulesSpoiled => "rules_spoiled",
 
     pub(crate) fn board(&self, board: &Board) {
         self.calls.set(signed(board.calls.len()));

@@ -27,6 +27,22 @@ pub trait Environment {
     fn caller_carrier(&self) -> String {
         String::new()
     }
+    /// The entry in force for a number on a list (`blacklist`, `vip`): entries of `city` and those
+    /// for everywhere. Live: a change counts from the next question on.
+    fn listed(&self, _list: &str, _number: &str, _city: &str, _at: WallTime) -> Option<Listed> {
+        None
+    }
+}
+
+/// An entry of a list, as flows use it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    pub entry: u64,
+    /// `reject`, `announce`, `low_priority`, `voicemail`, `prefer`.
+    pub action: &'static str,
+    /// 0–9, 9 first.
+    pub priority: Option<u8>,
+    pub group: Option<GroupId>,
 }
 
 /// How a call enters its flow.
@@ -282,6 +298,12 @@ pub enum FlowFact {
         flow: FlowId,
         node: String,
         fate: KeyFate,
+    },
+    /// The caller is on a list.
+    Listed {
+        list: String,
+        entry: u64,
+        action: String,
     },
     /// The hang-up chain of a flow ran.
     LeftFlow {

@@ -4,6 +4,7 @@
 mod answer;
 mod branch;
 mod call;
+mod check_list;
 mod collect;
 mod data;
 mod hangup;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     answer::{Answer, Pause},
     branch::{Branch, Switch},
     call::{Call, FlowCall, Return},
+    check_list::CheckList,
     collect::Collect,
     data::{Lookup, Set, VarRef},
     hangup::Hangup,
@@ -53,6 +55,7 @@ pub(crate) enum NodeKind {
     Switch(Switch),
     Schedule(ScheduleNode),
     Lookup(Lookup),
+    CheckList(Box<CheckList>),
     Tag(Tag),
     Log(Log),
     Note(Note),
@@ -85,9 +88,26 @@ pub(crate) const fn outcome(name: &'static str, need: Need) -> Outcome {
 }
 
 /// Names of the kinds, as flows write them.
-pub(crate) const KINDS: [&str; 18] = [
-    "answer", "pause", "play", "menu", "collect", "survey", "queue", "set", "branch", "switch",
-    "schedule", "lookup", "tag", "log", "event", "call", "return", "hangup",
+pub(crate) const KINDS: [&str; 19] = [
+    "answer",
+    "pause",
+    "play",
+    "menu",
+    "collect",
+    "survey",
+    "queue",
+    "set",
+    "branch",
+    "switch",
+    "schedule",
+    "lookup",
+    "check_list",
+    "tag",
+    "log",
+    "event",
+    "call",
+    "return",
+    "hangup",
 ];
 
 impl NodeKind {
@@ -106,6 +126,7 @@ impl NodeKind {
             "switch" => Self::Switch(Switch::read(it)?),
             "schedule" => Self::Schedule(ScheduleNode::read(it)?),
             "lookup" => Self::Lookup(Lookup::read(it)?),
+            "check_list" => Self::CheckList(Box::new(CheckList::read(it)?)),
             "tag" => Self::Tag(Tag::read(it)),
             "log" => Self::Log(Log::read(it)?),
             "event" => Self::Note(Note::read(it)?),
@@ -130,6 +151,7 @@ impl NodeKind {
             Self::Switch(_) => "switch",
             Self::Schedule(_) => "schedule",
             Self::Lookup(_) => "lookup",
+            Self::CheckList(_) => "check_list",
             Self::Tag(_) => "tag",
             Self::Log(_) => "log",
             Self::Note(_) => "event",
@@ -153,6 +175,7 @@ impl NodeKind {
             | Self::Switch(_)
             | Self::Schedule(_)
             | Self::Lookup(_)
+            | Self::CheckList(_)
             | Self::Tag(_)
             | Self::Log(_)
             | Self::Note(_)
@@ -195,6 +218,7 @@ impl NodeKind {
             | Self::Switch(_)
             | Self::Schedule(_)
             | Self::Lookup(_)
+            | Self::CheckList(_)
             | Self::Tag(_)
             | Self::Log(_)
             | Self::Note(_)
@@ -219,6 +243,7 @@ impl NodeKind {
             Self::Switch(it) => it.enter(session, env, now),
             Self::Schedule(it) => it.enter(session, env, now),
             Self::Lookup(it) => it.enter(session, env, now),
+            Self::CheckList(it) => it.enter(session, env, now),
             Self::Tag(it) => it.enter(session),
             Self::Log(it) => it.enter(session, env, now),
             Self::Note(it) => it.enter(session, env, now),

@@ -3,6 +3,7 @@
 mod calls;
 mod ladders;
 mod letters;
+mod lists;
 mod load;
 mod outbox;
 
@@ -17,6 +18,7 @@ use tokio::{sync::watch, time::timeout};
 pub use self::{
     calls::{CallPage, CallQuery, RecordingPlace, Sight},
     letters::{LetterJson, LetterPage},
+    lists::{ListChange, ListDraft, ListInForce, ListPage, ListQuery},
     load::PushTarget,
     outbox::{Backlog, PushRow, PushVerdict},
 };

@@ -152,3 +152,20 @@ pub(crate) fn agent_fact(agent: &str, ms: i64) -> AgentFact {
         call: None,
     }
 }
+
+/// A call whose caller the flow found on a list and let go.
+pub(crate) fn listed(call: u64, version: u32, entry: u64) -> CallRecord {
+    let ended = CallFact::Ended {
+        by: Party::Platform,
+        reason: EndReason::Normal { tag: "blacklist".to_owned() },
+        cause: None,
+    };
+    let hit = CallFact::Listed { list: "blacklist".to_owned(), entry, action: "reject".to_owned() };
+    let facts = [
+        Stamped { at: at(call, 0), fact: arrived("13800138000") },
+        Stamped { at: at(call, 10), fact: hit },
+        Stamped { at: at(call, 2000), fact: ended },
+    ];
+    let record = fold(CallId(call), true, &facts, ShortAfter::default());
+    CallRecord { version, ..record }
+}

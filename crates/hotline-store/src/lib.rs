@@ -17,8 +17,9 @@ pub mod wire;
 
 pub use self::{
     db::{
-        Backlog, CallPage, CallQuery, Database, DatabaseConfig, LetterJson, LetterPage, PushRow,
-        PushTarget, PushVerdict, RecordingPlace, Sight,
+        Backlog, CallPage, CallQuery, Database, DatabaseConfig, LetterJson, LetterPage, ListChange,
+        ListDraft, ListInForce, ListPage, ListQuery, PushRow, PushTarget, PushVerdict,
+        RecordingPlace, Sight,
     },
     error::StoreError,
     journal::{

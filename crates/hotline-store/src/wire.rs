@@ -5,6 +5,7 @@ mod agent;
 mod call;
 mod envelope;
 mod fact;
+mod list;
 mod mask;
 mod time;
 
@@ -13,6 +14,7 @@ pub use self::{
     call::{AttachedJson, CallJson, QueueSegmentJson, RatingJson, RecordingJson, SegmentJson},
     envelope::Envelope,
     fact::{FactJson, StampedJson},
+    list::{ListAuditJson, ListEntryJson},
     mask::masked_number,
     time::Time,
 };

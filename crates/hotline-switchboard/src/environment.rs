@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotline_acd::Dispatcher;
 use hotline_agent::{Agent, Presence};
-use hotline_base::{AgentNo, GroupId, TicketId};
-use hotline_ivr::Environment;
+use hotline_base::{AgentNo, GroupId, TicketId, WallTime};
+use hotline_ivr::{Environment, Listed};
+use hotline_trunk::Lists;
 
 pub(crate) struct CallEnvironment<'a> {
     pub(crate) dispatcher: &'a Dispatcher,
@@ -14,6 +15,7 @@ pub(crate) struct CallEnvironment<'a> {
     pub(crate) city: &'static str,
     /// Calls of this caller before this one, in the last 24 hours, youngest first, in hours ago.
     pub(crate) earlier_hours: &'a [u32],
+    pub(crate) lists: &'a Lists,
 }
 
 /// Who is signed in, counted by group: every call that queues asks.
@@ -74,5 +76,12 @@ impl Environment for CallEnvironment<'_> {
     fn caller_repeat(&self, hours: u32) -> u32 {
         let n = self.earlier_hours.iter().filter(|it| **it < hours).count();
         u32::try_from(n).unwrap_or(u32::MAX)
+    }
+
+    fn listed(&self, list: &str, number: &str, city: &str, at: WallTime) -> Option<Listed> {
+        let it = self.lists.find(list, number, city, at)?;
+        // A group that is gone would be an error of the flow; without the hint it finds its own.
+        let group = it.group.as_deref().map(GroupId::new).filter(|it| self.group_known(it));
+        Some(Listed { entry: it.id, action: it.action.as_str(), priority: it.priority, group })
     }
 }

@@ -1,6 +1,9 @@
 //! All that comes in and all that goes out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{AgentFact, AgentView, Command, Refused};
@@ -11,6 +14,7 @@ use hotline_base::{
 use hotline_cdr::{CallRecord, Stamped};
 use hotline_ladder::Trace;
 use hotline_sip::{Flow, Message, PeerMisbehaved};
+use hotline_trunk::Lists;
 
 /// Everything that can happen. A list of these with their times replays a shift.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug)]
@@ -66,6 +70,8 @@ pub enum Input {
         call: CallId,
         store: bool,
     },
+    /// Blacklist and VIP as they are from now on, also for calls in progress.
+    Lists(Arc<Lists>),
 }
 
 impl Input {
@@ -86,6 +92,7 @@ impl Input {
             Self::Unreachable { .. } => "unreachable",
             Self::OrderLost(_) => "order lost",
             Self::ShowLadder { .. } => "show ladder",
+            Self::Lists(_) => "lists",
         }
     }
 }
@@ -183,6 +190,6 @@ pub enum Count {
     /// So many REGISTERs with wrong credentials came for one user from one address that no more
     /// are looked at for a while.
     LockedOut,
-}
     /// A carrier's rules made something that is no message; it was taken as it came.
     RulesSpoiled,
+}

@@ -16,7 +16,7 @@ use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
 use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
-use hotline_trunk::{Admission, Fleet};
+use hotline_trunk::{Admission, Fleet, Lists};
 
 use crate::{
     Config, Input, Output,
@@ -68,6 +68,8 @@ pub struct Switchboard {
     offers: BTreeMap<OfferId, (CallId, AgentNo)>,
     recordings: BTreeMap<RecordingId, CallId>,
     repeats: BTreeMap<String, VecDeque<MonoTime>>,
+    /// Live: calls in progress see a change, too.
+    lists: Arc<Lists>,
     next_call: u64,
     next_ticket: u64,
     timers: Timers,
@@ -124,6 +126,7 @@ impl Switchboard {
             offers: BTreeMap::new(),
             recordings: BTreeMap::new(),
             repeats: BTreeMap::new(),
+            lists: Arc::default(),
             next_call: first,
             next_ticket: first,
             timers: Timers::default(),
@@ -152,11 +155,12 @@ impl Switchboard {
         match input {
             Input::Sip { flow, message } => {
                 let admit = self.admit(flow);
+                // The ladder shows what the carrier sent.
                 self.ladders.received(flow, &message, admit == Admit::Trusted, now);
+                let message = self.repair(flow, message);
                 self.endpoint.handle_message(flow, message, admit, now);
             }
             Input::SipBroken { flow, why, reply } => {
-                let message = self.repair(flow, message);
                 self.outputs.push_back(Output::Count(Count::Misbehaved(why)));
                 if let Some(bytes) = reply {
                     self.outputs.push_back(Output::Transmit { flow, bytes });
@@ -178,6 +182,7 @@ impl Switchboard {
             Input::Unreachable { flow } => self.endpoint.handle_unreachable(flow, now),
             Input::OrderLost(order) => self.order_lost(&order, now),
             Input::ShowLadder { id, call, store } => self.show_ladder(id, call, store, now),
+            Input::Lists(lists) => self.lists = lists,
         }
     }
 
@@ -215,6 +220,7 @@ impl Switchboard {
             ticket: entry.call.ticket(),
             city: entry.arrival.city,
             earlier_hours: &entry.earlier_hours,
+            lists: &self.lists,
         };
         self.in_step = Some(id);
         step(&mut entry.call, &environment, now);

@@ -13,11 +13,12 @@ mod fleet;
 mod gateway;
 mod guard;
 mod limits;
+mod lists;
 mod number;
 mod probe;
 mod routes;
-mod source;
 mod rule;
+mod source;
 mod table;
 
 pub use self::{
@@ -26,9 +27,10 @@ pub use self::{
     gateway::{GatewayConfig, lots},
     guard::{Barred, DialPlan, Guard, GuardConfig},
     limits::{Limits, Purpose, Way},
+    lists::{ENTRIES_MAX, ListAction, ListEntry, Lists},
     number::{CalledNo, normalise_called, normalise_caller},
     routes::{Hours, RouteConfig, trunks_for},
+    rule::{BadNumberRule, NumberFault, NumberOf, NumberRule, NumberRuleText, rewrite},
     source::{NotASource, Source},
     table::NumberRow,
-    rule::{BadNumberRule, NumberFault, NumberOf, NumberRule, NumberRuleText, rewrite},
 };

@@ -26,6 +26,8 @@ pub enum Role {
 /// A secret and what it opens. `Debug` does not show the secret.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Token {
+    /// Who uses it, for what is kept of who did what.
+    pub name: String,
     pub secret: String,
     pub role: Role,
 }
@@ -39,23 +41,27 @@ impl fmt::Debug for Token {
 /// All tokens, kept as digests.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
-    roles: BTreeMap<[u8; 32], Role>,
+    owners: BTreeMap<[u8; 32], (String, Role)>,
 }
 
 impl Tokens {
     pub fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
-        let roles = tokens.into_iter().map(|it| (digest(&it.secret), it.role)).collect();
-        Self { roles }
+        let owner = |it: Token| (digest(&it.secret), (it.name, it.role));
+        Self { owners: tokens.into_iter().map(owner).collect() }
     }
 
     /// Takes the same time whichever token it is, or none: every digest is compared whole.
     pub fn role_of(&self, secret: &str) -> Option<&Role> {
+        self.owner_of(secret).map(|it| &it.1)
+    }
+
+    fn owner_of(&self, secret: &str) -> Option<&(String, Role)> {
         let asked = digest(secret);
         let mut found = None;
-        for (known, role) in &self.roles {
+        for (known, owner) in &self.owners {
             let differs = known.iter().zip(&asked).fold(0, |all, (a, b)| all | (a ^ b));
             if std::hint::black_box(differs) == 0 {
-                found = Some(role);
+                found = Some(owner);
             }
         }
         found
@@ -72,13 +78,7 @@ pub(crate) struct Who(pub(crate) Role);
 
 impl Who {
     pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let value = headers.get(header::AUTHORIZATION).ok_or(ApiError::Unauthorized)?;
-        let (scheme, secret) =
-            value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or(ApiError::Unauthorized)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(ApiError::Unauthorized);
-        }
-        Self::with_secret(app, secret.trim())
+        Self::with_secret(app, secret_in(headers).ok_or(ApiError::Unauthorized)?)
     }
 
     pub(crate) fn with_secret(app: &App, secret: &str) -> Result<Self, ApiError> {
@@ -119,6 +119,41 @@ impl Who {
     }
 }
 
+/// What stands behind `Bearer` (RFC 6750 §2.1).
+fn secret_in(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// A system that acts, perhaps for one of its people: what is kept of who did what.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    token: String,
+}
+
+impl Person {
+    /// The token's name, and the person whom the system names.
+    pub(crate) fn name(&self, operator: Option<&str>) -> Result<String, ApiError> {
+        let Some(operator) = operator else { return Ok(self.token.clone()) };
+        let n = operator.chars().count();
+        if !(1..=64).contains(&n) || operator.chars().any(char::is_control) {
+            return Err(ApiError::field("operator", "1 to 64 characters"));
+        }
+        Ok(format!("{}/{operator}", self.token))
+    }
+}
+
+impl FromRequestParts<App> for Person {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Who::of(app, &parts.headers)?.must_be_system()?;
+        let owner = secret_in(&parts.headers).and_then(|it| app.tokens.owner_of(it));
+        owner.map(|it| Self { token: it.0.clone() }).ok_or(ApiError::Unauthorized)
+    }
+}
+
 impl FromRequestParts<App> for Who {
     type Rejection = ApiError;
 
@@ -135,13 +170,14 @@ mod tests {
     fn token_opens_its_own_role_and_a_wrong_one_nothing() {
         let agent = Role::Agent(AgentNo::new("1001"));
         let tokens = Tokens::new([
-            Token { secret: "one".to_owned(), role: Role::System },
-            Token { secret: "two".to_owned(), role: agent.clone() },
+            Token { name: "a".to_owned(), secret: "one".to_owned(), role: Role::System },
+            Token { name: "b".to_owned(), secret: "two".to_owned(), role: agent.clone() },
         ]);
         assert_eq!(tokens.role_of("one"), Some(&Role::System));
         assert_eq!(tokens.role_of("two"), Some(&agent));
         assert_eq!(tokens.role_of("three"), None);
         assert_eq!(tokens.role_of(""), None);
-        assert!(!format!("{:?}", Token { secret: "one".to_owned(), role: agent }).contains("one"));
+        let token = Token { name: "b".to_owned(), secret: "one".to_owned(), role: agent };
+        assert!(!format!("{token:?}").contains("one"));
     }
 }

@@ -9,7 +9,8 @@ use hotline_agent::{AgentView, Refused};
 use serde::Serialize;
 
 use crate::{
-    ArchiveError, CommandError,
+    ArchiveError, CommandError, ListError,
+    routes::list_refusal,
     wire::agent::{AgentJson, action_name, display_name},
 };
 
@@ -31,6 +32,7 @@ pub(crate) enum ApiError {
     },
     Command(CommandError, Option<Box<AgentView>>),
     Archive(ArchiveError),
+    List(ListError),
     /// A file the database knows cannot be read.
     Gone,
 }
@@ -71,6 +73,9 @@ impl ApiError {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Command(CommandError::Refused(refused), _) => refused_status(refused),
+            Self::List(error) => {
+                StatusCode::from_u16(list_refusal(error).0).unwrap_or(StatusCode::CONFLICT)
+            }
             Self::Command(CommandError::Busy | CommandError::Away, _)
             | Self::Archive(ArchiveError::Away) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -113,6 +118,10 @@ impl ApiError {
                 "the database cannot be reached; calls go on, try again later",
                 "数据库暂不可用，通话不受影响，请稍后重试",
             ),
+            Self::List(error) => {
+                let (_, code, english, chinese, _) = list_refusal(error);
+                it(code, english, chinese)
+            }
             Self::Archive(ArchiveError::BadCursor) => {
                 it("bad_request", "`after` is not a cursor of ours", "after 不是有效的翻页游标")
             }
@@ -163,6 +172,15 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
     }
 }
 
+impl From<ListError> for ApiError {
+    fn from(it: ListError) -> Self {
+        match it {
+            ListError::Archive(error) => Self::Archive(error),
+            it => Self::List(it),
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
@@ -171,6 +189,7 @@ impl IntoResponse for ApiError {
         let (field, agent) = match self {
             Self::BadRequest { field, .. } => (field, None),
             Self::Archive(ArchiveError::BadCursor) => (Some("after"), None),
+            Self::List(error) => (list_refusal(&error).4, None),
             Self::Command(CommandError::Refused(Refused::UnknownReason(_)), view) => {
                 (Some("reason"), view)
             }

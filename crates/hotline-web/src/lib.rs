@@ -11,6 +11,7 @@ mod error;
 mod feed;
 #[cfg(test)]
 mod fixture;
+mod lists;
 mod metrics;
 mod routes;
 mod server;
@@ -24,6 +25,7 @@ pub use self::{
         Part, RecordingFile, Sight, TrunkView,
     },
     feed::{CallView, Feeds},
+    lists::{ListDraft, ListError, ListFilter, Lists},
     metrics::{Counter, Gauge, Histogram, Metrics},
     routes::OPENAPI,
     server::{App, Serving, serve},

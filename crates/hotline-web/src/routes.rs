@@ -5,6 +5,7 @@ mod calls;
 mod events;
 mod ladders;
 mod letters;
+mod lists;
 mod outside;
 mod recordings;
 mod trunks;
@@ -18,7 +19,7 @@ use axum::{
     },
     http::{StatusCode, Uri, request::Parts},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -30,6 +31,8 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// No request of ours needs more.
 const BODY_MAX: usize = 16 << 10;
+
+pub(crate) use self::lists::refusal as list_refusal;
 
 pub(crate) struct Route {
     #[cfg_attr(not(test), expect(dead_code, reason = "compared with the OpenAPI document"))]
@@ -68,6 +71,13 @@ pub(crate) fn table() -> Vec<Route> {
         on("get", "/api/v1/recordings/{id}", get(recordings::hear)),
         on("get", "/api/v1/dead-letters", get(letters::list)),
         on("post", "/api/v1/dead-letters/{id}/resend", post(letters::resend)),
+        on("get", "/api/v1/list-entries", get(lists::list)),
+        on("post", "/api/v1/list-entries", post(lists::draft)),
+        on("get", "/api/v1/list-entries/{id}", get(lists::one)),
+        on("put", "/api/v1/list-entries/{id}", put(lists::change)),
+        on("delete", "/api/v1/list-entries/{id}", delete(lists::remove)),
+        on("post", "/api/v1/list-entries/{id}/approve", post(lists::approve)),
+        on("get", "/api/v1/list-entries/{id}/audit", get(lists::audit)),
         on("get", "/openapi.json", get(outside::openapi)),
         on("get", "/metrics", get(outside::metrics)),
         on("get", "/healthz", get(outside::healthz)),

@@ -6,7 +6,7 @@ use axum::Router;
 use hotline_base::WallTime;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{Archive, Desk, Feeds, Health, Metrics, Signalling, Tokens, routes};
+use crate::{Archive, Desk, Feeds, Health, Lists, Metrics, Signalling, Tokens, routes};
 
 /// How long open requests may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -16,6 +16,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct App {
     pub desk: Arc<dyn Desk>,
     pub archive: Arc<dyn Archive>,
+    pub lists: Arc<dyn Lists>,
     pub signalling: Arc<dyn Signalling>,
     pub health: Arc<dyn Health>,
     pub feeds: Feeds,

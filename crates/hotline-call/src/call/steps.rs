@@ -174,6 +174,7 @@ impl Call {
             FlowFact::Error { flow, node, reason, .. } => {
                 CallFact::FlowError { flow, node, reason }
             }
+            FlowFact::Listed { list, entry, action } => CallFact::Listed { list, entry, action },
             // Statistics of flows come with their reports; a record does not hold keys.
             FlowFact::Noted { .. } | FlowFact::Key { .. } | FlowFact::LeftFlow { .. } => return,
         };

@@ -25,12 +25,13 @@ pub(crate) fn read(root: &Section<'_, '_>, agents: &[AgentConfig]) -> Http {
     let mut tokens = Vec::new();
     for token in it.sections("token") {
         let name = token.required("name", "写使用者的名字，如 work-order-platform");
-        if let Some(name) = name
+        if let Some(name) = &name
             && !names.insert(name.value.clone())
         {
-            token.complain_at(&name, format!("令牌 {} 重复", name.value), "换一个名字");
+            token.complain_at(name, format!("令牌 {} 重复", name.value), "换一个名字");
         }
-        let found = one(&token, agents, listen);
+        let name = name.map(|it| it.value).unwrap_or_default();
+        let found = one(&token, agents, listen).map(|(secret, role)| Token { name, secret, role });
         if found
             .as_ref()
             .is_some_and(|it| tokens.iter().any(|other: &Token| other.secret == it.secret))
@@ -48,7 +49,12 @@ pub(crate) fn read(root: &Section<'_, '_>, agents: &[AgentConfig]) -> Http {
     Http { listen, tokens, open_metrics }
 }
 
-fn one(it: &Section<'_, '_>, agents: &[AgentConfig], listen: Option<SocketAddr>) -> Option<Token> {
+/// The secret and what it opens.
+fn one(
+    it: &Section<'_, '_>,
+    agents: &[AgentConfig],
+    listen: Option<SocketAddr>,
+) -> Option<(String, Role)> {
     let agent_no = it.text("agent_no");
     let role = match it.text_or("role", "system").as_str() {
         "system" => {
@@ -92,5 +98,5 @@ fn one(it: &Section<'_, '_>, agents: &[AgentConfig], listen: Option<SocketAddr>)
             None
         }
     };
-    Some(Token { secret: secret?, role })
+    Some((secret?, role))
 }

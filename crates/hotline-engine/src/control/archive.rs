@@ -82,7 +82,7 @@ fn query(it: CallFilter) -> CallQuery {
     }
 }
 
-fn eyes(sight: Sight) -> hotline_store::Sight {
+pub(super) fn eyes(sight: Sight) -> hotline_store::Sight {
     match sight {
         Sight::All => hotline_store::Sight::All,
         Sight::Agent(no) => hotline_store::Sight::Agent(no),
@@ -90,7 +90,7 @@ fn eyes(sight: Sight) -> hotline_store::Sight {
     }
 }
 
-fn json(it: &impl serde::Serialize) -> Result<String, ArchiveError> {
+pub(super) fn json(it: &impl serde::Serialize) -> Result<String, ArchiveError> {
     serde_json::to_string(it).map_err(|_| ArchiveError::Away)
 }
 

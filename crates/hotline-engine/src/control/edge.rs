@@ -19,6 +19,7 @@ use super::{
     desk::{ControlDesk, EngineHealth},
     inbox::{Addresses, Note, Roads},
     ladders::Ladders,
+    lists::Listing,
     outward::Outward,
 };
 use crate::{
@@ -42,6 +43,7 @@ pub(super) struct Edge {
     /// Where the web, the database and the pushes run.
     outside: Handle,
     outward: Outward,
+    lists: Arc<Listing>,
     web: Option<Serving>,
     /// Ends when everything for the wire has left.
     transmitting: Option<JoinHandle<()>>,
@@ -65,9 +67,20 @@ impl Edge {
             setup.ladders_for,
             &setup.receivers,
         );
+        let (database, shown) = (outward.database.clone(), addresses.lists.clone());
+        let lists = Arc::new(Listing::new(database, shared.views.clone(), shown));
         drop(entered);
-        let (web, transmitting) = (None, None);
-        Ok(Self { setup, shared, addresses, supervisor, outside, outward, web, transmitting })
+        Ok(Self {
+            setup,
+            shared,
+            addresses,
+            supervisor,
+            outside,
+            outward,
+            lists,
+            web: None,
+            transmitting: None,
+        })
     }
 
     /// Opens all roads. From here on packets are read.
@@ -76,6 +89,8 @@ impl Edge {
         let Shared { meters, journal, net, gate, clock, .. } = self.shared.clone();
         tokio::spawn(link::run(link_ends, to_link, from_link));
         tokio::spawn(watch_spool(journal, self.addresses.notes.clone()));
+        let lists = Arc::clone(&self.lists);
+        self.outside.spawn(async move { lists.begin().await });
         tokio::spawn({
             let shared = self.shared.clone();
             async move {
@@ -104,7 +119,9 @@ impl Edge {
     fn web(&self, listener: std::net::TcpListener) -> std::io::Result<Serving> {
         listener.set_nonblocking(true)?;
         let shared = &self.shared;
+        let lists = Arc::clone(&self.lists);
         let app = App {
+            lists,
             desk: Arc::new(ControlDesk {
                 commands: self.addresses.commands.clone(),
                 views: shared.views.clone(),
@@ -195,11 +212,11 @@ impl Edge {
 
     /// The web says good-bye, the journal writes what waits, the last packets leave.
     pub(super) async fn close(self, running: Running) {
-        let Self { web, addresses, transmitting, outward, .. } = self;
+        let Self { web, addresses, transmitting, outward, lists, .. } = self;
         if let Some(web) = web {
             web.stop().await;
         }
-        drop(addresses);
+        drop((addresses, lists));
         outward.stop().await;
         if tokio::task::spawn_blocking(move || running.close()).await.is_err() {
             tracing::error!("The journal did not end well.");

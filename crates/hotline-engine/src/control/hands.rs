@@ -85,6 +85,7 @@ impl Rim<Switchboard> for Hands {
                 Arrived::Net(it) => return Some(from_net(it)),
                 Arrived::Link(it) => return Some(self.take_link(it)),
                 Arrived::Asked(it) => return Some(self.take_asked(it)),
+                Arrived::Lists(it) => return Some(Input::Lists(it)),
                 Arrived::Note(Note::Quit) => return None,
                 Arrived::Note(it) => {
                     if let Some(input) = self.take_note(it) {

@@ -7,9 +7,10 @@ use hotline_base::{AgentNo, CallId};
 use hotline_ladder::Trace;
 use hotline_net::{Counters, NetInput, Outlet, Sockets, Transmit};
 use hotline_switchboard::Input;
+use hotline_trunk::Lists;
 use tokio::{
     net::UnixStream,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 
 use crate::link::{LinkInput, Ordered};
@@ -56,6 +57,7 @@ pub(crate) struct Inbox {
     pub(crate) link: mpsc::Receiver<LinkInput>,
     pub(crate) commands: mpsc::Receiver<Asked>,
     pub(crate) notes: mpsc::Receiver<Note>,
+    pub(crate) lists: watch::Receiver<Arc<Lists>>,
 }
 
 /// The edge's ends.
@@ -76,6 +78,7 @@ pub(crate) struct Addresses {
     pub(crate) link_ends: mpsc::Sender<UnixStream>,
     pub(crate) commands: mpsc::Sender<Asked>,
     pub(crate) notes: mpsc::Sender<Note>,
+    pub(crate) lists: watch::Sender<Arc<Lists>>,
 }
 
 /// # Errors
@@ -92,9 +95,10 @@ pub(crate) fn roads(
     let (commands, asked) = mpsc::channel(COMMANDS_MAX);
     let (notes, own) = mpsc::channel(16);
     let to_net = Outlet::new(sip, to_net, Arc::clone(counters))?;
-    let inbox = Inbox { net, link, commands: asked, notes: own };
+    let (lists, shown) = watch::channel(Arc::default());
+    let inbox = Inbox { net, link, commands: asked, notes: own, lists: shown };
     let roads = Roads { from_net, to_net: transmits, from_link, to_link, link_ends: ends };
-    Ok((inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes }))
+    Ok((inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes, lists }))
 }
 
 /// One thing that arrived.
@@ -104,12 +108,20 @@ pub(crate) enum Arrived {
     Link(LinkInput),
     Asked(Asked),
     Note(Note),
+    Lists(Arc<Lists>),
 }
 
 impl Inbox {
     /// In no fixed order, so that no road starves another. `None`: all roads are closed.
     pub(crate) async fn next(&mut self) -> Option<Arrived> {
+        // Before all others: who was told that an entry is in force finds it so in his next call.
+        if self.lists.has_changed().is_ok_and(|it| it) {
+            return Some(Arrived::Lists(Arc::clone(&self.lists.borrow_and_update())));
+        }
         tokio::select! {
+            Ok(()) = self.lists.changed() => {
+                Some(Arrived::Lists(Arc::clone(&self.lists.borrow_and_update())))
+            }
             Some(it) = self.net.recv() => Some(Arrived::Net(it)),
             Some(it) = self.link.recv() => Some(Arrived::Link(it)),
             Some(it) = self.commands.recv() => Some(Arrived::Asked(it)),

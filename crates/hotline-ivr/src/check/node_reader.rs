@@ -154,6 +154,13 @@ impl<'a> NodeReader<'a> {
         }
     }
 
+    /// An outcome that is there only when the flow wires it.
+    pub(crate) fn optional_exit(&mut self, outcome: &str) {
+        if let Some(to) = self.wired(outcome) {
+            self.exit(outcome, Some(to));
+        }
+    }
+
     /// Target of a main outcome that the kind splits into its own.
     pub(crate) fn main_target(&mut self, outcome: &'static str) -> Option<NodeIdx> {
         self.wired(outcome).or(self.next)

@@ -184,6 +184,7 @@ impl Story {
             }
             FlowFact::LeftFlow { flow, reason } => format!("left {flow} {}", reason.as_str()),
             FlowFact::Tagged(tag) => format!("tag {tag}"),
+            FlowFact::Listed { list, entry, action } => format!("listed {list} {entry} {action}"),
             FlowFact::Logged { text, .. } => format!("log {text}"),
             FlowFact::Noted { topic, data } => {
                 let shown: Vec<&str> = data.iter().map(|it| it.1.reveal().as_str()).collect();

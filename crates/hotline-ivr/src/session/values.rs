@@ -60,6 +60,11 @@ impl Session {
         self.scoped(env, now.wall, |it| template.eval_text(it))
     }
 
+    /// Normalised; empty when hidden.
+    pub(crate) fn caller_number(&self) -> &str {
+        self.entry.from.reveal()
+    }
+
     fn field(&self, it: Field) -> Value {
         let leg = self.leg.as_ref();
         let text = |it: Option<&str>| Value::str(it.unwrap_or_default());

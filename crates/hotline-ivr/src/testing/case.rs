@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hotline_base::{Key, WallTime};
+use hotline_base::{GroupId, Key, WallTime};
 
 use crate::{
-    EndedBy,
+    EndedBy, Listed,
     check::{
         Fields, Spot, bool_of, duration_of, int_of, items_of, loose_text, parse_duration, text_of,
     },
@@ -40,6 +40,8 @@ pub(super) struct Mocks {
     pub(super) city: String,
     pub(super) carrier: String,
     pub(super) repeat: u32,
+    /// Lists the caller is on.
+    pub(super) lists: BTreeMap<String, Listed>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -218,6 +220,19 @@ fn mock(fields: &mut Fields<'_>, name: &str, mocks: &mut Mocks) {
             it.finish();
             mocks.queues.insert(group.to_owned(), queue);
         }
+        Some(("list", list)) => {
+            let Some(mut it) = fields.map(name) else { return };
+            let action = it.choice("action", &ACTIONS);
+            let action = ACTIONS.into_iter().find(|known| Some(*known) == action);
+            let listed = Listed {
+                entry: 1,
+                action: action.unwrap_or("reject"),
+                priority: it.int("priority", 0, 9).and_then(|it| it.try_into().ok()),
+                group: it.text("group").map(|it| GroupId::new(&it)),
+            };
+            it.finish();
+            mocks.lists.insert(list.to_owned(), listed);
+        }
         _ if name == "caller.city" => mocks.city = fields.text(name).unwrap_or_default(),
         _ if name == "caller.carrier" => mocks.carrier = fields.text(name).unwrap_or_default(),
         _ if name == "caller.repeat" => {
@@ -226,11 +241,15 @@ fn mock(fields: &mut Fields<'_>, name: &str, mocks: &mut Mocks) {
         }
         _ => {
             fields.skip(name);
-            let advice = "可用：queue <组>、caller.city、caller.carrier、caller.repeat";
+            let advice =
+                "可用：queue <组>、list <名单>、caller.city、caller.carrier、caller.repeat";
             fields.wrong(name, "E03", "未知的模拟对象", advice);
         }
     }
 }
+
+/// What an entry of a list may ask for.
+const ACTIONS: [&str; 5] = ["reject", "announce", "low_priority", "voicemail", "prefer"];
 
 fn agent_mock(fields: &mut Fields<'_>) -> AgentMock {
     let usual = AgentMock::default();

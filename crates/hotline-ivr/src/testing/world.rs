@@ -1,9 +1,9 @@
 //! The rest of the engine, as a test case mocks it.
 
-use hotline_base::GroupId;
+use hotline_base::{GroupId, WallTime};
 
 use super::case::Mocks;
-use crate::Environment;
+use crate::{Environment, Listed};
 
 /// Answers of the mocks; `group` is where the caller waits.
 pub(super) struct MockWorld<'a> {
@@ -52,5 +52,9 @@ impl Environment for MockWorld<'_> {
 
     fn caller_carrier(&self) -> String {
         self.mocks.carrier.clone()
+    }
+
+    fn listed(&self, list: &str, _: &str, _: &str, _: WallTime) -> Option<Listed> {
+        self.mocks.lists.get(list).cloned()
     }
 }

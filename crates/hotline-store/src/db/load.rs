@@ -34,7 +34,7 @@ pub(crate) struct Loaded {
     pub(crate) n_unreadable: u64,
 }
 
-type Tx = Transaction<'static, Sqlite>;
+pub(super) type Tx = Transaction<'static, Sqlite>;
 
 impl Database {
     /// Where the consumer stopped, as the rows say. `None` in a new database.

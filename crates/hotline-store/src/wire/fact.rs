@@ -165,6 +165,12 @@ pub enum FactJson {
         reason: String,
         cause: Option<u16>,
     },
+    Listed {
+        list: String,
+        /// As the lists' API names it.
+        entry: String,
+        action: String,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
@@ -333,6 +339,11 @@ impl From<&CallFact> for FactJson {
                 by: by.as_str().to_owned(),
                 reason: reason.as_str().to_owned(),
                 cause: *cause,
+            },
+            CallFact::Listed { list, entry, action } => Self::Listed {
+                list: list.clone(),
+                entry: entry.to_string(),
+                action: action.clone(),
             },
         }
     }

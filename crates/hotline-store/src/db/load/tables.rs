@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotline_base::{CallId, RecordingId};
 use hotline_cdr::{
-    CallRecord, CallSegment, OfferEnd, Party, QueueExit, QueueSegment, Rating, RecordedAudio,
+    CallFact, CallRecord, CallSegment, OfferEnd, Party, QueueExit, QueueSegment, Rating, RecordedAudio,
 };
 use sqlx::{QueryBuilder, Row, query_builder::Separated};
 
 use super::{Item, Push, Rows, State, Tx, hex};
 use crate::{
     Entry, StoreError,
-    db::{Db, ladders, signed, unsigned},
+    db::{Db, ladders, lists::count_hit, signed, unsigned},
     wire::{CallJson, StampedJson},
 };
 
@@ -91,6 +91,14 @@ impl Rows<'_> {
         self.write_children(tx).await?;
         self.write_recordings(tx).await?;
         self.write_states(tx).await?;
+        // Few.
+        for (record, _) in self.calls.values() {
+            for it in &record.facts {
+                if let CallFact::Listed { entry, .. } = &it.fact {
+                    count_hit(tx, signed(record.call.0), *entry, it.at.wall).await?;
+                }
+            }
+        }
         // Few and long.
         for (call, trace) in &self.ladders {
             ladders::store(tx, *call, trace, self.now).await?;
