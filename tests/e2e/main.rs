@@ -28,6 +28,7 @@ mod interop;
 mod keys;
 mod ladder;
 mod lasting;
+mod lists;
 mod people;
 mod program;
 mod prompts;

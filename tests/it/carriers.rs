@@ -70,7 +70,7 @@ strip = "17951"
 fn loaded() -> Loaded {
     let text = house::read("config/hotline.toml") + CARRIER;
     let told = |it: Vec<hotline_config::Complaint>| {
-        it.iter().map(|it| format!("{it}\n")).collect::<String>()
+        it.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     load_text("c.toml", Path::new(""), &text).unwrap_or_else(|it| panic!("{}", told(it)))
 }

@@ -274,8 +274,8 @@ const MAIN: &str = "flows/gx12345.main.flow.yaml";
 
 #[test]
 fn a_target_that_does_not_exist_is_told_with_its_line() {
-    let complaints = broken(MAIN, "next: in_hours", "next: in_hour");
-    assert_told(&complaints, MAIN, line_of(MAIN, "next: in_hours"), "open_line");
+    let complaints = broken(MAIN, "next: blocked", "next: block");
+    assert_told(&complaints, MAIN, line_of(MAIN, "next: blocked"), "open_line");
 }
 
 #[test]

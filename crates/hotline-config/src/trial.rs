@@ -176,7 +176,7 @@ const IDENTITY: [&str; 9] = [
 impl Report {
     fn head(&mut self, chinese: &str, english: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
-        write!(self.0, "{gap}== {chinese} ({english})\n").unwrap_or_default();
+        writeln!(self.0, "{gap}== {chinese} ({english})").unwrap_or_default();
     }
 
     fn line(&mut self, text: &str) {
@@ -266,12 +266,12 @@ impl Report {
         let trunk = admission.trunk_of(flow.remote).map(|it| (it.id.clone(), it.area_code.clone()));
         let (id, area) = trunk.unwrap_or((TrunkId::new("-"), None));
         self.line(&format!("中继 (trunk): {id}，来自 (from) {}", flow.remote));
-        match admission.admit(CallId(1), flow.remote, &called, &forms) {
+        match admission.admit(CallId(1), flow.remote, &called, &forms, now().mono) {
             Ok(found) => {
                 let hidden = |it: &Pii<String>| it.reveal().clone();
-                let caller = found.caller.number.as_ref().map_or_else(|| "匿名".to_owned(), hidden);
-                let shown = if found.caller.restricted { "是 (yes)" } else { "否 (no)" };
-                self.line(&format!("主叫 (caller): {caller}；要求隐藏 (hidden): {shown}"));
+                let shown = found.caller.number.as_ref().map_or_else(|| "匿名".to_owned(), hidden);
+                let hides = if found.caller.restricted { "是 (yes)" } else { "否 (no)" };
+                self.line(&format!("主叫 (caller): {shown}；要求隐藏 (hidden): {hides}"));
                 self.line(&format!(
                     "被叫 (called): {} → 流程 (flow) {}",
                     found.called.norm, found.flow
@@ -319,5 +319,6 @@ const fn refused(it: Refusal) -> &'static str {
         Refusal::UnknownSource => "来源不是中继 (no trunk sends from there)",
         Refusal::UnknownNumber => "号码表里没有这个被叫 (no row for this called number)",
         Refusal::OverLimit => "通道已满 (no channel is free)",
+        Refusal::TooFast => "来话太快 (too many calls a second)",
     }
 }

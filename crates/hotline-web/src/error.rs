@@ -174,10 +174,7 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
 
 impl From<ListError> for ApiError {
     fn from(it: ListError) -> Self {
-        match it {
-            ListError::Archive(error) => Self::Archive(error),
-            it => Self::List(it),
-        }
+        if let ListError::Archive(error) = it { Self::Archive(error) } else { Self::List(it) }
     }
 }
 

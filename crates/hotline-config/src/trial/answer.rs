@@ -48,6 +48,7 @@ pub(super) fn answers(
 ) -> Answers {
     let mut switchboard = Switchboard::new(without_rules_out(loaded, trunk), 1, now);
     let mut answers = Answers::default();
+    let call_id = message.call_id().to_vec();
     let mut inputs = vec![Input::MediaUp];
     let mut first = Some(Input::Sip { flow, message });
     for _ in 0..STEPS_MAX {
@@ -55,15 +56,12 @@ pub(super) fn answers(
         let Some(input) = inputs.pop().or_else(|| first.take()) else { break };
         switchboard.handle(input, now);
         while let Some(output) = switchboard.poll_output() {
-            match output {
-                Output::Transmit { bytes, .. } => answers.sent.push(bytes),
-                Output::Order(order) => inputs.extend(media(order).map(Input::Media)),
-                Output::Record(_)
-                | Output::Agent(_)
-                | Output::Keep { .. }
-                | Output::Reply { .. }
-                | Output::Fact { .. }
-                | Output::Count(_) => (),
+            if let Output::Transmit { bytes, .. } = output {
+                // The engine also speaks of itself, such as probes of gateways.
+                let is_answer = Message::parse(&bytes).is_ok_and(|it| it.call_id() == call_id);
+                answers.sent.extend(is_answer.then_some(bytes));
+            } else if let Output::Order(order) = output {
+                inputs.extend(media(order).map(Input::Media));
             }
         }
     }
@@ -82,32 +80,25 @@ fn without_rules_out(loaded: &Loaded, trunk: &TrunkId) -> Config {
 }
 
 fn media(order: Order) -> Option<Event> {
-    match order {
-        Order::Hello { .. } => {
-            Some(Event::Inventory { version: VERSION, legs: Vec::new(), recordings: Vec::new() })
-        }
-        Order::Open { leg, offer } => Some(match offer {
-            None => Event::Opened { leg, sdp: hotline_sdp::offer(&LOCAL, false) },
-            Some(offer) => match hotline_sdp::answer(&offer, &LOCAL) {
-                Ok((sdp, _)) => Event::Opened { leg, sdp },
-                Err(why) => {
-                    let reason = match why {
-                        SdpError::Bad => FailReason::BadSdp,
-                        SdpError::NoAudio | SdpError::NoCommonCodec => FailReason::NoCommonCodec,
-                    };
-                    Event::Failed { leg, order: FailedOrder::Open, reason }
-                }
-            },
-        }),
-        Order::Answer { .. }
-        | Order::Reoffer { .. }
-        | Order::Mix { .. }
-        | Order::Play(_)
-        | Order::Stop { .. }
-        | Order::SendKeys { .. }
-        | Order::Record { .. }
-        | Order::RecordSource { .. }
-        | Order::StopRecord { .. }
-        | Order::Close { .. } => None,
+    if let Order::Hello { .. } = order {
+        return Some(Event::Inventory {
+            version: VERSION,
+            legs: Vec::new(),
+            recordings: Vec::new(),
+        });
     }
+    let Order::Open { leg, offer } = order else { return None };
+    let Some(offer) = offer else {
+        return Some(Event::Opened { leg, sdp: hotline_sdp::offer(&LOCAL, false) });
+    };
+    Some(match hotline_sdp::answer(&offer, &LOCAL) {
+        Ok((sdp, _)) => Event::Opened { leg, sdp },
+        Err(why) => {
+            let reason = match why {
+                SdpError::Bad => FailReason::BadSdp,
+                SdpError::NoAudio | SdpError::NoCommonCodec => FailReason::NoCommonCodec,
+            };
+            Event::Failed { leg, order: FailedOrder::Open, reason }
+        }
+    })
 }

@@ -286,9 +286,9 @@ mod tests {
     #[track_caller]
     fn check(it: ListDraft, expected: Result<&str, &str>) {
         let got = checked(it, &Views::default(), NOW);
-        let got = got.map(|it| it.number.reveal().clone()).map_err(|error| match error {
-            ListError::Invalid(field, ..) => field,
-            other => panic!("{other:?}"),
+        let got = got.map(|it| it.number.reveal().clone()).map_err(|error| {
+            let ListError::Invalid(field, ..) = error else { panic!("{error:?}") };
+            field
         });
         assert_eq!(got.as_deref().map_err(|it| *it), expected);
     }

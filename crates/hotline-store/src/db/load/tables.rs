@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotline_base::{CallId, RecordingId};
 use hotline_cdr::{
-    CallFact, CallRecord, CallSegment, OfferEnd, Party, QueueExit, QueueSegment, Rating, RecordedAudio,
+    CallFact, CallRecord, CallSegment, OfferEnd, Party, QueueExit, QueueSegment, Rating,
+    RecordedAudio,
 };
 use sqlx::{QueryBuilder, Row, query_builder::Separated};
 
