@@ -41,3 +41,4 @@ mod strangers;
 mod survey;
 mod telephones;
 mod torture;
+mod transports;

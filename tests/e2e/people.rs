@@ -84,7 +84,7 @@ impl Engine {
         agent
     }
 
-    async fn sign_in(&self, index: u32, robot: Robot, registrar: SocketAddr) -> Agent {
+    pub(crate) async fn sign_in(&self, index: u32, robot: Robot, registrar: SocketAddr) -> Agent {
         robot.register(registrar, &format!("800{index}"), PASSWORD).await.unwrap();
         let agent = Agent { no: format!("100{index}"), robot };
         self.command(&agent.no, "sign-in", json!({})).await;

@@ -47,7 +47,7 @@ pub(crate) struct Setup {
     pub(crate) queue_max: u32,
     /// Changes of the bundled flows: file below `ivr-flows`, text, and what it becomes.
     pub(crate) flow_edits: Vec<(&'static str, &'static str, &'static str)>,
-    /// Further lines of the section `[sip]`, and of each agent's.
+    /// Further lines of the section `[sip]` (and sections behind it), and of each agent's.
     pub(crate) sip_more: String,
     pub(crate) agent_more: &'static str,
     /// Legs for which there are ports; two a call.

@@ -15,6 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hotline_trunk::{Network, Source};
+
 use crate::{Count, Counters, Flood};
 
 /// Addresses of strangers that are counted, and addresses that are banned, at the same time.
@@ -47,6 +49,8 @@ pub struct Ban {
 /// Shared by the sockets' tasks, the control thread (who knows the telephones) and the web.
 pub struct Gate {
     flood: Flood,
+    /// Of the trunks and then of the friends.
+    known: Vec<Network>,
     counters: Arc<Counters>,
     state: Mutex<State>,
 }
@@ -54,7 +58,7 @@ pub struct Gate {
 struct State {
     /// Addresses with telephones.
     phones: HashMap<IpAddr, Bucket>,
-    /// One for each trunk's source and each friend, in their order.
+    /// One for each network of [`Gate::known`].
     known: Vec<Bucket>,
     strangers: HashMap<IpAddr, Seen>,
     all_strangers: Bucket,
@@ -96,16 +100,17 @@ impl Bucket {
 
 impl Gate {
     pub fn new(flood: Flood, counters: Arc<Counters>) -> Self {
-        let n_known = flood.trunks.len() + flood.friends.len();
+        let known: Vec<_> =
+            flood.trunks.iter().chain(&flood.friends).map(Source::network).collect();
         let state = State {
             phones: HashMap::new(),
-            known: vec![Bucket::default(); n_known],
+            known: vec![Bucket::default(); known.len()],
             strangers: HashMap::new(),
             all_strangers: Bucket::default(),
             bans: HashMap::new(),
             swept: None,
         };
-        Self { flood, counters, state: Mutex::new(state) }
+        Self { flood, known, counters, state: Mutex::new(state) }
     }
 
     /// Judges one message by where it comes from.
@@ -204,8 +209,7 @@ impl Gate {
     /// The bucket of a trunk or a friend. The port is not looked at: who shares a trunk's address
     /// is not to get it banned.
     fn known(&self, ip: IpAddr) -> Option<usize> {
-        let all = self.flood.trunks.iter().chain(&self.flood.friends);
-        all.enumerate().find(|(_, it)| it.covers(ip)).map(|(n, _)| n)
+        self.known.iter().position(|it| it.covers(ip))
     }
 
     /// Nobody panics while holding it; if somebody did, counts are still counts.

@@ -31,6 +31,6 @@ pub use self::{
     number::{CalledNo, normalise_called, normalise_caller},
     routes::{Hours, RouteConfig, trunks_for},
     rule::{BadNumberRule, NumberFault, NumberOf, NumberRule, NumberRuleText, rewrite},
-    source::{NotASource, Source},
+    source::{Network, NotASource, Source},
     table::NumberRow,
 };

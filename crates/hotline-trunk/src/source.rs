@@ -45,8 +45,14 @@ impl Source {
 
     /// Whether the address matches, whatever its port.
     pub fn covers(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        width(ip) == width(self.ip) && leading(ip, self.prefix) == leading(self.ip, self.prefix)
+        self.network().covers(ip)
+    }
+
+    /// The addresses without the port.
+    pub fn network(&self) -> Network {
+        let prefix = u32::from(self.prefix) + 128 - u32::from(width(self.ip));
+        let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+        Network { is_v4: self.ip.is_ipv4(), bits: bits(self.ip) & mask, mask }
     }
 
     /// The narrower of two sources that both match knows the peer better.
@@ -100,14 +106,27 @@ const fn width(ip: IpAddr) -> u8 {
     }
 }
 
-/// The first `prefix` bits, the others cleared.
-fn leading(ip: IpAddr, prefix: u8) -> u128 {
-    let bits = match ip {
-        IpAddr::V4(it) => u128::from(it.to_bits()) << 96,
+/// Addresses that share their first bits, for whoever compares very often.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    is_v4: bool,
+    bits: u128,
+    mask: u128,
+}
+
+impl Network {
+    pub fn covers(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        ip.is_ipv4() == self.is_v4 && bits(ip) & self.mask == self.bits
+    }
+}
+
+/// IPv4 as IPv6 carries it (RFC 4291 §2.5.5.2), so that both are compared in one way.
+const fn bits(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(it) => it.to_ipv6_mapped().to_bits(),
         IpAddr::V6(it) => it.to_bits(),
-    };
-    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-    bits & mask
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +152,8 @@ mod tests {
         check("10.0.0.0/24:5060", "10.0.0.7:5062", false);
         check("0.0.0.0/0", "198.51.100.1:1", true);
         check("0.0.0.0/0", "[2001:db8::1]:1", false);
+        check("::/0", "198.51.100.1:1", false);
+        check("::/0", "[2001:db8::1]:1", true);
         check("2001:db8::/32", "[2001:db8:1::9]:5060", true);
         check("2001:db8::/32", "[2001:db9::9]:5060", false);
         check("[2001:db8::1]:5060", "[2001:db8::1]:5060", true);

@@ -1,6 +1,13 @@
 //! What this crate asks of the rest of the house. The engine implements these traits.
 
-use std::{fmt, future::Future, net::SocketAddr, path::PathBuf, pin::Pin};
+use std::{
+    fmt,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    time::Duration,
+};
 
 use hotline_agent::{AgentView, Command, Refused};
 use hotline_base::{AgentNo, CallId, GroupId, Pii, RecordingId, TrunkId, WallTime};
@@ -162,6 +169,28 @@ pub struct Part {
 /// Asked by `/healthz`. All parts well is 200, else 503.
 pub trait Health: Send + Sync + 'static {
     fn parts(&self) -> Vec<Part>;
+}
+
+/// An address whose messages are dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BanView {
+    pub address: IpAddr,
+    pub left: Duration,
+    pub n_dropped: u64,
+}
+
+/// Addresses that flooded the signalling sockets.
+pub trait Bans: Send + Sync + 'static {
+    fn bans(&self) -> Vec<BanView>;
+
+    /// Hears an address again. `false`: it was not banned.
+    fn lift(&self, address: IpAddr) -> bool;
+}
+
+impl fmt::Debug for dyn Bans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bans")
+    }
 }
 
 impl fmt::Debug for dyn Desk {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::ready,
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,9 +21,10 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::{
-    Answer, App, Archive, ArchiveError, CallFilter, CallPage, CallView, CommandError, Desk, Feeds,
-    GroupView, Health, LadderForm, ListDraft, ListError, ListFilter, Lists, Metrics, Part,
-    RecordingFile, Role, Sight, Signalling, Token, Tokens, TrunkView, server::router,
+    Answer, App, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CallView,
+    CommandError, Desk, Feeds, GroupView, Health, LadderForm, ListDraft, ListError, ListFilter,
+    Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token, Tokens, TrunkView,
+    server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -269,6 +271,7 @@ pub(crate) fn house_with(recording: PathBuf, is_well: bool) -> House {
         lists: Arc::<Shelf>::clone(&shelf),
         signalling: Arc::new(Wire),
         health: Arc::new(Parts(is_well)),
+        bans: Arc::new(NoBans),
         feeds: Feeds::new(42),
         tokens: Arc::new(Tokens::new(["system", "operator", "1001", "1002"].map(token))),
         metrics: Metrics::default(),
@@ -325,5 +328,18 @@ impl House {
 
     pub(crate) async fn post(&self, path: &str, token: &str, body: &str) -> Reply {
         self.send(Method::POST, path, Some(token), &[], body).await
+    }
+}
+
+/// Nobody is banned.
+struct NoBans;
+
+impl Bans for NoBans {
+    fn bans(&self) -> Vec<BanView> {
+        Vec::new()
+    }
+
+    fn lift(&self, _: IpAddr) -> bool {
+        false
     }
 }

@@ -21,8 +21,8 @@ mod wire;
 pub use self::{
     auth::{Role, Token, Tokens},
     desk::{
-        Answer, Archive, ArchiveError, CallFilter, CallPage, CommandError, Desk, GroupView, Health,
-        Part, RecordingFile, Sight, TrunkView,
+        Answer, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CommandError, Desk,
+        GroupView, Health, Part, RecordingFile, Sight, TrunkView,
     },
     feed::{CallView, Feeds},
     lists::{ListDraft, ListError, ListFilter, Lists},

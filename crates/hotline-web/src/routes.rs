@@ -1,6 +1,7 @@
 //! Every path in one table. The OpenAPI document is compared with it by a test.
 
 mod agents;
+mod bans;
 mod calls;
 mod events;
 mod ladders;
@@ -78,6 +79,8 @@ pub(crate) fn table() -> Vec<Route> {
         on("delete", "/api/v1/list-entries/{id}", delete(lists::remove)),
         on("post", "/api/v1/list-entries/{id}/approve", post(lists::approve)),
         on("get", "/api/v1/list-entries/{id}/audit", get(lists::audit)),
+        on("get", "/api/v1/bans", get(bans::list)),
+        on("post", "/api/v1/bans/{address}/lift", post(bans::lift)),
         on("get", "/openapi.json", get(outside::openapi)),
         on("get", "/metrics", get(outside::metrics)),
         on("get", "/healthz", get(outside::healthz)),

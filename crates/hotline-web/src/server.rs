@@ -6,7 +6,7 @@ use axum::Router;
 use hotline_base::WallTime;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{Archive, Desk, Feeds, Health, Lists, Metrics, Signalling, Tokens, routes};
+use crate::{Archive, Bans, Desk, Feeds, Health, Lists, Metrics, Signalling, Tokens, routes};
 
 /// How long open requests may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -19,6 +19,7 @@ pub struct App {
     pub lists: Arc<dyn Lists>,
     pub signalling: Arc<dyn Signalling>,
     pub health: Arc<dyn Health>,
+    pub bans: Arc<dyn Bans>,
     pub feeds: Feeds,
     pub tokens: Arc<Tokens>,
     pub metrics: Metrics,

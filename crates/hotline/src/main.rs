@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod bans;
 mod calls;
 mod demo;
 mod letters;
@@ -55,6 +56,13 @@ enum Command {
         file: ConfigFile,
         #[command(subcommand)]
         action: Trunks,
+    },
+    /// 封禁：发来洪水、暂时不听的地址
+    Bans {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        action: Bans,
     },
     /// 控制进程，由 serve 启动
     #[command(hide = true)]
@@ -126,6 +134,18 @@ enum Trunks {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Bans {
+    /// 列出
+    List,
+    /// 解封
+    Lift {
+        /// list 显示的地址
+        #[arg(value_name = "地址")]
+        address: String,
+    },
+}
+
 #[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// 配置文件；不写则用内置配置，只在本机可用
@@ -142,6 +162,7 @@ fn main() -> ExitCode {
         Command::DeadLetters { file, action } => roles::letters(file.config.as_deref(), action),
         Command::Call { file, action } => roles::call(file.config.as_deref(), action),
         Command::Trunk { file, action } => trunk::run(file.config.as_deref(), action),
+        Command::Bans { file, action } => roles::bans(file.config.as_deref(), action),
         Command::Control(it) => roles::control(it.config.as_deref()),
         Command::Media(it) => roles::media(it.config.as_deref()),
     };

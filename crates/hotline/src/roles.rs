@@ -15,7 +15,7 @@ use hotline_engine::{
     telemetry,
 };
 
-use crate::{Call, Letters, calls, demo, letters, say};
+use crate::{Bans, Call, Letters, bans, calls, demo, letters, say};
 
 /// `hotline serve`.
 pub(crate) fn serve(config: Option<PathBuf>) -> Result<ExitCode> {
@@ -127,6 +127,19 @@ pub(crate) fn call(config: Option<&Path>, action: Call) -> Result<ExitCode> {
                 calls::ladder(&loaded, id, numbers, json, keep).await
             }
             Call::Pcap { id, numbers, output } => calls::pcap(&loaded, id, numbers, &output).await,
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `hotline bans`.
+pub(crate) fn bans(config: Option<&Path>, action: Bans) -> Result<ExitCode> {
+    let Some(loaded) = load(config, false) else { return Ok(ExitCode::FAILURE) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match action {
+            Bans::List => bans::list(&loaded).await,
+            Bans::Lift { address } => bans::lift(&loaded, &address).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)

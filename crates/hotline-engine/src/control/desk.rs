@@ -1,14 +1,19 @@
 //! The control thread as the web sees it, and whether the parts are well.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 
 use hotline_agent::{AgentView, Command};
 use hotline_base::AgentNo;
+use hotline_net::{Ban, Gate};
 use hotline_store::Journal;
-use hotline_web::{Answer, CommandError, Desk, GroupView, Health, Part, TrunkView};
+use hotline_web::{Answer, BanView, Bans, CommandError, Desk, GroupView, Health, Part, TrunkView};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -102,5 +107,20 @@ impl Health for EngineHealth {
                 "数据库尚未打开或打不开：话单先存于日志，恢复后自动补入；若一直不恢复，请看日志",
             ),
         ]
+    }
+}
+
+/// The gate of the signalling sockets as the web sees it.
+#[derive(Debug)]
+pub(crate) struct GateBans(pub(crate) Arc<Gate>);
+
+impl Bans for GateBans {
+    fn bans(&self) -> Vec<BanView> {
+        let all = self.0.bans(Instant::now()).into_iter();
+        all.map(|Ban { address, left, n_dropped }| BanView { address, left, n_dropped }).collect()
+    }
+
+    fn lift(&self, address: IpAddr) -> bool {
+        self.0.lift(address)
     }
 }
