@@ -147,3 +147,32 @@ async fn capture_of_a_talk_is_read_by_tshark_and_holds_no_password() {
         assert!(!bytes.contains(secret), "{secret}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_of_the_trunk_count_a_talk_and_a_refusal_also_after_a_restart() {
+    let mut engine = Engine::quick().await;
+    talk(&engine).await;
+    let (to, from_user) = ("99999".to_owned(), "13800138000".to_owned());
+    let refused = engine.dial(Outgoing { to, from_user, ..Outgoing::default() }).await;
+    refused.until_ended(SOON).await.unwrap();
+    // The two may lie in two quarter hours.
+    let sum = |it: &Value, of: &str| -> u64 {
+        let rows = it["items"].as_array().unwrap().iter().filter(|it| it["direction"] == "in");
+        rows.map(|it| it.pointer(of).and_then(Value::as_u64).unwrap_or(0)).sum()
+    };
+    let counted = |it: &Value| (sum(it, "/attempts") == 2).then(|| it.clone());
+    let path = "/api/v1/trunks/statistics?by=carrier";
+    let figures = engine.until(path, SOON, counted).await;
+    assert_eq!((sum(&figures, "/answered"), sum(&figures, "/outcomes/no_such_number")), (1, 1));
+    assert!(sum(&figures, "/peak") >= 1, "{figures:#}");
+    assert_eq!(figures["carriers"][0]["name"], "carrier");
+    assert_eq!(figures["carriers"][0]["alarm"], false);
+    engine.until_counted(ANSWERED).await;
+    engine.stop().await;
+    engine.start_again().await;
+    engine.until(path, SOON, counted).await;
+    assert_eq!(as_operator(&engine, path).await.status, 200);
+}
+
+const ANSWERED: &str = "hotline_trunk_attempts_total\
+    {trunk=\"carrier\",direction=\"in\",outcome=\"answered\"}";

@@ -13,7 +13,7 @@ use hotline_agent::AgentConfig;
 use hotline_base::{TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
-use hotline_trunk::{NumberRow, TrunkConfig};
+use hotline_trunk::{NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::{
     Complaint, Http, PushTarget, embedded,
@@ -109,6 +109,8 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             bundle: Arc::clone(&flows.bundle),
             call: hotline_call::Config::default(),
             ladder: parts.ladder.config,
+            carriers: parts.carriers,
+            carrier_alarm: parts.carrier_alarm,
         },
         engine: hotline_engine::Config {
             listen: hotline_engine::Listen {
@@ -145,13 +147,15 @@ struct Parts {
     http: Http,
     push: Vec<PushTarget>,
     ladder: part::ladder::Ladder,
+    carriers: BTreeMap<TrunkId, String>,
+    carrier_alarm: Thresholds,
 }
 
 fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let engine = part::engine::read(root);
     let mut sip = part::sip::read(root);
     let media = part::media::read(root, &engine.data_dir, sip.config.advertised);
-    let (trunks, rules) = part::trunk::read(root, &part::rules::read(root));
+    let (trunks, rules, carriers) = part::trunk::read(root, &part::rules::read(root));
     sip.net.flood.trunks = trunks.iter().flat_map(part::trunk::peers).collect();
     let speaks_tls = !(sip.listen_tls.is_empty() && sip.listen_wss.is_empty());
     sip.net.tls = part::tls::read(root, &trunks, speaks_tls);
@@ -160,6 +164,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let http = part::http::read(root, &staff.people);
     let push = part::push::read(root);
     let ladder = part::ladder::read(root);
+    let carrier_alarm = part::ladder::read_alarm(root);
     let is_public = sip.listeners().any(|it| !it.ip().is_loopback());
     if staff.has_demo_password && is_public {
         root.warn("agent", "分机用演示口令，而信令端口对外开放", "改用 password_file");
@@ -169,7 +174,23 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let sounds = media.prompt_dirs.iter().map(|it| sounds_of(it)).collect();
     let place = Place { folder: engine.flows_dir.clone(), sounds };
     let people = staff.people;
-    (Parts { engine, sip, media, trunks, rules, groups, people, http, push, ladder }, place)
+    (
+        Parts {
+            engine,
+            sip,
+            media,
+            trunks,
+            rules,
+            groups,
+            people,
+            http,
+            push,
+            ladder,
+            carriers,
+            carrier_alarm,
+        },
+        place,
+    )
 }
 
 /// The bundle's numbers as the trunks' rows, and their checked parameters by row.

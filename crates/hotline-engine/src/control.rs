@@ -12,6 +12,7 @@ mod lists;
 mod orders;
 mod outward;
 mod spool;
+mod traffic;
 mod views;
 
 use std::{

@@ -255,6 +255,17 @@ impl Meters {
                 .set(signed(n));
         }
         self.ladders(board.ladders);
+        for it in &board.traffic {
+            let (way, outcome) = (it.way.as_str(), it.outcome.as_str());
+            let labels = [("trunk", it.trunk.as_str()), ("direction", way), ("outcome", outcome)];
+            let help = "Attempts over trunks by what became of them.";
+            self.all.counter("hotline_trunk_attempts_total", help, &labels).set(it.n);
+        }
+        for (carrier, raised) in &board.carriers {
+            let help = "1: failures of this carrier rise while others' do not.";
+            let label = [("carrier", carrier.as_str())];
+            self.all.gauge("hotline_carrier_alarm", help, &label).set(i64::from(*raised));
+        }
         for it in &board.trunks {
             let label = [("trunk", it.trunk.as_str())];
             let help = "Channels of trunks.";

@@ -337,7 +337,7 @@ impl Shift {
                 Output::Alarm(alarm) => self.ledger.note(|| format!("  alarm {alarm:?}")),
                 Output::Ladder(trace) => self.ledger.ladder(&trace),
                 // Nobody in a shift asks for one.
-                Output::LadderShown { .. } => (),
+                Output::LadderShown { .. } | Output::TrafficShown { .. } => (),
             }
         }
         self.ledger.end_turn();

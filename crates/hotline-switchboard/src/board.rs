@@ -1,9 +1,10 @@
 //! 看板: one picture of everything, for consoles.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use hotline_agent::AgentView;
 use hotline_base::{AgentNo, CallId, GroupId, Pii, TrunkId, WallTime};
+use hotline_trunk::{Way, statistics::Outcome};
 
 /// Taken between two turns; changes nothing.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,18 @@ pub struct Board {
     pub media_up: bool,
     pub draining: bool,
     pub ladders: BoardLadders,
+    /// Attempts of trunks since the start, by outcome.
+    pub traffic: Vec<BoardTraffic>,
+    /// Whether each carrier is in alarm.
+    pub carriers: BTreeMap<String, bool>,
+}
+
+#[derive(Clone, Debug)]
+pub struct BoardTraffic {
+    pub trunk: TrunkId,
+    pub way: Way,
+    pub outcome: Outcome,
+    pub n: u64,
 }
 
 /// How much signalling is kept in memory.

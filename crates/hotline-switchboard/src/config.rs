@@ -6,7 +6,7 @@ use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
 use hotline_base::TrunkId;
 use hotline_ivr::{Bundle, Value};
-use hotline_trunk::{NumberRow, TrunkConfig};
+use hotline_trunk::{NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::CarrierRules;
 
@@ -29,4 +29,7 @@ pub struct Config {
     pub bundle: Arc<Bundle>,
     pub call: hotline_call::Config,
     pub ladder: hotline_ladder::Config,
+    /// The carriers of trunks; a trunk without one is a carrier by itself.
+    pub carriers: BTreeMap<TrunkId, String>,
+    pub carrier_alarm: Thresholds,
 }

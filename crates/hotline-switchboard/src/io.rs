@@ -1,6 +1,7 @@
 //! All that comes in and all that goes out.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -14,7 +15,11 @@ use hotline_base::{
 use hotline_cdr::{CallRecord, Stamped};
 use hotline_ladder::Trace;
 use hotline_sip::{Flow, Message, PeerMisbehaved};
-use hotline_trunk::Lists;
+use hotline_trunk::{
+    Lists,
+    statistics::{Figures, RowKey},
+    watch::CarrierAlarm,
+};
 
 /// Everything that can happen. A list of these with their times replays a shift.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug)]
@@ -72,6 +77,11 @@ pub enum Input {
     },
     /// Blacklist and VIP as they are from now on, also for calls in progress.
     Lists(Arc<Lists>),
+    /// Somebody wants the figures of the trunks; answered by exactly one
+    /// [`Output::TrafficShown`].
+    ShowTraffic {
+        id: CommandId,
+    },
 }
 
 impl Input {
@@ -93,6 +103,7 @@ impl Input {
             Self::OrderLost(_) => "order lost",
             Self::ShowLadder { .. } => "show ladder",
             Self::Lists(_) => "lists",
+            Self::ShowTraffic { .. } => "show traffic",
         }
     }
 }
@@ -139,6 +150,10 @@ pub enum Output {
         id: CommandId,
         trace: Option<Box<Trace>>,
     },
+    TrafficShown {
+        id: CommandId,
+        view: Box<TrafficView>,
+    },
 }
 
 /// What operators are told at once.
@@ -148,6 +163,23 @@ pub enum Alarm {
     Gateway { trunk: TrunkId, address: SocketAddr, lives: bool },
     /// No gateway of a trunk answers, or one does again.
     Trunk { trunk: TrunkId, lives: bool },
+    /// One carrier's failures rise while others' do not, or have ceased.
+    Carrier(CarrierAlarm),
+}
+
+/// Figures of trunks for each quarter hour, oldest first.
+#[derive(Clone, Debug)]
+pub struct TrafficView {
+    pub rows: Vec<TrafficRow>,
+    /// Whether each is in alarm.
+    pub carriers: BTreeMap<String, bool>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TrafficRow {
+    pub key: RowKey,
+    pub carrier: String,
+    pub figures: Figures,
 }
 
 /// An agent's state changed.

@@ -19,9 +19,9 @@ mod switchboard;
 mod timers;
 
 pub use self::{
-    board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTrunk},
+    board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk},
     carrier::CarrierRules,
     config::{Config, NumberParams},
-    io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output},
+    io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output, TrafficRow, TrafficView},
     switchboard::Switchboard,
 };

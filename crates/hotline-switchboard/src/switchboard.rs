@@ -18,6 +18,7 @@ use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
 use hotline_trunk::{Admission, Fleet, Lists};
 
+use self::traffic::Traffic;
 use crate::{
     Config, Input, Output,
     environment::{CallEnvironment, Staff},
@@ -37,6 +38,7 @@ mod offers;
 mod phones;
 mod restore;
 mod sip;
+mod traffic;
 
 /// A day: how far back `caller.repeat` looks.
 const REPEAT_SPAN: Duration = Duration::from_hours(24);
@@ -51,6 +53,7 @@ pub struct Switchboard {
     call_config: Arc<hotline_call::Config>,
     endpoint: Endpoint,
     ladders: Ring,
+    traffic: Traffic,
     admission: Admission,
     fleet: Fleet,
     dispatcher: Dispatcher,
@@ -113,6 +116,7 @@ impl Switchboard {
             call_config: Arc::new(config.call.clone()),
             endpoint: Endpoint::new(config.sip.clone(), seed, first),
             ladders: Ring::new(config.ladder.clone()),
+            traffic: Traffic::new(&config, now),
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
             fleet: Fleet::new(&config.trunks, now.mono),
             dispatcher: Dispatcher::new(config.groups.clone(), first),
@@ -177,10 +181,14 @@ impl Switchboard {
             Input::Command { id, agent, command } => self.command(id, &agent, &command, now),
             Input::Spool { healthy } => self.spool_healthy = healthy,
             Input::Restored { entries } => self.restore(entries, now),
-            Input::Drain => self.draining = true,
+            Input::Drain => {
+                self.draining = true;
+                self.traffic.touch();
+            }
             Input::EndCalls => self.end_calls(now),
             Input::Unreachable { flow } => self.endpoint.handle_unreachable(flow, now),
             Input::OrderLost(order) => self.order_lost(&order, now),
+            Input::ShowTraffic { id } => self.show_traffic(id, now),
             Input::ShowLadder { id, call, store } => self.show_ladder(id, call, store, now),
             Input::Lists(lists) => self.lists = lists,
         }
@@ -260,6 +268,7 @@ impl Machine for Switchboard {
         self.take(input, now);
         self.settle(now);
         self.store_ladders(now);
+        self.settle_traffic(now);
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -278,12 +287,14 @@ impl Machine for Switchboard {
             self.settle(now);
         }
         self.store_ladders(now);
+        self.settle_traffic(now);
     }
 
     fn poll_timeout(&self) -> Option<Due> {
         let ladder = self.ladders.poll_timeout().map(|at| (at, "ladder"));
+        let watch = self.traffic.poll_timeout().map(|at| (at, "carriers"));
         earliest(
-            earliest(self.timers.first(), ladder),
+            earliest(self.timers.first(), earliest(ladder, watch)),
             earliest(
                 earliest(self.endpoint.poll_timeout(), self.fleet.poll_timeout()),
                 self.dispatcher.poll_timeout(),

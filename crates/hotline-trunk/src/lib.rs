@@ -19,7 +19,9 @@ mod probe;
 mod routes;
 mod rule;
 mod source;
+pub mod statistics;
 mod table;
+pub mod watch;
 
 pub use self::{
     admission::{Admission, Admitted, CallerForms, CallerNo, Refusal, TrunkConfig},

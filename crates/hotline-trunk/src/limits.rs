@@ -1,5 +1,6 @@
 //! How many calls a trunk carries, and how fast they may come.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use std::time::Duration;
 
 use hotline_base::MonoTime;
@@ -20,10 +21,19 @@ pub struct Limits {
 }
 
 /// Which way a call goes.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Way {
     In,
     Out,
+}
+
+impl Way {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
 }
 
 /// What a channel is for.

@@ -23,8 +23,8 @@ use tower::ServiceExt;
 use crate::{
     Answer, App, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CallView,
     CommandError, Desk, Feeds, GroupView, Health, LadderForm, ListDraft, ListError, ListFilter,
-    Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token, Tokens, TrunkView,
-    server::router,
+    Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token, Tokens, TrafficFilter,
+    TrunkView, server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -184,6 +184,12 @@ impl Signalling for Wire {
 
     fn keep_ladder(&self, call: CallId) -> Answer<'_, Result<bool, ArchiveError>> {
         Box::pin(ready(Ok(call == CallId(1))))
+    }
+
+    fn traffic(&self, filter: TrafficFilter) -> Answer<'_, Result<String, ArchiveError>> {
+        let TrafficFilter { from, to, by_carrier } = filter;
+        let text = format!("[{:?},{:?},{by_carrier}]", from.map(|it| it.0), to.map(|it| it.0));
+        Box::pin(ready(Ok(text)))
     }
 }
 

@@ -29,5 +29,5 @@ pub use self::{
     metrics::{Counter, Gauge, Histogram, Metrics},
     routes::OPENAPI,
     server::{App, Serving, serve},
-    signalling::{LadderForm, Signalling},
+    signalling::{LadderForm, Signalling, TrafficFilter},
 };

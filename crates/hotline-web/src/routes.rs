@@ -9,6 +9,7 @@ mod letters;
 mod lists;
 mod outside;
 mod recordings;
+mod statistics;
 mod trunks;
 
 use axum::{
@@ -63,6 +64,7 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/enter-acw", post(agents::enter_acw)),
         on("post", "/api/v1/agents/{no}/finish-acw", post(agents::finish_acw)),
         on("get", "/api/v1/groups", get(agents::groups)),
+        on("get", "/api/v1/trunks/statistics", get(statistics::list)),
         on("get", "/api/v1/trunks", get(trunks::list)),
         on("get", "/api/v1/calls", get(calls::list)),
         on("get", "/api/v1/calls/{id}", get(calls::one)),

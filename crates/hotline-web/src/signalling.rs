@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hotline_base::CallId;
+use hotline_base::{CallId, WallTime};
 
 use crate::{Answer, ArchiveError};
 
@@ -29,6 +29,20 @@ pub trait Signalling: Send + Sync + 'static {
     /// Stores the ladder of a call that is still in memory; of a running call when it is over.
     /// `false`: it is not in memory.
     fn keep_ladder(&self, call: CallId) -> Answer<'_, Result<bool, ArchiveError>>;
+
+    /// `TrunkStatistics` in the OpenAPI document.
+    fn traffic(&self, filter: TrafficFilter) -> Answer<'_, Result<String, ArchiveError>>;
+}
+
+/// Which quarter hours of trunks. What is `None` does not restrict.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TrafficFilter {
+    /// Beginning at or after.
+    pub from: Option<WallTime>,
+    /// Beginning before.
+    pub to: Option<WallTime>,
+    /// The trunks of each carrier added up.
+    pub by_carrier: bool,
 }
 
 impl fmt::Debug for dyn Signalling {

@@ -291,7 +291,8 @@ impl World {
                 | Output::Alarm(_)
                 | Output::PhonesAt { .. }
                 | Output::Ladder(_)
-                | Output::LadderShown { .. } => {}
+                | Output::LadderShown { .. }
+                | Output::TrafficShown { .. } => {}
             }
         }
     }

@@ -1,8 +1,10 @@
-//! `[ladder]`: how much of calls' signalling is kept, and for how long.
+//! `[ladder]` and `[carrier_alarm]`: how much of calls' signalling is kept and for how long, and
+//! when a carrier's failures are an alarm.
 
 use std::time::Duration;
 
 use hotline_ladder::Config;
+use hotline_trunk::watch::Thresholds;
 
 use crate::section::Section;
 
@@ -34,4 +36,21 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Ladder {
     let days = it.number_or("stored_days", 7, 1..=3_650);
     it.end();
     Ladder { config, stored_for: Duration::from_hours(days.saturating_mul(24)) }
+}
+
+pub(crate) fn read_alarm(root: &Section<'_, '_>) -> Thresholds {
+    let it = root.section("carrier_alarm");
+    let usual = Thresholds::default();
+    let thresholds = Thresholds {
+        window: it.secs_or("window_secs", usual.window.as_secs(), 60..=3_600),
+        attempts_min: it.number_or("attempts_min", usual.attempts_min, 1..=100_000),
+        raise_percent: it.number_or("raise_percent", usual.raise_percent, 1..=100),
+        clear_percent: it.number_or("clear_percent", usual.clear_percent, 1..=100),
+        clear_after: it.secs_or("clear_after_secs", usual.clear_after.as_secs(), 0..=86_400),
+    };
+    if thresholds.clear_percent > thresholds.raise_percent {
+        it.complain("clear_percent", "大于 raise_percent", "解除的门限要比告警的低");
+    }
+    it.end();
+    thresholds
 }

@@ -16,8 +16,14 @@ use crate::section::Section;
 /// The rules of the trunks that name a set.
 pub(crate) type TrunkRules = BTreeMap<TrunkId, Arc<CarrierRules>>;
 
-pub(crate) fn read(root: &Section<'_, '_>, sets: &RuleSets) -> (Vec<TrunkConfig>, TrunkRules) {
-    let mut rules = TrunkRules::new();
+/// The carriers of the trunks that name one.
+pub(crate) type Carriers = BTreeMap<TrunkId, String>;
+
+pub(crate) fn read(
+    root: &Section<'_, '_>,
+    sets: &RuleSets,
+) -> (Vec<TrunkConfig>, TrunkRules, Carriers) {
+    let (mut rules, mut carriers) = (TrunkRules::new(), Carriers::new());
     let mut seen = BTreeSet::new();
     let mut trunks = Vec::new();
     let mut claimed = BTreeSet::new();
@@ -28,6 +34,9 @@ pub(crate) fn read(root: &Section<'_, '_>, sets: &RuleSets) -> (Vec<TrunkConfig>
                 it.complain("id", format!("中继 {} 重复", trunk.id), "每条中继的 id 只能用一次");
             }
             rules.extend(rules::of_trunk(&it, sets).map(|it| (trunk.id.clone(), it)));
+            if let Some(carrier) = it.text("carrier") {
+                carriers.insert(trunk.id.clone(), carrier.value);
+            }
             trunks.push(trunk);
         }
         it.end();
@@ -35,7 +44,7 @@ pub(crate) fn read(root: &Section<'_, '_>, sets: &RuleSets) -> (Vec<TrunkConfig>
     if !root.has("trunk") {
         root.warn("trunk", "没有中继，不会接听任何来电", "加一节 [[trunk]]，写明运营商的信令地址");
     }
-    (trunks, rules)
+    (trunks, rules, carriers)
 }
 
 /// Where a trunk's messages come from: whom it may send from, and whom we send to.

@@ -1,6 +1,7 @@
 //! What operators are told at once, as lines of the log.
 
 use hotline_switchboard::Alarm;
+use hotline_trunk::watch::CarrierAlarm;
 
 /// Trouble is an error, its end is news.
 pub(crate) fn tell(alarm: &Alarm) {
@@ -10,6 +11,14 @@ pub(crate) fn tell(alarm: &Alarm) {
         }
         Alarm::Gateway { trunk, address, lives: false } => {
             tracing::error!(trunk = trunk.as_str(), %address, "A gateway does not answer.");
+        }
+        Alarm::Carrier(it) => {
+            let CarrierAlarm { carrier, raised, n_attempts, n_failed } = it;
+            if *raised {
+                tracing::error!(carrier, n_attempts, n_failed, "Calls of one carrier fail.");
+            } else {
+                tracing::info!(carrier, n_attempts, n_failed, "A carrier's calls are well again.");
+            }
         }
         Alarm::Trunk { trunk, lives: true } => {
             tracing::info!(trunk = trunk.as_str(), "A trunk takes calls again.");

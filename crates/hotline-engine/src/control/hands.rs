@@ -11,7 +11,7 @@ use hotline_base::{CallId, CommandId, Now, media::Event};
 use hotline_cdr::{CallFact, CallRecord, Stamped};
 use hotline_ladder::Trace;
 use hotline_net::{Gate, Transmit};
-use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard};
+use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard, TrafficView};
 use hotline_web::{CallView, Feeds};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -55,6 +55,7 @@ pub(crate) struct State {
     next_command: u64,
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
     ladders: BTreeMap<CommandId, oneshot::Sender<Option<Box<Trace>>>>,
+    traffic: BTreeMap<CommandId, oneshot::Sender<Box<TrafficView>>>,
     /// When the views were written, and whether something changed since.
     shown: Instant,
     stale: bool,
@@ -68,6 +69,7 @@ impl State {
             next_command: first_command,
             pending: BTreeMap::new(),
             ladders: BTreeMap::new(),
+            traffic: BTreeMap::new(),
             shown: Instant::now(),
             stale: true,
             spool_takes: true,
@@ -123,6 +125,13 @@ impl Rim<Switchboard> for Hands {
             }
             Output::PhonesAt { address, known } => self.gate.know_phone(address, known),
             Output::Ladder(trace) => self.ladder(&trace),
+            Output::TrafficShown { id, view } => {
+                if let Some(asker) = self.state.traffic.remove(&id)
+                    && asker.send(view).is_err()
+                {
+                    tracing::debug!("Nobody waits for figures any more.");
+                }
+            }
             Output::LadderShown { id, trace } => {
                 if let Some(asker) = self.state.ladders.remove(&id)
                     && asker.send(trace).is_err()
@@ -197,6 +206,10 @@ impl Hands {
             Asked::Ladder { call, store, reply } => {
                 self.state.ladders.insert(id, reply);
                 Input::ShowLadder { id, call, store }
+            }
+            Asked::Traffic { reply } => {
+                self.state.traffic.insert(id, reply);
+                Input::ShowTraffic { id }
             }
         }
     }

@@ -6,7 +6,7 @@ use hotline_agent::{AgentView, Command, Refused};
 use hotline_base::{AgentNo, CallId};
 use hotline_ladder::Trace;
 use hotline_net::{Counters, NetInput, Outlet, Sockets, Transmit};
-use hotline_switchboard::Input;
+use hotline_switchboard::{Input, TrafficView};
 use hotline_trunk::Lists;
 use tokio::{
     net::UnixStream,
@@ -34,6 +34,10 @@ pub(crate) enum Asked {
         call: CallId,
         store: bool,
         reply: oneshot::Sender<Option<Box<Trace>>>,
+    },
+    /// The figures of the trunks.
+    Traffic {
+        reply: oneshot::Sender<Box<TrafficView>>,
     },
 }
 

@@ -3,11 +3,11 @@
 use hotline_base::CallId;
 use hotline_ladder::{Ladder, Role, Side, Sight, Step, Trace, draw, pcap, read};
 use hotline_store::{Database, wire::Time};
-use hotline_web::{Answer, ArchiveError, LadderForm, Signalling};
+use hotline_web::{Answer, ArchiveError, LadderForm, Signalling, TrafficFilter};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::inbox::Asked;
+use super::{inbox::Asked, traffic};
 
 /// Asks the control thread first: it knows the newest.
 #[derive(Debug)]
@@ -37,6 +37,16 @@ impl Signalling for Ladders {
     fn keep_ladder(&self, call: CallId) -> Answer<'_, Result<bool, ArchiveError>> {
         Box::pin(async move {
             Ok(self.live(call, true).await.is_some() || self.stored(call).await?.is_some())
+        })
+    }
+
+    fn traffic(&self, filter: TrafficFilter) -> Answer<'_, Result<String, ArchiveError>> {
+        Box::pin(async move {
+            let (reply, replied) = oneshot::channel();
+            let asked = self.commands.try_send(Asked::Traffic { reply });
+            asked.map_err(|_| ArchiveError::Away)?;
+            let view = replied.await.map_err(|_| ArchiveError::Away)?;
+            traffic::json(&view, &filter).map_err(|_| ArchiveError::Away)
         })
     }
 }

@@ -41,7 +41,7 @@ impl Switchboard {
                 }
             }
             CallOutput::Offer { offer, update } => self.offer_moved(id, offer, update, now),
-            CallOutput::Fact(fact) => self.outputs.push_back(Output::Fact { call: id, fact }),
+            CallOutput::Fact(fact) => self.say_fact(id, fact),
             CallOutput::Record(record) => {
                 let complete = record.complete;
                 self.end_ladder(&record, now);

@@ -5,7 +5,7 @@ use hotline_base::{Now, Pii, TrunkId, WallTime};
 use hotline_trunk::Way;
 
 use super::Switchboard;
-use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTrunk};
+use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk};
 
 /// Where a call came from.
 #[derive(Clone, Debug)]
@@ -67,6 +67,13 @@ impl Switchboard {
             channels_max: it.channels_max,
             gateways: self.board_gateways(it),
         });
+        let totals = self.traffic.statistics().totals().iter();
+        let traffic = totals.map(|((trunk, way, outcome), n)| BoardTraffic {
+            trunk: trunk.clone(),
+            way: *way,
+            outcome: *outcome,
+            n: *n,
+        });
         Board {
             calls: calls.collect(),
             groups: groups.collect(),
@@ -80,6 +87,8 @@ impl Switchboard {
                 n_pushed_out: self.ladders.n_pushed_out(),
                 n_not_stored: self.ladders.n_not_stored(),
             },
+            traffic: traffic.collect(),
+            carriers: self.traffic.carriers(&self.config),
         }
     }
 

@@ -40,6 +40,7 @@ impl Switchboard {
     /// First phones, then agents, then calls: each needs the one before.
     pub(super) fn restore(&mut self, entries: Vec<(String, Vec<u8>)>, now: Now) {
         self.awaits_inventory = true;
+        self.restore_traffic(&entries, now);
         for (key, value) in &entries {
             if key.starts_with("phone/") {
                 self.restore_phone(key, value, now);
@@ -175,7 +176,7 @@ impl Switchboard {
         let record = fold(id, true, &facts, self.call_config.short_after);
         self.end_ladder(&record, now);
         self.durable.push_back(Output::Record(Box::new(record)));
-        self.outputs.push_back(Output::Fact { call: id, fact: Stamped { at: now, fact } });
+        self.say_fact(id, Stamped { at: now, fact });
         if entry.kept {
             self.forget_kept(&format!("call/{id}"));
         }

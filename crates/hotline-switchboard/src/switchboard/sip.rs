@@ -163,7 +163,7 @@ impl Switchboard {
         let short = self.call_config.short_after;
         self.durable.push_back(Output::Record(Box::new(fold(id, true, &facts, short))));
         for fact in facts {
-            self.outputs.push_back(Output::Fact { call: id, fact });
+            self.say_fact(id, fact);
         }
         self.endpoint.refuse(it.leg, why.status(), now);
     }

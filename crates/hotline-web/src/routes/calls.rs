@@ -46,7 +46,10 @@ impl Params {
     }
 }
 
-fn moment(field: &'static str, text: Option<String>) -> Result<Option<WallTime>, ApiError> {
+pub(super) fn moment(
+    field: &'static str,
+    text: Option<String>,
+) -> Result<Option<WallTime>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let why = "a time is RFC 3339, such as 2026-11-22T08:00:00%2B08:00 (`+` is written %2B)";
     time::read(&text).map(Some).ok_or_else(|| ApiError::field(field, why))

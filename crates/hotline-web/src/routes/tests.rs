@@ -189,7 +189,7 @@ async fn nobody_does_what_the_token_is_not_for() {
             || (route.path.contains("list-entries") && route.method != "get")
             || route.path.ends_with("/audit")
             || route.path.contains("bans")
-            || matches!(route.path, "/metrics" | "/api/v1/trunks");
+            || matches!(route.path, "/metrics" | "/api/v1/trunks" | "/api/v1/trunks/statistics");
         assert_eq!(other == 403, is_others, "{path} {other}");
     }
     let reply = house.send(Method::GET, "/api/v1/calls", None, &[], "").await;
@@ -419,4 +419,17 @@ async fn an_agent_sees_masked_numbers_and_changes_nothing() {
     let remove = format!("{entries}/1");
     let remove = house.send(Method::DELETE, &remove, Some("1001"), &[], "").await;
     assert_eq!(remove.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn figures_of_trunks_are_asked_for_by_time_and_by_carrier() {
+    let house = house();
+    let ask = async |query: &str| {
+        let it = house.get(&format!("/api/v1/trunks/statistics{query}"), "operator").await;
+        (it.status.as_u16(), String::from_utf8(it.body).unwrap())
+    };
+    assert_eq!(ask("").await, (200, "[None,None,false]".to_owned()));
+    let query = "?by=carrier&from=2026-11-21T08:00:00%2B08:00";
+    assert_eq!(ask(query).await, (200, format!("[Some({}),None,true]", WALL.0)));
+    assert_eq!((ask("?by=city").await.0, ask("?to=noon").await.0), (400, 400));
 }

@@ -1,0 +1,199 @@
+//! Figures of trunks, and the watch over carriers: both are made from the facts of calls.
+
+use std::collections::BTreeMap;
+
+use borsh::BorshDeserialize;
+use hotline_base::{CallId, CommandId, MonoTime, Now, TrunkId};
+use hotline_cdr::{CallFact, EndReason, RefusedWhy, Stamped};
+use hotline_trunk::{
+    Way,
+    statistics::{Class, Figures, Outcome, QUARTERS_KEPT, RowKey, Statistics, quarter},
+    watch::Watch,
+};
+
+use super::{Arc, Config, Output, Switchboard};
+use crate::{Alarm, TrafficRow, TrafficView};
+
+/// Beginning of the keys under which finished quarter hours outlive the process.
+const KEPT: &str = "traffic/";
+
+#[derive(Debug)]
+pub(super) struct Traffic {
+    statistics: Statistics,
+    watch: Watch,
+    carriers: BTreeMap<TrunkId, String>,
+    /// When the watch wants to look again.
+    judge_at: Option<MonoTime>,
+    /// The quarter hour whose rows are not kept yet.
+    quarter: i64,
+    /// Something happened in this turn.
+    moved: bool,
+}
+
+impl Traffic {
+    pub(super) fn new(config: &Config, now: Now) -> Self {
+        Self {
+            statistics: Statistics::new(config.trunks.iter().map(|it| it.id.clone()), now),
+            watch: Watch::new(config.carrier_alarm.clone()),
+            carriers: config.carriers.clone(),
+            judge_at: None,
+            quarter: quarter(now.wall),
+            moved: false,
+        }
+    }
+
+    /// A trunk without a carrier is one by itself.
+    fn carrier<'a>(&'a self, trunk: &'a TrunkId) -> &'a str {
+        self.carriers.get(trunk).map_or(trunk.as_str(), String::as_str)
+    }
+
+    /// The end of this turn is looked at, whatever happens in it.
+    pub(super) const fn touch(&mut self) {
+        self.moved = true;
+    }
+
+    pub(super) const fn poll_timeout(&self) -> Option<MonoTime> {
+        self.judge_at
+    }
+
+    pub(super) const fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Each carrier, and whether it is in alarm.
+    pub(super) fn carriers(&self, config: &Config) -> BTreeMap<String, bool> {
+        let all = config.trunks.iter().map(|it| self.carrier(&it.id));
+        all.map(|it| (it.to_owned(), self.watch.is_raised(it))).collect()
+    }
+}
+
+impl Switchboard {
+    /// A fact goes out; what it says of a trunk is counted.
+    pub(super) fn say_fact(&mut self, call: CallId, fact: Stamped) {
+        self.note_fact(call, &fact);
+        self.outputs.push_back(Output::Fact { call, fact });
+    }
+
+    fn note_fact(&mut self, call: CallId, fact: &Stamped) {
+        let (at, statistics) = (fact.at, &mut self.traffic.statistics);
+        let counted = if let CallFact::Arrived { trunk, .. } = &fact.fact {
+            statistics.begun(call, trunk, Way::In, at);
+            None
+        } else if let CallFact::Refused { why, .. } = &fact.fact {
+            statistics.ended(call, of_refusal(*why), at)
+        } else if let CallFact::Answered = &fact.fact {
+            statistics.answered(call, at)
+        } else if let CallFact::Ended { reason, .. } = &fact.fact {
+            statistics.ended(call, of_end(reason), at)
+        } else {
+            return;
+        };
+        self.traffic.moved = true;
+        // What we do ourselves says nothing about a carrier.
+        if let Some((trunk, outcome)) = counted.filter(|it| it.1.class() != Class::Ours) {
+            let carrier = self.traffic.carrier(&trunk).to_owned();
+            self.traffic.watch.note(&carrier, outcome.class() == Class::Network, at.mono);
+        }
+    }
+
+    /// At the end of a turn: channels, alarms, and the quarter hour that is over.
+    pub(super) fn settle_traffic(&mut self, now: Now) {
+        let is_due = self.traffic.judge_at.is_some_and(|it| it <= now.mono);
+        if !std::mem::take(&mut self.traffic.moved) && !is_due {
+            return;
+        }
+        let config = Arc::clone(&self.config);
+        for (trunk, way) in config.trunks.iter().flat_map(|it| [(it, Way::In), (it, Way::Out)]) {
+            let in_use = self.admission.in_use_by(&trunk.id, way);
+            self.traffic.statistics.channels(&trunk.id, way, in_use, now);
+        }
+        for it in self.traffic.watch.judge(now.mono) {
+            self.outputs.push_back(Output::Alarm(Alarm::Carrier(it)));
+        }
+        self.traffic.judge_at = self.traffic.watch.poll_timeout(now.mono);
+        let quarter = quarter(now.wall);
+        if quarter != self.traffic.quarter || self.draining {
+            self.keep_traffic(now);
+            self.traffic.quarter = quarter;
+        }
+    }
+
+    /// Rows of the quarter hour that is over, or about to be left, outlive the process.
+    fn keep_traffic(&mut self, now: Now) {
+        for key in self.traffic.statistics.settle(now) {
+            self.outputs.push_back(Output::Keep { key: name(&key), value: None });
+        }
+        let rows = self.traffic.statistics.rows().iter();
+        let over = rows.filter(|(key, it)| key.quarter >= self.traffic.quarter && is_used(it));
+        let kept: Vec<_> = over
+            .filter(|(key, _)| self.draining || key.quarter < quarter(now.wall))
+            .filter_map(|(key, it)| Some((name(key), borsh::to_vec(&(key, it)).ok()?)))
+            .collect();
+        for (key, value) in kept {
+            self.outputs.push_back(Output::Keep { key, value: Some(value) });
+        }
+    }
+
+    pub(super) fn restore_traffic(&mut self, entries: &[(String, Vec<u8>)], now: Now) {
+        let first = quarter(now.wall).saturating_sub(QUARTERS_KEPT);
+        for (name, value) in entries.iter().filter(|it| it.0.starts_with(KEPT)) {
+            match <(RowKey, Figures)>::try_from_slice(value) {
+                Ok((key, figures)) if key.quarter > first => {
+                    self.traffic.statistics.restore(key, &figures);
+                }
+                Ok(_) => self.forget_kept(name),
+                Err(_) => self.not_restored(name),
+            }
+        }
+    }
+
+    pub(super) fn show_traffic(&mut self, id: CommandId, now: Now) {
+        self.traffic.statistics.settle(now);
+        let traffic = &self.traffic;
+        let row = |(key, it): (&RowKey, &Figures)| TrafficRow {
+            key: key.clone(),
+            carrier: traffic.carrier(&key.trunk).to_owned(),
+            figures: it.clone(),
+        };
+        let view = TrafficView {
+            rows: traffic.statistics.rows().iter().map(row).collect(),
+            carriers: traffic.carriers(&self.config),
+        };
+        self.outputs.push_back(Output::TrafficShown { id, view: Box::new(view) });
+    }
+}
+
+fn name(key: &RowKey) -> String {
+    format!("{KEPT}{}/{}/{}", key.quarter, key.way.as_str(), key.trunk)
+}
+
+/// A row that says nothing but that time went by is not worth the disk.
+fn is_used(it: &Figures) -> bool {
+    it.attempts() > 0 || it.held_ms > 0
+}
+
+const fn of_refusal(why: RefusedWhy) -> Outcome {
+    match why {
+        RefusedWhy::UnknownNumber => Outcome::NoSuchNumber,
+        // What the carrier sent could not be used.
+        RefusedWhy::BadSdp | RefusedWhy::NoCommonCodec => Outcome::NetworkFailure,
+        RefusedWhy::OverLimit
+        | RefusedWhy::TooFast
+        | RefusedWhy::NoPort
+        | RefusedWhy::MediaDown
+        | RefusedWhy::MediaSlow
+        | RefusedWhy::SpoolDown
+        | RefusedWhy::Draining => Outcome::Ours,
+    }
+}
+
+/// Of a call that ended; before an answer it is the outcome, after one it may be a drop.
+const fn of_end(reason: &EndReason) -> Outcome {
+    match reason {
+        EndReason::Cancelled => Outcome::GaveUp,
+        EndReason::Normal { .. } | EndReason::Refused => Outcome::Rejected,
+        EndReason::AckMissing | EndReason::PeerGone => Outcome::NoResponse,
+        EndReason::MediaLost => Outcome::NetworkFailure,
+        EndReason::MediaFailed | EndReason::Internal => Outcome::Ours,
+    }
+}
