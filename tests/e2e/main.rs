@@ -29,6 +29,7 @@ mod keys;
 mod ladder;
 mod lasting;
 mod lists;
+mod outbound;
 mod people;
 mod program;
 mod prompts;

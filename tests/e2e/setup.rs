@@ -52,6 +52,10 @@ pub(crate) struct Setup {
     pub(crate) agent_more: &'static str,
     /// Legs for which there are ports; two a call.
     pub(crate) legs_max: usize,
+    /// Where calls go out, the first one first.
+    pub(crate) gateways: Vec<SocketAddr>,
+    /// Gateways are probed.
+    pub(crate) options_probes: bool,
     /// Where records and agents' states are pushed to.
     pub(crate) push: Option<SocketAddr>,
     /// A disk of its own for some of what it writes.
@@ -71,6 +75,8 @@ impl Default for Setup {
             sip_more: String::new(),
             agent_more: "",
             legs_max: PORTS / 2,
+            gateways: Vec::new(),
+            options_probes: true,
             push: None,
             disk: None,
         }
@@ -158,6 +164,7 @@ impl Setup {
             self.channels_max
         )
         .unwrap();
+        self.write_outbound(&mut text);
         for group in GROUPS {
             let Self { ring_limit_secs, queue_max, .. } = self;
             write!(
@@ -171,7 +178,8 @@ impl Setup {
             write!(
                 text,
                 "[[agent]]\nno = \"100{index}\"\nname = \"坐席{index}\"\nextension = \"800{index}\"\n\
-                 demo_password = \"{PASSWORD}\"\nacw_secs = {}\ngroups = {{ \"*\" = 1 }}\n{}",
+                 demo_password = \"{PASSWORD}\"\nacw_secs = {}\ngroups = {{ \"*\" = 1 }}\n\
+                 dial_plan = \"normal\"\n{}",
                 self.acw_secs, self.agent_more
             )
             .unwrap();
@@ -186,6 +194,18 @@ impl Setup {
             .unwrap();
         }
         fs::write(folder.join("hotline.toml"), text).unwrap();
+    }
+
+    /// Agents may call within China, and twice an hour.
+    fn write_outbound(&self, text: &mut String) {
+        if !self.gateways.is_empty() {
+            writeln!(text, "numbers = [\"077112345\"]").unwrap();
+            writeln!(text, "options_probes = {}", self.options_probes).unwrap();
+        }
+        for (n, gateway) in self.gateways.iter().enumerate() {
+            write!(text, "[[trunk.gateway]]\naddress = \"{gateway}\"\npriority = {n}\n").unwrap();
+        }
+        *text += "[[dial_plan]]\nid = \"normal\"\nallow = [\"1\"]\nper_hour = 2\n";
     }
 
     fn edit_flows(&self, to: &Path) {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hotline_cdr::Outcome;
 use hotline_sim::{Faults, GATEWAY, Plan, Report, Shift, TRUNK};
-use hotline_switchboard::Config;
+use hotline_switchboard::{Config, Dialer};
 
 /// How many fixed seeds the test command lives through.
 const SEEDS: u64 = 64;
@@ -33,6 +33,20 @@ fn config() -> Config {
         priority,
         weight: 1,
     };
+    it.trunks[0].limits.out_max = Some(3);
+    it.trunks[0].numbers = vec!["077112345".to_owned()];
+    let plan = hotline_trunk::DialPlan {
+        allow: ["1", "0"].map(str::to_owned).to_vec(),
+        deny: Vec::new(),
+        per_hour: 30,
+    };
+    let dialer = Dialer { plan: Some(plan), ..Dialer::default() };
+    it.outbound.dialers = it.agents.iter().map(|it| (it.no.clone(), dialer.clone())).collect();
+    it.outbound.routes = vec![hotline_trunk::RouteConfig {
+        prefixes: vec![String::new()],
+        trunks: vec![it.trunks[0].id.clone()],
+        ..hotline_trunk::RouteConfig::default()
+    }];
     it.trunks[0].gateways = vec![gateway(TRUNK, 20), gateway(GATEWAY, 10)];
     it
 }
@@ -75,6 +89,8 @@ fn shifts_keep_every_promise() {
         Outcome::InFlow,
         Outcome::Refused,
         Outcome::Lost,
+        Outcome::Reached,
+        Outcome::NotReached,
     ] {
         assert!(sum.contains_key(&outcome), "no call was {outcome:?}: {sum:?}");
     }

@@ -51,6 +51,8 @@ pub struct Agent {
     pub(crate) since: WallTime,
     pub(crate) until: Option<Until>,
     pub(crate) call: Option<CallId>,
+    /// After-call work was left for a call of one's own and goes on after it.
+    pub(crate) owes_acw: bool,
     pub(crate) restored_at: MonoTime,
     facts: VecDeque<AgentFact>,
 }
@@ -77,6 +79,7 @@ impl Agent {
             since: WallTime(0),
             until: None,
             call: None,
+            owes_acw: false,
             restored_at: MonoTime(0),
             facts: VecDeque::new(),
         }
@@ -174,47 +177,74 @@ impl Agent {
                     Presence::SignedOut | Presence::Rest => false,
                 },
                 Action::FinishAcw => matches!(self.presence, Presence::Acw),
+                Action::Dial => {
+                    self.device
+                        && matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
+                }
                 Action::Hold | Action::Retrieve | Action::HangUp => false,
             },
-            Line::Reserved | Line::Ringing | Line::Connecting | Line::Talking | Line::Held => {
-                match action {
-                    Action::SignIn | Action::FinishAcw => false,
-                    Action::SetReady => self.pending.is_some(),
-                    Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
-                    Action::Hold => matches!(self.line, Line::Talking),
-                    Action::Retrieve => matches!(self.line, Line::Held),
-                    Action::HangUp => {
-                        matches!(self.line, Line::Connecting | Line::Talking | Line::Held)
-                    }
+            Line::Reserved
+            | Line::Ringing
+            | Line::Connecting
+            | Line::Talking
+            | Line::Held
+            | Line::Dialing => match action {
+                Action::SignIn | Action::FinishAcw | Action::Dial => false,
+                Action::SetReady => self.pending.is_some(),
+                Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
+                Action::Hold => matches!(self.line, Line::Talking),
+                Action::Retrieve => matches!(self.line, Line::Held),
+                Action::HangUp => {
+                    matches!(
+                        self.line,
+                        Line::Connecting | Line::Talking | Line::Held | Line::Dialing
+                    )
                 }
-            }
+            },
         }
     }
 
-    /// Carries out a presence command. `Hold`, `Retrieve` and `HangUp` are refused: they go to
-    /// the call. While the line is in use, busy, rest, sign-out and after-call work become
+    /// Carries out a presence command. `Hold`, `Retrieve`, `HangUp` and `Dial` are refused: they go
+    /// to the call. While the line is in use, busy, rest, sign-out and after-call work become
     /// pending and `SetReady` takes the pending wish back.
     pub fn command(&mut self, command: &Command, now: Now) -> Result<(), Refused> {
         let before = self.shown();
         let result = match self.line {
             Line::Free => self.command_at_once(command, now),
-            Line::Reserved | Line::Ringing | Line::Connecting | Line::Talking | Line::Held => {
-                self.command_for_later(command)
-            }
+            Line::Reserved
+            | Line::Ringing
+            | Line::Connecting
+            | Line::Talking
+            | Line::Held
+            | Line::Dialing => self.command_for_later(command),
         };
         self.tell(before, now);
         result
     }
 
     /// The line moved. `Release` after the answer leads to the pending wish, else to after-call
-    /// work, else to idle; before the answer only the pending wish is applied.
+    /// work, else to idle; before the answer only the pending wish is applied. `Dial` may begin in
+    /// busy and in after-call work, too, and its end leads back there.
     pub fn line_event(&mut self, event: LineEvent, now: Now) -> Result<(), Refused> {
         let refused = Refused::WrongLine { display: self.display(), event };
-        if event == LineEvent::Reserve && self.presence != Presence::Idle {
+        let may_begin = match event {
+            LineEvent::Reserve => self.presence == Presence::Idle,
+            LineEvent::Dial => self.allows(Action::Dial),
+            LineEvent::Ring
+            | LineEvent::Answer
+            | LineEvent::Bridge
+            | LineEvent::Hold
+            | LineEvent::Retrieve
+            | LineEvent::Release => true,
+        };
+        if !may_begin {
             return Err(refused);
         }
         let next = self.line.apply(event).map_err(|_| refused)?;
         let before = self.shown();
+        if event == LineEvent::Dial {
+            self.step_out();
+        }
         let served = matches!(self.line, Line::Connecting | Line::Talking | Line::Held);
         self.line = next;
         if event == LineEvent::Release {
@@ -231,7 +261,7 @@ impl Agent {
     pub fn set_aside(&mut self, reason: BusyReason, now: Now) {
         let before = self.shown();
         match self.line {
-            Line::Talking | Line::Held => self.want_aside(reason),
+            Line::Talking | Line::Held | Line::Dialing => self.want_aside(reason),
             Line::Free => self.force_busy(reason),
             Line::Reserved | Line::Ringing | Line::Connecting => {
                 self.line = Line::Free;
@@ -249,9 +279,12 @@ impl Agent {
         if self.presence == Presence::Idle {
             match self.line {
                 Line::Free => self.force_busy(BusyReason::DeviceUnavailable),
-                Line::Reserved | Line::Ringing | Line::Connecting | Line::Talking | Line::Held => {
-                    self.want_aside(BusyReason::DeviceUnavailable);
-                }
+                Line::Reserved
+                | Line::Ringing
+                | Line::Connecting
+                | Line::Talking
+                | Line::Held
+                | Line::Dialing => self.want_aside(BusyReason::DeviceUnavailable),
             }
         }
         self.tell(before, now);
@@ -369,7 +402,9 @@ impl Agent {
                 }
                 self.finish_acw(now);
             }
-            Command::Hold | Command::Retrieve | Command::HangUp => return Err(refused),
+            Command::Hold | Command::Retrieve | Command::HangUp | Command::Dial { .. } => {
+                return Err(refused);
+            }
         }
         Ok(())
     }
@@ -388,19 +423,38 @@ impl Agent {
             | Command::FinishAcw
             | Command::Hold
             | Command::Retrieve
-            | Command::HangUp => return Err(refused),
+            | Command::HangUp
+            | Command::Dial { .. } => return Err(refused),
         };
         Ok(())
+    }
+
+    /// For a call of one's own: the presence is `Idle` while the line is in use, and what it was
+    /// waits for the end.
+    fn step_out(&mut self) {
+        let (was, reason) = (self.presence, self.reason);
+        // In the table for `Idle`, `Busy` and `Acw`; others may not dial.
+        let done = self.go(PresenceEvent::SetReady);
+        debug_assert!(done.is_ok(), "who may dial may be idle");
+        match was {
+            Presence::Busy => self.pending = reason.map(Pending::Busy),
+            Presence::Acw => self.owes_acw = true,
+            Presence::Idle | Presence::SignedOut | Presence::Rest => (),
+        }
     }
 
     fn on_released(&mut self, served: bool, now: Now) {
         if served {
             self.idle_since = now;
         }
+        let owed = std::mem::take(&mut self.owes_acw);
+        let has_acw = self.config.acw_manual || !self.config.acw.is_zero();
         if self.pending.is_some() {
             self.apply_pending(now);
-        } else if served && (self.config.acw_manual || !self.config.acw.is_zero()) {
+        } else if (served || owed) && has_acw {
             self.enter_acw(now);
+        } else if owed {
+            self.go(PresenceEvent::EnterAcw).unwrap_or_default();
         } else if !self.device {
             self.force_busy(BusyReason::DeviceUnavailable);
         }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::Extension;
+use hotline_base::{Extension, Pii};
 
 use crate::{
     Display, LineEvent,
@@ -37,6 +37,12 @@ pub enum Command {
     EnterAcw,
     /// 完成话后整理.
     FinishAcw,
+    /// 外呼: the agent's telephone rings first, then the number is called.
+    Dial {
+        number: Pii<String>,
+        /// 外显号码: the number to be shown, if the trunk owns it.
+        display: Option<String>,
+    },
 }
 
 /// A button of the softphone bar (软电话条): what is possible now.
@@ -52,6 +58,7 @@ pub enum Action {
     HangUp,
     EnterAcw,
     FinishAcw,
+    Dial,
 }
 
 impl Command {
@@ -67,6 +74,7 @@ impl Command {
             Self::HangUp => Action::HangUp,
             Self::EnterAcw => Action::EnterAcw,
             Self::FinishAcw => Action::FinishAcw,
+            Self::Dial { .. } => Action::Dial,
         }
     }
 }
@@ -83,6 +91,7 @@ impl Action {
         Self::HangUp,
         Self::EnterAcw,
         Self::FinishAcw,
+        Self::Dial,
     ];
 }
 
@@ -103,6 +112,18 @@ pub enum Refused {
     UnknownReason(u16),
     /// What the request was about is over.
     Late,
+    /// What is to be dialled is no number.
+    NotANumber,
+    /// The agent's role does not permit calls to this number.
+    NotPermitted,
+    /// The agent has called as often as an hour allows.
+    TooManyCalls,
+    /// Calls abroad are stopped for everybody, because there were too many.
+    AbroadBlocked,
+    /// No trunk leads to this number.
+    NoTrunk,
+    /// The engine takes no new calls now.
+    Closed,
 }
 
 impl fmt::Display for Refused {
@@ -123,6 +144,14 @@ impl fmt::Display for Refused {
                 write!(f, "busy reason {code} is neither 1 nor from 200 to 250")
             }
             Self::Late => f.write_str("too late: what the request was about is over"),
+            Self::NotANumber => f.write_str("this is no number that can be dialled"),
+            Self::NotPermitted => f.write_str("the agent may not call this number"),
+            Self::TooManyCalls => f.write_str("the agent called as often as an hour allows"),
+            Self::AbroadBlocked => {
+                f.write_str("calls abroad are stopped for a while: there were too many")
+            }
+            Self::NoTrunk => f.write_str("no trunk leads to this number"),
+            Self::Closed => f.write_str("the engine takes no new calls now"),
         }
     }
 }

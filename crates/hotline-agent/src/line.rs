@@ -17,6 +17,8 @@ hotline_base::fsm! {
         Talking,
         /// 保持: the caller hears music.
         Held,
+        /// 外呼: a call of the agent's own, from his wish until the called party answers.
+        Dialing,
     }
     /// What happens to it.
     #[derive(BorshDeserialize, BorshSerialize)]
@@ -30,6 +32,8 @@ hotline_base::fsm! {
         Retrieve,
         /// The call has left this telephone, for whatever reason.
         Release,
+        /// The agent calls somebody.
+        Dial,
     }
     table {
         Free + Reserve => Reserved,
@@ -51,5 +55,9 @@ hotline_base::fsm! {
 
         Held + Retrieve => Talking,
         Held + Release => Free,
+
+        Free + Dial => Dialing,
+        Dialing + Bridge => Talking,
+        Dialing + Release => Free,
     }
 }

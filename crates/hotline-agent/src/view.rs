@@ -18,6 +18,7 @@ pub enum Display {
     Talking,
     Held,
     Acw,
+    Dialing,
 }
 
 impl Display {
@@ -35,6 +36,7 @@ impl Display {
             Line::Connecting => Self::Connecting,
             Line::Talking => Self::Talking,
             Line::Held => Self::Held,
+            Line::Dialing => Self::Dialing,
         }
     }
 }

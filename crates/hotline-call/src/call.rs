@@ -17,18 +17,24 @@ use hotline_cdr::{
 };
 use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
 
-use crate::{LegEvent, LegOrder, OfferUpdate, SavedCall, saved::SavedTalk};
+use crate::{LegEvent, LegOrder, OfferUpdate, SavedCall};
 
 mod audio;
 mod ending;
 mod events;
+mod outbound;
+mod side;
 mod steps;
+
+pub use self::outbound::Dialling;
 
 /// What all calls share.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Music for a held caller.
     pub hold_music: PromptId,
+    /// 回铃音: what an agent hears while the called party's telephone rings.
+    pub ringback: PromptId,
     /// A media plane that does not open a leg within this time is not there.
     pub open_limit: Duration,
     /// How long a record waits for its recordings to be sealed.
@@ -40,6 +46,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hold_music: PromptId::new("moh.default"),
+            ringback: PromptId::new("tone.ringback"),
             open_limit: Duration::from_millis(500),
             seal_limit: Duration::from_secs(10),
             short_after: ShortAfter::default(),
@@ -116,7 +123,10 @@ pub struct Call {
     id: CallId,
     config: Arc<Config>,
     phase: Phase,
+    /// The party outside: who called, or whom the agent calls.
     caller: Caller,
+    /// Whom the agent calls, in a call that goes out.
+    dialled: Option<outbound::Dialled>,
     agent: Option<AgentSide>,
     ticket: Option<TicketId>,
     /// `None` in a call that an earlier control process began.
@@ -168,6 +178,14 @@ enum CallerState {
     /// The flow hung up; the leg's end is on its way.
     Left,
     Gone,
+    /// Of an outbound call, in this order until `Up`: the agent's telephone rings first.
+    Waits,
+    /// Our INVITE is out. Media may have an early description.
+    Invited {
+        early: bool,
+    },
+    /// Answered; media reads the description.
+    Settling,
 }
 
 /// How a key reached us.
@@ -214,6 +232,7 @@ impl Call {
                 owes_answer: offer.is_none(),
                 held: false,
             },
+            dialled: None,
             agent: None,
             ticket: None,
             session: None,
@@ -265,6 +284,7 @@ impl Call {
                 owes_answer: false,
                 held: false,
             },
+            dialled: outbound::Dialled::restore(&facts),
             agent: talk.map(AgentSide::restore),
             ticket: None,
             session: None,
@@ -289,11 +309,22 @@ impl Call {
     /// What [`restore`](Self::restore) needs; `None` when nothing has to survive (not answered
     /// yet, or over).
     pub fn save(&self) -> Option<SavedCall> {
+        let agent_is_in = self.agent.as_ref().is_some_and(|it| it.state == AgentState::Announcing);
         let caller = match (&self.phase, &self.caller.state) {
+            // An agent who answered for a call of his own must be told when it is lost.
+            (
+                Phase::Live,
+                CallerState::Opening { .. } | CallerState::Invited { .. } | CallerState::Settling,
+            ) if self.dialled.is_some() && agent_is_in => Some(self.caller.leg),
             (Phase::Done, _)
-            | (Phase::Live, CallerState::Opening { .. } | CallerState::Ready { .. }) => {
-                return None;
-            }
+            | (
+                Phase::Live,
+                CallerState::Opening { .. }
+                | CallerState::Ready { .. }
+                | CallerState::Waits
+                | CallerState::Invited { .. }
+                | CallerState::Settling,
+            ) => return None,
             (Phase::Live, CallerState::Up) => Some(self.caller.leg),
             (Phase::Live, CallerState::Left | CallerState::Gone) | (Phase::Closing { .. }, _) => {
                 None
@@ -346,6 +377,11 @@ impl Call {
         (self.facts, self.ticket)
     }
 
+    /// The call goes out: an agent made it.
+    pub const fn is_outbound(&self) -> bool {
+        self.dialled.is_some()
+    }
+
     pub fn is_talking(&self) -> bool {
         self.agent.as_ref().is_some_and(|it| it.state == AgentState::Talking)
     }
@@ -369,7 +405,13 @@ impl Call {
             (Phase::Live, CallerState::Opening { until }) => Some((*until, "caller leg open")),
             (
                 Phase::Live,
-                CallerState::Ready { .. } | CallerState::Up | CallerState::Left | CallerState::Gone,
+                CallerState::Ready { .. }
+                | CallerState::Up
+                | CallerState::Left
+                | CallerState::Gone
+                | CallerState::Waits
+                | CallerState::Invited { .. }
+                | CallerState::Settling,
             )
             | (Phase::Done, _) => None,
         };
@@ -394,7 +436,7 @@ impl Call {
         match (self.phase, &self.caller.state) {
             (Phase::Closing { until }, _) if until <= now.mono => return self.complete(now),
             (Phase::Live, CallerState::Opening { until }) if *until <= now.mono => {
-                return self.refuse(RefusedWhy::MediaSlow, env, now);
+                return self.not_opened(RefusedWhy::MediaSlow, env, now);
             }
             (Phase::Live | Phase::Closing { .. } | Phase::Done, _) => (),
         }
@@ -456,13 +498,7 @@ impl Call {
         self.open_legs.insert(leg);
         self.outputs.push_back(Output::Media(Order::Open { leg, offer: None }));
         let until = now.mono + self.config.open_limit;
-        self.agent = Some(AgentSide {
-            offering,
-            state: AgentState::Opening { until },
-            held_by_phone: false,
-            held_by_desk: false,
-            recording: None,
-        });
+        self.agent = Some(AgentSide::new(offering, AgentState::Opening { until }));
     }
 
     /// The dispatcher's lease ran out: 久不应答.
@@ -488,9 +524,14 @@ impl Call {
     pub fn order_lost(&mut self, env: &dyn Environment, now: Now) {
         match self.caller.state {
             CallerState::Opening { .. } | CallerState::Ready { .. } => {
-                self.refuse(RefusedWhy::MediaSlow, env, now);
+                self.not_opened(RefusedWhy::MediaSlow, env, now);
             }
-            CallerState::Up | CallerState::Left | CallerState::Gone => {
+            CallerState::Up
+            | CallerState::Left
+            | CallerState::Gone
+            | CallerState::Waits
+            | CallerState::Invited { .. }
+            | CallerState::Settling => {
                 self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
             }
         }
@@ -521,42 +562,6 @@ impl Call {
         if !self.facts.iter().any(left) {
             self.fact(CallFact::FlowLeft, now);
         }
-    }
-}
-
-impl AgentSide {
-    fn restore(saved: SavedTalk) -> Self {
-        Self {
-            offering: Offering {
-                offer: saved.offer,
-                ticket: TicketId(0),
-                agent: saved.agent,
-                extension: saved.extension,
-                group: saved.group,
-                leg: saved.leg,
-            },
-            state: if saved.bridged { AgentState::Talking } else { AgentState::Announcing },
-            held_by_phone: false,
-            held_by_desk: saved.held,
-            recording: None,
-        }
-    }
-
-    fn save(&self) -> SavedTalk {
-        let it = &self.offering;
-        SavedTalk {
-            offer: it.offer,
-            leg: it.leg,
-            agent: it.agent.clone(),
-            extension: it.extension.clone(),
-            group: it.group.clone(),
-            bridged: self.state == AgentState::Talking,
-            held: self.is_held(),
-        }
-    }
-
-    const fn is_held(&self) -> bool {
-        self.held_by_phone || self.held_by_desk
     }
 }
 

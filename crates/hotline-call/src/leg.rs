@@ -1,13 +1,15 @@
 //! What a call says to its legs and hears from them.
 
-use hotline_base::{Extension, Key};
+use hotline_base::{Extension, Key, Pii};
 use hotline_cdr::{OfferEnd, Party};
 
 /// Something happened on a leg.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LegEvent {
-    /// The phone rings.
-    Ringing,
+    /// The phone rings, or the network speaks, perhaps with audio before the answer.
+    Ringing {
+        sdp: Option<String>,
+    },
     /// The phone answered our call, with its description of audio.
     Answered {
         sdp: Option<String>,
@@ -55,6 +57,14 @@ pub enum LegOrder {
     },
     Dial {
         extension: Extension,
+        sdp: String,
+    },
+    /// Call a number outside, over whichever trunk takes it. What becomes of it is told once, not
+    /// for every trunk tried.
+    DialOut {
+        number: Pii<String>,
+        /// The number to be shown, if the trunk owns it.
+        display: Option<String>,
         sdp: String,
     },
     /// Refuse, cancel or hang up, whatever fits.

@@ -14,7 +14,7 @@ mod naming;
 mod saved;
 
 pub use self::{
-    call::{Arrival, Call, Config, Offering, Output, QueueOrder},
+    call::{Arrival, Call, Config, Dialling, Offering, Output, QueueOrder},
     leg::{LegEnd, LegEvent, LegOrder, OfferUpdate},
     saved::{SavedCall, SavedTalk},
 };

@@ -173,6 +173,37 @@ pub enum CallFact {
         entry: u64,
         action: String,
     },
+    /// `t_in` of a call that goes out: an agent wants to call a number.
+    Dialled {
+        agent: AgentNo,
+        /// The called party's leg.
+        leg: LegId,
+        /// Normalised.
+        number: Pii<String>,
+        emergency: bool,
+    },
+    /// `t_off` of a call that goes out: INVITE to the telephone of the agent who dials.
+    AgentCalled {
+        offer: OfferId,
+        agent: AgentNo,
+        extension: Extension,
+        group: GroupId,
+        leg: LegId,
+    },
+    /// INVITE to a gateway of a trunk. The last one is the way the call went.
+    WentOut {
+        trunk: TrunkId,
+        gateway: String,
+        /// The number shown to the called.
+        display: String,
+    },
+    /// A gateway did not take the call; the next one is tried. `status` is 408 for silence.
+    WayRefused {
+        trunk: TrunkId,
+        status: u16,
+    },
+    /// The called party's telephone rings, or the network speaks.
+    PartyRinging,
 }
 
 /// Who did it. 挂机方 of a record.
@@ -183,6 +214,8 @@ pub enum Party {
     Platform,
     Carrier,
     Supervisor,
+    /// Whom an agent called.
+    Called,
 }
 
 impl Party {
@@ -193,6 +226,7 @@ impl Party {
             Self::Platform => "platform",
             Self::Carrier => "carrier",
             Self::Supervisor => "supervisor",
+            Self::Called => "called",
         }
     }
 }
@@ -294,6 +328,8 @@ pub enum OfferEnd {
     AgentLeft,
     /// The engine could not give the leg a port, or lost it.
     System,
+    /// The agent was there, and whom he called was not.
+    NotReached,
 }
 
 impl OfferEnd {
@@ -305,6 +341,7 @@ impl OfferEnd {
             Self::CallerLeft => "caller_left",
             Self::AgentLeft => "agent_left",
             Self::System => "system",
+            Self::NotReached => "not_reached",
         }
     }
 }

@@ -28,6 +28,7 @@ struct Fold {
     bridged: Vec<Option<Now>>,
     held: Vec<Option<Now>>,
     rang_at_end: bool,
+    is_outbound: bool,
 }
 
 impl Fold {
@@ -78,6 +79,7 @@ impl Fold {
             bridged: Vec::new(),
             held: Vec::new(),
             rang_at_end: false,
+            is_outbound: false,
         }
     }
 
@@ -124,6 +126,7 @@ impl Fold {
             | CallFact::EnqueueRefused { .. }
             | CallFact::LeftQueue { .. } => self.take_queue(at, fact),
             CallFact::Offered { .. }
+            | CallFact::AgentCalled { .. }
             | CallFact::Ringing { .. }
             | CallFact::OfferEnded { .. }
             | CallFact::AgentAnswered { .. }
@@ -139,7 +142,10 @@ impl Fold {
             | CallFact::Tagged { .. }
             | CallFact::Untagged { .. }
             | CallFact::Exported { .. } => self.take_flow(at, fact),
+            CallFact::Dialled { .. } | CallFact::WentOut { .. } => self.take_way(at, fact),
             CallFact::Node { .. }
+            | CallFact::WayRefused { .. }
+            | CallFact::PartyRinging
             | CallFact::FlowLogged { .. }
             | CallFact::FlowError { .. }
             | CallFact::MediaQuiet { .. }
@@ -187,8 +193,26 @@ impl Fold {
         }
     }
 
+    /// A call that goes out: to whom, and over which trunk.
+    fn take_way(&mut self, at: Now, fact: &CallFact) {
+        let record = &mut self.record;
+        if let CallFact::Dialled { number, .. } = fact {
+            self.arrived = Some(at);
+            self.is_outbound = true;
+            record.t_in = Some(at.wall);
+            record.caller = Some(number.clone());
+            record.caller_raw = Some(number.clone());
+        } else if let CallFact::WentOut { trunk, display, .. } = fact {
+            record.trunk = Some(trunk.clone());
+            record.called.clone_from(display);
+            record.called_raw.clone_from(display);
+        }
+    }
+
     fn take_agent(&mut self, at: Now, fact: &CallFact) {
-        if let CallFact::Offered { offer, ticket: _, agent, extension, group, leg } = fact {
+        if let CallFact::Offered { offer, agent, extension, group, leg, .. }
+        | CallFact::AgentCalled { offer, agent, extension, group, leg } = fact
+        {
             self.bridged.push(None);
             self.held.push(None);
             self.record.segments.push(CallSegment {
@@ -344,6 +368,9 @@ impl Fold {
 
     fn outcome(&self, short: ShortAfter) -> Outcome {
         let record = &self.record;
+        if self.is_outbound {
+            return if record.t_br.is_some() { Outcome::Reached } else { Outcome::NotReached };
+        }
         if record.refused_status.is_some() {
             return Outcome::Refused;
         }

@@ -13,5 +13,8 @@ mod record;
 pub use self::{
     fact::{CallFact, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, Stamped, SurveyAnswer},
     fold::fold,
-    record::{CallRecord, CallSegment, Outcome, QueueSegment, Rating, RecordedAudio, ShortAfter},
+    record::{
+        CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating, RecordedAudio,
+        ShortAfter,
+    },
 };

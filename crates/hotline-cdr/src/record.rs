@@ -8,7 +8,7 @@ use hotline_base::{
     TrunkId, WallTime,
 };
 
-use crate::{EndReason, OfferEnd, Party, QueueExit, Stamped, SurveyAnswer};
+use crate::{CallFact, EndReason, OfferEnd, Party, QueueExit, Stamped, SurveyAnswer};
 
 /// The whole of a finished call. Times are wall-clock milliseconds; lengths are measured on the
 /// monotonic clock and so are right even if the wall clock was set in between.
@@ -60,6 +60,31 @@ pub struct CallRecord {
     /// The control process was replaced during the call.
     pub control_restarted: bool,
     pub facts: Vec<Stamped>,
+}
+
+/// Which way a call went (呼入, 呼出).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Direction {
+    Inbound,
+    Outbound,
+}
+
+impl Direction {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+impl CallRecord {
+    /// Of an outbound call `caller` is the party outside, whom the agent called, and `called` is
+    /// our own number that was shown.
+    pub fn direction(&self) -> Direction {
+        let dialled = |it: &Stamped| matches!(it.fact, CallFact::Dialled { .. });
+        if self.facts.iter().any(dialled) { Direction::Outbound } else { Direction::Inbound }
+    }
 }
 
 /// A visit to a queue, however short (X28).
@@ -143,6 +168,10 @@ pub enum Outcome {
     InFlow,
     /// We refused it on the wire.
     Refused,
+    /// An agent's own call: two-way speech with whom he called.
+    Reached,
+    /// An agent's own call that came to nothing.
+    NotReached,
 }
 
 impl Outcome {
@@ -156,6 +185,8 @@ impl Outcome {
             Self::Forced => "forced",
             Self::InFlow => "in_flow",
             Self::Refused => "refused",
+            Self::Reached => "reached",
+            Self::NotReached => "not_reached",
         }
     }
 }

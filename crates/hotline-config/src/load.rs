@@ -13,6 +13,7 @@ use hotline_agent::AgentConfig;
 use hotline_base::{TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
+use hotline_switchboard::Outbound;
 use hotline_trunk::{NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::{
@@ -99,6 +100,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
         switchboard: hotline_switchboard::Config {
             // Known when the sockets are open.
             local: Vec::new(),
+            outbound: parts.outbound,
             sip: parts.sip.config,
             trunks: parts.trunks,
             rules: parts.rules,
@@ -144,6 +146,7 @@ struct Parts {
     rules: part::trunk::TrunkRules,
     groups: Vec<GroupConfig>,
     people: Vec<AgentConfig>,
+    outbound: Outbound,
     http: Http,
     push: Vec<PushTarget>,
     ladder: part::ladder::Ladder,
@@ -161,6 +164,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     sip.net.tls = part::tls::read(root, &trunks, speaks_tls);
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
+    let outbound = part::outbound::read(root, &trunks, staff.wishes);
     let http = part::http::read(root, &staff.people);
     let push = part::push::read(root);
     let ladder = part::ladder::read(root);
@@ -174,23 +178,22 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let sounds = media.prompt_dirs.iter().map(|it| sounds_of(it)).collect();
     let place = Place { folder: engine.flows_dir.clone(), sounds };
     let people = staff.people;
-    (
-        Parts {
-            engine,
-            sip,
-            media,
-            trunks,
-            rules,
-            groups,
-            people,
-            http,
-            push,
-            ladder,
-            carriers,
-            carrier_alarm,
-        },
-        place,
-    )
+    let parts = Parts {
+        engine,
+        sip,
+        media,
+        trunks,
+        rules,
+        groups,
+        people,
+        outbound,
+        http,
+        push,
+        ladder,
+        carriers,
+        carrier_alarm,
+    };
+    (parts, place)
 }
 
 /// The bundle's numbers as the trunks' rows, and their checked parameters by row.

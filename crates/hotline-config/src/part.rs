@@ -7,6 +7,7 @@ pub(crate) mod group;
 pub(crate) mod http;
 pub(crate) mod ladder;
 pub(crate) mod media;
+pub(crate) mod outbound;
 pub(crate) mod push;
 pub(crate) mod rules;
 pub(crate) mod sip;

@@ -118,6 +118,9 @@ impl Meters {
                 "INVITEs that became calls.",
                 ("trunk", trunk.as_str()),
             ),
+            CallFact::WentOut { trunk, .. } | CallFact::WayRefused { trunk, .. } => {
+                self.way_out(trunk.as_str(), matches!(fact, CallFact::WayRefused { .. }));
+            }
             CallFact::Refused { why, .. } => self.count(
                 "hotline_calls_refused_total",
                 "Calls refused on the wire.",
@@ -170,8 +173,21 @@ impl Meters {
             | CallFact::Exported { .. }
             | CallFact::FlowLogged { .. }
             | CallFact::MediaQuiet { .. }
-            | CallFact::ControlRestarted => (),
+            | CallFact::ControlRestarted
+            | CallFact::Dialled { .. }
+            | CallFact::AgentCalled { .. }
+            | CallFact::PartyRinging => (),
         }
+    }
+
+    /// An INVITE to a gateway, or its refusal after which the next one is tried.
+    fn way_out(&self, trunk: &str, is_refused: bool) {
+        let (name, help) = if is_refused {
+            ("hotline_calls_out_refused_total", "INVITEs that a gateway did not take.")
+        } else {
+            ("hotline_calls_out_total", "INVITEs to gateways of trunks.")
+        };
+        self.count(name, help, ("trunk", trunk));
     }
 
     fn recordings(&self, what: &str) {
@@ -372,6 +388,7 @@ const DISPLAYS: &[Display] = &[
     Display::Talking,
     Display::Held,
     Display::Acw,
+    Display::Dialing,
 ];
 
 fn signed(n: usize) -> i64 {

@@ -23,6 +23,10 @@ pub(crate) enum Event {
         leg: LegId,
         deed: CallerDeed,
     },
+    CalleeActs {
+        leg: LegId,
+        deed: CalleeDeed,
+    },
     PhoneActs {
         phone: usize,
         leg: LegId,
@@ -62,6 +66,15 @@ pub(crate) enum CallerDeed {
 pub(crate) enum PhoneDeed {
     Answers,
     Rejects,
+    HangsUp,
+}
+
+/// What somebody outside does whom an agent calls, or the network for him.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum CalleeDeed {
+    Rings { early: bool },
+    Answers,
+    Refuses(u16),
     HangsUp,
 }
 

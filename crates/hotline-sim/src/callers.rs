@@ -93,9 +93,9 @@ impl Shift {
                 let (sdp, now) = (self.sdp.to_owned(), self.at());
                 self.carrier.accept_offer(leg, sdp, now);
             }
-            SipEvent::Invited(_)
-            | SipEvent::Ringing { .. }
-            | SipEvent::Confirmed { .. }
+            SipEvent::Invited(it) => self.callee_is_called(it.leg),
+            SipEvent::Confirmed { leg } => self.callee_talks(leg),
+            SipEvent::Ringing { .. }
             | SipEvent::Reanswered { .. }
             | SipEvent::ReofferRefused { .. }
             | SipEvent::Key { .. }

@@ -8,7 +8,7 @@ use hotline_base::{
 };
 use hotline_cdr::{CallFact, CallRecord, Outcome, Stamped};
 use hotline_ladder::Trace;
-use hotline_switchboard::AgentUpdate;
+use hotline_switchboard::{AgentUpdate, Config};
 
 use crate::media::MediaModel;
 
@@ -34,6 +34,10 @@ pub(crate) struct Ledger {
     offers: BTreeMap<OfferId, (CallId, AgentNo, TicketId)>,
     commands: BTreeSet<CommandId>,
     entered: BTreeMap<CallId, MonoTime>,
+    /// Calls that an agent made: where they stand.
+    outgoing: BTreeMap<CallId, Outgoing>,
+    /// Outgoing calls the trunk may have at the same time.
+    out_max: usize,
     broken: Option<String>,
     last: VecDeque<String>,
     trace: u64,
@@ -50,6 +54,13 @@ struct Waiting {
     disappointed: bool,
 }
 
+#[derive(Debug, Default)]
+struct Outgoing {
+    emergency: bool,
+    is_out: bool,
+    rings: bool,
+}
+
 /// What came of a shift. Equal for equal seeds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Report {
@@ -60,6 +71,11 @@ pub struct Report {
 }
 
 impl Ledger {
+    pub(crate) fn of(config: &Config) -> Self {
+        let limit = config.trunks.first().and_then(|it| it.limits.out_max);
+        Self { out_max: limit.unwrap_or(usize::MAX), ..Self::default() }
+    }
+
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
         let text = text();
         self.n_events += 1;
@@ -95,6 +111,7 @@ impl Ledger {
         self.waiting.clear();
         self.offers.clear();
         self.open.clear();
+        self.outgoing.clear();
     }
 
     pub(crate) fn record(&mut self, record: &CallRecord, transmitted: bool) {
@@ -183,6 +200,7 @@ impl Ledger {
         if self.finished.contains_key(&call) && !self.finished_in_turn.contains(&call) {
             self.fail(format!("a fact about call {call}, which is over"));
         }
+        self.outgoing_fact(call, &stamped.fact);
         if let CallFact::Arrived { leg, caller_raw, .. } = &stamped.fact {
             if !self.finished.contains_key(&call) {
                 self.open.insert(call);
@@ -222,6 +240,40 @@ impl Ledger {
             self.expect_audio(call, *offer, media, false);
         } else if let CallFact::Ended { .. } = &stamped.fact {
             self.ended.insert(call);
+        }
+    }
+
+    /// Never more outgoing calls than agreed, and never a second INVITE once a telephone rings.
+    fn outgoing_fact(&mut self, call: CallId, fact: &CallFact) {
+        if let CallFact::Dialled { leg, emergency, .. } = fact {
+            self.open.insert(call);
+            self.caller_legs.insert(call, *leg);
+            let it = Outgoing { emergency: *emergency, ..Outgoing::default() };
+            self.outgoing.insert(call, it);
+        } else if let CallFact::AgentCalled { offer, agent, leg, .. } = fact {
+            self.offer_legs.insert(*offer, *leg);
+            let taken = self.offers.values().any(|it| it.1 == *agent);
+            self.offers.insert(*offer, (call, agent.clone(), TicketId(0)));
+            if taken {
+                self.fail(format!("agent {agent} dials while he has an offer"));
+            }
+        } else if let CallFact::Ended { .. } = fact {
+            self.outgoing.remove(&call);
+        }
+        let Some(it) = self.outgoing.get_mut(&call) else { return };
+        if let CallFact::PartyRinging = fact {
+            it.rings = true;
+        } else if let CallFact::WayRefused { .. } = fact {
+            it.is_out = false;
+        } else if let CallFact::WentOut { .. } = fact {
+            let twice = it.rings || it.is_out;
+            it.is_out = true;
+            let out = self.outgoing.values().filter(|it| it.is_out && !it.emergency).count();
+            if twice {
+                self.fail(format!("call {call} was made twice"));
+            } else if out > self.out_max {
+                self.fail(format!("{out} outgoing calls, and {} are agreed", self.out_max));
+            }
         }
     }
 
@@ -322,7 +374,7 @@ fn impossible(it: &CallRecord) -> Option<String> {
         return Some("a visit to a queue never ended".to_owned());
     }
     let talks = it.segments.iter().filter(|it| it.t_br.is_some()).count();
-    if (talks > 0) != (it.outcome == Outcome::Answered) {
+    if (talks > 0) != matches!(it.outcome, Outcome::Answered | Outcome::Reached) {
         return Some(format!("{talks} talks and outcome {:?}", it.outcome));
     }
     None

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod agenda;
+mod callees;
 mod callers;
 mod ledger;
 mod media;

@@ -182,12 +182,15 @@ impl Shift {
         let Some(view) = board.agents.iter().find(|it| it.no == *agent) else { return };
         let command = match view.display {
             Display::SignedOut => Command::SignIn { extension: None },
+            Display::Idle | Display::Busy | Display::Acw if self.dials_now() => self.dials(),
             Display::Busy | Display::Rest => Command::SetReady,
             Display::Acw => Command::FinishAcw,
             Display::Held => Command::Retrieve,
-            Display::Idle | Display::Reserved | Display::Ringing | Display::Connecting => {
-                self.whim()
-            }
+            Display::Idle
+            | Display::Reserved
+            | Display::Ringing
+            | Display::Connecting
+            | Display::Dialing => self.whim(),
             Display::Talking => {
                 self.pick(&[Command::Hold, Command::HangUp, Command::SetBusy { reason: 1 }]).clone()
             }
@@ -197,6 +200,10 @@ impl Shift {
         self.input(Input::Command { id, agent: agent.clone(), command });
         let wait = self.millis(1000, 30_000);
         self.after(wait, Event::AgentActs { agent: agent.clone() });
+    }
+
+    fn dials_now(&mut self) -> bool {
+        self.faulty && self.random.chance(15)
     }
 
     fn whim(&mut self) -> Command {

@@ -99,6 +99,7 @@ impl Shift {
         let now = MonoTime(1_000_000_000);
         let phones = Phone::all(&config, &mut random);
         let start = now_at(now);
+        let ledger = Ledger::of(&config);
         let mut it = Self {
             switchboard: Switchboard::new(config.clone(), random.next_u64(), start),
             carrier: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
@@ -115,7 +116,7 @@ impl Shift {
             callers: BTreeMap::new(),
             phones,
             kept: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger,
             lost: VecDeque::new(),
             broken_off: Vec::new(),
             faulty: true,
@@ -231,6 +232,7 @@ impl Shift {
             }
             Event::CallerDials => self.caller_dials(),
             Event::CallerActs { leg, deed } => self.caller_acts(leg, deed),
+            Event::CalleeActs { leg, deed } => self.callee_acts(leg, deed),
             Event::PhoneActs { phone, leg, deed } => self.phone_acts(phone, leg, deed),
             Event::PhoneRegisters { phone } => self.phone_registers(phone),
             Event::PhoneLosesPower => self.phone_loses_power(),
@@ -500,6 +502,7 @@ fn name_of(event: &Event) -> String {
         Event::Media { event: Told(event), .. } => format!("media says {event:?}"),
         Event::CallerDials
         | Event::CallerActs { .. }
+        | Event::CalleeActs { .. }
         | Event::PhoneActs { .. }
         | Event::PhoneRegisters { .. }
         | Event::PhoneLosesPower

@@ -47,7 +47,7 @@ pub struct BoardCall {
     pub caller: Option<Pii<String>>,
     pub called: String,
     pub t_in: WallTime,
-    /// `flow`, `queue`, `ringing`, `talking` or `closing`.
+    /// `flow`, `queue`, `ringing`, `dialing`, `talking` or `closing`.
     pub stage: &'static str,
     pub agent: Option<AgentNo>,
 }

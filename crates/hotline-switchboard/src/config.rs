@@ -1,12 +1,14 @@
 //! What the switchboard is told at its start.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
-use hotline_base::TrunkId;
+use hotline_base::{AgentNo, TrunkId};
 use hotline_ivr::{Bundle, Value};
-use hotline_trunk::{NumberRow, TrunkConfig, watch::Thresholds};
+use hotline_trunk::{
+    DialPlan, GuardConfig, NumberRow, RouteConfig, TrunkConfig, watch::Thresholds,
+};
 
 use crate::CarrierRules;
 
@@ -26,10 +28,49 @@ pub struct Config {
     pub number_params: NumberParams,
     pub groups: Vec<GroupConfig>,
     pub agents: Vec<AgentConfig>,
+    pub outbound: Outbound,
     pub bundle: Arc<Bundle>,
     pub call: hotline_call::Config,
     pub ladder: hotline_ladder::Config,
     /// The carriers of trunks; a trunk without one is a carrier by itself.
     pub carriers: BTreeMap<TrunkId, String>,
     pub carrier_alarm: Thresholds,
+}
+
+/// Calls that agents make.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Completes local numbers that are dialled.
+    pub area_code: Option<String>,
+    pub routes: Vec<RouteConfig>,
+    pub guard: GuardConfig,
+    /// How long the called party's telephone may ring.
+    pub ring_limit: Duration,
+    /// How long the agent's own telephone may ring first.
+    pub agent_ring_limit: Duration,
+    /// Who is not here may call emergency numbers only.
+    pub dialers: BTreeMap<AgentNo, Dialer>,
+}
+
+/// What an agent may do outside.
+#[derive(Clone, Debug, Default)]
+pub struct Dialer {
+    pub plan: Option<DialPlan>,
+    /// GB/T 2260; some routes are for a city.
+    pub city: Option<String>,
+    /// The number to be shown, on trunks that own it.
+    pub display: Option<String>,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            area_code: None,
+            routes: Vec::new(),
+            guard: GuardConfig::default(),
+            ring_limit: Duration::from_mins(1),
+            agent_ring_limit: Duration::from_secs(20),
+            dialers: BTreeMap::new(),
+        }
+    }
 }

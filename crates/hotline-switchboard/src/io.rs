@@ -165,6 +165,8 @@ pub enum Alarm {
     Trunk { trunk: TrunkId, lives: bool },
     /// One carrier's failures rise while others' do not, or have ceased.
     Carrier(CarrierAlarm),
+    /// Too many calls abroad: there are none for a while. This agent wanted the last one.
+    AbroadBlocked { agent: AgentNo },
 }
 
 /// Figures of trunks for each quarter hour, oldest first.
@@ -202,6 +204,8 @@ pub struct CallBrief {
     pub t_in: WallTime,
     pub waited_ms: u64,
     pub recording: Option<RecordingId>,
+    /// The agent made the call: `caller` is whom he calls, `called` the number shown.
+    pub outbound: bool,
 }
 
 /// Counted, not recorded.

@@ -21,7 +21,7 @@ mod timers;
 pub use self::{
     board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk},
     carrier::CarrierRules,
-    config::{Config, NumberParams},
+    config::{Config, Dialer, NumberParams, Outbound},
     io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output, TrafficRow, TrafficView},
     switchboard::Switchboard,
 };

@@ -9,14 +9,14 @@ use std::{
 use hotline_acd::Dispatcher;
 use hotline_agent::Agent;
 use hotline_base::{
-    AgentNo, CallId, Due, Extension, LegId, Machine, MonoTime, Now, OfferId, RecordingId, TicketId,
-    earliest, media::Order,
+    AgentNo, CallId, Due, Extension, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
+    TicketId, earliest, media::Order,
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
 use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
-use hotline_trunk::{Admission, Fleet, Lists};
+use hotline_trunk::{Admission, Fleet, Guard, Lists};
 
 use self::traffic::Traffic;
 use crate::{
@@ -35,6 +35,7 @@ mod gateways;
 mod ladder;
 mod look;
 mod offers;
+mod outbound;
 mod phones;
 mod restore;
 mod sip;
@@ -56,6 +57,11 @@ pub struct Switchboard {
     traffic: Traffic,
     admission: Admission,
     fleet: Fleet,
+    guard: Guard,
+    /// Which gateways share the calls is drawn by lot.
+    random: Random,
+    /// Calls on their way out, by the called party's leg.
+    attempts: BTreeMap<LegId, outbound::Attempt>,
     dispatcher: Dispatcher,
     agents: BTreeMap<AgentNo, Agent>,
     staff: Staff,
@@ -119,6 +125,9 @@ impl Switchboard {
             traffic: Traffic::new(&config, now),
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
             fleet: Fleet::new(&config.trunks, now.mono),
+            guard: Guard::new(config.outbound.guard.clone()),
+            random: Random::new(seed.rotate_left(32)),
+            attempts: BTreeMap::new(),
             dispatcher: Dispatcher::new(config.groups.clone(), first),
             agents: agents.collect(),
             staff: Staff::default(),

@@ -132,7 +132,10 @@ impl ApiError {
 fn refused_status(refused: &Refused) -> StatusCode {
     match refused {
         Refused::UnknownAgent => StatusCode::NOT_FOUND,
-        Refused::UnknownReason(_) => StatusCode::BAD_REQUEST,
+        Refused::UnknownReason(_) | Refused::NotANumber => StatusCode::BAD_REQUEST,
+        Refused::NotPermitted | Refused::AbroadBlocked => StatusCode::FORBIDDEN,
+        Refused::TooManyCalls => StatusCode::TOO_MANY_REQUESTS,
+        Refused::NoTrunk | Refused::Closed => StatusCode::SERVICE_UNAVAILABLE,
         Refused::WrongState { .. }
         | Refused::WrongLine { .. }
         | Refused::ExtensionTaken
@@ -168,6 +171,18 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
                 ("unknown_reason", english, "示忙原因码只能为 1 或 200～250".to_owned())
             }
             Refused::Late => ("late", english, "操作过晚，对应的通话或状态已结束".to_owned()),
+            Refused::NotANumber => ("not_a_number", english, "这不是可以拨打的号码".to_owned()),
+            Refused::NotPermitted => {
+                ("not_permitted", english, "该坐席无权拨打此号码，请联系管理员".to_owned())
+            }
+            Refused::TooManyCalls => {
+                ("too_many_calls", english, "该坐席一小时内外呼次数已满".to_owned())
+            }
+            Refused::AbroadBlocked => {
+                ("abroad_blocked", english, "国际呼叫过于频繁，已暂停，请联系管理员".to_owned())
+            }
+            Refused::NoTrunk => ("no_trunk", english, "没有通往此号码的中继".to_owned()),
+            Refused::Closed => ("closed", english, "引擎现在不接新的呼叫，请稍后重试".to_owned()),
         },
     }
 }
@@ -189,6 +204,9 @@ impl IntoResponse for ApiError {
             Self::List(error) => (list_refusal(&error).4, None),
             Self::Command(CommandError::Refused(Refused::UnknownReason(_)), view) => {
                 (Some("reason"), view)
+            }
+            Self::Command(CommandError::Refused(Refused::NotANumber), view) => {
+                (Some("number"), view)
             }
             Self::Command(_, view) => (None, view),
             Self::Range { len } => {

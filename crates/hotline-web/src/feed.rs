@@ -28,9 +28,12 @@ const WAITING: usize = 64;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CallView {
     pub call: CallId,
-    /// Normalised; `None` is 匿名.
+    /// The party outside, normalised; `None` is 匿名.
     pub caller_no: Option<Pii<String>>,
+    /// Our number: the one called, or the one shown in an outbound call.
     pub called_no: String,
+    /// The agent made the call.
+    pub outbound: bool,
     pub group: Option<GroupId>,
     pub recording: Option<RecordingId>,
     pub t_in: WallTime,

@@ -44,6 +44,7 @@ pub(crate) fn agent(no: &str) -> Agent {
 
 pub(crate) fn call_view() -> CallView {
     CallView {
+        outbound: false,
         call: CallId(7),
         caller_no: Some(Pii::new("13800138000".to_owned())),
         called_no: "077112345".to_owned(),

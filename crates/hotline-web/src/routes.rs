@@ -58,6 +58,7 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/ready", post(agents::ready)),
         on("post", "/api/v1/agents/{no}/busy", post(agents::busy)),
         on("post", "/api/v1/agents/{no}/rest", post(agents::rest)),
+        on("post", "/api/v1/agents/{no}/dial", post(agents::dial)),
         on("post", "/api/v1/agents/{no}/hold", post(agents::hold)),
         on("post", "/api/v1/agents/{no}/retrieve", post(agents::retrieve)),
         on("post", "/api/v1/agents/{no}/hang-up", post(agents::hang_up)),

@@ -31,12 +31,13 @@ impl Call {
             }
         }
         self.leave_queue_at_end(by, &reason, now);
-        if matches!(self.caller.state, CallerState::Up | CallerState::Left) {
+        if matches!(self.caller.state, CallerState::Up | CallerState::Left) && !self.is_outbound() {
             self.left_flow(now);
         }
         self.run_hang_up_chain(by, &reason, env, now);
         let caller = self.caller.leg;
-        if !matches!(self.caller.state, CallerState::Left | CallerState::Gone) {
+        if !matches!(self.caller.state, CallerState::Left | CallerState::Gone | CallerState::Waits)
+        {
             self.leg(caller, LegOrder::HangUp { cause: NORMAL });
         }
         self.caller.state = CallerState::Gone;
@@ -90,6 +91,9 @@ impl Call {
         if self.agent.as_ref().is_none_or(|it| it.state == AgentState::Talking) {
             return;
         }
+        if self.is_outbound() {
+            return self.end_dialling(why, env, now);
+        }
         let had_answered = self.drop_offer(why, now);
         if had_answered {
             self.tell(hotline_ivr::Event::AgentLost, env, now);
@@ -128,7 +132,9 @@ impl Call {
         let ended_by = match by {
             Party::Agent => hotline_ivr::EndedBy::Agent,
             Party::Supervisor => hotline_ivr::EndedBy::Supervisor,
-            Party::Caller | Party::Platform | Party::Carrier => hotline_ivr::EndedBy::System,
+            Party::Caller | Party::Platform | Party::Carrier | Party::Called => {
+                hotline_ivr::EndedBy::System
+            }
         };
         let done = hotline_ivr::Event::AgentDone {
             agent: side.agent,
@@ -163,7 +169,11 @@ impl Call {
         if side.state == AgentState::Talking {
             self.drop_talk(by, now);
         } else {
-            let why = if reason.is_our_fault() { OfferEnd::System } else { OfferEnd::CallerLeft };
+            let why = match () {
+                () if reason.is_our_fault() => OfferEnd::System,
+                () if self.is_outbound() => OfferEnd::NotReached,
+                () => OfferEnd::CallerLeft,
+            };
             self.drop_offer(why, now);
         }
     }
@@ -171,7 +181,7 @@ impl Call {
     fn leave_queue_at_end(&mut self, by: Party, reason: &EndReason, now: Now) {
         let why = match by {
             _ if reason.is_our_fault() => QueueExit::System,
-            Party::Caller | Party::Carrier => QueueExit::Abandoned,
+            Party::Caller | Party::Carrier | Party::Called => QueueExit::Abandoned,
             Party::Agent | Party::Platform | Party::Supervisor => QueueExit::System,
         };
         self.leave_queue(why, now);
@@ -194,7 +204,7 @@ impl Call {
         let Some(session) = &mut self.session else { return };
         let reason = match by {
             _ if reason.is_our_fault() => hotline_ivr::EndReason::Error,
-            Party::Caller | Party::Carrier => hotline_ivr::EndReason::CallerHangup,
+            Party::Caller | Party::Carrier | Party::Called => hotline_ivr::EndReason::CallerHangup,
             Party::Agent | Party::Platform | Party::Supervisor => {
                 hotline_ivr::EndReason::SystemHangup
             }

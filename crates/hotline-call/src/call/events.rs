@@ -36,8 +36,10 @@ impl Call {
             }
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Key(key) => self.pressed(key, KeyMethod::Signalling, env, now),
+            LegEvent::Ended(end) if self.is_outbound() => self.party_ended(end, env, now),
             LegEvent::Ended(end) => self.caller_ended(end, env, now),
-            LegEvent::Ringing | LegEvent::Answered { .. } => (),
+            LegEvent::Ringing { sdp } => self.party_rings(sdp, now),
+            LegEvent::Answered { sdp } => self.party_answered(sdp, env, now),
         }
     }
 
@@ -71,9 +73,12 @@ impl Call {
         let Some(side) = &mut self.agent else { return };
         let offer = side.offering.offer;
         match event {
-            LegEvent::Ringing => {
+            LegEvent::Ringing { .. } => {
                 if side.state == AgentState::Dialing {
                     self.fact(CallFact::Ringing { offer }, now);
+                    if self.is_outbound() {
+                        return;
+                    }
                     let update = OfferUpdate::Ringing;
                     self.outputs.push_back(Output::Offer { offer, update });
                 }
@@ -187,7 +192,9 @@ impl Call {
             return;
         }
         if leg == self.caller.leg {
-            if matches!(self.caller.state, CallerState::Opening { .. }) {
+            if self.is_outbound() {
+                self.party_opened(sdp);
+            } else if matches!(self.caller.state, CallerState::Opening { .. }) {
                 self.caller.state = CallerState::Ready { sdp };
                 self.fact(CallFact::FlowEntered, now);
                 self.tell(hotline_ivr::Event::Start, env, now);
@@ -204,6 +211,9 @@ impl Call {
 
     /// The agent's audio is understood: he is there.
     fn settled(&mut self, leg: LegId, env: &dyn Environment, now: Now) {
+        if leg == self.caller.leg && self.is_outbound() {
+            return self.party_settled(now);
+        }
         let Some(side) = &mut self.agent else { return };
         if side.offering.leg != leg || side.state != AgentState::Settling {
             return;
@@ -212,6 +222,9 @@ impl Call {
         let (offer, agent, group) =
             (side.offering.offer, side.offering.agent.clone(), side.offering.group.clone());
         self.fact(CallFact::AgentAnswered { offer }, now);
+        if self.is_outbound() {
+            return self.open_party(now);
+        }
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Answered });
         self.start_recording(now);
         self.outputs.push_back(Output::Keep);
@@ -231,12 +244,14 @@ impl Call {
             FailedOrder::Open => {
                 self.open_legs.remove(&leg);
                 if is_caller {
-                    self.refuse(refused_why(reason), env, now);
+                    self.not_opened(refused_why(reason), env, now);
                 } else {
                     self.end_offer(OfferEnd::System, env, now);
                 }
                 self.complete_if_closed(now);
             }
+            // The answer itself may be better.
+            FailedOrder::Answer if self.is_early(leg) => (),
             FailedOrder::Answer if is_caller => {
                 self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
             }
@@ -257,6 +272,10 @@ impl Call {
             return;
         }
         if leg == self.caller.leg {
+            // Not everybody speaks before the answer; the ring limit ends that.
+            if self.is_early(leg) {
+                return;
+            }
             self.end(Party::Platform, EndReason::MediaLost, None, env, now);
         } else if self.is_talking() {
             self.release_agent(Party::Platform, env, now);

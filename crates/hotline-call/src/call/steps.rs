@@ -14,7 +14,7 @@ use crate::LegOrder;
 
 impl Call {
     pub(super) fn tell(&mut self, event: Event, env: &dyn Environment, now: Now) {
-        if self.phase != Phase::Live {
+        if self.phase != Phase::Live || self.session.is_none() {
             return;
         }
         self.to_session.push_back(event);
@@ -96,7 +96,10 @@ impl Call {
             state @ (CallerState::Opening { .. }
             | CallerState::Up
             | CallerState::Left
-            | CallerState::Gone) => {
+            | CallerState::Gone
+            | CallerState::Waits
+            | CallerState::Invited { .. }
+            | CallerState::Settling) => {
                 self.caller.state = state;
             }
         }
@@ -125,7 +128,10 @@ impl Call {
             CallerState::Opening { .. }
             | CallerState::Ready { .. }
             | CallerState::Left
-            | CallerState::Gone => CallerState::Gone,
+            | CallerState::Gone
+            | CallerState::Waits
+            | CallerState::Invited { .. }
+            | CallerState::Settling => CallerState::Gone,
         };
         let reason = match end {
             SessionEnd::Finished | SessionEnd::TimedOut => EndReason::Normal { tag },

@@ -8,15 +8,25 @@ use hotline_base::{AgentNo, Extension, GroupId, Pii};
 use hotline_sip::Account;
 
 use super::account;
-use crate::section::Section;
+use crate::section::{Placed, Section};
 
 /// The people, and the accounts of their telephones.
 #[derive(Debug, Default)]
 pub(crate) struct Staff {
     pub(crate) people: Vec<AgentConfig>,
+    pub(crate) wishes: Vec<Wish>,
     pub(crate) accounts: BTreeMap<Extension, Account>,
     /// Whether some account has a password that everybody can read.
     pub(crate) has_demo_password: bool,
+}
+
+/// What an agent may do outside, by the names of things that stand elsewhere.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) no: AgentNo,
+    pub(crate) plan: Option<Placed<String>>,
+    pub(crate) city: Option<String>,
+    pub(crate) display: Option<Placed<String>>,
 }
 
 pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
@@ -28,6 +38,8 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
         let agent = one(&it, &known);
         let own = account::own(&it, &mut all.has_demo_password);
         let digest = account::digest(&it);
+        let (plan, display) = (it.text("dial_plan"), it.text("display_no"));
+        let city = it.text("city").map(|it| it.value);
         if let Some(agent) = agent {
             let extension = agent.extension.clone();
             if !numbers.insert(agent.no.clone()) {
@@ -47,6 +59,7 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
                     "写 password_file，或在 sip.accounts_file 里加一行“分机:口令”",
                 );
             }
+            all.wishes.push(Wish { no: agent.no.clone(), plan, city, display });
             all.people.push(agent);
         }
         it.end();

@@ -20,6 +20,9 @@ pub(crate) fn tell(alarm: &Alarm) {
                 tracing::info!(carrier, n_attempts, n_failed, "A carrier's calls are well again.");
             }
         }
+        Alarm::AbroadBlocked { agent } => {
+            tracing::error!(agent = agent.as_str(), "Too many calls abroad; they are stopped.");
+        }
         Alarm::Trunk { trunk, lives: true } => {
             tracing::info!(trunk = trunk.as_str(), "A trunk takes calls again.");
         }

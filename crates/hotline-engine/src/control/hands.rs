@@ -299,6 +299,7 @@ fn call_view(it: CallBrief) -> CallView {
         recording: it.recording,
         t_in: it.t_in,
         wait_ms: it.waited_ms,
+        outbound: it.outbound,
         tags: Vec::new(),
         attached: Vec::new(),
     }

@@ -68,6 +68,7 @@ const fn display_name(it: Display) -> &'static str {
         Display::Talking => "talking",
         Display::Held => "held",
         Display::Acw => "acw",
+        Display::Dialing => "dialing",
     }
 }
 
@@ -89,5 +90,6 @@ const fn line_name(it: Line) -> &'static str {
         Line::Connecting => "connecting",
         Line::Talking => "talking",
         Line::Held => "held",
+        Line::Dialing => "dialing",
     }
 }

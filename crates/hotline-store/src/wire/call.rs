@@ -1,7 +1,7 @@
 //! 话单 as JSON.
 
 use hotline_base::{AgentNo, Pii};
-use hotline_cdr::{CallRecord, CallSegment, QueueSegment, Rating, RecordedAudio};
+use hotline_cdr::{CallRecord, CallSegment, Direction, QueueSegment, Rating, RecordedAudio};
 use serde::{Deserialize, Serialize};
 
 use super::{StampedJson, Time, mask::masked_number};
@@ -16,13 +16,16 @@ pub struct CallJson {
     pub version: u32,
     /// Nothing will be added any more.
     pub complete: bool,
+    /// `inbound` or `outbound` (an agent's own call).
+    #[serde(default = "inbound")]
+    pub direction: String,
     pub trunk: Option<String>,
-    /// Normalised; `null` is 匿名.
+    /// Normalised; `null` is 匿名. Of an outbound call the number shown, one of ours.
     pub caller_no: Option<String>,
     pub caller_raw: Option<String>,
     /// The caller asked to be hidden.
     pub restricted: bool,
-    /// Whether `caller_no` and `caller_raw` are masked for this reader.
+    /// Whether the number of the party outside is masked for this reader.
     pub masked: bool,
     pub called_no: String,
     pub called_raw: String,
@@ -138,7 +141,21 @@ pub struct RecordingJson {
     pub n_gaps: u32,
 }
 
+/// Records of earlier versions do not say.
+fn inbound() -> String {
+    Direction::Inbound.as_str().to_owned()
+}
+
 impl CallJson {
+    /// Inside, the party outside stands first whichever way the call went; here who calls does.
+    fn turned(mut self) -> Self {
+        let own = std::mem::take(&mut self.called_no);
+        let own_raw = std::mem::take(&mut self.called_raw);
+        self.called_no = self.caller_no.replace(own).unwrap_or_default();
+        self.called_raw = self.caller_raw.replace(own_raw).unwrap_or_default();
+        self
+    }
+
     /// Whether this agent was offered the call.
     pub fn was_with(&self, agent: &AgentNo) -> bool {
         self.segments.iter().any(|it| it.agent_no == agent.as_str())
@@ -149,8 +166,13 @@ impl CallJson {
     #[must_use]
     pub fn masked(mut self) -> Self {
         self.masked = true;
-        self.caller_no = self.caller_no.as_deref().map(masked_number);
-        self.caller_raw = self.caller_raw.as_deref().map(masked_number);
+        if self.direction == Direction::Outbound.as_str() {
+            self.called_no = masked_number(&self.called_no);
+            self.called_raw = masked_number(&self.called_raw);
+        } else {
+            self.caller_no = self.caller_no.as_deref().map(masked_number);
+            self.caller_raw = self.caller_raw.as_deref().map(masked_number);
+        }
         for it in &mut self.attached {
             it.value = String::new();
         }
@@ -170,7 +192,8 @@ fn text(it: Option<impl ToString>) -> Option<String> {
 /// Without the facts.
 impl From<&CallRecord> for CallJson {
     fn from(it: &CallRecord) -> Self {
-        Self {
+        let json = Self {
+            direction: it.direction().as_str().to_owned(),
             call_id: it.call.to_string(),
             version: it.version,
             complete: it.complete,
@@ -207,6 +230,10 @@ impl From<&CallRecord> for CallJson {
             surveys_offered: it.surveys_offered,
             recordings: it.recordings.iter().map(RecordingJson::from).collect(),
             facts: None,
+        };
+        match it.direction() {
+            Direction::Inbound => json,
+            Direction::Outbound => json.turned(),
         }
     }
 }

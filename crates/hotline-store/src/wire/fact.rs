@@ -41,6 +41,29 @@ pub enum FactJson {
         why: String,
     },
     Answered,
+    Dialled {
+        agent_no: String,
+        leg: String,
+        called_no: String,
+        emergency: bool,
+    },
+    AgentCalled {
+        offer: String,
+        agent_no: String,
+        extension: String,
+        skill_group: String,
+        leg: String,
+    },
+    WentOut {
+        trunk: String,
+        gateway: String,
+        display_no: String,
+    },
+    WayRefused {
+        trunk: String,
+        status: u16,
+    },
+    PartyRinging,
     FlowEntered,
     FlowLeft,
     Node {
@@ -186,6 +209,9 @@ impl StampedJson {
         if let FactJson::Arrived { caller_no, caller_raw, .. } = &mut self.fact {
             *caller_no = caller_no.as_deref().map(masked_number);
             *caller_raw = masked_number(caller_raw);
+        }
+        if let FactJson::Dialled { called_no, .. } = &mut self.fact {
+            *called_no = masked_number(called_no);
         }
         if let FactJson::Exported { value, .. } = &mut self.fact {
             value.clear();
@@ -335,6 +361,28 @@ impl From<&CallFact> for FactJson {
                 refused: stats.refused,
             },
             CallFact::ControlRestarted => Self::ControlRestarted,
+            CallFact::Dialled { agent, leg, number, emergency } => Self::Dialled {
+                agent_no: agent.to_string(),
+                leg: leg.to_string(),
+                called_no: number.reveal().clone(),
+                emergency: *emergency,
+            },
+            CallFact::AgentCalled { offer, agent, extension, group, leg } => Self::AgentCalled {
+                offer: offer.to_string(),
+                agent_no: agent.to_string(),
+                extension: extension.to_string(),
+                skill_group: group.to_string(),
+                leg: leg.to_string(),
+            },
+            CallFact::WentOut { trunk, gateway, display } => Self::WentOut {
+                trunk: trunk.to_string(),
+                gateway: gateway.clone(),
+                display_no: display.clone(),
+            },
+            CallFact::WayRefused { trunk, status } => {
+                Self::WayRefused { trunk: trunk.to_string(), status: *status }
+            }
+            CallFact::PartyRinging => Self::PartyRinging,
             CallFact::Ended { by, reason, cause } => Self::Ended {
                 by: by.as_str().to_owned(),
                 reason: reason.as_str().to_owned(),

@@ -13,6 +13,7 @@ impl Switchboard {
                 self.command_call(no, command, now)
             }
             Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
+            Command::Dial { number, display } => self.dial(no, number, display.as_ref(), now),
             Command::SignOut
             | Command::SetReady
             | Command::SetBusy { .. }
@@ -77,7 +78,8 @@ impl Switchboard {
                 | Action::SetBusy
                 | Action::SetRest
                 | Action::EnterAcw
-                | Action::FinishAcw => false,
+                | Action::FinishAcw
+                | Action::Dial => false,
             };
         });
         if done { Ok(()) } else { Err(refused) }
@@ -144,6 +146,7 @@ impl Switchboard {
             t_in: it.t_in,
             waited_ms: now.millis_since(it.t_in),
             recording: entry.call.recording().cloned(),
+            outbound: entry.call.is_outbound(),
         })
     }
 }

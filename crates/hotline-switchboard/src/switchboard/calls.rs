@@ -78,7 +78,11 @@ impl Switchboard {
                 self.endpoint.refuse(leg, status, now);
             }
             LegOrder::Dial { extension, sdp } => self.dial_phones(id, leg, &extension, &sdp, now),
+            LegOrder::DialOut { number, display, sdp } => {
+                self.dial_out((id, leg), number, display, sdp, now);
+            }
             LegOrder::HangUp { cause } => {
+                self.attempts.remove(&leg);
                 // The call is done with the leg; its end is nobody's news.
                 self.legs.remove(&leg);
                 let reason = Some(format!("Q.850;cause={cause}"));

@@ -1,7 +1,7 @@
 //! The carriers' gateways: probes, and what is told when one dies or comes back.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -43,6 +43,12 @@ impl Switchboard {
         };
         let local = self.config.local.iter().find(of_family).copied().unwrap_or_else(anywhere);
         Flow { transport: Transport::Udp, local, remote, conn: None }
+    }
+
+    /// Our host as the peer at `remote` should write it.
+    pub(super) fn own_host(&self, remote: SocketAddr) -> IpAddr {
+        let ip = self.flow_to(remote).local.ip();
+        if ip.is_unspecified() { self.config.sip.advertised } else { ip }
     }
 
     pub(super) fn board_gateways(&self, trunk: &TrunkConfig) -> Vec<BoardGateway> {

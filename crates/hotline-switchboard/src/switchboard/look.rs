@@ -42,6 +42,8 @@ impl Switchboard {
                 "closing"
             } else if it.call.is_talking() {
                 "talking"
+            } else if it.call.is_outbound() {
+                "dialing"
             } else if it.call.agent().is_some() {
                 "ringing"
             } else if it.call.ticket().is_some() {

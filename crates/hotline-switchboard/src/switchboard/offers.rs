@@ -70,6 +70,8 @@ impl Switchboard {
         now: Now,
     ) {
         let Some(agent) = self.agent_of(call, offer) else { return };
+        // An agent's own call was never offered by the dispatcher.
+        let is_own = self.calls.get(&call).is_some_and(|it| it.call.is_outbound());
         let line = match update {
             OfferUpdate::Ringing => LineEvent::Ring,
             OfferUpdate::Answered => {
@@ -80,18 +82,19 @@ impl Switchboard {
                 LineEvent::Answer
             }
             OfferUpdate::Bridged => {
-                if self.dispatcher.bridged(offer).is_err() {
+                if !is_own && self.dispatcher.bridged(offer).is_err() {
                     return;
                 }
                 LineEvent::Bridge
             }
             OfferUpdate::Held => LineEvent::Hold,
             OfferUpdate::Retrieved => LineEvent::Retrieve,
+            OfferUpdate::Ended(_) if is_own => LineEvent::Release,
             OfferUpdate::Ended(why) => return self.offer_ended(&agent, offer, why, now),
             OfferUpdate::Released { .. } => LineEvent::Release,
         };
         self.move_line(&agent, line, now);
-        if let OfferUpdate::Released { .. } = update {
+        if let OfferUpdate::Released { .. } | OfferUpdate::Ended(_) = update {
             self.offers.remove(&offer);
             self.free(&agent, now);
         }
@@ -112,7 +115,7 @@ impl Switchboard {
             (OfferEnd::AgentLeft, Some(_)) => {
                 self.dispatcher.ended(offer, DispatchEnd::GoneBeforeBridge);
             }
-            (OfferEnd::System, Some(_)) => {
+            (OfferEnd::System | OfferEnd::NotReached, Some(_)) => {
                 self.dispatcher.ended(offer, DispatchEnd::Withdrawn);
             }
         }
@@ -122,7 +125,7 @@ impl Switchboard {
             OfferEnd::NoAnswer => Some(BusyReason::RingNoAnswer),
             OfferEnd::Rejected | OfferEnd::AgentLeft => Some(BusyReason::Rejected),
             OfferEnd::Unreachable => Some(BusyReason::DeviceUnavailable),
-            OfferEnd::CallerLeft | OfferEnd::System => None,
+            OfferEnd::CallerLeft | OfferEnd::System | OfferEnd::NotReached => None,
         };
         if let (Some(reason), Some(it)) = (reason, self.agents.get_mut(agent)) {
             it.set_aside(reason, now);

@@ -113,7 +113,8 @@ impl Switchboard {
         self.recordings.extend(recordings.iter().map(|it| (it.clone(), id)));
         let arrival = arrived_of(&saved.facts, now);
         if let Some(arrival) = &arrival {
-            self.admission.adopt(id, &arrival.trunk, Way::In);
+            let way = if is_outbound(&saved.facts) { Way::Out } else { Way::In };
+            self.admission.adopt(id, &arrival.trunk, way);
         }
         self.restore_ladder(&saved, arrival.as_ref(), now);
         if let Some(talk) = &saved.talk {
@@ -162,6 +163,7 @@ impl Switchboard {
             let reason = Some("Q.850;cause=41".to_owned());
             self.endpoint.hang_up(leg, HangUp { status: 500, reason }, now);
             self.legs.remove(&leg);
+            self.attempts.remove(&leg);
             self.media_legs.remove(&leg);
             self.outputs.push_back(Output::Order(Order::Close { leg }));
         }
@@ -199,7 +201,27 @@ impl Switchboard {
     }
 }
 
+fn is_outbound(facts: &[Stamped]) -> bool {
+    facts.iter().any(|it| matches!(it.fact, CallFact::Dialled { .. }))
+}
+
+/// Where a call that goes out went last.
+fn went_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
+    let (t_in, party) = facts.iter().find_map(|it| {
+        let CallFact::Dialled { number, .. } = &it.fact else { return None };
+        Some((it.at.wall.min(now.wall), number.clone()))
+    })?;
+    facts.iter().rev().find_map(|it| {
+        let CallFact::WentOut { trunk, display, .. } = &it.fact else { return None };
+        let (trunk, called) = (trunk.clone(), display.clone());
+        Some(Arrived { caller: Some(party.clone()), called, trunk, t_in, city: "" })
+    })
+}
+
 fn arrived_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
+    if is_outbound(facts) {
+        return went_of(facts, now);
+    }
     facts.iter().find_map(|it| {
         let CallFact::Arrived { trunk, caller, called, .. } = &it.fact else { return None };
         Some(Arrived {

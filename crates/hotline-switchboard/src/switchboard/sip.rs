@@ -38,8 +38,14 @@ impl Switchboard {
     fn act_on_sip_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Invited(invited) => self.invited(*invited, now),
-            Event::Ringing { leg, .. } => self.leg(leg, LegEvent::Ringing, now),
-            Event::Answered { leg, sdp } => self.leg(leg, LegEvent::Answered { sdp }, now),
+            Event::Ringing { leg, sdp, .. } => {
+                self.way_rings(leg);
+                self.leg(leg, LegEvent::Ringing { sdp }, now);
+            }
+            Event::Answered { leg, sdp } => {
+                self.attempts.remove(&leg);
+                self.leg(leg, LegEvent::Answered { sdp }, now);
+            }
             Event::Offered { leg, sdp } => self.leg(leg, LegEvent::Offered { sdp }, now),
             Event::Reanswered { leg, sdp } => {
                 if let Some(sdp) = sdp {
@@ -49,6 +55,9 @@ impl Switchboard {
             Event::Key { leg, key } => self.leg(leg, LegEvent::Key(key), now),
             Event::Ended { leg, why } => {
                 self.note_ladder_end(leg, why);
+                if self.way_ended(leg, why, now) {
+                    return;
+                }
                 if let Some(end) = leg_end(why) {
                     self.leg(leg, LegEvent::Ended(end), now);
                 }
@@ -115,7 +124,7 @@ impl Switchboard {
     }
 
     /// Why no call can be taken now.
-    const fn closed(&self) -> Option<RefusedWhy> {
+    pub(super) const fn closed(&self) -> Option<RefusedWhy> {
         if self.draining {
             Some(RefusedWhy::Draining)
         } else if !self.spool_healthy {

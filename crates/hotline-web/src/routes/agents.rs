@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use hotline_agent::{Command, Refused};
-use hotline_base::{AgentNo, Extension};
+use hotline_base::{AgentNo, Extension, Pii};
 use serde::{Deserialize, Serialize};
 
 use super::{Body, Name};
@@ -40,6 +40,15 @@ pub(super) struct Busy {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rest {
     planned_s: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dial {
+    /// Left out it is no number, which is said only to those who may ask.
+    #[serde(default)]
+    number: String,
+    display_no: Option<String>,
 }
 
 /// No parameters.
@@ -89,6 +98,17 @@ pub(super) async fn rest(
         }
     };
     ask(app, who, name, Command::SetRest { planned }).await
+}
+
+/// 外呼. What is too long to be a number is refused as none.
+pub(super) async fn dial(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(body): Body<Dial>,
+) -> Reply {
+    let (number, display) = (Pii::new(body.number), body.display_no);
+    ask(app, who, name, Command::Dial { number, display }).await
 }
 
 /// Handlers of commands without parameters.

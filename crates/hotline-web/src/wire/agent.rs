@@ -97,6 +97,7 @@ pub(crate) const fn display_name(it: Display) -> (&'static str, &'static str) {
         Display::Talking => ("talking", "通话"),
         Display::Held => ("held", "保持"),
         Display::Acw => ("acw", "话后整理"),
+        Display::Dialing => ("dialing", "外呼"),
     }
 }
 
@@ -113,6 +114,7 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::HangUp => ("hang_up", "挂机"),
         Action::EnterAcw => ("enter_acw", "进入话后整理"),
         Action::FinishAcw => ("finish_acw", "完成话后整理"),
+        Action::Dial => ("dial", "外呼"),
     }
 }
 
@@ -134,5 +136,6 @@ const fn line_name(it: Line) -> &'static str {
         Line::Connecting => "connecting",
         Line::Talking => "talking",
         Line::Held => "held",
+        Line::Dialing => "dialing",
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct CallJson {
     /// `null` is 匿名.
     caller_no: Option<String>,
     called_no: String,
+    direction: &'static str,
     skill_group: Option<String>,
     recording_id: Option<String>,
     t_in: String,
@@ -54,10 +55,18 @@ struct AttachedJson {
 
 impl From<&CallView> for CallJson {
     fn from(it: &CallView) -> Self {
+        let outside = it.caller_no.as_ref().map(|it| it.reveal().clone());
+        let own = it.called_no.clone();
+        let (from, to, direction) = if it.outbound {
+            (Some(own), outside.unwrap_or_default(), "outbound")
+        } else {
+            (outside, own, "inbound")
+        };
         Self {
             call_id: it.call.to_string(),
-            caller_no: it.caller_no.as_ref().map(|it| it.reveal().clone()),
-            called_no: it.called_no.clone(),
+            caller_no: from,
+            called_no: to,
+            direction,
             skill_group: it.group.as_ref().map(ToString::to_string),
             recording_id: it.recording.as_ref().map(ToString::to_string),
             t_in: time::write(it.t_in),

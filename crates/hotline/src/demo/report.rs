@@ -73,6 +73,8 @@ fn row(it: &Value) -> String {
         "forced" => "未能接入",
         "in_flow" => "导航中结束",
         "refused" => "拒绝",
+        "reached" => "外呼接通",
+        "not_reached" => "外呼未通",
         other => other,
     };
     let agent = text(last("segments"), "agent_no");

@@ -1,0 +1,279 @@
+//! A call that goes out: the agent's telephone rings first, then the number is called.
+
+use hotline_base::{
+    PlayId, TicketId,
+    media::{Hears, Play},
+};
+
+use super::{
+    AgentNo, AgentSide, AgentState, Arc, BTreeSet, Call, CallFact, CallId, Caller, CallerState,
+    Config, EndReason, Environment, Extension, GroupId, LegId, LegOrder, Now, OfferEnd, OfferId,
+    Offering, Order, Output, Party, Phase, Pii, RefusedWhy, Stamped, TrunkId, VecDeque,
+};
+use crate::LegEnd;
+
+/// What the agent hears while it rings; music on hold is numbered from the next number on.
+const RINGBACK: PlayId = PlayId(1 << 32);
+
+/// An agent wants to call somebody.
+#[derive(Clone, Debug)]
+pub struct Dialling {
+    pub call: CallId,
+    pub offer: OfferId,
+    pub agent: AgentNo,
+    pub extension: Extension,
+    /// On whose behalf.
+    pub group: GroupId,
+    /// A fresh leg for the agent's telephone, and one for the called party.
+    pub agent_leg: LegId,
+    pub leg: LegId,
+    /// Normalised.
+    pub number: Pii<String>,
+    /// The number to be shown, if the trunk owns it.
+    pub display: Option<String>,
+    pub emergency: bool,
+}
+
+/// Whom the agent calls.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    number: Pii<String>,
+    display: Option<String>,
+    /// The party's telephone was said to ring.
+    rings: bool,
+    /// The agent hears our ring-back.
+    ringback: bool,
+}
+
+impl Dialled {
+    /// Of a call that an earlier control process began.
+    pub(super) fn restore(facts: &[Stamped]) -> Option<Self> {
+        facts.iter().find_map(|it| {
+            let CallFact::Dialled { number, .. } = &it.fact else { return None };
+            Some(Self { number: number.clone(), display: None, rings: true, ringback: false })
+        })
+    }
+}
+
+impl Call {
+    /// Takes an agent's wish and rings his telephone.
+    pub fn dial(it: Dialling, config: Arc<Config>, now: Now) -> Self {
+        let Dialling { call, offer, agent, extension, group, agent_leg, leg, .. } = it;
+        let until = now.mono + config.open_limit;
+        let offering = Offering {
+            offer,
+            // No caller waits.
+            ticket: TicketId(0),
+            agent: agent.clone(),
+            extension: extension.clone(),
+            group: group.clone(),
+            leg: agent_leg,
+        };
+        let state = AgentState::Opening { until };
+        let mut this = Self {
+            id: call,
+            config,
+            phase: Phase::Live,
+            caller: Caller { leg, state: CallerState::Waits, owes_answer: false, held: false },
+            dialled: Some(Dialled {
+                number: it.number.clone(),
+                display: it.display,
+                rings: false,
+                ringback: false,
+            }),
+            agent: Some(AgentSide::new(offering, state)),
+            ticket: None,
+            session: None,
+            to_session: VecDeque::new(),
+            recordings: BTreeSet::new(),
+            n_recordings: 0,
+            media_died: false,
+            open_legs: BTreeSet::from([agent_leg]),
+            n_holds: 0,
+            last_key: None,
+            facts: Vec::new(),
+            outputs: VecDeque::new(),
+        };
+        let (number, emergency) = (it.number, it.emergency);
+        this.fact(CallFact::Dialled { agent: agent.clone(), leg, number, emergency }, now);
+        this.fact(CallFact::AgentCalled { offer, agent, extension, group, leg: agent_leg }, now);
+        this.media(Order::Open { leg: agent_leg, offer: None });
+        this
+    }
+
+    /// The INVITE to the called party leaves over this trunk.
+    pub fn went_out(&mut self, trunk: TrunkId, gateway: String, display: String, now: Now) {
+        self.fact(CallFact::WentOut { trunk, gateway, display }, now);
+    }
+
+    /// A gateway did not take the call; another one is tried, if there is one.
+    pub fn way_refused(&mut self, trunk: TrunkId, status: u16, now: Now) {
+        self.fact(CallFact::WayRefused { trunk, status }, now);
+    }
+
+    /// The agent is there: make a leg for the called party.
+    pub(super) fn open_party(&mut self, now: Now) {
+        let leg = self.caller.leg;
+        self.caller.state = CallerState::Opening { until: now.mono + self.config.open_limit };
+        self.open_legs.insert(leg);
+        self.media(Order::Open { leg, offer: None });
+        self.outputs.push_back(Output::Keep);
+    }
+
+    pub(super) fn party_opened(&mut self, sdp: String) {
+        let Some(it) = &self.dialled else { return };
+        if matches!(self.caller.state, CallerState::Opening { .. }) {
+            let (number, display) = (it.number.clone(), it.display.clone());
+            self.caller.state = CallerState::Invited { early: false };
+            self.leg(self.caller.leg, LegOrder::DialOut { number, display, sdp });
+        }
+    }
+
+    /// The media plane has no leg for the party outside.
+    pub(super) fn not_opened(&mut self, why: RefusedWhy, env: &dyn Environment, now: Now) {
+        if self.is_outbound() {
+            self.caller.state = CallerState::Gone;
+            self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
+        } else {
+            self.refuse(why, env, now);
+        }
+    }
+
+    /// 振铃, with or without audio of the network (彩铃, announcements).
+    pub(super) fn party_rings(&mut self, sdp: Option<String>, now: Now) {
+        let CallerState::Invited { early } = self.caller.state else { return };
+        let first = self.dialled.as_mut().is_some_and(|it| !std::mem::replace(&mut it.rings, true));
+        if first {
+            self.fact(CallFact::PartyRinging, now);
+        }
+        match sdp {
+            Some(answer) if !early => {
+                self.caller.state = CallerState::Invited { early: true };
+                self.media(Order::Answer { leg: self.caller.leg, answer });
+            }
+            None if !early => self.start_ringback(),
+            Some(_) | None => (),
+        }
+    }
+
+    pub(super) fn party_answered(&mut self, sdp: Option<String>, env: &dyn Environment, now: Now) {
+        let CallerState::Invited { early } = self.caller.state else { return };
+        self.caller.state = CallerState::Settling;
+        self.fact(CallFact::Answered, now);
+        match sdp {
+            Some(answer) => self.media(Order::Answer { leg: self.caller.leg, answer }),
+            // The description came before the answer, and only then.
+            None if early => self.party_settled(now),
+            None => self.end(Party::Carrier, EndReason::PeerGone, None, env, now),
+        }
+    }
+
+    /// Media understood the party's description: before the answer the agent listens, after it the
+    /// two talk.
+    pub(super) fn party_settled(&mut self, now: Now) {
+        let Some(agent) = self.agent.as_ref().map(|it| it.offering.leg) else { return };
+        let caller = self.caller.leg;
+        match self.caller.state {
+            CallerState::Invited { .. } => {
+                self.stop_ringback();
+                let hears = vec![Hears { listener: agent, speaker: Some(caller) }];
+                self.media(Order::Mix { hears });
+            }
+            CallerState::Settling => {
+                self.stop_ringback();
+                self.caller.state = CallerState::Up;
+                self.start_recording(now);
+                self.bridge(now);
+            }
+            CallerState::Opening { .. }
+            | CallerState::Ready { .. }
+            | CallerState::Up
+            | CallerState::Left
+            | CallerState::Gone
+            | CallerState::Waits => (),
+        }
+    }
+
+    pub(super) fn party_ended(&mut self, end: LegEnd, env: &dyn Environment, now: Now) {
+        let was_up = matches!(self.caller.state, CallerState::Up);
+        self.caller.state = CallerState::Gone;
+        let (by, tag, cause) = match end {
+            LegEnd::HungUp { cause } => (Party::Called, "called_hung_up", cause),
+            LegEnd::Refused { status, cause } => {
+                let (by, tag) = not_reached(status, cause);
+                (by, tag, cause)
+            }
+            LegEnd::NoAnswer => (Party::Platform, "no_answer", None),
+            LegEnd::NoResponse | LegEnd::PeerGone if !was_up => {
+                (Party::Carrier, "unreachable", None)
+            }
+            LegEnd::NoResponse | LegEnd::PeerGone | LegEnd::Cancelled | LegEnd::AckMissing => {
+                return self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
+            }
+        };
+        self.end(by, EndReason::Normal { tag: tag.to_owned() }, cause, env, now);
+    }
+
+    /// The agent's telephone did not answer, or is gone before the two talked.
+    pub(super) fn end_dialling(&mut self, why: OfferEnd, env: &dyn Environment, now: Now) {
+        let (by, tag) = match why {
+            OfferEnd::NoAnswer => (Party::Agent, "agent_no_answer"),
+            OfferEnd::Rejected => (Party::Agent, "agent_rejected"),
+            OfferEnd::AgentLeft | OfferEnd::CallerLeft | OfferEnd::NotReached => {
+                (Party::Agent, "agent_hung_up")
+            }
+            OfferEnd::Unreachable => (Party::Platform, "agent_unreachable"),
+            OfferEnd::System => (Party::Platform, "media_failed"),
+        };
+        self.drop_offer(why, now);
+        self.end(by, EndReason::Normal { tag: tag.to_owned() }, None, env, now);
+    }
+
+    /// What this leg plays comes before the called party's answer.
+    pub(super) fn is_early(&self, leg: LegId) -> bool {
+        leg == self.caller.leg && matches!(self.caller.state, CallerState::Invited { .. })
+    }
+
+    fn start_ringback(&mut self) {
+        let leg = self.agent.as_ref().map(|it| it.offering.leg);
+        let (Some(leg), Some(it)) = (leg, &mut self.dialled) else { return };
+        if !std::mem::replace(&mut it.ringback, true) {
+            let prompts = vec![self.config.ringback.clone()];
+            self.media(Order::Play(Play {
+                leg,
+                play: RINGBACK,
+                prompts,
+                times: 0,
+                gap_ms: 0,
+                stop_on_key: false,
+                grace_ms: 0,
+                limit_ms: 0,
+            }));
+        }
+    }
+
+    fn stop_ringback(&mut self) {
+        let leg = self.agent.as_ref().map(|it| it.offering.leg);
+        let (Some(leg), Some(it)) = (leg, &mut self.dialled) else { return };
+        if std::mem::take(&mut it.ringback) {
+            self.media(Order::Stop { leg, play: RINGBACK });
+        }
+    }
+}
+
+/// Who says no, and in a word why: by the cause of the network (Q.850) if there is one, else by the
+/// status.
+fn not_reached(status: u16, cause: Option<u16>) -> (Party, &'static str) {
+    match (cause, status) {
+        (Some(17), _) | (None, 486 | 600) => (Party::Called, "busy"),
+        (Some(18 | 19), _) => (Party::Called, "no_answer"),
+        (Some(21), _) | (None, 603) => (Party::Called, "rejected"),
+        (Some(1 | 22 | 28), _) | (None, 404 | 410 | 484 | 604) => (Party::Carrier, "unallocated"),
+        (Some(20 | 27), _) | (None, 408 | 480) => (Party::Carrier, "unreachable"),
+        (Some(34 | 38 | 41 | 42), _) | (None, 500..=599) => (Party::Carrier, "congestion"),
+        (Some(_) | None, _) => (Party::Carrier, "refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Stories of calls that agents make.
+
+use hotline_base::{
+    MonoTime, WallTime,
+    media::{Event as MediaEvent, LegStats},
+};
+use hotline_cdr::{CallRecord, Direction, Outcome};
+
+use super::*;
+use crate::{LegEvent, OfferUpdate};
+
+const AGENT: LegId = LegId(1);
+const PARTY: LegId = LegId(2);
+
+/// A flow is not there to ask anything.
+struct Nobody;
+
+impl Environment for Nobody {
+    fn queue_waiting(&self, _: &GroupId) -> usize {
+        0
+    }
+    fn queue_position(&self) -> Option<usize> {
+        None
+    }
+    fn agents_ready(&self, _: &GroupId) -> usize {
+        0
+    }
+    fn agents_signed_in(&self, _: &GroupId) -> usize {
+        0
+    }
+    fn group_known(&self, _: &GroupId) -> bool {
+        false
+    }
+    fn caller_city(&self) -> String {
+        String::new()
+    }
+    fn caller_repeat(&self, _: u32) -> u32 {
+        0
+    }
+}
+
+struct Story {
+    call: Call,
+    now: Now,
+    said: Vec<Output>,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let now = Now { mono: MonoTime(1), wall: WallTime(1_795_305_600_000) };
+        let dialling = Dialling {
+            call: CallId(9),
+            offer: OfferId(3),
+            agent: AgentNo::new("1001"),
+            extension: Extension::new("8001"),
+            group: GroupId::new("general"),
+            agent_leg: AGENT,
+            leg: PARTY,
+            number: Pii::new("13800138000".to_owned()),
+            display: Some("077112345".to_owned()),
+            emergency: false,
+        };
+        let call = Call::dial(dialling, Arc::new(Config::default()), now);
+        let mut it = Self { call, now, said: Vec::new() };
+        it.listen();
+        it
+    }
+
+    fn listen(&mut self) {
+        while let Some(output) = self.call.poll_output() {
+            self.said.push(output);
+        }
+        self.now = self.now + std::time::Duration::from_secs(1);
+    }
+
+    fn leg(&mut self, leg: LegId, event: LegEvent) {
+        self.call.handle_leg(leg, event, &Nobody, self.now);
+        self.listen();
+    }
+
+    fn media(&mut self, event: MediaEvent) {
+        self.call.handle_media(event, &Nobody, self.now);
+        self.listen();
+    }
+
+    fn opened(&mut self, leg: LegId) {
+        self.media(MediaEvent::Opened { leg, sdp: "ours".to_owned() });
+    }
+
+    /// The agent's telephone answers, and the INVITE to the called party leaves.
+    fn agent_answers(&mut self) {
+        self.opened(AGENT);
+        self.leg(AGENT, LegEvent::Ringing { sdp: None });
+        self.leg(AGENT, LegEvent::Answered { sdp: Some("theirs".to_owned()) });
+        self.media(MediaEvent::Settled { leg: AGENT, hold: false });
+        self.opened(PARTY);
+        self.call.went_out(
+            TrunkId::new("ct"),
+            "10.0.0.1:5060".into(),
+            "077112345".into(),
+            self.now,
+        );
+        self.listen();
+    }
+
+    fn party_answers(&mut self) {
+        self.leg(PARTY, LegEvent::Answered { sdp: Some("theirs".to_owned()) });
+        self.media(MediaEvent::Settled { leg: PARTY, hold: false });
+    }
+
+    fn count(&self, is: impl Fn(&Output) -> bool) -> usize {
+        self.said.iter().filter(|it| is(it)).count()
+    }
+
+    fn plays(&self) -> usize {
+        self.count(|it| matches!(it, Output::Media(Order::Play(play)) if play.leg == AGENT))
+    }
+
+    /// Everything closes; the final record.
+    fn record(&mut self) -> CallRecord {
+        for leg in [AGENT, PARTY] {
+            self.media(MediaEvent::Closed { leg, stats: LegStats::default() });
+        }
+        let later = self.call.poll_timeout();
+        if later.is_some() {
+            self.now = self.now + std::time::Duration::from_mins(1);
+            self.call.handle_timeout(&Nobody, self.now);
+            self.listen();
+        }
+        let records = self.said.iter().filter_map(|it| {
+            let Output::Record(it) = it else { return None };
+            it.complete.then_some(it)
+        });
+        let all: Vec<_> = records.collect();
+        let [record] = all[..] else { panic!("{} complete records", all.len()) };
+        CallRecord::clone(record)
+    }
+
+    fn hung_up(&self, leg: LegId) -> bool {
+        let is = |it: &Output| matches!(it, Output::Leg { leg: it, order: LegOrder::HangUp { .. } } if *it == leg);
+        self.count(is) == 1
+    }
+}
+
+#[test]
+fn the_agents_telephone_rings_first_and_then_the_two_talk() {
+    let mut it = Story::begin();
+    let dials_out =
+        |it: &Output| matches!(it, Output::Leg { leg: PARTY, order: LegOrder::DialOut { .. } });
+    it.opened(AGENT);
+    assert_eq!(it.count(dials_out), 0, "nobody is called before the agent is there");
+    let mut it = Story::begin();
+    it.agent_answers();
+    assert_eq!(it.count(dials_out), 1);
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    assert_eq!(it.plays(), 1, "the agent hears it ring");
+    it.party_answers();
+    assert!(it.call.is_talking());
+    let bridged = |it: &Output| matches!(it, Output::Offer { update: OfferUpdate::Bridged, .. });
+    assert_eq!(it.count(bridged), 1);
+    assert_eq!(it.count(|it| matches!(it, Output::Media(Order::Record { .. }))), 1);
+    assert!(it.call.hold(it.now) && it.call.retrieve(it.now));
+    it.leg(PARTY, LegEvent::Ended(LegEnd::HungUp { cause: Some(16) }));
+    assert!(it.hung_up(AGENT) && !it.hung_up(PARTY));
+    let record = it.record();
+    assert_eq!((record.direction(), record.outcome), (Direction::Outbound, Outcome::Reached));
+    assert_eq!(record.released_by, Some(Party::Called));
+    assert_eq!(record.caller.map(|it| it.reveal().clone()), Some("13800138000".to_owned()));
+    assert_eq!((record.called.as_str(), record.trunk), ("077112345", Some(TrunkId::new("ct"))));
+    let times = [record.t_in, record.t_ans, record.t_br, record.t_rel];
+    assert!(times.iter().all(Option::is_some) && times.is_sorted(), "{times:?}");
+    let segment = &record.segments[0];
+    assert!(segment.t_ring.is_some() && segment.t_agent < segment.t_br && segment.n_holds == 1);
+    assert_eq!(record.recordings.len(), 1);
+}
+
+#[test]
+fn audio_before_the_answer_is_heard_instead_of_our_ring_back() {
+    let mut it = Story::begin();
+    it.agent_answers();
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    it.leg(PARTY, LegEvent::Ringing { sdp: Some("early".to_owned()) });
+    it.media(MediaEvent::Settled { leg: PARTY, hold: false });
+    let stops = |it: &Output| matches!(it, Output::Media(Order::Stop { leg: AGENT, .. }));
+    assert_eq!((it.plays(), it.count(stops)), (1, 1));
+    let listens = vec![Hears { listener: AGENT, speaker: Some(PARTY) }];
+    assert_eq!(
+        it.count(|it| matches!(it, Output::Media(Order::Mix { hears }) if *hears == listens)),
+        1
+    );
+    assert!(!it.call.is_talking());
+    // Some carriers describe themselves before the answer only.
+    it.leg(PARTY, LegEvent::Answered { sdp: None });
+    assert!(it.call.is_talking());
+}
+
+#[test]
+fn why_nobody_was_reached_is_in_the_record() {
+    let cases = [
+        (LegEnd::Refused { status: 486, cause: None }, Party::Called, "busy"),
+        (LegEnd::Refused { status: 480, cause: Some(19) }, Party::Called, "no_answer"),
+        (LegEnd::Refused { status: 404, cause: None }, Party::Carrier, "unallocated"),
+        (LegEnd::Refused { status: 503, cause: None }, Party::Carrier, "congestion"),
+        (LegEnd::NoAnswer, Party::Platform, "no_answer"),
+        (LegEnd::NoResponse, Party::Carrier, "unreachable"),
+    ];
+    for (end, by, reason) in cases {
+        let mut it = Story::begin();
+        it.agent_answers();
+        it.leg(PARTY, LegEvent::Ended(end));
+        assert!(it.hung_up(AGENT), "{end:?}");
+        let record = it.record();
+        assert_eq!(record.outcome, Outcome::NotReached);
+        assert_eq!(record.released_by, Some(by), "{end:?}");
+        assert_eq!(record.reason.as_ref().map(EndReason::as_str), Some(reason), "{end:?}");
+        assert!(record.recordings.is_empty() && record.t_ans.is_none());
+        assert_eq!(record.segments[0].unanswered, Some(OfferEnd::NotReached));
+    }
+}
+
+#[test]
+fn the_agent_may_hang_up_at_any_time() {
+    // While his own telephone rings, while the other one does, and in the talk.
+    for stage in 0..3 {
+        let mut it = Story::begin();
+        it.opened(AGENT);
+        if stage > 0 {
+            it = Story::begin();
+            it.agent_answers();
+        }
+        if stage > 1 {
+            it.party_answers();
+        }
+        assert!(it.call.hang_up_agent(&Nobody, it.now));
+        it.listen();
+        assert!(it.hung_up(AGENT) && it.hung_up(PARTY) == (stage > 0), "stage {stage}");
+        let record = it.record();
+        assert_eq!(record.released_by, Some(Party::Agent), "stage {stage}");
+        assert_eq!(record.outcome == Outcome::Reached, stage == 2);
+    }
+}
+
+#[test]
+fn a_telephone_that_nobody_picks_up_calls_nobody() {
+    let mut it = Story::begin();
+    it.opened(AGENT);
+    it.leg(AGENT, LegEvent::Ended(LegEnd::NoAnswer));
+    assert!(!it.hung_up(PARTY));
+    let record = it.record();
+    let reason = record.reason.as_ref().map(EndReason::as_str);
+    assert_eq!((reason, record.trunk), (Some("agent_no_answer"), None));
+}

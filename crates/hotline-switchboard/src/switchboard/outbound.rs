@@ -1,0 +1,278 @@
+//! Calls that go out: who may dial what, over which trunk, and the next trunk when one does not
+//! take the call.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hotline_agent::{Action, LineEvent, Refused};
+use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
+use hotline_call::{Call, Dialling, LegEnd, LegEvent};
+use hotline_sip::{Dial, EndWhy};
+use hotline_trunk::{Barred, GatewayId, Purpose, normalise_caller, trunks_for};
+
+use super::{Arc, CallEntry, Duration, Output, Switchboard, look::Arrived};
+use crate::{Alarm, Dialer};
+
+/// A gateway that says nothing for so long is not waited for (requirement R10).
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A call on its way out, until somebody takes it.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    call: CallId,
+    number: Pii<String>,
+    /// The number wished to be shown.
+    display: Option<String>,
+    sdp: String,
+    purpose: Purpose,
+    /// What may still be tried, best first.
+    ways: VecDeque<GatewayId>,
+    at: Option<GatewayId>,
+    /// A telephone rings or the network speaks: from now on this is the only call there is.
+    rings: bool,
+    /// What the call is told when nothing is left.
+    last: LegEnd,
+}
+
+impl Switchboard {
+    /// 外呼 by an agent: checks everything that can be known, then rings his own telephone.
+    pub(super) fn dial(
+        &mut self,
+        no: &AgentNo,
+        number: &Pii<String>,
+        display: Option<&String>,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let agent = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        if !agent.allows(Action::Dial) {
+            let display = agent.display();
+            return Err(Refused::WrongState { display, command: Action::Dial });
+        }
+        if self.closed().is_some() {
+            return Err(Refused::Closed);
+        }
+        let outbound = &self.config.outbound;
+        let number = normalise_caller(number.reveal(), outbound.area_code.as_deref())
+            .ok_or(Refused::NotANumber)?;
+        let dialer = outbound.dialers.get(no);
+        if self.trunks_out(dialer, &number, now).is_empty() {
+            return Err(Refused::NoTrunk);
+        }
+        let emergency = self.guard.is_emergency(&number);
+        let plan = dialer.and_then(|it| it.plan.as_ref());
+        let passed = self.guard.pass(no, plan, &number, now.mono);
+        let display = display.or_else(|| dialer.and_then(|it| it.display.as_ref())).cloned();
+        if let Err(why) = passed {
+            return Err(self.barred(no, why));
+        }
+        self.begin_dialling(no, Pii::new(number), display, emergency, now)
+    }
+
+    fn barred(&mut self, agent: &AgentNo, why: Barred) -> Refused {
+        match why {
+            Barred::NoPlan | Barred::NotInPlan => Refused::NotPermitted,
+            Barred::TooOften => Refused::TooManyCalls,
+            Barred::Abroad { began } => {
+                if began {
+                    let alarm = Alarm::AbroadBlocked { agent: agent.clone() };
+                    self.outputs.push_back(Output::Alarm(alarm));
+                }
+                Refused::AbroadBlocked
+            }
+        }
+    }
+
+    fn begin_dialling(
+        &mut self,
+        no: &AgentNo,
+        number: Pii<String>,
+        display: Option<String>,
+        emergency: bool,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let call = self.new_call();
+        let agent = self.agents.get_mut(no).ok_or(Refused::UnknownAgent)?;
+        let extension = agent.extension().cloned().ok_or(Refused::NotRegistered)?;
+        let group = agent.config().groups.first().map(|it| it.0.clone());
+        agent.line_event(LineEvent::Dial, now)?;
+        agent.set_call(Some(call));
+        let (agent_leg, leg) = (self.endpoint.new_leg(), self.endpoint.new_leg());
+        let offer = self.dispatcher.new_offer();
+        let dialling = Dialling {
+            call,
+            offer,
+            agent: no.clone(),
+            extension,
+            group: group.unwrap_or_else(|| GroupId::new("")),
+            agent_leg,
+            leg,
+            number: number.clone(),
+            display,
+            emergency,
+        };
+        self.legs.insert(agent_leg, call);
+        self.media_legs.insert(agent_leg, call);
+        self.media_legs.insert(leg, call);
+        self.offers.insert(offer, (call, no.clone()));
+        let arrival = Arrived { caller: Some(number), t_in: now.wall, ..Arrived::default() };
+        let entry = CallEntry {
+            call: Call::dial(dialling, Arc::clone(&self.call_config), now),
+            arrival,
+            ring_limit: Some(self.config.outbound.agent_ring_limit),
+            earlier_hours: Vec::new(),
+            entered: None,
+            kept: false,
+            media_legs: vec![agent_leg, leg],
+            recordings: Vec::new(),
+        };
+        self.calls.insert(call, entry);
+        self.step(call, now, |_, _, _| ());
+        Ok(())
+    }
+
+    /// The trunks that lead to a number and have gateways, best first. An emergency call goes over
+    /// any trunk.
+    fn trunks_out(&self, dialer: Option<&Dialer>, number: &str, now: Now) -> Vec<TrunkId> {
+        let city = dialer.and_then(|it| it.city.as_deref());
+        let mut trunks = trunks_for(&self.config.outbound.routes, number, city, now.wall);
+        if self.guard.is_emergency(number) {
+            let others = self.config.trunks.iter().map(|it| it.id.clone());
+            let others: Vec<_> = others.filter(|it| !trunks.contains(it)).collect();
+            trunks.extend(others);
+        }
+        trunks.retain(|it| self.fleet.gateways(it).next().is_some());
+        trunks
+    }
+
+    /// The call wants to go out now.
+    pub(super) fn dial_out(
+        &mut self,
+        (call, leg): (CallId, LegId),
+        number: Pii<String>,
+        display: Option<String>,
+        sdp: String,
+        now: Now,
+    ) {
+        let agent = self.calls.get(&call).and_then(|it| it.call.agent()).map(|it| it.1.clone());
+        let dialer = agent.and_then(|it| self.config.outbound.dialers.get(&it));
+        let emergency = self.guard.is_emergency(number.reveal());
+        let mut ways = Vec::new();
+        for trunk in self.trunks_out(dialer, number.reveal(), now) {
+            ways.extend(self.fleet.order(&trunk, &mut self.random));
+        }
+        ways.sort_by_key(|it| !self.fleet.lives(it));
+        let attempt = Attempt {
+            call,
+            number,
+            display,
+            sdp,
+            purpose: if emergency { Purpose::Emergency } else { Purpose::Call },
+            ways: ways.into(),
+            at: None,
+            rings: false,
+            last: LegEnd::Refused { status: 503, cause: None },
+        };
+        self.legs.insert(leg, call);
+        self.attempts.insert(leg, attempt);
+        self.next_way(leg, now);
+    }
+
+    /// Tries the next gateway, or tells the call that there is none left.
+    fn next_way(&mut self, leg: LegId, now: Now) {
+        let mut full = BTreeSet::new();
+        while let Some(attempt) = self.attempts.get_mut(&leg) {
+            let Some(way) = attempt.ways.pop_front() else { break };
+            if full.contains(&way.trunk) {
+                continue;
+            }
+            let taken =
+                self.admission.take_out(attempt.call, &way.trunk, attempt.purpose, now.mono);
+            if taken.is_err() {
+                full.insert(way.trunk);
+                continue;
+            }
+            if self.go(leg, way, now) {
+                return;
+            }
+        }
+        let Some(attempt) = self.attempts.remove(&leg) else { return };
+        self.legs.remove(&leg);
+        let gone = LegEvent::Ended(attempt.last);
+        self.step(attempt.call, now, |call, env, now| call.handle_leg(leg, gone, env, now));
+    }
+
+    /// Sends the INVITE over a way whose channel is taken. `false`: nothing can be shown there.
+    fn go(&mut self, leg: LegId, way: GatewayId, now: Now) -> bool {
+        let Some(attempt) = self.attempts.get_mut(&leg) else { return false };
+        let call = attempt.call;
+        let display = self.admission.display(&way.trunk, attempt.display.as_deref());
+        let (Some(display), Some(address)) = (display.map(str::to_owned), self.fleet.address(&way))
+        else {
+            self.admission.release_out(call, &way.trunk);
+            return false;
+        };
+        let number = attempt.number.reveal().clone();
+        let sdp = attempt.sdp.clone();
+        attempt.at = Some(way.clone());
+        let dial = Dial {
+            target: format!("sip:{number}@{address}"),
+            flow: self.flow_to(address),
+            from_display: String::new(),
+            from_user: display.clone(),
+            sdp,
+            headers: vec![(
+                "P-Asserted-Identity".to_owned(),
+                format!("<sip:{display}@{}>", self.own_host(address)),
+            )],
+            ring_limit: Some(self.config.outbound.ring_limit),
+            silence_limit: Some(SILENCE),
+        };
+        self.endpoint.dial(leg, dial, now);
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.arrival.trunk = way.trunk.clone();
+            entry.arrival.called.clone_from(&display);
+        }
+        let gateway = address.to_string();
+        self.step(call, now, |call, _, now| call.went_out(way.trunk, gateway, display, now));
+        true
+    }
+
+    /// A leg ended before its answer. `true`: it is tried elsewhere, and the call need not know.
+    pub(super) fn way_ended(&mut self, leg: LegId, why: EndWhy, now: Now) -> bool {
+        let Some(attempt) = self.attempts.get_mut(&leg) else { return false };
+        let (status, last) = match why {
+            EndWhy::Refused { status: status @ 503, cause } => {
+                (status, LegEnd::Refused { status, cause })
+            }
+            EndWhy::NoResponse => (408, LegEnd::NoResponse),
+            EndWhy::ConnectionGone => (408, LegEnd::PeerGone),
+            EndWhy::Bye { .. }
+            | EndWhy::Cancelled
+            | EndWhy::Refused { .. }
+            | EndWhy::NoAnswer
+            | EndWhy::AckMissing
+            | EndWhy::Local => (0, LegEnd::Cancelled),
+        };
+        if status == 0 || attempt.rings {
+            self.attempts.remove(&leg);
+            return false;
+        }
+        attempt.last = last;
+        let call = attempt.call;
+        if let Some(way) = attempt.at.take() {
+            self.admission.release_out(call, &way.trunk);
+            if status == 408 {
+                self.fleet.suspect(&way, now.mono);
+            }
+            self.step(call, now, |call, _, now| call.way_refused(way.trunk, status, now));
+        }
+        self.next_way(leg, now);
+        true
+    }
+
+    /// A telephone rings, or the network speaks: nothing else is tried any more.
+    pub(super) fn way_rings(&mut self, leg: LegId) {
+        if let Some(attempt) = self.attempts.get_mut(&leg) {
+            attempt.rings = true;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Agents call people outside.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use hotline_testkit::{Call, Robot, Speech};
+use serde_json::{Value, json};
+use tokio::{net::UdpSocket, task::AbortHandle};
+
+use crate::{
+    engine::{Engine, SOON, text},
+    http,
+    people::Agent,
+    setup::{CARRIER, Setup},
+};
+
+/// A gateway that answers every INVITE with 503 and everything else not at all.
+struct Refusing {
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Refusing {
+    async fn bind() -> Self {
+        let socket = UdpSocket::bind((CARRIER, 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut buffer = vec![0; 65_536];
+            while let Ok((n, from)) = socket.recv_from(&mut buffer).await {
+                let request = String::from_utf8_lossy(&buffer[..n]).into_owned();
+                if request.starts_with("INVITE ") {
+                    socket.send_to(refusal(&request).as_bytes(), from).await.unwrap();
+                }
+            }
+        });
+        Self { address, task: task.abort_handle() }
+    }
+}
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn refusal(request: &str) -> String {
+    let copied = ["via:", "from:", "to:", "call-id:", "cseq:"];
+    let mut response = "SIP/2.0 503 Service Unavailable\r\n".to_owned();
+    for line in request.lines() {
+        let name = line.to_lowercase();
+        if copied.iter().any(|it| name.starts_with(it)) {
+            let tag = if name.starts_with("to:") { ";tag=refusing" } else { "" };
+            write!(response, "{line}{tag}\r\n").unwrap();
+        }
+    }
+    response + "Content-Length: 0\r\n\r\n"
+}
+
+/// An engine with these gateways, the first one first, and agent 1001 who is signed in and busy.
+async fn engine(gateways: &[SocketAddr]) -> (Engine, Agent) {
+    let (gateways, options_probes) = (gateways.to_vec(), false);
+    let engine = Engine::start(Setup { gateways, options_probes, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    (engine, agent)
+}
+
+/// The agent dials and picks up his own telephone.
+async fn dial(engine: &Engine, agent: &Agent, number: &str) -> Call {
+    let view = engine.command(&agent.no, "dial", json!({"number": number})).await;
+    assert_eq!((&view["state"], &view["line"]), (&json!("dialing"), &json!("dialing")));
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
+    phone
+}
+
+/// The record of a call to this number, when it is complete.
+async fn record_to(engine: &Engine, number: &str) -> Value {
+    let path = format!("/api/v1/calls?called_no={number}");
+    let complete = |it: &Value| it["items"].get(0).filter(|it| it["complete"] == true).cloned();
+    let item = engine.until(&path, SOON, complete).await;
+    engine.get(&format!("/api/v1/calls/{}", text(&item["call_id"]))).await
+}
+
+fn facts<'a>(record: &'a Value, kind: &str) -> Vec<&'a Value> {
+    record["facts"].as_array().unwrap().iter().filter(|it| it["type"] == kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_calls_somebody_and_the_two_talk() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let (engine, agent) = engine(&[carrier.address()]).await;
+    let phone = dial(&engine, &agent, "138-0013-8000").await;
+    let party = carrier.incoming(SOON).await.unwrap();
+    let invited = party.invited().unwrap();
+    assert_eq!(invited.request_user, "13800138000");
+    assert_eq!(party.caller_shown(), Some("077112345"), "only our own number is shown");
+    party.answer();
+    engine.until_state(&agent, "talking").await;
+    phone.speak(Speech::tone(440));
+    party.speak(Speech::tone(700));
+    party.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    party.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    engine.until_state(&agent, "busy").await;
+
+    let record = record_to(&engine, "13800138000").await;
+    let of = |key: &str| text(&record[key]);
+    assert_eq!((of("direction"), of("outcome")), ("outbound".to_owned(), "reached".to_owned()));
+    assert_eq!((of("caller_no"), of("trunk")), ("077112345".to_owned(), "carrier".to_owned()));
+    assert_eq!((of("released_by"), of("reason")), ("called".into(), "called_hung_up".to_owned()));
+    let times = ["t_in", "t_ans", "t_br", "t_rel"].map(of);
+    assert!(times.is_sorted() && times.iter().all(|it| it.starts_with("20")), "{times:?}");
+    assert_eq!(text(&record["segments"][0]["agent_no"]), "1001");
+    let channels = engine.recording(&text(&record["recordings"][0]["recording_id"])).await;
+    assert!(channels[0].tone_anywhere(700) > 0.9, "the called party is on the left");
+    assert!(channels[1].tone_anywhere(440) > 0.9, "the agent is on the right");
+    let trunks = engine.get("/api/v1/trunks").await;
+    assert_eq!((&trunks["items"][0]["n_out"], &trunks["items"][0]["n_in"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_gateway_takes_the_call_when_one_refuses_and_one_is_silent() {
+    let refusing = Refusing::bind().await;
+    // Its packets go nowhere.
+    let silent = UdpSocket::bind((CARRIER, 0)).await.unwrap();
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let gateways = [refusing.address, silent.local_addr().unwrap(), carrier.address()];
+    let (engine, agent) = engine(&gateways).await;
+    let phone = dial(&engine, &agent, "13800138001").await;
+    let party = carrier.incoming(SOON).await.unwrap();
+    party.answer();
+    engine.until_state(&agent, "talking").await;
+    phone.hang_up();
+    party.until_ended(SOON).await.unwrap();
+    let record = record_to(&engine, "13800138001").await;
+    let refused: Vec<_> =
+        facts(&record, "way_refused").iter().map(|it| it["status"].clone()).collect();
+    assert_eq!(refused, [json!(503), json!(408)]);
+    let went: Vec<_> = facts(&record, "went_out").iter().map(|it| text(&it["gateway"])).collect();
+    assert_eq!(went, gateways.map(|it| it.to_string()));
+    assert_eq!((&record["outcome"], &record["released_by"]), (&json!("reached"), &json!("agent")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_rings_is_made_nowhere_else() {
+    let first = Robot::bind(CARRIER).await.unwrap();
+    let second = Robot::bind(CARRIER).await.unwrap();
+    let (engine, agent) = engine(&[first.address(), second.address()]).await;
+    let phone = dial(&engine, &agent, "13800138002").await;
+    // A robot says 180 by itself.
+    first.incoming(SOON).await.unwrap().reject(503);
+    phone.until_ended(SOON).await.unwrap();
+    let record = record_to(&engine, "13800138002").await;
+    assert_eq!(facts(&record, "went_out").len(), 1);
+    assert_eq!(
+        (&record["outcome"], &record["reason"]),
+        (&json!("not_reached"), &json!("congestion"))
+    );
+    assert_eq!(record["recordings"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let (engine, agent) = engine(&[carrier.address()]).await;
+    let ask = async |number: &str| {
+        let body = json!({"number": number});
+        let reply = http::post(engine.http(), "/api/v1/agents/1001/dial", &body).await.unwrap();
+        (reply.status, text(&reply.json()["error"]["code"]))
+    };
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(ask("0012125551234").await, refused(403, "not_permitted"));
+    assert_eq!(ask("help").await, refused(400, "not_a_number"));
+    for number in ["13800138003", "13800138004"] {
+        let phone = dial(&engine, &agent, number).await;
+        carrier.incoming(SOON).await.unwrap().reject(486);
+        phone.until_ended(SOON).await.unwrap();
+        engine.until_state(&agent, "busy").await;
+    }
+    assert_eq!(ask("13800138005").await, refused(429, "too_many_calls"));
+    let phone = dial(&engine, &agent, "110").await;
+    let party = carrier.incoming(SOON).await.unwrap();
+    assert_eq!(party.invited().unwrap().request_user, "110");
+    party.answer();
+    engine.until_state(&agent, "talking").await;
+    engine.command(&agent.no, "hang-up", json!({})).await;
+    phone.until_ended(SOON).await.unwrap();
+}
