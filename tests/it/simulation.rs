@@ -11,8 +11,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use hotline_base::{AgentNo, Extension};
 use hotline_cdr::Outcome;
-use hotline_sim::{Faults, GATEWAY, Plan, Report, Shift, TRUNK};
+use hotline_sim::{Faults, GATEWAY, Plan, Report, Shift, TRUNK, Vanish};
 use hotline_switchboard::{Config, Dialer};
 
 /// How many fixed seeds the test command lives through.
@@ -48,6 +49,8 @@ fn config() -> Config {
         ..hotline_trunk::RouteConfig::default()
     }];
     it.trunks[0].gateways = vec![gateway(TRUNK, 20), gateway(GATEWAY, 10)];
+    // The shortest there is, so that every talk of some length is refreshed.
+    it.sip.session_expires = it.sip.min_se;
     it
 }
 
@@ -95,6 +98,41 @@ fn shifts_keep_every_promise() {
         assert!(sum.contains_key(&outcome), "no call was {outcome:?}: {sum:?}");
     }
     println!("{sum:?}");
+}
+
+/// A room of agents and as many lines.
+fn big_room(n: u16) -> Config {
+    let mut it = config();
+    let (first, account) = (it.agents[0].clone(), it.sip.accounts.values().next().unwrap().clone());
+    it.agents = (0..n)
+        .map(|n| {
+            let extension = Extension::new(&format!("{}", 7_000 + n));
+            it.sip.accounts.insert(extension.clone(), account.clone());
+            let mut agent = first.clone();
+            (agent.no, agent.extension) = (AgentNo::new(&format!("{}", 3_000 + n)), extension);
+            agent
+        })
+        .collect();
+    it.trunks[0].channels_max = usize::from(n);
+    it.trunks[0].gateways.clear();
+    it
+}
+
+/// No dialog outlives its peer: when carrier and telephones lose their power in mid-call, the
+/// timers free every dialog, every agent, every leg of media and every channel.
+#[test]
+fn a_thousand_peers_that_vanish_leave_nothing_behind() {
+    let mut config = big_room(80);
+    config.sip.session_expires = Duration::from_mins(30);
+    let mut n_vanished = 0;
+    for seed in 0..14 {
+        let vanish = if seed % 2 == 0 { Vanish::Unheard } else { Vanish::Heard };
+        let faults = Faults { vanish, ..Faults::default() };
+        let plan = Plan { calls: 120, span: Duration::from_mins(1), faults };
+        let report = Shift::new(900 + seed, config.clone(), plan).run();
+        n_vanished += report.unwrap_or_else(|it| panic!("{it}")).n_vanished;
+    }
+    assert!(n_vanished >= 1_000, "only {n_vanished} dialogs lost their peer");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -71,6 +71,11 @@ pub enum Order {
     },
     /// End a leg; its port drains. Answered by [`Event::Closed`]. Unknown legs are ignored.
     Close {
+        leg: LegId,
+    },
+    /// The peer wants an offer of ours in the middle of a call (a re-INVITE without one). Answered
+    /// by [`Event::Described`]; [`Order::Answer`] follows. Unknown legs are ignored.
+    Describe {
         leg: LegId,
     },
 }
@@ -165,6 +170,11 @@ pub enum Event {
         leg: LegId,
         stats: LegStats,
     },
+    /// Our offer, as [`Order::Describe`] asked for.
+    Described {
+        leg: LegId,
+        sdp: String,
+    },
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
@@ -185,6 +195,8 @@ pub enum FailReason {
     /// The worker takes no more legs (503).
     Busy,
     UnknownLeg,
+    /// The description names no address we can send to (488).
+    NoCommonAddress,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]

@@ -12,8 +12,8 @@ use hotline_base::{
     media::{Event as MediaEvent, Order},
 };
 use hotline_cdr::{
-    CallFact, CallRecord, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter, Stamped,
-    fold,
+    CallFact, CallRecord, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter, Signalled,
+    Stamped, fold,
 };
 use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
 
@@ -67,6 +67,7 @@ pub struct Arrival {
     pub called_raw: String,
     pub flow: FlowId,
     pub offer: Option<String>,
+    pub signalled: Signalled,
     pub entry: Entry,
     pub bundle: Arc<Bundle>,
 }
@@ -159,7 +160,7 @@ enum Phase {
 struct Caller {
     leg: LegId,
     state: CallerState,
-    /// Our answer carried the offer, because the INVITE had none (RFC 3261 §13.2.1).
+    /// The INVITE had no offer, and the answer to ours has not come (RFC 3261 §13.2.1).
     owes_answer: bool,
     /// The carrier put us on hold.
     held: bool,
@@ -260,6 +261,9 @@ impl Call {
             },
             now,
         );
+        if arrival.signalled != Signalled::default() {
+            it.fact(CallFact::Signalled(arrival.signalled), now);
+        }
         it.session = Some(Session::new(bundle, entry));
         it.outputs.push_back(Output::Media(Order::Open { leg, offer }));
         it

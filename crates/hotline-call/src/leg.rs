@@ -14,7 +14,8 @@ pub enum LegEvent {
     Answered {
         sdp: Option<String>,
     },
-    /// The peer's answer to an offer that our answer carried (RFC 3261 §13.2.1).
+    /// The peer's answer to an offer that our 200 carried, to its INVITE or re-INVITE without one
+    /// (RFC 3261 §13.2.1, §14.2). Empty when it forgot its answer.
     Reanswered {
         sdp: String,
     },
@@ -40,16 +41,23 @@ pub enum LegEnd {
     NoAnswer,
     /// The phone did not react at all.
     NoResponse,
-    /// Our answer was never acknowledged.
+    /// Our answer, or a reliable provisional response, was never acknowledged.
     AckMissing,
     /// The connection to the peer is gone.
     PeerGone,
+    /// The peer did not keep the session alive, or does not know it any more (RFC 4028 §10).
+    Expired,
 }
 
 /// Do this on a leg.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LegOrder {
     Answer {
+        sdp: String,
+    },
+    /// The caller is not answered yet: let it ring. With reliable provisional responses this is
+    /// what [`LegOrder::Answer`] would say.
+    Ring {
         sdp: String,
     },
     Refuse {

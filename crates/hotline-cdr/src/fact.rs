@@ -204,6 +204,27 @@ pub enum CallFact {
     },
     /// The called party's telephone rings, or the network speaks.
     PartyRinging,
+    /// A leg that we dialled came to nothing: the peer's final status, and its Q.850 cause if it
+    /// gave one. What both mean says [`FailCause`](crate::FailCause).
+    DialFailed {
+        leg: LegId,
+        status: u16,
+        cause: Option<u16>,
+    },
+    /// What else the caller's INVITE said; after [`CallFact::Arrived`], when there is any of it.
+    Signalled(Signalled),
+}
+
+/// What a carrier may tell of a call besides its two numbers.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Signalled {
+    /// The number the caller would be called by, vouched for by nobody.
+    pub preferred: Option<Pii<String>>,
+    /// The number first dialled, when the call was diverted to us, and why as the network says.
+    pub diverted_from: Option<Pii<String>>,
+    pub diverted_why: String,
+    /// User-to-User as it came (RFC 7433).
+    pub user_to_user: Option<Pii<String>>,
 }
 
 /// Who did it. 挂机方 of a record.
@@ -244,6 +265,7 @@ pub enum RefusedWhy {
     Draining,
     /// More calls a second than the trunk is agreed to send.
     TooFast,
+    NoCommonAddress,
 }
 
 impl RefusedWhy {
@@ -259,16 +281,17 @@ impl RefusedWhy {
             Self::SpoolDown => "spool_down",
             Self::Draining => "draining",
             Self::TooFast => "too_fast",
+            Self::NoCommonAddress => "no_common_address",
         }
     }
 
-    /// The status that goes out. 503 carries no Retry-After: it would stop the carrier (RFC 3261
-    /// §21.5.4).
+    /// The status that goes out. 503 carries no Retry-After, which would stop the carrier (RFC 3261
+    /// §21.5.4), but for [`Draining`](Self::Draining), when that is meant.
     pub const fn status(self) -> u16 {
         match self {
             Self::UnknownNumber => 404,
             Self::BadSdp => 400,
-            Self::NoCommonCodec => 488,
+            Self::NoCommonCodec | Self::NoCommonAddress => 488,
             Self::OverLimit
             | Self::NoPort
             | Self::MediaDown
@@ -377,6 +400,8 @@ pub enum EndReason {
     PeerGone,
     /// A defect of ours ended this call.
     Internal,
+    /// The peer did not keep the session alive (RFC 4028 §10).
+    SessionExpired,
 }
 
 impl EndReason {
@@ -390,6 +415,7 @@ impl EndReason {
             Self::MediaFailed => "media_failed",
             Self::PeerGone => "peer_gone",
             Self::Internal => "internal",
+            Self::SessionExpired => "session_expired",
         }
     }
 
@@ -402,7 +428,8 @@ impl EndReason {
             | Self::Refused
             | Self::AckMissing
             | Self::MediaLost
-            | Self::PeerGone => false,
+            | Self::PeerGone
+            | Self::SessionExpired => false,
         }
     }
 }

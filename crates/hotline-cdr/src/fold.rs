@@ -149,6 +149,8 @@ impl Fold {
             | CallFact::FlowLogged { .. }
             | CallFact::FlowError { .. }
             | CallFact::MediaQuiet { .. }
+            | CallFact::DialFailed { .. }
+            | CallFact::Signalled(_)
             | CallFact::LegClosed { .. }
             | CallFact::Listed { .. } => (),
         }

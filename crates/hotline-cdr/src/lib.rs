@@ -6,12 +6,17 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 
+mod cause;
 mod fact;
 mod fold;
 mod record;
 
 pub use self::{
-    fact::{CallFact, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, Stamped, SurveyAnswer},
+    cause::FailCause,
+    fact::{
+        CallFact, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, Signalled, Stamped,
+        SurveyAnswer,
+    },
     fold::fold,
     record::{
         CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating, RecordedAudio,

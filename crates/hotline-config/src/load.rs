@@ -10,7 +10,7 @@ use std::{
 
 use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
-use hotline_base::{TrunkId, WallTime};
+use hotline_base::{Extension, TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
 use hotline_switchboard::Outbound;
@@ -113,6 +113,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             ladder: parts.ladder.config,
             carriers: parts.carriers,
             carrier_alarm: parts.carrier_alarm,
+            auto_answer: parts.auto_answer,
         },
         engine: hotline_engine::Config {
             listen: hotline_engine::Listen {
@@ -147,6 +148,7 @@ struct Parts {
     groups: Vec<GroupConfig>,
     people: Vec<AgentConfig>,
     outbound: Outbound,
+    auto_answer: BTreeSet<Extension>,
     http: Http,
     push: Vec<PushTarget>,
     ladder: part::ladder::Ladder,
@@ -177,7 +179,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     sip.config.accounts = staff.accounts;
     let sounds = media.prompt_dirs.iter().map(|it| sounds_of(it)).collect();
     let place = Place { folder: engine.flows_dir.clone(), sounds };
-    let people = staff.people;
+    let (people, auto_answer) = (staff.people, staff.auto_answer);
     let parts = Parts {
         engine,
         sip,
@@ -187,6 +189,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
         groups,
         people,
         outbound,
+        auto_answer,
         http,
         push,
         ladder,

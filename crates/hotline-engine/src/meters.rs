@@ -7,7 +7,7 @@ use std::{
 
 use hotline_agent::Display;
 use hotline_base::{Now, media::LegStats};
-use hotline_cdr::{CallFact, EndReason, Party};
+use hotline_cdr::{CallFact, EndReason, FailCause, Party};
 use hotline_net::{Count as NetCount, Counters as NetCounters};
 use hotline_push::Counts as PushCounts;
 use hotline_store::{LoaderStats, Saved, Stats};
@@ -154,6 +154,7 @@ impl Meters {
             CallFact::Listed { list, .. } => {
                 self.count("hotline_list_hits_total", "Callers found on a list.", ("list", list));
             }
+            CallFact::DialFailed { status, cause, .. } => self.dial_failed(*status, *cause),
             CallFact::Answered
             | CallFact::FlowEntered
             | CallFact::FlowLeft
@@ -173,6 +174,7 @@ impl Meters {
             | CallFact::Exported { .. }
             | CallFact::FlowLogged { .. }
             | CallFact::MediaQuiet { .. }
+            | CallFact::Signalled(_)
             | CallFact::ControlRestarted
             | CallFact::Dialled { .. }
             | CallFact::AgentCalled { .. }
@@ -188,6 +190,12 @@ impl Meters {
             ("hotline_calls_out_total", "INVITEs to gateways of trunks.")
         };
         self.count(name, help, ("trunk", trunk));
+    }
+
+    fn dial_failed(&self, status: u16, cause: Option<u16>) {
+        let cause = FailCause::of(Some(status), cause).map_or("none", FailCause::as_str);
+        let help = "Legs we dialled that came to nothing, by what it means.";
+        self.count("hotline_dials_failed_total", help, ("cause", cause));
     }
 
     fn recordings(&self, what: &str) {
@@ -229,6 +237,7 @@ impl Meters {
             | EndReason::MediaLost
             | EndReason::MediaFailed
             | EndReason::PeerGone
+            | EndReason::SessionExpired
             | EndReason::Internal => reason.as_str(),
         };
         let labels = [("by", by.as_str()), ("reason", reason)];

@@ -75,8 +75,9 @@ struct Entry {
     port: u16,
     session: u64,
     version: u64,
-    /// Our last offer, which an answer refers to.
-    offer: String,
+    /// What we said last, offer or answer. The peer's next answer refers to it, also when control
+    /// offered it once more to refresh the session; a new version is another text (RFC 3264 §8).
+    said: String,
 }
 
 /// Free places of a slab.

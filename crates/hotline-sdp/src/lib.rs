@@ -74,6 +74,11 @@ pub struct Stream {
     pub telephone_event: Option<u8>,
     /// Payload type of telephone-event in the packets we receive.
     pub telephone_event_in: Option<u8>,
+    /// Where the peer receives RTCP: what `a=rtcp` says (RFC 3605), else the port after RTP's.
+    pub rtcp: SocketAddr,
+    /// The peer would take RTP and RTCP at one port (`a=rtcp-mux`, RFC 5761). We never answer so:
+    /// RTCP at the port of RTP would be counted as audio.
+    pub rtcp_mux: bool,
     /// Milliseconds of audio in one packet that the peer wishes to receive; 20 unless said.
     pub ptime_ms: u32,
     pub direction: Direction,
@@ -91,6 +96,9 @@ pub enum SdpError {
     NoAudio,
     /// Audio, but neither A-law nor µ-law over plain RTP (488).
     NoCommonCodec,
+    /// An address we do not send to (488): a host name, a group, or IPv6 where we have IPv4. Names
+    /// are not looked up, because a description must not make us ask strangers' name servers.
+    NoCommonAddress,
 }
 
 impl Codec {
@@ -165,6 +173,7 @@ impl fmt::Display for SdpError {
             Self::Bad => "the session description cannot be read",
             Self::NoAudio => "the session description has no audio",
             Self::NoCommonCodec => "the session description has neither A-law nor µ-law",
+            Self::NoCommonAddress => "the session description names no address we can send to",
         })
     }
 }
@@ -176,6 +185,7 @@ impl From<SdpError> for FailReason {
         match error {
             SdpError::Bad => Self::BadSdp,
             SdpError::NoAudio | SdpError::NoCommonCodec => Self::NoCommonCodec,
+            SdpError::NoCommonAddress => Self::NoCommonAddress,
         }
     }
 }

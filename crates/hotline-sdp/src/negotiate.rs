@@ -1,10 +1,10 @@
 //! Offer and answer (RFC 3264).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     Codec, Direction, Local, OFFERED_TELEPHONE_EVENT, SdpError, Stream,
-    read::{Description, Format, Line},
+    read::{Description, Format, Line, Place},
     write::{Audio, Written, description},
 };
 
@@ -43,13 +43,16 @@ pub fn answer(offer: &str, local: &Local) -> Result<(String, Stream), SdpError> 
         .find_map(|(at, it)| Some((at, it, favourite(it)?)))
         .ok_or(SdpError::NoCommonCodec)?;
     let telephone_event = line.telephone_event();
+    let address = target(line, local.address)?;
     let mut stream = Stream {
-        address: target(line)?,
+        address,
         codec: format.codec,
         payload_type: format.payload_type,
         payload_type_in: format.payload_type,
         telephone_event,
         telephone_event_in: telephone_event,
+        rtcp: line.rtcp(address),
+        rtcp_mux: line.has("rtcp-mux"),
         ptime_ms: line.ptime_ms(),
         direction: line.direction().mirrored(),
         hold: false,
@@ -98,13 +101,17 @@ pub fn settle(offer: &str, answer: &str) -> Result<Stream, SdpError> {
         })
         .ok_or(SdpError::NoCommonCodec)?;
     let events = ours.telephone_event().zip(theirs.telephone_event());
+    let Place::At(own) = ours.place else { return Err(SdpError::Bad) };
+    let address = target(theirs, own)?;
     let mut stream = Stream {
-        address: target(theirs)?,
+        address,
         codec: sent.codec,
         payload_type: sent.payload_type,
         payload_type_in: received.payload_type,
         telephone_event: events.map(|(_, theirs)| theirs),
         telephone_event_in: events.map(|(ours, _)| ours),
+        rtcp: theirs.rtcp(address),
+        rtcp_mux: theirs.has("rtcp-mux"),
         ptime_ms: theirs.ptime_ms(),
         direction: ours.direction().and(theirs.direction().mirrored()),
         hold: false,
@@ -121,8 +128,16 @@ fn favourite(line: &Line) -> Option<Format> {
     Codec::ALL.into_iter().find_map(|codec| line.codecs().find(|it| it.codec == codec))
 }
 
-fn target(line: &Line) -> Result<SocketAddr, SdpError> {
-    line.address.map(|it| SocketAddr::new(it, line.port)).ok_or(SdpError::Bad)
+/// Where the peer receives, if we can send there from `own`.
+fn target(line: &Line, own: IpAddr) -> Result<SocketAddr, SdpError> {
+    match line.place {
+        Place::Missing => Err(SdpError::Bad),
+        // The address of a peer that holds the old way is of no family.
+        Place::At(it) if it.is_unspecified() || it.is_ipv4() == own.is_ipv4() => {
+            Ok(SocketAddr::new(it, line.port))
+        }
+        Place::At(_) | Place::Elsewhere => Err(SdpError::NoCommonAddress),
+    }
 }
 
 /// RFC 3264 §8.4: `sendonly` and `inactive` are hold; so was, in RFC 2543, the address 0.0.0.0,

@@ -4,7 +4,7 @@
 //! session name, repeated lines and the like, which some access gateways send and which say nothing
 //! about the audio.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{Codec, Direction};
 
@@ -23,8 +23,18 @@ pub(crate) struct Line {
     pub(crate) port: u16,
     pub(crate) proto: String,
     pub(crate) formats: String,
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) place: Place,
     pub(crate) attributes: Vec<(String, String)>,
+}
+
+/// What a `c=` line says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Place {
+    #[default]
+    Missing,
+    At(IpAddr),
+    /// A host name, a group, or nothing that can be read.
+    Elsewhere,
 }
 
 /// A payload type and what it carries.
@@ -101,6 +111,25 @@ impl Line {
         of("maxptime").map_or(wished, |max| wished.min(max))
     }
 
+    /// Where the writer receives RTCP: a port and perhaps an address (RFC 3605), else the port
+    /// after RTP's (RFC 3550 §11).
+    pub(crate) fn rtcp(&self, rtp: SocketAddr) -> SocketAddr {
+        let said = self.value("rtcp").and_then(|it| {
+            let mut parts = it.split_ascii_whitespace();
+            let port = parts.next()?.parse().ok()?;
+            let ip = match parts.nth(2).map(Place::of) {
+                Some(Place::At(ip)) => ip,
+                Some(Place::Missing | Place::Elsewhere) | None => rtp.ip(),
+            };
+            Some(SocketAddr::new(ip, port))
+        });
+        said.unwrap_or(SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
     fn payload_types(&self) -> impl Iterator<Item = u8> + '_ {
         self.formats
             .split_ascii_whitespace()
@@ -133,8 +162,8 @@ impl Line {
 /// The description as `sdp-types` reads it.
 fn strict(text: &str) -> Option<Description> {
     let session = sdp_types::Session::parse(text.as_bytes()).ok()?;
-    let of = |it: &sdp_types::Connection| address(&it.connection_address);
-    let common = session.connection.as_ref().and_then(of);
+    let of = |it: &sdp_types::Connection| Place::of(&it.connection_address);
+    let common = session.connection.as_ref().map_or(Place::Missing, of);
     let pairs = |from: &[sdp_types::Attribute]| {
         from.iter()
             .map(|it| (it.attribute.trim().to_owned(), it.value.clone().unwrap_or_default()))
@@ -149,7 +178,7 @@ fn strict(text: &str) -> Option<Description> {
             port: it.port,
             proto: it.proto.clone(),
             formats: it.fmt.clone(),
-            address: it.connections.first().map_or(common, of),
+            place: it.connections.first().map_or(common, of),
             attributes,
         }
     });
@@ -158,7 +187,7 @@ fn strict(text: &str) -> Option<Description> {
 
 /// Takes the `m=`, `c=` and `a=` lines and passes over everything else.
 fn scan(text: &str) -> Option<Description> {
-    let mut common: (Option<IpAddr>, Vec<(String, String)>) = (None, Vec::new());
+    let mut common: (Place, Vec<(String, String)>) = (Place::Missing, Vec::new());
     let mut is_sdp = false;
     let mut lines: Vec<Line> = Vec::new();
     for row in text.split(['\r', '\n']) {
@@ -168,11 +197,10 @@ fn scan(text: &str) -> Option<Description> {
             "v" => is_sdp = true,
             "m" => lines.extend(media(value)),
             "c" => {
-                let found = value.split_ascii_whitespace().nth(2).and_then(address);
-                match lines.last_mut() {
-                    Some(line) => line.address = line.address.or(found),
-                    None => common.0 = common.0.or(found),
-                }
+                let found =
+                    value.split_ascii_whitespace().nth(2).map_or(Place::Elsewhere, Place::of);
+                let place = lines.last_mut().map_or(&mut common.0, |it| &mut it.place);
+                *place = place.or(found);
             }
             "a" => {
                 let (name, value) = value.split_once(':').unwrap_or((value, ""));
@@ -183,7 +211,7 @@ fn scan(text: &str) -> Option<Description> {
         }
     }
     for line in &mut lines {
-        line.address = line.address.or(common.0);
+        line.place = line.place.or(common.0);
         line.attributes.extend(common.1.iter().cloned());
     }
     (is_sdp || !lines.is_empty()).then_some(Description { lines })
@@ -199,10 +227,20 @@ fn media(value: &str) -> Option<Line> {
     Some(Line { media, port, proto, formats, ..Line::default() })
 }
 
-/// A unicast address; the suffixes of multicast addresses are cut off (RFC 8866 §5.7).
-fn address(text: &str) -> Option<IpAddr> {
-    let address = text.split('/').next()?.trim().parse::<IpAddr>().ok()?;
-    let broadcast = matches!(address, IpAddr::V4(it) if it.is_broadcast());
-    // Nobody may aim us at a group.
-    (!address.is_multicast() && !broadcast).then_some(address)
+impl Place {
+    /// The suffixes of multicast addresses are cut off (RFC 8866 §5.7).
+    fn of(text: &str) -> Self {
+        let first = text.split('/').next().unwrap_or_default().trim();
+        let Ok(address) = first.parse::<IpAddr>() else { return Self::Elsewhere };
+        let broadcast = matches!(address, IpAddr::V4(it) if it.is_broadcast());
+        // Nobody may aim us at a group.
+        if address.is_multicast() || broadcast { Self::Elsewhere } else { Self::At(address) }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        match self {
+            Self::Missing => other,
+            Self::At(_) | Self::Elsewhere => self,
+        }
+    }
 }

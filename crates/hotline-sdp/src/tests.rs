@@ -49,6 +49,8 @@ fn a_carrier_that_offers_a_law_first_gets_a_law() {
             payload_type_in: 8,
             telephone_event: Some(101),
             telephone_event_in: Some(101),
+            rtcp: "198.51.100.9:4001".parse().unwrap(),
+            rtcp_mux: false,
             ptime_ms: 20,
             direction: Direction::Both,
             hold: false,
@@ -138,9 +140,48 @@ fn offers_without_usable_audio_are_refused_with_a_reason() {
 }
 
 #[test]
-fn nobody_aims_us_at_a_group() {
-    let offer = "m=audio 4000 RTP/AVP 8\nc=IN IP4 224.2.1.1/127/3";
-    assert_eq!(refused(offer), SdpError::Bad);
+fn nobody_aims_us_at_a_group_a_name_or_another_family() {
+    for place in
+        ["IP4 224.2.1.1/127/3", "IP4 255.255.255.255", "IP4 sbc.example", "IP6 2001:db8::9"]
+    {
+        let offer = format!("m=audio 4000 RTP/AVP 8\nc=IN {place}");
+        assert_eq!(refused(&offer), SdpError::NoCommonAddress, "{place}");
+        let why = settle(&super::offer(&LOCAL, false), &sdp(&offer)).unwrap_err();
+        assert_eq!(why, SdpError::NoCommonAddress, "{place}");
+    }
+    // The same where the strict reader gives up.
+    let careless = "v=0\nc=IN IP4 sbc.example\nm=audio 4000 RTP/AVP 8\n";
+    assert_eq!(answer(careless, &LOCAL).unwrap_err(), SdpError::NoCommonAddress);
+    // A line's own address counts, not the session's.
+    let own = "v=0\no=- 1 1 IN IP4 h\ns=-\nc=IN IP4 sbc.example\nt=0 0\n\
+               m=audio 4000 RTP/AVP 8\nc=IN IP4 198.51.100.9\n";
+    assert_eq!(answer(own, &LOCAL).unwrap().1.address.port(), 4000);
+}
+
+#[test]
+fn rtcp_is_where_the_peer_says_or_one_port_up() {
+    let row = |it: &str| stream(&format!("m=audio 4000 RTP/AVP 8\n{it}"));
+    let at = |it: &str| row(it).rtcp.to_string();
+    assert_eq!(at("a=ptime:20"), "198.51.100.9:4001");
+    assert_eq!(at("a=rtcp:53020"), "198.51.100.9:53020");
+    assert_eq!(at("a=rtcp:53020 IN IP4 198.51.100.77"), "198.51.100.77:53020");
+    assert_eq!(at("a=rtcp:x"), "198.51.100.9:4001");
+    assert!(row("a=rtcp-mux").rtcp_mux && !row("a=ptime:20").rtcp_mux);
+    let (text, _) = answer(&sdp("m=audio 4000 RTP/AVP 8\na=rtcp-mux"), &LOCAL).unwrap();
+    assert!(!text.contains("rtcp-mux"), "{text}");
+}
+
+#[test]
+fn a_new_offer_may_change_codec_packet_time_and_the_number_of_keys() {
+    let before = stream("m=audio 4000 RTP/AVP 8 101\na=rtpmap:101 telephone-event/8000");
+    let after = stream(
+        "m=audio 4002 RTP/AVP 0 96
+        a=rtpmap:96 telephone-event/8000
+        a=ptime:30",
+    );
+    assert_eq!((before.codec, before.telephone_event_in), (Codec::Pcma, Some(101)));
+    assert_eq!((after.codec, after.telephone_event_in), (Codec::Pcmu, Some(96)));
+    assert_eq!((after.ptime_ms, after.address.port()), (30, 4002));
 }
 
 #[test]
@@ -218,7 +259,8 @@ fn our_offer_is_settled_by_our_answer() {
     let (text, theirs) = answer(&ours, &peer).unwrap();
     let mine = settle(&ours, &text).unwrap();
     assert_eq!(theirs.address, "192.0.2.1:20000".parse().unwrap());
-    assert_eq!(mine, Stream { address: "192.0.2.2:30000".parse().unwrap(), ..theirs });
+    let (address, rtcp) = ("192.0.2.2:30000".parse().unwrap(), "192.0.2.2:30001".parse().unwrap());
+    assert_eq!(mine, Stream { address, rtcp, ..theirs });
     assert_eq!((mine.codec, mine.telephone_event), (Codec::Pcma, Some(101)));
 }
 

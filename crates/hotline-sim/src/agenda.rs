@@ -46,6 +46,7 @@ pub(crate) enum Event {
     MediaReturns,
     DiskFails,
     DiskReturns,
+    PeersVanish,
     ControlDies,
     /// The carrier's second gateway falls silent.
     GatewayDies,
@@ -60,6 +61,8 @@ pub(crate) enum CallerDeed {
     Presses(char),
     HangsUp,
     Holds,
+    /// As IMS does soon after the answer: the same description once more.
+    Refreshes,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -58,6 +58,7 @@ impl Shift {
                 let held = format!("{}a=sendonly\r\n", self.sdp);
                 self.carrier.reoffer(leg, held, now);
             }
+            CallerDeed::Refreshes => self.carrier.reoffer(leg, self.sdp.to_owned(), now),
             CallerDeed::Presses(key) => {
                 let own = self.ledger.leg_of(&caller.number);
                 if let (true, Some(own), Ok(key)) = (caller.answered, own, Key::try_from(key)) {
@@ -96,6 +97,7 @@ impl Shift {
             SipEvent::Invited(it) => self.callee_is_called(it.leg),
             SipEvent::Confirmed { leg } => self.callee_talks(leg),
             SipEvent::Ringing { .. }
+            | SipEvent::Changed { .. }
             | SipEvent::Reanswered { .. }
             | SipEvent::ReofferRefused { .. }
             | SipEvent::Key { .. }
@@ -113,6 +115,10 @@ impl Shift {
 
     /// What a caller does once he is connected.
     fn plan_caller(&mut self, leg: LegId) {
+        if self.random.chance(20) {
+            let soon = Duration::from_secs(2);
+            self.after(soon, Event::CallerActs { leg, deed: CallerDeed::Refreshes });
+        }
         let n_keys = self.random.between(0, 6);
         let mut at = Duration::ZERO;
         for _ in 0..n_keys {

@@ -68,6 +68,8 @@ pub struct Report {
     pub n_events: u64,
     /// A hash over everything that happened, in order.
     pub trace: u64,
+    /// Dialogs whose peers vanished.
+    pub n_vanished: usize,
 }
 
 impl Ledger {
@@ -157,6 +159,7 @@ impl Ledger {
             Order::Open { leg, .. }
             | Order::Answer { leg, .. }
             | Order::Reoffer { leg, .. }
+            | Order::Describe { leg }
             | Order::Play(Play { leg, .. })
             | Order::Stop { leg, .. }
             | Order::SendKeys { leg, .. }
@@ -348,12 +351,12 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn report(&self) -> Report {
+    pub(crate) fn report(&self, n_vanished: usize) -> Report {
         let mut outcomes = BTreeMap::new();
         for outcome in self.finished.values() {
             *outcomes.entry(*outcome).or_default() += 1;
         }
-        Report { outcomes, n_events: self.n_events, trace: self.trace }
+        Report { outcomes, n_events: self.n_events, trace: self.trace, n_vanished }
     }
 }
 

@@ -20,5 +20,5 @@ mod shift;
 
 pub use self::{
     ledger::Report,
-    shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK},
+    shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK, Vanish},
 };

@@ -33,6 +33,10 @@ impl MediaModel {
         self.legs.len()
     }
 
+    pub(crate) fn legs(&self) -> Vec<LegId> {
+        self.legs.keys().copied().collect()
+    }
+
     pub(crate) fn n_recordings(&self) -> usize {
         self.recordings.len()
     }
@@ -56,14 +60,21 @@ impl MediaModel {
                 vec![(soon, Event::Inventory { version: VERSION, legs, recordings })]
             }
             Order::Open { leg, .. } => self.open(leg, soon, faulty, random),
-            Order::Answer { leg, .. } if self.legs.contains_key(&leg) => {
-                vec![(soon, Event::Settled { leg, hold: false })]
+            Order::Answer { leg, answer } if self.legs.contains_key(&leg) => {
+                let hold = answer.contains("a=sendonly");
+                vec![(soon, Event::Settled { leg, hold })]
             }
             Order::Reoffer { leg, offer } if self.legs.contains_key(&leg) => {
                 let hold = offer.contains("a=sendonly");
                 vec![(soon, Event::Reanswered { leg, sdp: SDP.to_owned(), hold })]
             }
-            Order::Answer { .. } | Order::Reoffer { .. } | Order::SendKeys { .. } => Vec::new(),
+            Order::Describe { leg } if self.legs.contains_key(&leg) => {
+                vec![(soon, Event::Described { leg, sdp: SDP.to_owned() })]
+            }
+            Order::Answer { .. }
+            | Order::Reoffer { .. }
+            | Order::Describe { .. }
+            | Order::SendKeys { .. } => Vec::new(),
             Order::Mix { hears } => {
                 for it in hears {
                     match it.speaker {

@@ -123,6 +123,7 @@ impl Shift {
                 self.after(Duration::from_secs(5), Event::PhoneRegisters { phone });
             }
             SipEvent::Ringing { .. }
+            | SipEvent::Changed { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Reanswered { .. }
             | SipEvent::ReofferRefused { .. }
@@ -142,8 +143,14 @@ impl Shift {
 
     fn phone_rings(&mut self, phone: usize, leg: LegId) {
         let now = self.at();
+        let reliable = self.random.chance(30);
+        let sdp = self.sdp.to_owned();
         if let Some(it) = self.phones.get_mut(phone) {
-            it.endpoint.ring(leg, None, now);
+            if reliable {
+                it.endpoint.ring_reliably(leg, sdp, now);
+            } else {
+                it.endpoint.ring(leg, None, now);
+            }
         }
         let (wait, deed) = match self.random.below(100) {
             0..70 => (self.millis(200, 6000), PhoneDeed::Answers),

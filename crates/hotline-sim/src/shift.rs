@@ -63,6 +63,20 @@ pub struct Faults {
     pub control: bool,
     /// How often some telephone loses its power for a while.
     pub power_cuts: u32,
+    /// Carrier and telephones lose their power, all at once and for good, when the last call has
+    /// come.
+    pub vanish: Vanish,
+}
+
+/// Whether media says that it hears nobody any more.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Vanish {
+    #[default]
+    Never,
+    /// It reports silence, as it does for legs that should be heard.
+    Heard,
+    /// It does not, as for legs on hold: only signalling can tell.
+    Unheard,
 }
 
 /// The switchboard among its actors. See the crate.
@@ -89,6 +103,8 @@ pub struct Shift {
     /// What the next media process finds and seals.
     broken_off: Vec<Recorded>,
     pub(crate) faulty: bool,
+    /// Dialogs the switchboard had when its peers vanished.
+    pub(crate) vanished: Option<usize>,
     pub(crate) sdp: &'static str,
 }
 
@@ -120,6 +136,7 @@ impl Shift {
             lost: VecDeque::new(),
             broken_off: Vec::new(),
             faulty: true,
+            vanished: None,
             sdp: OFFER,
         };
         it.plan_shift();
@@ -158,6 +175,9 @@ impl Shift {
         }
         let wait = self.part_of(span);
         self.after(wait, Event::GatewayDies);
+        if self.plan.faults.vanish != Vanish::Never {
+            self.after(span, Event::PeersVanish);
+        }
         self.after(span + Duration::from_secs(1), Event::FaultsEnd);
     }
 
@@ -168,10 +188,12 @@ impl Shift {
     pub fn run(mut self) -> Result<Report, String> {
         self.input(Input::Restored { entries: Vec::new() });
         self.input(Input::MediaUp);
-        let end = self.now + self.plan.span + REST;
+        // A peer that vanished may be trusted for one more session interval.
+        let rest = REST + self.config.sip.session_expires;
+        let end = self.now + self.plan.span + rest;
         let result = self.live_until(end).and_then(|()| self.at_rest());
         match result {
-            Ok(()) => Ok(self.ledger.report()),
+            Ok(()) => Ok(self.ledger.report(self.vanished.unwrap_or(0))),
             Err(why) => Err(format!("seed {}: {why}\n{}", self.seed, self.ledger.last_events())),
         }
     }
@@ -223,6 +245,9 @@ impl Shift {
     }
 
     fn happens(&mut self, event: Event) {
+        if self.vanished.is_some() && is_of_peers(&event) {
+            return;
+        }
         match event {
             Event::Arrives { flow, bytes } => self.arrives(flow, &bytes),
             Event::Media { life, event: Told(event) } => {
@@ -259,6 +284,7 @@ impl Shift {
                 self.after(wait, Event::DiskReturns);
             }
             Event::DiskReturns => self.input(Input::Spool { healthy: true }),
+            Event::PeersVanish => self.peers_vanish(),
             Event::ControlDies => self.control_dies(),
             Event::GatewayDies => {
                 self.gateway = (false, self.now);
@@ -272,6 +298,26 @@ impl Shift {
             }
             Event::GatewayIsKnown => self.check_gateway(),
             Event::FaultsEnd => self.faulty = false,
+        }
+    }
+
+    /// Nobody out there says anything any more, and nothing that is sent meets anybody.
+    fn peers_vanish(&mut self) {
+        self.drain();
+        self.vanished = Some(self.switchboard.n_dialogs());
+        let sip = &self.config.sip;
+        self.carrier = Endpoint::new(sip.clone(), self.random.next_u64(), 1);
+        self.callers.clear();
+        for phone in &mut self.phones {
+            phone.endpoint = Endpoint::new(sip.clone(), self.random.next_u64(), 1);
+        }
+        if self.plan.faults.vanish == Vanish::Heard {
+            for leg in self.media.legs() {
+                for secs in [5, 30] {
+                    let quiet = MediaEvent::Quiet { leg, secs };
+                    self.tell_media(Duration::from_secs(u64::from(secs)), quiet);
+                }
+            }
         }
     }
 
@@ -375,7 +421,8 @@ impl Shift {
     /// Puts a datagram on the wire; `flow` is the receiver's view.
     pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
         let faults = if self.faulty { self.plan.faults } else { Faults::default() };
-        if self.random.chance(faults.loss) {
+        let to_peers = flow.local != addr(SWITCHBOARD);
+        if (to_peers && self.vanished.is_some()) || self.random.chance(faults.loss) {
             return;
         }
         let n = if self.random.chance(faults.doubled) { 2 } else { 1 };
@@ -414,11 +461,16 @@ impl Shift {
 
     fn at_rest(&self) -> Result<(), String> {
         let board = self.switchboard.board(self.at());
+        if self.switchboard.n_dialogs() > 0 {
+            return Err(format!("{} dialogs are left", self.switchboard.n_dialogs()));
+        }
         if let Some(call) = board.calls.first() {
             return Err(format!("call {} is still in {}", call.call, call.stage));
         }
         let restless = |it: &&hotline_agent::AgentView| {
-            it.line != hotline_agent::Line::Free || it.display == hotline_agent::Display::Acw
+            // After-call work that an agent asked for ends by the agent.
+            let works = it.display == hotline_agent::Display::Acw && self.vanished.is_none();
+            it.line != hotline_agent::Line::Free || works
         };
         if let Some(it) = board.agents.iter().find(restless) {
             return Err(format!("agent {} is still {:?}", it.no, it.display));
@@ -491,6 +543,32 @@ pub(crate) const fn reversed(flow: Flow) -> Flow {
     Flow { transport: flow.transport, local: flow.remote, remote: flow.local, conn: None }
 }
 
+/// Whether carrier, telephones or agents do it.
+const fn is_of_peers(event: &Event) -> bool {
+    match event {
+        Event::CallerDials
+        | Event::CallerActs { .. }
+        | Event::PhoneActs { .. }
+        | Event::PhoneRegisters { .. }
+        | Event::AgentActs { .. }
+        | Event::CalleeActs { .. }
+        | Event::PhoneLosesPower
+        | Event::PhoneReturns { .. }
+        | Event::GatewayDies
+        | Event::GatewayReturns
+        | Event::GatewayIsKnown => true,
+        Event::Arrives { .. }
+        | Event::Media { .. }
+        | Event::MediaDies
+        | Event::MediaReturns
+        | Event::DiskFails
+        | Event::DiskReturns
+        | Event::PeersVanish
+        | Event::ControlDies
+        | Event::FaultsEnd => false,
+    }
+}
+
 fn start_line(bytes: &[u8]) -> String {
     let line = bytes.split(|it| *it == b'\r').next().unwrap_or_default();
     String::from_utf8_lossy(line).into_owned()
@@ -512,6 +590,7 @@ fn name_of(event: &Event) -> String {
         | Event::MediaReturns
         | Event::DiskFails
         | Event::DiskReturns
+        | Event::PeersVanish
         | Event::ControlDies
         | Event::GatewayDies
         | Event::GatewayReturns

@@ -145,6 +145,16 @@ impl Dialog {
     }
 }
 
+/// A dialog that a provisional response to our INVITE made: one of the telephones that ring.
+#[derive(Clone, Debug)]
+pub(crate) struct Early {
+    pub(crate) dialog: Dialog,
+    /// `RSeq` of the last reliable response (RFC 3262 §4).
+    pub(crate) rseq: Option<u32>,
+    /// The last description it gave.
+    pub(crate) sdp: Option<String>,
+}
+
 /// The URI of the first Contact.
 pub(crate) fn contact_of(message: &Message) -> Option<Vec<u8>> {
     let value = message.header("Contact").and_then(|it| split_bare(it, b',').next())?;

@@ -1,5 +1,6 @@
 //! The whole SIP side of control.
 
+mod early;
 mod ending;
 mod in_dialog;
 mod incoming;
@@ -10,6 +11,8 @@ mod phones;
 mod probe;
 mod receive;
 mod register;
+mod reliable;
+mod session;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -22,7 +25,7 @@ use self::register::Registration;
 use crate::{
     Admit, Binding, Config, EndWhy, Event, Flow, Message, Output,
     dialog::{Dialog, DialogKey},
-    leg::{Leg, Offer, Purpose, Up},
+    leg::{Leg, Offer, Purpose, Talk, Up},
     registrar::{Fired, Registrar},
     timers::Timers,
     transaction::{Outbox, Tempo, Transactions, TxId},
@@ -157,23 +160,27 @@ impl Endpoint {
     /// An answered leg's dialog as bytes, to outlive this process; `None` for every other leg.
     pub fn save(&self, leg: LegId) -> Option<Vec<u8>> {
         match self.legs.get(&leg)? {
-            Leg::Up(it) => borsh::to_vec(&(SAVED, leg, &it.dialog)).ok(),
+            Leg::Up(it) => borsh::to_vec(&(SAVED, leg, &it.dialog, &it.talk)).ok(),
             Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Closing(_) => None,
         }
     }
 
     /// Takes a saved dialog over: requests of the peer reach it, and it can be hung up. `None`: of
     /// another version, damaged, or there already.
-    pub fn restore(&mut self, saved: &[u8], _now: Now) -> Option<LegId> {
-        let (version, leg, dialog) = borsh::from_slice::<(u8, LegId, Dialog)>(saved).ok()?;
+    pub fn restore(&mut self, saved: &[u8], now: Now) -> Option<LegId> {
+        let (version, leg, mut dialog, talk) =
+            borsh::from_slice::<(u8, LegId, Dialog, Talk)>(saved).ok()?;
         let key = dialog.key();
         if version != SAVED || self.legs.contains_key(&leg) || self.dialogs.contains_key(&key) {
             return None;
         }
+        // Refreshes since it was saved have used numbers.
+        dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
         self.dialogs.insert(key, leg);
-        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None };
+        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
+        self.arm_restored(leg, now);
         Some(leg)
     }
 
@@ -261,4 +268,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Version of [`Endpoint::save`].
-const SAVED: u8 = 1;
+const SAVED: u8 = 2;
+
+/// More requests than anybody sends in a dialog between two times it is saved.
+const UNSAVED_MAX: u32 = 1_000;

@@ -43,6 +43,10 @@ pub struct Config {
     pub probe_every: Duration,
     /// Values of Service-Route in the answer to a REGISTER (RFC 3608).
     pub service_route: Vec<String>,
+    /// How long a dialog lives without a sign of its peer; 30 min (RFC 4028 §4).
+    pub session_expires: Duration,
+    /// The shortest such time we agree to; 90 s.
+    pub min_se: Duration,
     /// Secret behind nonces, tags and branches.
     pub secret: [u8; 32],
 }
@@ -65,6 +69,8 @@ impl Config {
             contacts_max: 4,
             probe_every: Duration::from_secs(30),
             service_route: Vec::new(),
+            session_expires: Duration::from_mins(30),
+            min_se: Duration::from_secs(90),
             secret,
         }
     }
@@ -220,13 +226,17 @@ pub enum Output {
 pub enum Event {
     /// A new incoming leg; 100 Trying is sent.
     Invited(Box<Invited>),
-    /// A provisional response above 100 to our INVITE.
+    /// A provisional response above 100 to our INVITE. `fork` counts the telephones behind one
+    /// target from 0 in the order they were heard of (early dialogs, RFC 3261 §12.1); all that have no tag are 0.
+    /// A description may come in any of them and in several.
     Ringing {
         leg: LegId,
+        fork: u8,
         status: u16,
         sdp: Option<String>,
     },
-    /// 2xx to our INVITE; the ACK is sent.
+    /// 2xx to our INVITE; the ACK is sent. The description is that of the 2xx, else the last one of
+    /// the same telephone's provisional responses (RFC 3262 §5: then the 2xx needs none).
     Answered {
         leg: LegId,
         sdp: Option<String>,
@@ -255,6 +265,10 @@ pub enum Event {
     Key {
         leg: LegId,
         key: Key,
+    },
+    /// What [`save`](crate::Endpoint::save) gives for an answered leg is another now.
+    Changed {
+        leg: LegId,
     },
     /// The leg is over; exactly once, and nothing after it.
     Ended {
@@ -318,14 +332,30 @@ pub struct Invited {
     pub to_user: String,
     pub from_user: Pii<String>,
     pub from_display: Pii<String>,
-    /// User of the first P-Asserted-Identity, `sip:` or `tel:` (RFC 3325).
+    /// User of the first P-Asserted-Identity that names somebody, `sip:` or `tel:` (RFC 3325).
     pub asserted: Option<Pii<String>>,
-    /// `Privacy: id` (RFC 3325 §9.3).
+    /// The same of P-Preferred-Identity: what the caller would be called, vouched for by nobody.
+    pub preferred: Option<Pii<String>>,
+    /// Where the call was aimed at before it was diverted to us.
+    pub diverted: Option<Diverted>,
+    /// The first User-to-User as it came (RFC 7433), up to 512 bytes.
+    pub user_to_user: Option<Pii<String>>,
+    /// Privacy has `id` or `user` (RFC 3325 §9.3, RFC 3323 §4.2), and not `none`.
     pub privacy_id: bool,
     /// From is `anonymous`, or at `anonymous.invalid` (RFC 3323 §4.1).
     pub anonymous_from: bool,
     /// The offer, if the INVITE has one.
     pub sdp: Option<String>,
+}
+
+/// A diversion (RFC 5806, RFC 7044).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Diverted {
+    /// User of the address the caller had dialled.
+    pub from: Pii<String>,
+    /// As written in Diversion, such as `no-answer`; from History-Info the status, such as `486`.
+    /// Empty when it is not said.
+    pub reason: String,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
@@ -345,11 +375,13 @@ pub enum EndWhy {
     NoAnswer,
     /// Nothing came: timer B or F, or 408.
     NoResponse,
-    /// Our 200 was never acknowledged.
+    /// Our 200, or our reliable provisional response, was never acknowledged.
     AckMissing,
     ConnectionGone,
     /// Our own `hang_up` or `refuse`; said at once.
     Local,
+    /// The peer did not refresh the session, or did not answer when we did (RFC 4028 §10).
+    Expired,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]

@@ -9,9 +9,16 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::LegId;
 
-use crate::{Dial, EndWhy, Flow, dialog::Dialog, registrar::Key, transaction::TxId};
+use crate::{
+    Dial, EndWhy, Flow,
+    dialog::{Dialog, Early},
+    registrar::Key,
+    session::Session,
+    transaction::TxId,
+};
 
 #[derive(Debug)]
 pub(crate) enum Leg {
@@ -33,6 +40,54 @@ pub(crate) struct Incoming {
     pub(crate) offered: bool,
     /// The last provisional response and its status, sent again each minute.
     pub(crate) ringing: Option<(u16, Vec<u8>)>,
+    /// What our 2xx will say.
+    pub(crate) session: Session,
+    pub(crate) may_update: bool,
+    pub(crate) reliable: Reliable,
+    /// The peer's offer in a PRACK or UPDATE before our 2xx.
+    pub(crate) offer: Offer,
+}
+
+/// Reliable provisional responses (RFC 3262). One at a time: the next waits for the PRACK.
+#[derive(Debug, Default)]
+pub(crate) struct Reliable {
+    pub(crate) can: Can,
+    /// `RSeq` of the last one.
+    pub(crate) rseq: u32,
+    pub(crate) unacked: Option<Unacked>,
+    pub(crate) waiting: VecDeque<(u16, Option<String>)>,
+    /// Our description went in one of them: the 200 has none.
+    pub(crate) described: Option<String>,
+    /// The 200 that waits for a PRACK, or for our answer to an offer.
+    pub(crate) answer: Option<String>,
+}
+
+/// What the peer said about reliable provisional responses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Can {
+    #[default]
+    No,
+    Supported,
+    Required,
+}
+
+/// A reliable provisional response without its PRACK.
+#[derive(Debug)]
+pub(crate) struct Unacked {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) flow: Flow,
+    pub(crate) interval: Duration,
+    pub(crate) has_sdp: bool,
+}
+
+/// What of an answered leg is kept beside its dialog.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Talk {
+    pub(crate) session: Session,
+    /// Our last description: offered once more by a refreshing re-INVITE.
+    pub(crate) sdp: String,
+    /// The peer takes UPDATE.
+    pub(crate) may_update: bool,
 }
 
 /// What we dial: one target, or the contacts of an extension.
@@ -65,6 +120,9 @@ pub(crate) struct Up {
     pub(crate) offer: Offer,
     /// An offer of ours that waits for the running one to end.
     pub(crate) queued: Option<String>,
+    pub(crate) talk: Talk,
+    /// `RSeq` of a provisional response whose PRACK may still come.
+    pub(crate) rseq: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -98,12 +156,16 @@ pub(crate) enum Offer {
         client: TxId,
         sdp: String,
         tries: u8,
+        /// It only refreshes the session: nobody above asked for it.
+        is_refresh: bool,
     },
-    /// The peer's re-INVITE or UPDATE waits for our answer.
+    /// The peer's re-INVITE, UPDATE or PRACK waits for our answer.
     Theirs {
         server: TxId,
         is_invite: bool,
         has_offer: bool,
+        /// What our 2xx will say; `None` before the call is answered.
+        session: Option<Session>,
     },
     /// Both offered at once; ours is made again when timer Glare fires.
     Glare {
@@ -118,7 +180,9 @@ pub(crate) enum Purpose {
     /// Our INVITE or re-INVITE.
     Invite(Box<Invite>),
     Bye(LegId),
-    /// A BYE that ends a fork, or a CANCEL: its end interests nobody.
+    /// An UPDATE that refreshes the session.
+    Refresh(LegId),
+    /// A BYE that ends a fork, a CANCEL or a PRACK: its end interests nobody.
     Nothing,
     /// An INVITE or UPDATE of the peer.
     Asked(LegId),
@@ -141,6 +205,14 @@ pub(crate) struct Invite {
     pub(crate) is_ringing: bool,
     /// The ACK for each 2xx, by the peer's tag.
     pub(crate) acks: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The seconds it asks for in Session-Expires.
+    pub(crate) secs: u32,
+    /// What to send again after a 422, of a first INVITE.
+    pub(crate) dial: Option<Box<Dial>>,
+    /// Telephones that ring, of a first INVITE.
+    pub(crate) early: Vec<Early>,
+    /// An UPDATE with an offer in one of the early dialogs.
+    pub(crate) asked: Option<TxId>,
 }
 
 #[derive(Debug, Eq, PartialEq)]

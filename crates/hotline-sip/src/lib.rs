@@ -15,6 +15,7 @@ mod digest;
 mod endpoint;
 mod event;
 mod flow;
+mod identity;
 mod leg;
 mod limits;
 mod message;
@@ -22,6 +23,7 @@ mod method;
 mod misbehaved;
 mod registrar;
 mod rule;
+mod session;
 mod stream;
 mod text;
 mod timers;
@@ -34,7 +36,8 @@ pub use self::{
     digest::{Challenges, Credentials, NotAnswered, Secret},
     endpoint::Endpoint,
     event::{
-        Account, Admit, Binding, Config, Dial, EndWhy, Event, HangUp, Invited, Output, UnboundWhy,
+        Account, Admit, Binding, Config, Dial, Diverted, EndWhy, Event, HangUp, Invited, Output,
+        UnboundWhy,
     },
     flow::{Flow, Transport},
     limits::{Limits, MESSAGE_MAX},

@@ -45,6 +45,14 @@ pub(crate) enum TimerName {
     Unanswered,
     /// Our offer is made again after a glare (RFC 3261 §14.1).
     Glare,
+    /// Our reliable provisional response is sent again until its PRACK comes (RFC 3262 §3).
+    Reliable,
+    /// The PRACK is given up.
+    Prack,
+    /// We refresh the session (RFC 4028 §7.2).
+    Refresh,
+    /// The peer gave no sign of life: the session is over (RFC 4028 §10).
+    Session,
     /// A registration ends.
     Expiry,
     /// A registered phone is asked whether it is there.
@@ -79,6 +87,10 @@ impl TimerName {
             Self::Remind => "1xx again",
             Self::Unanswered => "unanswered",
             Self::Glare => "glare",
+            Self::Reliable => "reliable 1xx again",
+            Self::Prack => "PRACK missing",
+            Self::Refresh => "session refresh",
+            Self::Session => "session end",
             Self::Expiry => "registration",
             Self::Probe => "probe",
             Self::Silence => "silence",

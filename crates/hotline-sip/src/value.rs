@@ -11,6 +11,11 @@ use crate::{
 pub struct Params<'a>(&'a [u8]);
 
 impl<'a> Params<'a> {
+    /// What stands behind a value, from the first `;` on.
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The raw value (still quoted, if it was); empty for a parameter without one.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
         self.iter().find(|it| it.0.eq_ignore_ascii_case(name.as_bytes())).map(|it| it.1)

@@ -1,10 +1,15 @@
 //! What the switchboard is told at its start.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
-use hotline_base::{AgentNo, TrunkId};
+use hotline_base::{AgentNo, Extension, TrunkId};
 use hotline_ivr::{Bundle, Value};
 use hotline_trunk::{
     DialPlan, GuardConfig, NumberRow, RouteConfig, TrunkConfig, watch::Thresholds,
@@ -35,6 +40,8 @@ pub struct Config {
     /// The carriers of trunks; a trunk without one is a carrier by itself.
     pub carriers: BTreeMap<TrunkId, String>,
     pub carrier_alarm: Thresholds,
+    /// Telephones that are told to answer by themselves.
+    pub auto_answer: BTreeSet<Extension>,
 }
 
 /// Calls that agents make.

@@ -143,6 +143,8 @@ mod tests {
             payload_type_in: 8,
             telephone_event: Some(101),
             telephone_event_in: Some(101),
+            rtcp: "127.0.0.1:4001".parse().unwrap(),
+            rtcp_mux: false,
             ptime_ms: 20,
             direction: Direction::Both,
             hold: false,

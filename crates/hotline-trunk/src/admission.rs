@@ -28,6 +28,9 @@ pub struct TrunkConfig {
     /// The trunk's own numbers, normalised. Only these are shown to the called (外显号码); the
     /// first one when nothing else is wished.
     pub numbers: Vec<String>,
+    /// Provisional responses are sent again until they are acknowledged, when the carrier can
+    /// (100rel, RFC 3262). IMS wants it.
+    pub prack: bool,
     /// With the leading zero, such as `0771`; completes local numbers and bare short codes.
     pub area_code: Option<String>,
     /// GB/T 2260, such as `450100`.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use hotline_testkit::Speech;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -169,9 +170,83 @@ async fn sipp_that_brings_no_offer_gets_ours_and_talks() {
     caller_talks("caller-delayed-offer", "13700000002").await;
 }
 
+/// The node that answers, as it is shipped.
+const OPEN: &str = "open_line: {type: answer, next: in_hours}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_behind_an_ims_is_rung_reliably_and_refreshes_by_three_ways() {
+    const LATE: &str = "open_line: {type: answer, delay: 1s, next: in_hours}";
+    let edit = ("flows/gx12345.main.flow.yaml", OPEN, LATE);
+    let engine = Engine::start(Setup { flow_edits: vec![edit], ..Setup::default() }).await;
+    let number = "13700000021";
+    let more = ["-key", "caller", number];
+    let mut caller = Sipp::start(&engine, "caller-ims", anywhere(CARRIER), &more).await;
+    caller.reports("refreshed").await;
+    caller.goes_on().await;
+    caller.succeeds().await;
+    let record = engine.record_of(number).await;
+    assert_eq!((&record["restricted"], &record["released_by"]), (&json!(true), &json!("caller")));
+    assert_eq!((&record["cause"], &record["cause_text"]), (&json!(16), &json!(null)));
+    let facts = record["facts"].as_array().unwrap();
+    let said = facts.iter().find(|it| it["type"] == "signalled").unwrap();
+    assert_eq!(said["diverted_from"], "+867715550000");
+    assert_eq!(said["diverted_why"], "unconditional");
+    assert_eq!(said["user_to_user"], "3132;encoding=hex");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_cancels_after_the_answer_stays_in_the_call() {
+    let engine = Engine::quick().await;
+    let mut caller = call(&engine, "caller-late-cancel", "13700000022").await;
+    caller.goes_on().await;
+    caller.succeeds().await;
+    let record = engine.record_of("13700000022").await;
+    assert_ne!(text(&record["t_ans"]), "null", "{record:#}");
+    assert_eq!(record["released_by"], "caller");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_refuses_as_an_agent_and_the_record_says_why() {
+    for (scenario, word) in [("agent-busy", "忙"), ("agent-off", "关机"), ("agent-vacant", "空号")]
+    {
+        let engine = Engine::quick().await;
+        let (port, registers) = register(&engine, PASSWORD).await;
+        registers.succeeds().await;
+        sign_in(&engine).await;
+        let phone = Sipp::start(&engine, scenario, port, &[]).await;
+        let caller = engine.caller().await;
+        caller.ask_for_person(&engine).await;
+        phone.succeeds().await;
+        until_state(&engine, "busy").await;
+        caller.hang_up();
+        let record = engine.record_of(&caller.number).await;
+        assert_eq!(record["segments"][0]["cause_text"], word, "{record:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_describes_itself_in_a_reliable_183_only_talks() {
+    let engine = Engine::quick().await;
+    let (port, registers) = register(&engine, PASSWORD).await;
+    registers.succeeds().await;
+    sign_in(&engine).await;
+    let mut phone = Sipp::start(&engine, "agent-reliable", port, &[]).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    phone.reports("ringing").await;
+    until_state(&engine, "ringing").await;
+    phone.goes_on().await;
+    phone.reports("answered").await;
+    caller.speak(Speech::tone(CALLER_HZ));
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+    phone.goes_on().await;
+    phone.succeeds().await;
+    caller.until_ended(SOON).await.unwrap();
+    check_talk(&engine, &caller.number, "platform").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_that_cancels_before_the_answer_gets_487_and_a_record() {
-    const OPEN: &str = "open_line: {type: answer, next: in_hours}";
     const LATE: &str = "open_line: {type: answer, delay: 10s, next: in_hours}";
     let edit = ("flows/gx12345.main.flow.yaml", OPEN, LATE);
     let engine = Engine::start(Setup { flow_edits: vec![edit], ..Setup::default() }).await;

@@ -28,12 +28,7 @@ impl Call {
     fn handle_caller(&mut self, event: LegEvent, env: &dyn Environment, now: Now) {
         let leg = self.caller.leg;
         match event {
-            LegEvent::Reanswered { sdp } => {
-                if self.caller.owes_answer {
-                    self.caller.owes_answer = false;
-                    self.media(Order::Answer { leg, answer: sdp });
-                }
-            }
+            LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Key(key) => self.pressed(key, KeyMethod::Signalling, env, now),
             LegEvent::Ended(end) if self.is_outbound() => self.party_ended(end, env, now),
@@ -62,6 +57,7 @@ impl Call {
             LegEnd::Cancelled => (Party::Caller, EndReason::Cancelled, None),
             LegEnd::Refused { cause, .. } => (Party::Carrier, EndReason::PeerGone, cause),
             LegEnd::AckMissing => (Party::Carrier, EndReason::AckMissing, None),
+            LegEnd::Expired => (Party::Carrier, EndReason::SessionExpired, None),
             LegEnd::NoAnswer | LegEnd::NoResponse | LegEnd::PeerGone => {
                 (Party::Carrier, EndReason::PeerGone, None)
             }
@@ -99,19 +95,25 @@ impl Call {
             },
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Ended(end) => self.agent_ended(end, env, now),
-            LegEvent::Reanswered { .. } | LegEvent::Key(_) => (),
+            LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
+            LegEvent::Key(_) => (),
         }
     }
 
     fn agent_ended(&mut self, end: LegEnd, env: &dyn Environment, now: Now) {
         let Some(side) = &self.agent else { return };
-        let why = match (side.state, end) {
+        let state = side.state;
+        if let LegEnd::Refused { status, cause } = end {
+            let leg = side.offering.leg;
+            self.fact(CallFact::DialFailed { leg, status, cause }, now);
+        }
+        let why = match (state, end) {
             (AgentState::Talking, LegEnd::HungUp { .. }) => {
                 return self.release_agent(Party::Agent, env, now);
             }
             (AgentState::Talking, _) => return self.release_agent(Party::Carrier, env, now),
             (_, LegEnd::NoAnswer) => OfferEnd::NoAnswer,
-            (_, LegEnd::NoResponse | LegEnd::PeerGone) => OfferEnd::Unreachable,
+            (_, LegEnd::NoResponse | LegEnd::PeerGone | LegEnd::Expired) => OfferEnd::Unreachable,
             (_, LegEnd::Refused { status, .. }) => match status {
                 404 | 408 | 410 | 480 | 500..=599 => OfferEnd::Unreachable,
                 _ => OfferEnd::Rejected,
@@ -123,12 +125,21 @@ impl Call {
         self.end_offer(why, env, now);
     }
 
-    /// A party offers anew. Media answers; an offerless re-INVITE would make us describe what we
-    /// have, which no phone of a hotline needs: it is refused and the call goes on as it was.
+    /// A party offers anew, and media answers; or it wants an offer of ours, and its answer comes
+    /// as [`LegEvent::Reanswered`].
     fn reoffered(&mut self, leg: LegId, sdp: Option<String>) {
         match sdp {
             Some(offer) => self.media(Order::Reoffer { leg, offer }),
-            None => self.leg(leg, LegOrder::RefuseOffer { status: 488 }),
+            None => self.media(Order::Describe { leg }),
+        }
+    }
+
+    /// The peer stopped hearing us, or hears us again.
+    fn held_by_peer(&mut self, leg: LegId, hold: bool, now: Now) {
+        if leg == self.caller.leg {
+            self.caller.held = hold;
+        } else {
+            self.hold_by_phone(hold, now);
         }
     }
 
@@ -151,15 +162,18 @@ impl Call {
     pub fn handle_media(&mut self, event: MediaEvent, env: &dyn Environment, now: Now) {
         match event {
             MediaEvent::Opened { leg, sdp } => self.opened(leg, sdp, env, now),
-            MediaEvent::Settled { leg, .. } => self.settled(leg, env, now),
-            MediaEvent::Reanswered { leg, sdp, hold } => {
-                self.leg(leg, LegOrder::AcceptOffer { sdp });
-                if leg == self.caller.leg {
-                    self.caller.held = hold;
+            MediaEvent::Settled { leg, hold } => {
+                if self.has_audio(leg) {
+                    self.held_by_peer(leg, hold, now);
                 } else {
-                    self.hold_by_phone(hold, now);
+                    self.settled(leg, env, now);
                 }
             }
+            MediaEvent::Reanswered { leg, sdp, hold } => {
+                self.leg(leg, LegOrder::AcceptOffer { sdp });
+                self.held_by_peer(leg, hold, now);
+            }
+            MediaEvent::Described { leg, sdp } => self.leg(leg, LegOrder::AcceptOffer { sdp }),
             MediaEvent::Failed { leg, order, reason } => {
                 self.media_failed(leg, order, reason, env, now);
             }
@@ -198,6 +212,11 @@ impl Call {
                 self.caller.state = CallerState::Ready { sdp };
                 self.fact(CallFact::FlowEntered, now);
                 self.tell(hotline_ivr::Event::Start, env, now);
+                // A flow that answers later lets the caller hear that it rings.
+                if let CallerState::Ready { sdp } = &self.caller.state {
+                    let sdp = sdp.clone();
+                    self.leg(leg, LegOrder::Ring { sdp });
+                }
             }
         } else if let Some(side) = &mut self.agent
             && side.offering.leg == leg
@@ -209,10 +228,26 @@ impl Call {
         }
     }
 
-    /// The agent's audio is understood: he is there.
+    /// Whether the first description of a leg was answered.
+    fn has_audio(&self, leg: LegId) -> bool {
+        if leg == self.caller.leg {
+            let called = self.is_outbound() && !matches!(self.caller.state, CallerState::Up);
+            return !self.caller.owes_answer && !called;
+        }
+        match self.agent.as_ref().filter(|it| it.offering.leg == leg).map(|it| it.state) {
+            Some(AgentState::Announcing | AgentState::Talking) => true,
+            Some(AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling)
+            | None => false,
+        }
+    }
+
+    /// The peer's first answer is understood. If he is the agent, he is there.
     fn settled(&mut self, leg: LegId, env: &dyn Environment, now: Now) {
-        if leg == self.caller.leg && self.is_outbound() {
-            return self.party_settled(now);
+        if leg == self.caller.leg {
+            self.caller.owes_answer = false;
+            if self.is_outbound() {
+                return self.party_settled(now);
+            }
         }
         let Some(side) = &mut self.agent else { return };
         if side.offering.leg != leg || side.state != AgentState::Settling {
@@ -252,6 +287,8 @@ impl Call {
             }
             // The answer itself may be better.
             FailedOrder::Answer if self.is_early(leg) => (),
+            // An answer that makes no sense in the middle of a talk: it goes on as it was.
+            FailedOrder::Answer if self.has_audio(leg) => (),
             FailedOrder::Answer if is_caller => {
                 self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
             }
@@ -348,6 +385,7 @@ const fn refused_why(reason: FailReason) -> RefusedWhy {
     match reason {
         FailReason::BadSdp => RefusedWhy::BadSdp,
         FailReason::NoCommonCodec => RefusedWhy::NoCommonCodec,
+        FailReason::NoCommonAddress => RefusedWhy::NoCommonAddress,
         FailReason::NoPort => RefusedWhy::NoPort,
         FailReason::Busy | FailReason::UnknownLeg => RefusedWhy::MediaDown,
     }

@@ -207,6 +207,9 @@ impl Call {
             LegEnd::NoResponse | LegEnd::PeerGone if !was_up => {
                 (Party::Carrier, "unreachable", None)
             }
+            LegEnd::Expired => {
+                return self.end(Party::Carrier, EndReason::SessionExpired, None, env, now);
+            }
             LegEnd::NoResponse | LegEnd::PeerGone | LegEnd::Cancelled | LegEnd::AckMissing => {
                 return self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
             }

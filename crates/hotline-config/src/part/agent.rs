@@ -16,6 +16,8 @@ pub(crate) struct Staff {
     pub(crate) people: Vec<AgentConfig>,
     pub(crate) wishes: Vec<Wish>,
     pub(crate) accounts: BTreeMap<Extension, Account>,
+    /// Telephones that are told to answer by themselves.
+    pub(crate) auto_answer: BTreeSet<Extension>,
     /// Whether some account has a password that everybody can read.
     pub(crate) has_demo_password: bool,
 }
@@ -34,6 +36,7 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
     let mut all = Staff { accounts: account::file(root), ..Staff::default() };
     let mut numbers = BTreeSet::new();
     let mut extensions = BTreeSet::new();
+    let all_answer = root.section("sip").bool_or("auto_answer", false);
     for it in root.sections("agent") {
         let agent = one(&it, &known);
         let own = account::own(&it, &mut all.has_demo_password);
@@ -42,6 +45,9 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
         let city = it.text("city").map(|it| it.value);
         if let Some(agent) = agent {
             let extension = agent.extension.clone();
+            if it.bool_or("auto_answer", all_answer) {
+                all.auto_answer.insert(extension.clone());
+            }
             if !numbers.insert(agent.no.clone()) {
                 it.complain("no", format!("工号 {} 重复", agent.no), "每个工号只能用一次");
             }

@@ -60,8 +60,10 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
     }
     config.advertised_v6 = advertised_v6(&it, &config, sip.listeners());
     registrar(&it, &mut config);
+    session_timers(&it, &mut config);
     // Read with the agents, because it holds their telephones' passwords.
     it.text("accounts_file");
+    it.bool_or("auto_answer", false);
     // Read with the trunks, some of which must show a certificate.
     it.section("tls");
     it.end();
@@ -85,6 +87,15 @@ fn registrar(it: &Section<'_, '_>, config: &mut Config) {
             it.complain_at(&route, text, "写成 \"<sip:10.1.2.10;lr>\" 这样");
         }
         config.service_route.push(route.value);
+    }
+}
+
+/// How long a dialog lives without a sign of its peer (RFC 4028).
+fn session_timers(it: &Section<'_, '_>, config: &mut Config) {
+    config.session_expires = it.secs_or("session_expires_secs", 1_800, 90..=86_400);
+    config.min_se = it.secs_or("session_expires_min_secs", 90, 90..=3_600);
+    if config.min_se > config.session_expires {
+        it.complain("session_expires_min_secs", "大于 session_expires_secs", "把两者对调");
     }
 }
 

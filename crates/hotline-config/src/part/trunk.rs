@@ -83,6 +83,7 @@ fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConf
         gateways,
         probes: it.bool_or("options_probes", true),
         numbers,
+        prack: it.bool_or("prack", true),
         area_code: area_code.map(|it| it.value),
         city: city.map(|it| it.value),
     })

@@ -7,9 +7,9 @@ use std::{
 
 use hotline_base::{
     Machine as _, Now, TrunkId,
-    media::{Event, FailReason, FailedOrder, Order, VERSION},
+    media::{Event, FailedOrder, Order, VERSION},
 };
-use hotline_sdp::{Local, SdpError};
+use hotline_sdp::Local;
 use hotline_sip::{Flow, HeaderRules, Message};
 use hotline_switchboard::{CarrierRules, Config, Input, Output, Switchboard};
 
@@ -93,12 +93,6 @@ fn media(order: Order) -> Option<Event> {
     };
     Some(match hotline_sdp::answer(&offer, &LOCAL) {
         Ok((sdp, _)) => Event::Opened { leg, sdp },
-        Err(why) => {
-            let reason = match why {
-                SdpError::Bad => FailReason::BadSdp,
-                SdpError::NoAudio | SdpError::NoCommonCodec => FailReason::NoCommonCodec,
-            };
-            Event::Failed { leg, order: FailedOrder::Open, reason }
-        }
+        Err(why) => Event::Failed { leg, order: FailedOrder::Open, reason: why.into() },
     })
 }

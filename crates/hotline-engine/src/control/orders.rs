@@ -105,6 +105,7 @@ const fn is_owed(order: &Order) -> bool {
         Order::Open { .. }
         | Order::Answer { .. }
         | Order::Reoffer { .. }
+        | Order::Describe { .. }
         | Order::Mix { .. }
         | Order::Play(_)
         | Order::Stop { .. }

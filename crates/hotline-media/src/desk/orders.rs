@@ -10,7 +10,7 @@ use hotline_base::{
     media::{Channel, Event, FailReason, FailedOrder, Hears, Order, Play, PlayEnd, VERSION},
 };
 use hotline_rtp::Outbound;
-use hotline_sdp::{Local, Stream, answer, offer, settle};
+use hotline_sdp::{Local, SdpError, Stream, answer, offer, settle};
 
 use super::{Desk, Entry, link::Broken};
 use crate::{
@@ -33,6 +33,7 @@ impl Desk {
             Order::Open { leg, offer } => self.open(leg, offer.as_deref()),
             Order::Answer { leg, answer } => self.settle(leg, &answer),
             Order::Reoffer { leg, offer } => self.reoffer(leg, &offer),
+            Order::Describe { leg } => self.describe(leg),
             Order::Mix { hears } => self.mix(&hears),
             Order::Play(play) => self.play(&play),
             Order::Stop { leg, play } => {
@@ -87,7 +88,7 @@ impl Desk {
         // RFC 8866 §5.2 wants a number that nobody else uses; 62 bits, so that readers that take
         // it for a signed one are not surprised.
         let session = self.random.next_u64() >> 2;
-        let mut entry = Entry { slot, port, session, version: 1, offer: String::new() };
+        let mut entry = Entry { slot, port, session, version: 1, said: String::new() };
         let local = self.local(&entry);
         let (sdp, stream) = match theirs {
             None => (offer(&local, false), None),
@@ -101,7 +102,7 @@ impl Desk {
                 }
             },
         };
-        entry.offer = if theirs.is_none() { sdp.clone() } else { offer(&local, false) };
+        entry.said.clone_from(&sdp);
         let out = self.outbound();
         self.legs.insert(leg, entry);
         self.task(Task::Open(Box::new(Opening { slot, id: leg, socket, out })));
@@ -123,7 +124,7 @@ impl Desk {
             return self.fail(leg, FailedOrder::Answer, FailReason::UnknownLeg);
         };
         let slot = entry.slot;
-        match settle(&entry.offer, theirs) {
+        match settle(&entry.said, theirs) {
             Ok(stream) => {
                 let hold = stream.hold;
                 self.task(Task::Settle { leg: slot, stream });
@@ -138,12 +139,11 @@ impl Desk {
             return self.fail(leg, FailedOrder::Reoffer, FailReason::UnknownLeg);
         };
         let slot = entry.slot;
-        let mut local = self.local(entry);
-        local.version += 1;
-        match answer(theirs, &local) {
-            Ok((sdp, stream)) => {
+        match self.versioned(entry, |local| answer(theirs, local)) {
+            Ok((version, (sdp, stream))) => {
                 if let Some(entry) = self.legs.get_mut(&leg) {
-                    entry.version = local.version;
+                    entry.version = version;
+                    entry.said.clone_from(&sdp);
                 }
                 let Stream { hold, .. } = stream;
                 self.task(Task::Settle { leg: slot, stream });
@@ -151,6 +151,35 @@ impl Desk {
             }
             Err(error) => self.fail(leg, FailedOrder::Reoffer, error.into()),
         }
+    }
+
+    /// Our offer in the middle of a call: everything we can, as at the beginning (RFC 3261 §14.2).
+    fn describe(&mut self, leg: LegId) {
+        let Some(entry) = self.legs.get(&leg) else { return };
+        let made =
+            self.versioned(entry, |local| Ok::<_, SdpError>((offer(local, false), None::<Stream>)));
+        let Ok((version, (sdp, _))) = made else { return };
+        if let Some(entry) = self.legs.get_mut(&leg) {
+            entry.version = version;
+            entry.said.clone_from(&sdp);
+        }
+        self.say(Event::Described { leg, sdp });
+    }
+
+    /// A description with the version that goes with it: the one before when it says the same, one
+    /// more when it does not (RFC 3264 §8).
+    fn versioned<T>(
+        &self,
+        entry: &Entry,
+        write: impl Fn(&Local) -> Result<(String, T), SdpError>,
+    ) -> Result<(u64, (String, T)), SdpError> {
+        let mut local = self.local(entry);
+        let same = write(&local)?;
+        if same.0 == entry.said {
+            return Ok((local.version, same));
+        }
+        local.version += 1;
+        Ok((local.version, write(&local)?))
     }
 
     fn mix(&mut self, hears: &[Hears]) {

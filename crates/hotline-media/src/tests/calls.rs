@@ -48,6 +48,51 @@ fn a_leg_that_we_offer_is_heard_after_the_answer() {
     caller.listen(1);
 }
 
+/// Identifier and version of a description's origin.
+fn origin(sdp: &str) -> (String, u64) {
+    let line = sdp.lines().find_map(|it| it.strip_prefix("o=- ")).unwrap();
+    let mut words = line.split(' ');
+    (words.next().unwrap().to_owned(), words.next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_description_has_a_new_version_exactly_when_it_says_something_new() {
+    let mut rig = Rig::new();
+    let phone = Phone::new(1, 440);
+    let leg = phone.leg;
+    rig.control.order(&Order::Open { leg, offer: Some(phone.sdp("sendrecv")) });
+    let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+    let (session, first) = origin(&sdp);
+    // The refresh of a session: nothing is new on either side.
+    for (direction, version, held) in [
+        ("sendrecv", 0, false),
+        ("sendonly", 1, true),
+        ("sendonly", 1, true),
+        ("sendrecv", 2, false),
+    ] {
+        rig.control.order(&Order::Reoffer { leg, offer: phone.sdp(direction) });
+        let Event::Reanswered { sdp, hold, .. } = rig.control.event() else { panic!("no answer") };
+        assert_eq!((origin(&sdp), hold), ((session.clone(), first + version), held));
+    }
+    // Asked for an offer we say everything we can; asked again, the same.
+    for _ in 0..2 {
+        rig.control.order(&Order::Describe { leg });
+        let Event::Described { sdp, .. } = rig.control.event() else { panic!("no offer") };
+        assert_eq!(origin(&sdp), (session.clone(), first + 3));
+        assert!(sdp.contains("RTP/AVP 8 0 101"), "{sdp}");
+        rig.control.order(&Order::Answer { leg, answer: phone.sdp("inactive") });
+        assert_eq!(rig.control.event(), Event::Settled { leg, hold: true });
+    }
+    // An offer that cannot be taken changes nothing.
+    let offer = phone.sdp("sendrecv").replace("IN IP4 127.0.0.1", "IN IP4 phone.example");
+    rig.control.order(&Order::Reoffer { leg, offer });
+    let (order, reason) = (FailedOrder::Reoffer, FailReason::NoCommonAddress);
+    assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
+    rig.control.order(&Order::Describe { leg });
+    let Event::Described { sdp, .. } = rig.control.event() else { panic!("no offer") };
+    assert_eq!(origin(&sdp).1, first + 3);
+}
+
 #[test]
 fn a_prompt_is_heard_then_the_other_party_in_one_stream() {
     let mut rig = Rig::new();

@@ -77,9 +77,12 @@ impl Leg {
     /// Meaning of an incoming payload type. Both laws are understood at their static numbers
     /// whatever was agreed: after an offer of both a peer may send either (RFC 3264 §6.1).
     pub(crate) fn kind(line: &Stream, payload_type: u8) -> Kind {
+        let events = [line.telephone_event_in, line.telephone_event];
         if payload_type == line.payload_type_in {
             Kind::Voice(line.codec)
-        } else if Some(payload_type) == line.telephone_event_in {
+        } else if events.contains(&Some(payload_type)) {
+            // A peer that numbered keys anew in its answer often sends them by its own number,
+            // though RFC 3264 §5.1 wants ours.
             Kind::Event
         } else {
             Codec::ALL

@@ -22,6 +22,7 @@ impl Endpoint {
             None | Some(Leg::Closing(_)) => (),
             Some(Leg::Incoming(it)) => {
                 let server = it.server;
+                self.drop_early_offer(id, now);
                 self.refuse_incoming(server, &hang_up, now);
                 self.end_leg(id, why);
             }
@@ -39,7 +40,7 @@ impl Endpoint {
     /// Up → Closing.
     fn close(&mut self, id: LegId, reason: Option<String>, why: EndWhy, now: Now) {
         let Some(Leg::Up(up)) = self.legs.remove(&id) else { return };
-        let Up { dialog, accepted, offer, queued: _ } = *up;
+        let Up { dialog, accepted, offer, queued: _, talk: _, rseq: _ } = *up;
         self.say(Event::Ended { leg: id, why });
         match offer {
             Offer::Theirs { server, .. } => self.respond(server, 487, &[], now),

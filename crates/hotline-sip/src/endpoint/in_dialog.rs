@@ -5,13 +5,16 @@ use hotline_base::{LegId, Now};
 use super::{
     Endpoint,
     incoming::has_other_body,
-    names::{ACCEPT, ALLOW},
+    names::{ACCEPT, ALLOW, SUPPORTED},
     receive::{key_of, unsupported},
+    session::{may_update, session_headers},
 };
 use crate::{
     Admit, EndWhy, Event, Flow, Message, Method, PeerMisbehaved,
     body::key,
-    leg::{Leg, Offer, Purpose},
+    dialog::Dialog,
+    leg::{Leg, Offer, Purpose, Talk},
+    session::{Session, Wish},
     transaction::TxId,
     value::q850,
 };
@@ -21,12 +24,7 @@ impl Endpoint {
         let Some(leg) = self.dialogs.get(&key_of(&message)).copied() else {
             return self.refuse_fault(flow, &message, admit, PeerMisbehaved::UnknownDialog);
         };
-        let dialog = match self.legs.get_mut(&leg) {
-            Some(Leg::Incoming(it)) => &mut it.dialog,
-            Some(Leg::Up(it)) => &mut it.dialog,
-            Some(Leg::Closing(it)) => &mut it.dialog,
-            Some(Leg::Outgoing { .. }) | None => return,
-        };
+        let Some(dialog) = self.dialog_of(leg, &message) else { return };
         // A repeated request has found its transaction; this is another one.
         let cseq = message.cseq().number;
         if dialog.remote_cseq.is_some_and(|last| cseq <= last) {
@@ -47,11 +45,11 @@ impl Endpoint {
             Method::Invite => self.on_reinvite(leg, id, &message, now),
             Method::Update => self.on_update(leg, id, &message, now),
             Method::Info => self.on_info(leg, id, &message, now),
+            Method::Prack => self.on_prack(leg, id, &message, now),
             Method::Options
             | Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Prack
             | Method::Message
             | Method::Subscribe
             | Method::Notify
@@ -64,8 +62,26 @@ impl Endpoint {
         }
     }
 
+    /// The dialog of a request, which may be one of several that ring.
+    fn dialog_of(&mut self, leg: LegId, message: &Message) -> Option<&mut Dialog> {
+        if let Some(Leg::Outgoing { .. }) = self.legs.get(&leg) {
+            return self.early_in(leg, message).map(|it| &mut it.dialog);
+        }
+        match self.legs.get_mut(&leg)? {
+            Leg::Incoming(it) => Some(&mut it.dialog),
+            Leg::Up(it) => Some(&mut it.dialog),
+            Leg::Closing(it) => Some(&mut it.dialog),
+            Leg::Outgoing { .. } => None,
+        }
+    }
+
     fn on_bye(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {
+        // RFC 3261 §15: the called side may not say BYE before its answer.
+        if let Some(Leg::Outgoing { .. }) = self.legs.get(&leg) {
+            return self.respond(id, 481, &[], now);
+        }
         self.respond(id, 200, &[], now);
+        self.drop_early_offer(leg, now);
         let cause = q850(message.headers("Reason"));
         let pending = match self.legs.get(&leg) {
             // RFC 3261 §15.1.2: what is unanswered is answered 487.
@@ -116,10 +132,16 @@ impl Endpoint {
         if let Some((status, more)) = blocked {
             return self.respond(id, status, &more, now);
         }
+        let session = match Session::answer(message, Wish::of(&self.config), Some(up.talk.session))
+        {
+            Ok(it) => it,
+            Err(min) => return self.respond(id, 422, &[("Min-SE", min.to_string())], now),
+        };
         // A new INVITE can only follow our 2xx: its ACK was lost or is late.
         let confirmed = up.accepted.take();
         up.dialog.refresh(message);
-        self.begin_their_offer(leg, id, message, now);
+        up.talk.may_update = may_update(message, up.talk.may_update);
+        self.begin_their_offer(leg, id, message, session, now);
         if let Some(it) = confirmed {
             self.timers.cancel(leg, crate::timers::TimerName::Success);
             self.timers.cancel(leg, crate::timers::TimerName::Ack);
@@ -135,27 +157,42 @@ impl Endpoint {
     fn on_update(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {
         let sdp = message.sdp();
         let retry = ("Retry-After", "2".to_owned());
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else {
-            let early = matches!(self.legs.get(&leg), Some(Leg::Incoming(_)));
-            return match (early, sdp) {
-                (true, Some(_)) => self.respond(id, 500, &[retry], now),
-                (true, None) => self.respond(id, 200, &[], now),
-                (false, _) => self.respond(id, 481, &[], now),
-            };
+        let wish = Wish::of(&self.config);
+        let up = match self.legs.get_mut(&leg) {
+            Some(Leg::Up(up)) => up,
+            Some(Leg::Outgoing { .. }) => return self.on_early_update(leg, id, message, now),
+            Some(Leg::Incoming(_)) => {
+                return match sdp {
+                    Some(sdp) => self.offered_early(leg, id, sdp, now),
+                    None => self.respond(id, 200, &[], now),
+                };
+            }
+            Some(Leg::Closing(_)) | None => return self.respond(id, 481, &[], now),
+        };
+        let session = match Session::answer(message, wish, Some(up.talk.session)) {
+            Ok(it) => it,
+            Err(min) => return self.respond(id, 422, &[("Min-SE", min.to_string())], now),
         };
         up.dialog.refresh(message);
+        up.talk.may_update = true;
         let contact = ("Contact", up.dialog.contact.clone());
         let is_offer_running = up.accepted.as_ref().is_some_and(|it| it.is_offer);
         match (&up.offer, sdp) {
             // A refresh of the session.
-            (_, None) => self.respond(id, 200, &[contact], now),
+            (_, None) => {
+                let talk = Talk { session, ..up.talk.clone() };
+                let mut more = session_headers(session);
+                more.extend([contact, ("Supported", SUPPORTED.to_owned())]);
+                self.respond(id, 200, &more, now);
+                self.settle_talk(leg, talk, now);
+            }
             (Offer::Ours { .. }, Some(_)) => self.respond(id, 491, &[], now),
             (Offer::Theirs { .. }, Some(_)) => self.respond(id, 500, &[retry], now),
             (Offer::Idle | Offer::Glare { .. }, Some(_)) if is_offer_running => {
                 self.respond(id, 491, &[], now);
             }
             (Offer::Idle | Offer::Glare { .. }, sdp @ Some(_)) => {
-                self.begin_their_offer(leg, id, message, now);
+                self.begin_their_offer(leg, id, message, session, now);
                 self.say(Event::Offered { leg, sdp });
             }
         }
@@ -178,13 +215,25 @@ impl Endpoint {
         }
     }
 
-    fn begin_their_offer(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {
+    fn begin_their_offer(
+        &mut self,
+        leg: LegId,
+        id: TxId,
+        message: &Message,
+        session: Session,
+        now: Now,
+    ) {
         let is_invite = message.known_method() == Method::Invite;
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
         // Our offer after a glare gives way: it is made when theirs is answered.
         let before = std::mem::replace(
             &mut up.offer,
-            Offer::Theirs { server: id, is_invite, has_offer: message.sdp().is_some() },
+            Offer::Theirs {
+                server: id,
+                is_invite,
+                has_offer: message.sdp().is_some(),
+                session: Some(session),
+            },
         );
         if let Offer::Glare { sdp, .. } = before {
             up.queued.get_or_insert(sdp);
@@ -208,10 +257,14 @@ fn refusal(message: &Message) -> Option<(u16, Option<(&'static str, String)>)> {
     let allow = || Some(("Allow", ALLOW.to_owned()));
     let method = message.known_method();
     let by_method = match method {
-        Method::Bye | Method::Invite | Method::Update | Method::Info | Method::Options => None,
+        Method::Bye
+        | Method::Invite
+        | Method::Update
+        | Method::Info
+        | Method::Prack
+        | Method::Options => None,
         Method::Notify => Some((481, None)),
-        Method::Prack
-        | Method::Message
+        Method::Message
         | Method::Subscribe
         | Method::Publish
         | Method::Refer
@@ -228,6 +281,6 @@ fn refusal(message: &Message) -> Option<(u16, Option<(&'static str, String)>)> {
     if message.header("Replaces").is_some() {
         return Some((400, None));
     }
-    let offers = matches!(method, Method::Invite | Method::Update);
+    let offers = matches!(method, Method::Invite | Method::Update | Method::Prack);
     (offers && has_other_body(message)).then(|| (415, Some(("Accept", ACCEPT.to_owned()))))
 }

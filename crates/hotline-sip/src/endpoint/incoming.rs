@@ -6,15 +6,18 @@ use hotline_base::{LegId, Now, Pii};
 
 use super::{
     Endpoint,
-    names::{ACCEPT, ALLOW},
+    names::{ACCEPT, ALLOW, SUPPORTED},
     receive::{hops_are_spent, key_of},
+    session::{may_update, session_headers},
 };
 use crate::{
     Admit, EndWhy, Event, Flow, HangUp, Invited, Message, NameAddr, PeerMisbehaved,
     body::is_type,
     dialog::{Dialog, contact_of},
-    leg::{Accepted, Incoming, Leg, Offer, Purpose, Up},
+    identity,
+    leg::{Accepted, Can, Incoming, Leg, Offer, Purpose, Reliable, Talk, Up},
     message::Reply,
+    session::{Session, has_option},
     text::decode,
     timers::TimerName,
     transaction::TxId,
@@ -42,8 +45,25 @@ impl Endpoint {
         if !accepts_sdp(&message) {
             return self.refuse_at_once(flow, &message, admit, 406, &[]);
         }
+        let session = match Session::answer(&message, self.wish(), None) {
+            Ok(it) => it,
+            Err(min) => {
+                let min = [("Min-SE", min.to_string())];
+                return self.refuse_at_once(flow, &message, admit, 422, &min);
+            }
+        };
+        let can = if has_option(&message, "Require", "100rel") {
+            Can::Required
+        } else if has_option(&message, "Supported", "100rel") {
+            Can::Supported
+        } else {
+            Can::No
+        };
+        let may_update = may_update(&message, false);
         let tag = self.token();
         let leg = self.new_leg();
+        // RFC 3262 §3: the first number is not to be guessed.
+        let rseq = tag.get(..5).and_then(|it| u32::from_str_radix(it, 16).ok()).unwrap_or(1);
         let dialog = Dialog::incoming(&message, flow, &tag, self.contact("hotline", flow));
         let invited = invited(leg, flow, &message);
         let trying = Reply::new(&message, 100).from(flow).build();
@@ -51,61 +71,66 @@ impl Endpoint {
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
         self.purposes.insert(server, Purpose::Asked(leg));
         self.dialogs.insert(dialog.key(), leg);
-        let offered = invited.sdp.is_some();
-        self.legs.insert(
-            leg,
-            Leg::Incoming(Box::new(Incoming { server, dialog, offered, ringing: None })),
-        );
+        let incoming = Incoming {
+            server,
+            dialog,
+            offered: invited.sdp.is_some(),
+            ringing: None,
+            session,
+            may_update,
+            reliable: Reliable { can, rseq, ..Reliable::default() },
+            offer: Offer::Idle,
+        };
+        self.legs.insert(leg, Leg::Incoming(Box::new(incoming)));
         self.timers.set(leg, TimerName::Unanswered, now.mono + UNANSWERED);
         self.say(Event::Invited(Box::new(invited)));
-    }
-
-    /// 180, or 183 with a description. Does nothing for a leg that is not incoming and unanswered.
-    pub fn ring(&mut self, leg: LegId, sdp: Option<String>, now: Now) {
-        let Some(Leg::Incoming(it)) = self.legs.get_mut(&leg) else { return };
-        let Some((request, flow, tag)) = self.transactions.request(it.server) else { return };
-        let status = if sdp.is_some() { 183 } else { 180 };
-        let reply = Reply::new(request, status).from(flow).tag(tag);
-        let reply = reply.with("Contact", it.dialog.contact.as_str()).with("Allow", ALLOW);
-        let bytes = reply.build_with_sdp(sdp.as_deref());
-        it.ringing = Some((status, bytes.clone()));
-        self.transactions.respond(it.server, status, bytes, now.mono, &mut self.out);
-        self.timers.set(leg, TimerName::Remind, now.mono + REMIND);
     }
 
     /// 200, sent again until its ACK comes (RFC 3261 §13.3.1.4); after 64 T1 without one the leg
     /// ends with [`EndWhy::AckMissing`]. Does nothing for a leg that is not incoming and
     /// unanswered.
+    ///
+    /// While a description in a reliable provisional response waits for its PRACK, so does the 200.
     pub fn answer(&mut self, leg: LegId, sdp: String, now: Now) {
-        if !matches!(self.legs.get(&leg), Some(Leg::Incoming(_))) {
+        let Some(Leg::Incoming(it)) = self.legs.get_mut(&leg) else { return };
+        if Self::answer_waits(it) {
+            it.reliable.answer = Some(sdp);
             return;
         }
         let Some(Leg::Incoming(it)) = self.legs.remove(&leg) else { return };
         self.timers.cancel_all(&leg);
-        let accepted = self.accept(it.server, &it.dialog, &sdp, now).map(|accepted| Accepted {
-            is_first: true,
-            is_offer: !it.offered,
-            ..accepted
-        });
-        let up = Up { dialog: it.dialog, accepted, offer: Offer::Idle, queued: None };
+        let described = it.reliable.described;
+        let new = described.is_none().then_some(sdp.as_str());
+        let accepted = self.accept(it.server, &it.dialog, new, it.session, now);
+        let is_offer = !it.offered && described.is_none();
+        let accepted = accepted.map(|accepted| Accepted { is_first: true, is_offer, ..accepted });
+        let sdp = described.unwrap_or(sdp);
+        let talk = Talk { session: it.session, sdp, may_update: it.may_update };
+        let rseq = it.reliable.unacked.map(|_| it.reliable.rseq);
+        let up = Up { dialog: it.dialog, accepted, offer: Offer::Idle, queued: None, talk, rseq };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
         self.arm_accepted(leg, now);
+        self.arm_session(leg, now);
     }
 
-    /// Sends a 200 with a description to an INVITE.
+    /// Sends a 200 to an INVITE.
     pub(super) fn accept(
         &mut self,
         server: TxId,
         dialog: &Dialog,
-        sdp: &str,
+        sdp: Option<&str>,
+        session: Session,
         now: Now,
     ) -> Option<Accepted> {
         let (request, flow, tag) = self.transactions.request(server)?;
         let cseq = request.cseq().number;
         let reply = Reply::new(request, 200).from(flow).tag(tag);
         let reply = reply.with("Contact", dialog.contact.as_str()).with("Allow", ALLOW);
+        let reply = reply.with("Supported", SUPPORTED);
         let reply = reply.with("Server", self.config.user_agent.as_str());
-        let bytes = reply.build_with_sdp(Some(sdp));
+        let more = session_headers(session);
+        let reply = more.into_iter().fold(reply, |it, (name, value)| it.with(name, value));
+        let bytes = reply.build_with_sdp(sdp);
         self.transactions.respond(server, 200, bytes.clone(), now.mono, &mut self.out);
         let interval = self.config.t1;
         Some(Accepted { server, cseq, flow, bytes, interval, is_first: false, is_offer: false })
@@ -121,6 +146,16 @@ impl Endpoint {
     /// incoming and unanswered this hangs up.
     pub fn refuse(&mut self, leg: LegId, status: u16, now: Now) {
         self.hang_up(leg, HangUp { status, reason: None }, now);
+    }
+
+    /// 503 with Retry-After: no call is to come before. It stops the carrier (RFC 3261 §21.5.4), so
+    /// it is for planned ends only; overload is refused without.
+    pub fn refuse_until(&mut self, leg: LegId, retry_after: Duration, now: Now) {
+        let Some(Leg::Incoming(it)) = self.legs.get(&leg) else { return };
+        let server = it.server;
+        self.drop_early_offer(leg, now);
+        self.respond(server, 503, &[("Retry-After", retry_after.as_secs().to_string())], now);
+        self.end_leg(leg, EndWhy::Local);
     }
 
     pub(super) fn refuse_incoming(&mut self, server: TxId, why: &HangUp, now: Now) {
@@ -142,6 +177,7 @@ impl Endpoint {
         let leg = *leg;
         match self.legs.get_mut(&leg) {
             Some(Leg::Incoming(it)) if it.server == id => {
+                self.drop_early_offer(leg, now);
                 self.respond(id, 487, &[], now);
                 self.end_leg(leg, EndWhy::Cancelled);
             }
@@ -229,13 +265,6 @@ fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
     let from = message.name_addr("From");
     let from_uri = from.and_then(|it| it.uri()).unwrap_or_default();
     let to_uri = message.name_addr("To").and_then(|it| it.uri()).unwrap_or_default();
-    let asserted = message
-        .name_addr("P-Asserted-Identity")
-        .and_then(|it| it.uri())
-        .filter(|it| !it.user.is_empty())
-        .map(|it| Pii::new(it.user));
-    let mut privacy =
-        message.headers("Privacy").flat_map(|it| it.split(|it| matches!(it, b';' | b',')));
     let anonymous_from = from_uri.user.eq_ignore_ascii_case("anonymous")
         || from_uri.host == "anonymous.invalid"
         || from_uri.user.is_empty();
@@ -247,8 +276,11 @@ fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
         to_user: to_uri.user,
         from_user: Pii::new(from_uri.user),
         from_display: Pii::new(from.map(|it: NameAddr<'_>| it.display()).unwrap_or_default()),
-        asserted,
-        privacy_id: privacy.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"id")),
+        asserted: identity::named(message, "P-Asserted-Identity"),
+        preferred: identity::named(message, "P-Preferred-Identity"),
+        diverted: identity::diverted(message),
+        user_to_user: identity::user_to_user(message),
+        privacy_id: identity::wants_privacy(message),
         anonymous_from,
         sdp: message.sdp(),
     }

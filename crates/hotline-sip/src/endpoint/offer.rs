@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use hotline_base::{LegId, Now};
 
-use super::{Endpoint, names::ALLOW};
+use super::{
+    Endpoint,
+    names::{ALLOW, SUPPORTED},
+    session::{may_update, session_headers},
+};
 use crate::{
     EndWhy, Event, HangUp, Message,
-    leg::{Cancel, Invite, Leg, Offer, Purpose},
+    leg::{Cancel, Invite, Leg, Offer, Purpose, Talk},
     message::Reply,
+    session::Session,
     timers::TimerName,
     transaction::TxId,
 };
@@ -37,11 +42,19 @@ impl Endpoint {
             return;
         }
         if let Some(sdp) = up.queued.take() {
-            self.send_reinvite(leg, sdp, 0, now);
+            self.send_reinvite(leg, sdp, 0, false, now);
         }
     }
 
-    pub(super) fn send_reinvite(&mut self, leg: LegId, sdp: String, tries: u8, now: Now) {
+    pub(super) fn send_reinvite(
+        &mut self,
+        leg: LegId,
+        sdp: String,
+        tries: u8,
+        is_refresh: bool,
+        now: Now,
+    ) {
+        let wish = self.wish();
         let flow = match self.legs.get(&leg) {
             Some(Leg::Up(up)) => up.dialog.flow,
             Some(Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Closing(_)) | None => return,
@@ -54,14 +67,18 @@ impl Endpoint {
             .request("INVITE", cseq, &via)
             .header("Contact", &up.dialog.contact)
             .header("Allow", ALLOW)
+            .header("Supported", SUPPORTED)
+            .header("Session-Expires", up.talk.session.header(false))
+            .header("Min-SE", wish.min_secs.to_string())
             .header("User-Agent", &self.config.user_agent);
+        let secs = up.talk.session.secs;
         let dialog = up.dialog.clone();
         let Ok(message) = Message::parse(&request.end_with_sdp(Some(&sdp))) else {
             return self.say(Event::ReofferRefused { leg, status: 400 });
         };
         let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
         let Some(client) = begun else { return };
-        up.offer = Offer::Ours { client, sdp, tries };
+        up.offer = Offer::Ours { client, sdp, tries, is_refresh };
         let invite = Invite {
             leg: Some(leg),
             is_first: false,
@@ -69,6 +86,10 @@ impl Endpoint {
             cancel: Cancel::No,
             is_ringing: false,
             acks: Vec::new(),
+            secs,
+            dial: None,
+            early: Vec::new(),
+            asked: None,
         };
         self.purposes.insert(client, Purpose::Invite(Box::new(invite)));
         // Nobody rings for a re-INVITE: a peer that only says 100 does not hold up the next offer.
@@ -85,8 +106,15 @@ impl Endpoint {
     ) {
         let Some(leg) = self.our_offer(id, invite) else { return };
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        up.offer = Offer::Idle;
+        let before = std::mem::replace(&mut up.offer, Offer::Idle);
+        let Offer::Ours { sdp, .. } = before else { return };
         up.dialog.refresh(message);
+        let talk = Talk {
+            session: Session::settled(message, invite.secs),
+            sdp,
+            may_update: may_update(message, up.talk.may_update),
+        };
+        self.settle_talk(leg, talk, now);
         self.say(Event::Reanswered { leg, sdp: message.sdp() });
         self.offer_queued(leg, now);
     }
@@ -96,18 +124,35 @@ impl Endpoint {
         id: TxId,
         invite: &mut Invite,
         status: u16,
+        min_se: Option<u32>,
         now: Now,
     ) {
         let Some(leg) = self.our_offer(id, invite) else { return };
+        let wait = self.glare_wait(leg);
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        let Offer::Ours { sdp, tries, is_refresh, .. } =
+            std::mem::replace(&mut up.offer, Offer::Idle)
+        else {
+            return;
+        };
         // RFC 3261 §12.2.1.2: these say that the dialog is gone.
         if matches!(status, 408 | 481) {
+            if is_refresh {
+                return self.session_over(leg, now);
+            }
             let hang_up = HangUp { status: 480, reason: None };
             return self.hang_up_because(leg, hang_up, EndWhy::NoResponse, now);
         }
-        let wait = self.glare_wait(leg);
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        let before = std::mem::replace(&mut up.offer, Offer::Idle);
-        let Offer::Ours { sdp, tries, .. } = before else { return };
+        if let Some(min) = min_se {
+            up.talk.session.secs = up.talk.session.secs.max(min);
+        }
+        if status == 422 && !is_refresh && tries < GLARE_TRIES {
+            return self.send_reinvite(leg, sdp, tries.saturating_add(1), false, now);
+        }
+        if is_refresh {
+            self.on_refresh_refused(leg, status, now);
+            return self.offer_queued(leg, now);
+        }
         if status == 491 && tries < GLARE_TRIES {
             // A newer offer takes the place of the refused one.
             let sdp = up.queued.take().unwrap_or(sdp);
@@ -145,55 +190,89 @@ impl Endpoint {
             up.queued.get_or_insert(sdp);
             return;
         }
-        self.send_reinvite(leg, sdp, tries, now);
+        self.send_reinvite(leg, sdp, tries, false, now);
     }
 
     /// 200 to the peer's offer. Does nothing when none waits.
     pub fn accept_offer(&mut self, leg: LegId, sdp: String, now: Now) {
-        let Some((server, is_invite, has_offer)) = self.their_offer(leg) else { return };
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        let Some(it) = self.take_their_offer(leg) else { return };
+        let TheirOffer { server, is_invite, has_offer, session } = it;
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else {
+            self.accept_update(server, None, None, &sdp, now);
+            return self.go_on(leg, now);
+        };
         let dialog = up.dialog.clone();
+        let session = session.unwrap_or(up.talk.session);
+        let talk = Talk { session, sdp: sdp.clone(), may_update: up.talk.may_update };
         let accepted = if is_invite {
-            self.accept(server, &dialog, &sdp, now)
+            self.accept(server, &dialog, Some(&sdp), session, now)
         } else {
-            self.accept_update(server, &dialog.contact, &sdp, now);
+            self.accept_update(server, Some(&dialog.contact), Some(session), &sdp, now);
             None
         };
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        up.offer = Offer::Idle;
-        if let Some(mut accepted) = accepted {
+        if let (Some(mut accepted), Some(Leg::Up(up))) = (accepted, self.legs.get_mut(&leg)) {
             accepted.is_offer = !has_offer;
             up.accepted = Some(accepted);
             self.arm_accepted(leg, now);
         }
+        self.settle_talk(leg, talk, now);
         self.offer_queued(leg, now);
     }
 
-    fn accept_update(&mut self, server: TxId, contact: &str, sdp: &str, now: Now) {
+    /// 200 to an UPDATE or PRACK with an offer.
+    fn accept_update(
+        &mut self,
+        server: TxId,
+        contact: Option<&str>,
+        session: Option<Session>,
+        sdp: &str,
+        now: Now,
+    ) {
         let Some((request, flow, tag)) = self.transactions.request(server) else { return };
-        let reply = Reply::new(request, 200).from(flow).tag(tag).with("Contact", contact);
+        let reply = Reply::new(request, 200).from(flow).tag(tag);
+        let reply = contact.into_iter().fold(reply, |it, contact| it.with("Contact", contact));
+        let more = session.map(session_headers).unwrap_or_default();
+        let reply = more.into_iter().fold(reply, |it, (name, value)| it.with(name, value));
         let bytes = reply.build_with_sdp(Some(sdp));
         self.transactions.respond(server, 200, bytes, now.mono, &mut self.out);
     }
 
     /// Refuses the peer's offer; the session goes on as it was. Does nothing when none waits.
     pub fn refuse_offer(&mut self, leg: LegId, status: u16, now: Now) {
-        let Some((server, _, _)) = self.their_offer(leg) else { return };
+        let Some(it) = self.take_their_offer(leg) else { return };
         let status = if (300..700).contains(&status) { status } else { 488 };
-        self.respond(server, status, &[], now);
-        if let Some(Leg::Up(up)) = self.legs.get_mut(&leg) {
-            up.offer = Offer::Idle;
-        }
+        self.respond(it.server, status, &[], now);
+        self.go_on(leg, now);
         self.offer_queued(leg, now);
     }
 
-    fn their_offer(&self, leg: LegId) -> Option<(TxId, bool, bool)> {
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return None };
-        match up.offer {
-            Offer::Theirs { server, is_invite, has_offer } => Some((server, is_invite, has_offer)),
+    /// The offer of the peer that waits for us, whatever the leg's state.
+    fn take_their_offer(&mut self, leg: LegId) -> Option<TheirOffer> {
+        if let Some(Leg::Outgoing(_)) = self.legs.get(&leg) {
+            let server = self.invite_of(leg, |it| it.asked.is_some())?.asked.take()?;
+            return Some(TheirOffer { server, is_invite: false, has_offer: true, session: None });
+        }
+        let offer = match self.legs.get_mut(&leg)? {
+            Leg::Incoming(it) => &mut it.offer,
+            Leg::Up(up) => &mut up.offer,
+            Leg::Outgoing { .. } | Leg::Closing(_) => return None,
+        };
+        match *offer {
+            Offer::Theirs { server, is_invite, has_offer, session } => {
+                *offer = Offer::Idle;
+                Some(TheirOffer { server, is_invite, has_offer, session })
+            }
             Offer::Idle | Offer::Ours { .. } | Offer::Glare { .. } => None,
         }
     }
+}
+
+/// [`Offer::Theirs`], taken out.
+struct TheirOffer {
+    server: TxId,
+    is_invite: bool,
+    has_offer: bool,
+    session: Option<Session>,
 }
 
 /// How often an offer is made again after a glare.

@@ -4,13 +4,18 @@ use std::{collections::VecDeque, time::Duration};
 
 use hotline_base::{LegId, Now};
 
-use super::{Endpoint, names::ALLOW};
+use super::{
+    Endpoint,
+    names::{ALLOW, SUPPORTED},
+    session::may_update,
+};
 use crate::{
     Dial, EndWhy, Event, Message, Uri,
     build::MessageBuilder,
     dialog::Dialog,
-    leg::{Cancel, Fork, Invite, Leg, Offer, Outgoing, Purpose, Up},
+    leg::{Cancel, Fork, Invite, Leg, Offer, Outgoing, Purpose, Talk, Up},
     registrar::Key,
+    session::{Session, min_se_of},
     text::quote,
     timers::TimerName,
     transaction::{TxId, cancel_of, transmit},
@@ -51,9 +56,22 @@ impl Endpoint {
 
     /// Sends a first INVITE of a leg that begins to ring. `None`: the target is no URI.
     pub(super) fn invite(&mut self, leg: LegId, dial: &Dial, now: Now) -> Option<TxId> {
+        let secs = self.wish().secs;
+        self.invite_for(leg, dial, 1, secs, now)
+    }
+
+    /// The INVITE number `cseq`, which asks for a session of `secs`.
+    fn invite_for(
+        &mut self,
+        leg: LegId,
+        dial: &Dial,
+        cseq: u32,
+        secs: u32,
+        now: Now,
+    ) -> Option<TxId> {
         let contact = self.contact(&dial.from_user, dial.flow);
         let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return None };
-        let names = (it.call_id.clone(), it.tag.clone());
+        let names = Names { call_id: it.call_id.clone(), tag: it.tag.clone(), cseq, secs };
         let message = self.first_invite(dial, &contact, &names)?;
         let dialog = Dialog::outgoing(&message, dial.flow, contact);
         let client = self.transactions.begin_client(message, dial.flow, now.mono, &mut self.out)?;
@@ -64,17 +82,16 @@ impl Endpoint {
             cancel: Cancel::No,
             is_ringing: false,
             acks: Vec::new(),
+            secs,
+            dial: Some(Box::new(dial.clone())),
+            early: Vec::new(),
+            asked: None,
         };
         self.purposes.insert(client, Purpose::Invite(Box::new(invite)));
         Some(client)
     }
 
-    fn first_invite(
-        &mut self,
-        dial: &Dial,
-        contact: &str,
-        (call_id, tag): &(String, String),
-    ) -> Option<Message> {
+    fn first_invite(&mut self, dial: &Dial, contact: &str, names: &Names) -> Option<Message> {
         Uri::parse(dial.target.as_bytes())?;
         let host = self.config.sent_by(dial.flow);
         let user: String = dial
@@ -87,7 +104,8 @@ impl Endpoint {
         } else {
             format!("{} ", quote(&dial.from_display))
         };
-        let from = format!("{name}<sip:{user}@{host}>;tag={tag}");
+        let from = format!("{name}<sip:{user}@{host}>;tag={}", names.tag);
+        let min_secs = self.wish().min_secs.to_string();
         let via = self.fresh_via(dial.flow);
         let sdp = (!dial.sdp.is_empty()).then_some(dial.sdp.as_str());
         let it = MessageBuilder::request("INVITE", dial.target.as_bytes())
@@ -95,10 +113,13 @@ impl Endpoint {
             .header("Max-Forwards", "70")
             .header("From", from)
             .header("To", format!("<{}>", dial.target))
-            .header("Call-ID", call_id)
-            .header("CSeq", "1 INVITE")
+            .header("Call-ID", &names.call_id)
+            .header("CSeq", format!("{} INVITE", names.cseq))
             .header("Contact", contact)
             .header("Allow", ALLOW)
+            .header("Supported", SUPPORTED)
+            .header("Session-Expires", names.secs.to_string())
+            .header("Min-SE", min_secs)
             .header("User-Agent", &self.config.user_agent);
         let it = dial.headers.iter().fold(it, |it, (name, value)| it.header(name, value));
         Message::parse(&it.end_with_sdp(sdp)).ok()
@@ -124,9 +145,8 @@ impl Endpoint {
         if matches!(invite.cancel, Cancel::Wanted { .. }) {
             return self.send_cancel(id, invite, now);
         }
-        let status = message.status().unwrap_or(0);
-        if let Some(leg) = invite.leg.filter(|_| invite.is_first && status > 100) {
-            self.say(Event::Ringing { leg, status, sdp: message.sdp() });
+        if invite.is_first && message.status().is_some_and(|it| it > 100) {
+            self.on_early(invite, message, now);
         }
     }
 
@@ -136,8 +156,13 @@ impl Endpoint {
         if let Some((_, ack)) = invite.acks.iter().find(|it| it.0 == tag) {
             return transmit(&mut self.out, invite.dialog.flow, ack);
         }
+        let early = self.forget_early(invite, now);
+        let early = early.into_iter().find(|it| it.dialog.remote_tag == tag);
         let mut dialog = if invite.is_first {
-            invite.dialog.answered(message)
+            let mut it = invite.dialog.answered(message);
+            // PRACKs have used numbers.
+            it.local_cseq = early.as_ref().map_or(it.local_cseq, |it| it.dialog.local_cseq);
+            it
         } else {
             let mut it = invite.dialog.clone();
             it.refresh(message);
@@ -158,28 +183,61 @@ impl Endpoint {
         self.end_other_forks(leg, id, now);
         self.timers.cancel_all(&leg);
         self.dialogs.insert(dialog.key(), leg);
-        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None };
+        let talk = Talk {
+            session: Session::settled(message, invite.secs),
+            sdp: invite.dial.take().map(|it| it.sdp).unwrap_or_default(),
+            may_update: may_update(message, false),
+        };
+        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
-        self.say(Event::Answered { leg, sdp: message.sdp() });
+        self.arm_session(leg, now);
+        let sdp = message.sdp().or_else(|| early.and_then(|it| it.sdp));
+        self.say(Event::Answered { leg, sdp });
     }
 
     fn on_failure(&mut self, id: TxId, invite: &mut Invite, message: &Message, now: Now) {
+        let status = message.status().unwrap_or(0);
         if !invite.is_first {
-            return self.on_reoffer_refused(id, invite, message.status().unwrap_or(0), now);
+            let min_se = (status == 422).then(|| min_se_of(message));
+            return self.on_reoffer_refused(id, invite, status, min_se, now);
         }
+        self.forget_early(invite, now);
         let Some(leg) = invite.leg.take() else { return };
+        if status == 422 && self.invite_longer(leg, id, invite, min_se_of(message), now) {
+            return;
+        }
         let cause = q850(message.headers("Reason"));
-        let why = match message.status().unwrap_or(0) {
+        let why = match status {
             408 => EndWhy::NoResponse,
             status => EndWhy::Refused { status, cause },
         };
         self.fork_failed(leg, id, why, now);
     }
 
+    /// RFC 4028 §7.3: the same call with the session interval the peer wants. Says whether it is
+    /// under way.
+    fn invite_longer(
+        &mut self,
+        leg: LegId,
+        id: TxId,
+        invite: &mut Invite,
+        secs: u32,
+        now: Now,
+    ) -> bool {
+        // A peer that refuses what it asked for would be asked for ever.
+        let Some(dial) = invite.dial.take().filter(|_| secs > invite.secs) else { return false };
+        let cseq = invite.dialog.local_cseq.saturating_add(1);
+        let Some(client) = self.invite_for(leg, &dial, cseq, secs, now) else { return false };
+        let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) else { return false };
+        it.forks.iter_mut().filter(|it| it.client == id).for_each(|it| it.client = client);
+        true
+    }
+
     /// Gives up an INVITE: CANCEL now, or as soon as it may be sent (RFC 3261 §9.1).
     pub(super) fn cancel(&mut self, client: TxId, reason: Option<String>, now: Now) {
         let Some(Purpose::Invite(mut invite)) = self.purposes.remove(&client) else { return };
         invite.leg = None;
+        self.forget_early(&mut invite, now);
         if invite.cancel == Cancel::No {
             invite.cancel = Cancel::Wanted { reason };
             if invite.is_ringing {
@@ -205,6 +263,15 @@ impl Endpoint {
         let limit = self.config.t1.saturating_mul(64);
         self.transactions.limit_client(client, limit, now.mono);
     }
+}
+
+/// What a first INVITE is known by, and the session it asks for.
+struct Names {
+    call_id: String,
+    tag: String,
+    cseq: u32,
+    /// Of Session-Expires.
+    secs: u32,
 }
 
 /// Nobody rings longer.

@@ -198,7 +198,7 @@ const fn is_away(status: u16) -> bool {
 const fn is_reaction(why: EndWhy) -> bool {
     match why {
         EndWhy::Refused { status, .. } => !is_away(status),
-        EndWhy::NoResponse | EndWhy::ConnectionGone => false,
+        EndWhy::NoResponse | EndWhy::ConnectionGone | EndWhy::Expired => false,
         EndWhy::Bye { .. }
         | EndWhy::Cancelled
         | EndWhy::NoAnswer

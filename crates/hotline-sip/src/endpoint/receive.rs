@@ -4,7 +4,7 @@ use hotline_base::Now;
 
 use super::{
     Endpoint,
-    names::{ACCEPT, ALLOW},
+    names::{ACCEPT, ALLOW, SUPPORTED},
 };
 use crate::{
     Admit, Event, Flow, Message, Method, PeerMisbehaved,
@@ -40,6 +40,7 @@ impl Endpoint {
                 self.on_invite_response(id, invite, message, now);
             }
             Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
+            Some(Purpose::Refresh(leg)) => self.on_refresh_response(id, leg, message, now),
             Some(Purpose::Probe(it)) => self.on_probe_response(id, it, message),
             Some(Purpose::Register(it)) => self.on_register_response(id, it, flow, message, now),
             Some(Purpose::Phone(it)) => self.on_phone_response(id, it, message),
@@ -99,7 +100,11 @@ impl Endpoint {
     }
 
     pub(super) fn on_options(&mut self, flow: Flow, message: &Message, admit: Admit) {
-        let more = [("Allow", ALLOW.to_owned()), ("Accept", ACCEPT.to_owned())];
+        let more = [
+            ("Allow", ALLOW.to_owned()),
+            ("Accept", ACCEPT.to_owned()),
+            ("Supported", SUPPORTED.to_owned()),
+        ];
         self.refuse_at_once(flow, message, admit, 200, &more);
     }
 
@@ -181,7 +186,10 @@ fn refused_method(method: Method) -> Option<(u16, Option<(&'static str, String)>
 
 /// RFC 3261 §8.2.2.3: the extensions demanded that we do not have.
 pub(super) fn unsupported(message: &Message) -> Option<(&'static str, String)> {
-    let all: Vec<String> = message.values("Require").map(crate::text::decode).collect();
+    let known =
+        |it: &&[u8]| SUPPORTED.split(", ").any(|own| it.eq_ignore_ascii_case(own.as_bytes()));
+    let unknown = message.values("Require").filter(|it| !known(it));
+    let all: Vec<String> = unknown.map(crate::text::decode).collect();
     (!all.is_empty()).then(|| ("Unsupported", all.join(", ")))
 }
 

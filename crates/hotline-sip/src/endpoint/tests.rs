@@ -4,6 +4,7 @@
 
 mod calls;
 mod contacts;
+mod early;
 mod forks;
 mod guests;
 mod lossy;
@@ -11,6 +12,8 @@ mod offers;
 mod office;
 mod raw;
 mod registrar;
+mod reliable;
+mod sessions;
 mod storm;
 mod transport;
 

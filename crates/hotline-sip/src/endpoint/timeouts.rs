@@ -20,6 +20,10 @@ impl Endpoint {
             TimerName::Remind => self.remind(leg, now),
             TimerName::Glare => self.on_glare_timer(leg, now),
             TimerName::Silence => self.on_silence(leg, now),
+            TimerName::Reliable => self.repeat_reliable(leg, now),
+            TimerName::Prack => self.on_prack_missing(leg, now),
+            TimerName::Refresh => self.on_refresh_timer(leg, now),
+            TimerName::Session => self.session_over(leg, now),
             TimerName::A
             | TimerName::B
             | TimerName::C
@@ -86,16 +90,22 @@ impl Endpoint {
     fn on_client_lost(&mut self, id: TxId, why: EndWhy, status: u16, now: Now) {
         match self.purposes.remove(&id) {
             Some(Purpose::Invite(mut invite)) if invite.is_first => {
+                self.forget_early(&mut invite, now);
                 if let Some(leg) = invite.leg.take() {
                     self.fork_failed(leg, id, why, now);
                 }
             }
             Some(Purpose::Invite(mut invite)) => {
-                self.on_reoffer_refused(id, &mut invite, status, now);
+                self.on_reoffer_refused(id, &mut invite, status, None, now);
             }
             Some(Purpose::Bye(leg)) => {
                 self.remove_leg(leg);
             }
+            // A lost connection says nothing of the peer: the next refresh opens another.
+            Some(Purpose::Refresh(leg)) if status == 503 => {
+                self.timers.set(leg, TimerName::Refresh, now.mono);
+            }
+            Some(Purpose::Refresh(leg)) => self.session_over(leg, now),
             Some(Purpose::Register(it)) => self.end_registration(&it, status),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),
             Some(Purpose::Phone(it)) => self.phone_heard(&it, false),

@@ -1,7 +1,9 @@
 //! 话单 as JSON.
 
 use hotline_base::{AgentNo, Pii};
-use hotline_cdr::{CallRecord, CallSegment, Direction, QueueSegment, Rating, RecordedAudio};
+use hotline_cdr::{
+    CallFact, CallRecord, CallSegment, Direction, FailCause, QueueSegment, Rating, RecordedAudio,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{StampedJson, Time, mask::masked_number};
@@ -47,6 +49,9 @@ pub struct CallJson {
     pub reason: Option<String>,
     /// Q.850.
     pub cause: Option<u16>,
+    /// What `cause` means, if it is a failure: 空号, 停机, 关机, 忙, 无应答, 拒接, 网络拥塞, 其他.
+    #[serde(default)]
+    pub cause_text: Option<String>,
     pub refused_status: Option<u16>,
     pub control_restarted: bool,
     pub tags: Vec<String>,
@@ -109,6 +114,9 @@ pub struct SegmentJson {
     pub n_holds: u32,
     pub recording_id: Option<String>,
     pub unanswered: Option<String>,
+    /// Why, if the telephone refused: 空号, 停机, 关机, 忙, 无应答, 拒接, 网络拥塞, 其他.
+    #[serde(default)]
+    pub cause_text: Option<String>,
     pub released_by: Option<String>,
 }
 
@@ -220,12 +228,13 @@ impl From<&CallRecord> for CallJson {
             released_by: text(it.released_by.map(hotline_cdr::Party::as_str)),
             reason: text(it.reason.as_ref().map(hotline_cdr::EndReason::as_str)),
             cause: it.cause,
+            cause_text: text(it.cause.and_then(FailCause::of_q850).map(FailCause::zh)),
             refused_status: it.refused_status,
             control_restarted: it.control_restarted,
             tags: it.tags.clone(),
             attached: it.exported.iter().map(AttachedJson::from).collect(),
             queues: it.queues.iter().map(QueueSegmentJson::from).collect(),
-            segments: it.segments.iter().map(SegmentJson::from).collect(),
+            segments: it.segments.iter().map(|one| SegmentJson::of(one, it)).collect(),
             ratings: it.ratings.iter().map(RatingJson::from).collect(),
             surveys_offered: it.surveys_offered,
             recordings: it.recordings.iter().map(RecordingJson::from).collect(),
@@ -258,8 +267,13 @@ impl From<&QueueSegment> for QueueSegmentJson {
     }
 }
 
-impl From<&CallSegment> for SegmentJson {
-    fn from(it: &CallSegment) -> Self {
+impl SegmentJson {
+    /// A segment of `record`.
+    fn of(it: &CallSegment, record: &CallRecord) -> Self {
+        let failed = record.facts.iter().find_map(|fact| {
+            let CallFact::DialFailed { leg, status, cause } = fact.fact else { return None };
+            FailCause::of(Some(status), cause).filter(|_| leg == it.leg)
+        });
         Self {
             offer: it.offer.to_string(),
             agent_no: it.agent.to_string(),
@@ -276,6 +290,7 @@ impl From<&CallSegment> for SegmentJson {
             n_holds: it.n_holds,
             recording_id: text(it.recording.as_ref()),
             unanswered: text(it.unanswered.map(hotline_cdr::OfferEnd::as_str)),
+            cause_text: text(failed.map(FailCause::zh)),
             released_by: text(it.released_by.map(hotline_cdr::Party::as_str)),
         }
     }

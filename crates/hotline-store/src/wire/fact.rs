@@ -1,7 +1,7 @@
 //! Facts of a call as JSON.
 
 use hotline_base::Pii;
-use hotline_cdr::{CallFact, Stamped};
+use hotline_cdr::{CallFact, FailCause, Stamped};
 use serde::{Deserialize, Serialize};
 
 use super::{Time, mask::masked_number};
@@ -194,6 +194,19 @@ pub enum FactJson {
         entry: String,
         action: String,
     },
+    DialFailed {
+        leg: String,
+        status: u16,
+        cause: Option<u16>,
+        /// 空号, 停机, 关机, 忙, 无应答, 拒接, 网络拥塞 or 其他.
+        cause_text: Option<String>,
+    },
+    Signalled {
+        preferred: Option<String>,
+        diverted_from: Option<String>,
+        diverted_why: String,
+        user_to_user: Option<String>,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
@@ -212,6 +225,11 @@ impl StampedJson {
         }
         if let FactJson::Dialled { called_no, .. } = &mut self.fact {
             *called_no = masked_number(called_no);
+        }
+        if let FactJson::Signalled { preferred, diverted_from, user_to_user, .. } = &mut self.fact {
+            *preferred = preferred.as_deref().map(masked_number);
+            *diverted_from = diverted_from.as_deref().map(masked_number);
+            *user_to_user = None;
         }
         if let FactJson::Exported { value, .. } = &mut self.fact {
             value.clear();
@@ -383,6 +401,21 @@ impl From<&CallFact> for FactJson {
                 Self::WayRefused { trunk: trunk.to_string(), status: *status }
             }
             CallFact::PartyRinging => Self::PartyRinging,
+            CallFact::Signalled(it) => {
+                let text = |it: &Option<Pii<String>>| it.as_ref().map(Pii::reveal).cloned();
+                Self::Signalled {
+                    preferred: text(&it.preferred),
+                    diverted_from: text(&it.diverted_from),
+                    diverted_why: it.diverted_why.clone(),
+                    user_to_user: text(&it.user_to_user),
+                }
+            }
+            CallFact::DialFailed { leg, status, cause } => Self::DialFailed {
+                leg: leg.to_string(),
+                status: *status,
+                cause: *cause,
+                cause_text: FailCause::of(Some(*status), *cause).map(|it| it.zh().to_owned()),
+            },
             CallFact::Ended { by, reason, cause } => Self::Ended {
                 by: by.as_str().to_owned(),
                 reason: reason.as_str().to_owned(),

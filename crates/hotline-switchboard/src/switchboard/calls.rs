@@ -73,6 +73,7 @@ impl Switchboard {
     fn order_leg(&mut self, id: CallId, leg: LegId, order: LegOrder, now: Now) {
         match order {
             LegOrder::Answer { sdp } => self.endpoint.answer(leg, sdp, now),
+            LegOrder::Ring { sdp } => self.ring(id, leg, sdp, now),
             LegOrder::Refuse { status } => {
                 self.legs.remove(&leg);
                 self.endpoint.refuse(leg, status, now);
@@ -90,6 +91,16 @@ impl Switchboard {
             }
             LegOrder::AcceptOffer { sdp } => self.endpoint.accept_offer(leg, sdp, now),
             LegOrder::RefuseOffer { status } => self.endpoint.refuse_offer(leg, status, now),
+        }
+    }
+
+    /// 180, and for a carrier that can do it reliably our description in a 183 before.
+    fn ring(&mut self, id: CallId, leg: LegId, sdp: String, now: Now) {
+        let trunk = self.calls.get(&id).and_then(|it| self.admission.trunk(&it.arrival.trunk));
+        if trunk.is_some_and(|it| it.prack) {
+            self.endpoint.ring_reliably(leg, sdp, now);
+        } else {
+            self.endpoint.ring(leg, None, now);
         }
     }
 
@@ -143,6 +154,7 @@ impl Switchboard {
             | MediaEvent::PlayDone { leg, .. }
             | MediaEvent::Key { leg, .. }
             | MediaEvent::Quiet { leg, .. }
+            | MediaEvent::Described { leg, .. }
             | MediaEvent::Closed { leg, .. } => self.media_legs.get(leg).copied(),
             MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
             MediaEvent::RecordFailed { recording, .. } => self.recordings.get(recording).copied(),
@@ -158,6 +170,7 @@ impl Switchboard {
             Order::Open { leg, .. }
             | Order::Answer { leg, .. }
             | Order::Reoffer { leg, .. }
+            | Order::Describe { leg }
             | Order::Play(Play { leg, .. })
             | Order::Stop { leg, .. }
             | Order::SendKeys { leg, .. }

@@ -19,7 +19,9 @@ impl Switchboard {
     /// A peer that does not answer says nothing that could be seen in its messages.
     pub(super) fn note_ladder_end(&mut self, leg: LegId, why: EndWhy) {
         let is_failure = match why {
-            EndWhy::NoResponse | EndWhy::AckMissing | EndWhy::ConnectionGone => true,
+            EndWhy::NoResponse | EndWhy::AckMissing | EndWhy::ConnectionGone | EndWhy::Expired => {
+                true
+            }
             // A refusal is seen on the wire; the others are the ordinary course of calls.
             EndWhy::Refused { .. }
             | EndWhy::Bye { .. }
@@ -41,6 +43,7 @@ impl Switchboard {
                 | EndReason::MediaLost
                 | EndReason::MediaFailed
                 | EndReason::PeerGone
+                | EndReason::SessionExpired
                 | EndReason::Internal,
             ) => false,
         };

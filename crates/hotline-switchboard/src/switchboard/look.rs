@@ -16,6 +16,8 @@ pub(super) struct Arrived {
     pub(super) t_in: WallTime,
     /// Region code of the caller's number, or empty.
     pub(super) city: &'static str,
+    /// The caller's, for the agent's telephone; lost with the control process.
+    pub(super) user_to_user: Option<Pii<String>>,
 }
 
 impl Default for Arrived {
@@ -26,6 +28,7 @@ impl Default for Arrived {
             trunk: TrunkId::new(""),
             t_in: WallTime(0),
             city: "",
+            user_to_user: None,
         }
     }
 }
@@ -92,6 +95,11 @@ impl Switchboard {
             traffic: traffic.collect(),
             carriers: self.traffic.carriers(&self.config),
         }
+    }
+
+    /// Dialogs that are not over, and those whose BYE is on its way.
+    pub fn n_dialogs(&self) -> usize {
+        self.endpoint.n_legs()
     }
 
     /// What must be true after every turn; the simulator asks. An error says what is not.

@@ -250,6 +250,7 @@ impl Switchboard {
             | EndWhy::Refused { .. }
             | EndWhy::NoAnswer
             | EndWhy::AckMissing
+            | EndWhy::Expired
             | EndWhy::Local => (0, LegEnd::Cancelled),
         };
         if status == 0 || attempt.rings {

@@ -57,6 +57,25 @@ impl Switchboard {
         }
     }
 
+    /// What an agent's telephone is told besides the caller: the caller's User-to-User, and to
+    /// answer by itself, in the words of the common makes (Yealink, Fanvil, Grandstream, Snom,
+    /// Cisco) and of RFC 5373.
+    fn phone_headers(&self, id: CallId, extension: &Extension) -> Vec<(String, String)> {
+        let header = |name: &str, value: String| (name.to_owned(), value);
+        let mut all = Vec::new();
+        let user_to_user = self.calls.get(&id).and_then(|it| it.arrival.user_to_user.as_ref());
+        all.extend(user_to_user.map(|it| header("User-to-User", it.reveal().clone())));
+        if self.config.auto_answer.contains(extension) {
+            let us = self.config.sip.advertised;
+            let host = if us.is_ipv6() { format!("[{us}]") } else { us.to_string() };
+            all.push(header("Call-Info", format!("<sip:{host}>;answer-after=0")));
+            let alert = format!("<http://{host}>;info=alert-autoanswer;delay=0");
+            all.push(header("Alert-Info", alert));
+            all.push(header("Answer-Mode", "Auto".to_owned()));
+        }
+        all
+    }
+
     /// Calls the agent's telephones for his part of a call.
     pub(super) fn dial_phones(
         &mut self,
@@ -72,13 +91,14 @@ impl Switchboard {
             .map(|it| (it.arrival.caller.clone(), it.ring_limit))
             .unwrap_or_default();
         let from_user = from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
+        let headers = self.phone_headers(id, extension);
         let dial = |it: &Binding| Dial {
             target: it.contact.clone(),
             flow: it.flow,
             from_display: String::new(),
             from_user: from_user.clone(),
             sdp: sdp.to_owned(),
-            headers: Vec::new(),
+            headers: headers.clone(),
             ring_limit,
             silence_limit: Some(SILENCE),
         };

@@ -214,7 +214,14 @@ fn went_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
     facts.iter().rev().find_map(|it| {
         let CallFact::WentOut { trunk, display, .. } = &it.fact else { return None };
         let (trunk, called) = (trunk.clone(), display.clone());
-        Some(Arrived { caller: Some(party.clone()), called, trunk, t_in, city: "" })
+        Some(Arrived {
+            caller: Some(party.clone()),
+            called,
+            trunk,
+            t_in,
+            city: "",
+            user_to_user: None,
+        })
     })
 }
 
@@ -230,6 +237,7 @@ fn arrived_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
             trunk: trunk.clone(),
             t_in: it.at.wall.min(now.wall),
             city: caller.as_ref().map_or("", |it| city_of(it.reveal())),
+            user_to_user: None,
         })
     })
 }

@@ -2,14 +2,15 @@
 
 use hotline_base::{CallId, LegId, Now, Pii};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
-use hotline_cdr::{CallFact, EndReason, Party, RefusedWhy, Stamped, fold};
+use hotline_cdr::{CallFact, EndReason, Party, RefusedWhy, Signalled, Stamped, fold};
 use hotline_ivr::Entry;
 use hotline_ladder::Role;
 use hotline_sip::{Admit, EndWhy, Event, Flow, Invited};
 use hotline_trunk::{Admitted, CallerForms, Refusal};
 
 use super::{
-    Arc, CallEntry, MonoTime, Output, REPEAT_CALLERS_MAX, REPEAT_SPAN, Switchboard, look::Arrived,
+    Arc, CallEntry, Duration, MonoTime, Output, REPEAT_CALLERS_MAX, REPEAT_SPAN, Switchboard,
+    look::Arrived,
 };
 use crate::{io::Count, region::city_of};
 
@@ -48,9 +49,8 @@ impl Switchboard {
             }
             Event::Offered { leg, sdp } => self.leg(leg, LegEvent::Offered { sdp }, now),
             Event::Reanswered { leg, sdp } => {
-                if let Some(sdp) = sdp {
-                    self.leg(leg, LegEvent::Reanswered { sdp }, now);
-                }
+                let sdp = sdp.unwrap_or_default();
+                self.leg(leg, LegEvent::Reanswered { sdp }, now);
             }
             Event::Key { leg, key } => self.leg(leg, LegEvent::Key(key), now),
             Event::Ended { leg, why } => {
@@ -79,6 +79,11 @@ impl Switchboard {
             // The latter two answer what the switchboard never does.
             Event::Confirmed { .. } => (),
             Event::ReofferRefused { .. } | Event::RegisterDone { .. } => (),
+            Event::Changed { leg } => {
+                if let Some(id) = self.legs.get(&leg).copied() {
+                    self.keep_call(id);
+                }
+            }
         }
     }
 
@@ -174,7 +179,11 @@ impl Switchboard {
         for fact in facts {
             self.say_fact(id, fact);
         }
-        self.endpoint.refuse(it.leg, why.status(), now);
+        if why == RefusedWhy::Draining {
+            self.endpoint.refuse_until(it.leg, DRAIN_PAUSE, now);
+        } else {
+            self.endpoint.refuse(it.leg, why.status(), now);
+        }
     }
 
     fn arrived(&mut self, id: CallId, it: Invited, admitted: Admitted, now: Now) {
@@ -201,6 +210,7 @@ impl Switchboard {
             trunk: trunk.clone(),
             t_in: now.wall,
             city: number.as_deref().map_or("", city_of),
+            user_to_user: it.user_to_user.clone(),
         };
         let call = Call::new(
             Arrival {
@@ -214,6 +224,12 @@ impl Switchboard {
                 called_raw: called.raw,
                 flow,
                 offer: it.sdp,
+                signalled: Signalled {
+                    preferred: it.preferred,
+                    diverted_from: it.diverted.as_ref().map(|it| it.from.clone()),
+                    diverted_why: it.diverted.map(|it| it.reason).unwrap_or_default(),
+                    user_to_user: it.user_to_user,
+                },
                 entry,
                 bundle,
             },
@@ -256,6 +272,9 @@ impl Switchboard {
     }
 }
 
+/// How long a carrier leaves us alone when we go down as planned: a restart takes less.
+const DRAIN_PAUSE: Duration = Duration::from_secs(30);
+
 /// `None` for our own doing, which the call knows.
 const fn leg_end(why: EndWhy) -> Option<LegEnd> {
     Some(match why {
@@ -266,6 +285,7 @@ const fn leg_end(why: EndWhy) -> Option<LegEnd> {
         EndWhy::NoResponse => LegEnd::NoResponse,
         EndWhy::AckMissing => LegEnd::AckMissing,
         EndWhy::ConnectionGone => LegEnd::PeerGone,
+        EndWhy::Expired => LegEnd::Expired,
         EndWhy::Local => return None,
     })
 }

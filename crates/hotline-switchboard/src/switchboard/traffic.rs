@@ -176,7 +176,9 @@ const fn of_refusal(why: RefusedWhy) -> Outcome {
     match why {
         RefusedWhy::UnknownNumber => Outcome::NoSuchNumber,
         // What the carrier sent could not be used.
-        RefusedWhy::BadSdp | RefusedWhy::NoCommonCodec => Outcome::NetworkFailure,
+        RefusedWhy::BadSdp | RefusedWhy::NoCommonCodec | RefusedWhy::NoCommonAddress => {
+            Outcome::NetworkFailure
+        }
         RefusedWhy::OverLimit
         | RefusedWhy::TooFast
         | RefusedWhy::NoPort
@@ -192,7 +194,9 @@ const fn of_end(reason: &EndReason) -> Outcome {
     match reason {
         EndReason::Cancelled => Outcome::GaveUp,
         EndReason::Normal { .. } | EndReason::Refused => Outcome::Rejected,
-        EndReason::AckMissing | EndReason::PeerGone => Outcome::NoResponse,
+        EndReason::AckMissing | EndReason::PeerGone | EndReason::SessionExpired => {
+            Outcome::NoResponse
+        }
         EndReason::MediaLost => Outcome::NetworkFailure,
         EndReason::MediaFailed | EndReason::Internal => Outcome::Ours,
     }

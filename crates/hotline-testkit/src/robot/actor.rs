@@ -236,7 +236,7 @@ impl Actor {
                     self.endpoint.refuse(id, 480, self.now());
                 }
             }
-            Event::Ringing { leg, status, sdp } => self.on(leg, |it| {
+            Event::Ringing { leg, status, sdp, .. } => self.on(leg, |it| {
                 it.settle_answer(sdp.as_deref());
                 it.view.send_modify(|it| it.ringing = Some(status));
             }),
@@ -268,6 +268,7 @@ impl Actor {
             }
             // A telephone is no registrar.
             Event::Bound { .. }
+            | Event::Changed { .. }
             | Event::Unbound { .. }
             | Event::Unreachable { .. }
             | Event::Reachable { .. }

@@ -11,6 +11,7 @@ fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
         gateways: Vec::new(),
         probes: true,
         numbers: Vec::new(),
+        prack: true,
         area_code: Some("0771".to_owned()),
         city: Some("450100".to_owned()),
     }

@@ -15,6 +15,7 @@ fn fleet() -> Fleet {
         id: TrunkId::new("telecom"),
         sources: Vec::new(),
         channels_max: 2,
+        prack: true,
         limits: Limits::default(),
         gateways: vec![gateway(1, 10), gateway(2, 20)],
         probes: true,

@@ -83,6 +83,8 @@ fn stream(leg: u32, codec: Codec, event: u8) -> Stream {
         payload_type_in: codec.static_payload_type(),
         telephone_event: Some(event),
         telephone_event_in: Some(event),
+        rtcp: address(leg),
+        rtcp_mux: true,
         ptime_ms: 20,
         direction: Direction::Both,
         hold: false,
@@ -218,6 +220,17 @@ fn a_key_is_reported_once_and_passed_on_with_the_listeners_payload_type() {
     assert_eq!(heard.len(), 5);
     assert!(heard.iter().all(|(packet, _)| packet.header.payload_type == 96));
     assert!(heard.iter().all(|(packet, _)| packet.header.timestamp == heard[0].0.header.timestamp));
+}
+
+#[test]
+fn keys_at_the_number_of_the_peers_answer_are_heard_as_well_as_at_ours() {
+    let mut it = House::new();
+    let answered = Stream { telephone_event: Some(96), ..stream(CALLER, Codec::Pcma, 101) };
+    it.task(Task::Settle { leg: slot(CALLER), stream: answered });
+    it.say(CALLER, event(96, 10, 160), &[5, 0x8A, 1, 0]);
+    it.say(CALLER, event(101, 11, 1_600), &[7, 0x8A, 1, 0]);
+    it.say(CALLER, event(97, 12, 3_200), &[8, 0x8A, 1, 0]);
+    assert_eq!(it.reported(), ["0 key 5", "0 key 7"]);
 }
 
 #[test]

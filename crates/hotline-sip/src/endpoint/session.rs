@@ -1,0 +1,178 @@
+//! Signs of life within an answered leg (RFC 4028): we ask for them, or wait for the peer's.
+
+use std::time::Duration;
+
+use hotline_base::{LegId, Now};
+
+use super::{
+    Endpoint,
+    names::{ALLOW, SUPPORTED},
+};
+use crate::{
+    EndWhy, Event, HangUp, Message, Method,
+    leg::{Leg, Offer, Purpose, Talk},
+    session::{Session, Wish, has_option, min_se_of},
+    timers::TimerName,
+    transaction::TxId,
+};
+
+/// When a refresh cannot be sent now, or was refused for the moment.
+const LATER: Duration = Duration::from_secs(5);
+
+/// Within this time after a restart sessions that are ours are refreshed.
+const AFTER_RESTART_MS: u64 = 30_000;
+
+impl Endpoint {
+    pub(super) fn wish(&self) -> Wish {
+        Wish::of(&self.config)
+    }
+
+    /// The peer gave a sign of life: the session runs anew from now.
+    pub(super) fn arm_session(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        let session = up.talk.session;
+        self.timers.cancel(leg, TimerName::Refresh);
+        self.timers.cancel(leg, TimerName::Session);
+        if session.ours {
+            self.timers.set(leg, TimerName::Refresh, now.mono + session.refresh_after());
+        }
+        // A peer that knows no timers shows by any answer that it lives.
+        if session.agreed {
+            self.timers.set(leg, TimerName::Session, now.mono + session.ends_after());
+        }
+    }
+
+    /// After a restart nobody knows when the last sign came. What is ours is refreshed soon, spread
+    /// over the legs; the peer has its whole time once more.
+    pub(super) fn arm_restored(&mut self, leg: LegId, now: Now) {
+        self.arm_session(leg, now);
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        if up.talk.session.ours {
+            let wait = Duration::from_millis(self.random.below(AFTER_RESTART_MS));
+            self.timers.set(leg, TimerName::Refresh, now.mono + wait);
+        }
+    }
+
+    /// What both sides said in an INVITE, UPDATE or its 2xx.
+    pub(super) fn settle_talk(&mut self, leg: LegId, talk: Talk, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        if up.talk != talk {
+            up.talk = talk;
+            self.say(Event::Changed { leg });
+        }
+        self.arm_session(leg, now);
+    }
+
+    pub(super) fn on_refresh_timer(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        let busy = !matches!(up.offer, Offer::Idle) || up.accepted.is_some();
+        if busy {
+            return self.timers.set(leg, TimerName::Refresh, now.mono + LATER);
+        }
+        if up.talk.may_update || up.talk.sdp.is_empty() {
+            self.send_update(leg, now);
+        } else {
+            let sdp = up.talk.sdp.clone();
+            self.send_reinvite(leg, sdp, 0, true, now);
+        }
+    }
+
+    fn send_update(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        let flow = up.dialog.flow;
+        let via = self.fresh_via(flow);
+        let wish = self.wish();
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        let cseq = up.dialog.next_cseq();
+        let request = up
+            .dialog
+            .request("UPDATE", cseq, &via)
+            .header("Contact", &up.dialog.contact)
+            .header("Allow", ALLOW)
+            .header("Supported", SUPPORTED)
+            .header("Session-Expires", up.talk.session.header(false))
+            .header("Min-SE", wish.min_secs.to_string())
+            .header("User-Agent", &self.config.user_agent);
+        let Ok(message) = Message::parse(&request.end()) else { return };
+        let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
+        if let Some(id) = begun {
+            self.purposes.insert(id, Purpose::Refresh(leg));
+        }
+    }
+
+    pub(super) fn on_refresh_response(
+        &mut self,
+        id: TxId,
+        leg: LegId,
+        message: &Message,
+        now: Now,
+    ) {
+        let status = message.status().unwrap_or(0);
+        if status < 200 {
+            self.purposes.insert(id, Purpose::Refresh(leg));
+            return;
+        }
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        match status {
+            ..300 => {
+                up.dialog.refresh(message);
+                let session = Session::settled(message, up.talk.session.secs);
+                let talk = Talk { session, ..up.talk.clone() };
+                self.settle_talk(leg, talk, now);
+            }
+            408 | 481 => self.session_over(leg, now),
+            422 => {
+                up.talk.session.secs = up.talk.session.secs.max(min_se_of(message));
+                self.timers.set(leg, TimerName::Refresh, now.mono);
+            }
+            // Something else runs, or the peer is busy.
+            491 | 500 | 503 => self.timers.set(leg, TimerName::Refresh, now.mono + LATER),
+            // It has no UPDATE after all.
+            _ => {
+                let may_update = false;
+                let talk = Talk { may_update, ..up.talk.clone() };
+                let again = !talk.sdp.is_empty();
+                self.settle_talk(leg, talk, now);
+                if again {
+                    self.timers.set(leg, TimerName::Refresh, now.mono);
+                }
+            }
+        }
+    }
+
+    /// A refreshing re-INVITE was refused for another reason than that the dialog is gone.
+    pub(super) fn on_refresh_refused(&mut self, leg: LegId, status: u16, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        if status == 422 {
+            self.timers.set(leg, TimerName::Refresh, now.mono);
+        } else if up.talk.session.agreed {
+            // The session's end stands.
+            self.timers.set(leg, TimerName::Refresh, now.mono + LATER);
+        } else {
+            self.arm_session(leg, now);
+        }
+    }
+
+    /// RFC 4028 §10: BYE, whether or not the peer can hear it.
+    pub(super) fn session_over(&mut self, leg: LegId, now: Now) {
+        let reason = Some("Q.850;cause=102;text=\"session expired\"".to_owned());
+        self.hang_up_because(leg, HangUp { status: 408, reason }, EndWhy::Expired, now);
+    }
+}
+
+/// Whether the peer takes UPDATE, as its Allow says; `before` when it has none.
+pub(super) fn may_update(message: &Message, before: bool) -> bool {
+    match message.header("Allow") {
+        Some(_) => has_option(message, "Allow", Method::Update.name()),
+        None => before,
+    }
+}
+
+/// Session-Expires of our 2xx, and Require where the peer must know it (RFC 4028 §9).
+pub(super) fn session_headers(session: Session) -> Vec<(&'static str, String)> {
+    let mut all = vec![("Session-Expires", session.header(true))];
+    if session.agreed {
+        all.push(("Require", "timer".to_owned()));
+    }
+    all
+}

@@ -1,0 +1,281 @@
+//! Stories of signs of life: who asks, what is refused, and that no dialog outlives its peer.
+
+use super::*;
+
+const SDP: &str = "Content-Type: application/sdp\r\n";
+
+/// The requests that reached the raw peer since the last look.
+fn requests(world: &World) -> Vec<String> {
+    raw::Peer::answers(world)
+        .iter()
+        .filter_map(|it| it.method().map(|it| String::from_utf8_lossy(it).into_owned()))
+        .collect()
+}
+
+fn last_header(world: &World, name: &str) -> String {
+    String::from_utf8_lossy(raw::Peer::last(world).header(name).unwrap_or_default()).into_owned()
+}
+
+/// A call that the raw peer makes with these headers, and B's leg of it.
+fn called_with(it: &mut World, more: &str) -> (raw::Peer, LegId) {
+    let mut raw = raw::Peer::new(it);
+    raw.send(it, &raw.request("INVITE", 1, &format!("{more}{SDP}"), "offer"));
+    let b = it.invited(B);
+    it.act(B, |it, now| it.answer(b, "answer".to_owned(), now));
+    raw.learn_tag(it, B);
+    raw.send(it, &raw.request("ACK", 1, "", ""));
+    (raw, b)
+}
+
+#[test]
+fn two_of_us_refresh_by_update_every_half_interval_and_stay_up() {
+    let mut it = World::new(GOOD, 70);
+    let (a, b) = it.talk();
+    it.secs(3 * 3_600);
+    // The caller refreshes: neither said who, and the called side leaves it to him.
+    assert_eq!((it.count(B, "UPDATE"), it.count(A, "UPDATE")), (12, 0));
+    assert_eq!((it.count(A, "200/UPDATE"), it.count(B, "INVITE")), (12, 1));
+    assert_eq!((it.ends_of(A, a), it.ends_of(B, b)), (vec![], vec![]));
+    it.hang_up(A, a);
+    it.check_silence();
+}
+
+#[test]
+fn a_peer_that_vanished_is_noticed_by_both_roles_and_nothing_is_left() {
+    for end in [A, B] {
+        let mut it = World::new(GOOD, 71);
+        let (a, b) = it.talk();
+        let leg = if end == A { a } else { b };
+        it.ends[1 - end] = Endpoint::new(config(), 99, 5_000);
+        // What arrives there meets nobody: not even a 481.
+        it.drop = Some((1 - end, ""));
+        it.secs(1_700);
+        if end == A {
+            // 900 s, then timer F.
+            assert_eq!(it.ends_of(end, leg), [EndWhy::Expired]);
+        } else {
+            assert_eq!(it.ends_of(end, leg), []);
+        }
+        it.secs(69);
+        assert_eq!(it.ends_of(end, leg), [EndWhy::Expired]);
+        it.check_silence();
+    }
+}
+
+#[test]
+fn a_peer_that_forgot_the_dialog_is_left_at_the_next_refresh() {
+    let mut it = World::new(GOOD, 72);
+    let (a, _) = it.talk();
+    it.ends[B] = Endpoint::new(config(), 99, 5_000);
+    it.secs(899);
+    assert_eq!(it.ends_of(A, a), []);
+    it.secs(2);
+    assert_eq!((it.count(A, "481/UPDATE"), it.ends_of(A, a)), (1, vec![EndWhy::Expired]));
+    it.check_silence();
+}
+
+#[test]
+fn an_interval_that_is_too_short_is_refused_with_the_shortest_we_take() {
+    let mut it = World::new(GOOD, 73);
+    let mut raw = raw::Peer::new(&mut it);
+    let more = "Supported: timer\r\nSession-Expires: 30\r\n";
+    raw.send(&mut it, &raw.request("INVITE", 1, more, ""));
+    assert_eq!((raw.statuses(&it), last_header(&it, "Min-SE")), (vec![422], "90".to_owned()));
+    assert_eq!(it.ends[B].n_transactions(), 0);
+    // Within a call, too, which goes on as it was.
+    let mut it = World::new(GOOD, 74);
+    let (mut raw, b) = called_with(&mut it, "Supported: timer\r\nSession-Expires: 1800\r\n");
+    assert_eq!(last_header(&it, "Session-Expires"), "1800;refresher=uac");
+    assert_eq!(last_header(&it, "Require"), "timer");
+    raw.statuses(&it);
+    raw.send(&mut it, &raw.request("UPDATE", 2, more, ""));
+    raw.send(&mut it, &raw.request("INVITE", 3, &format!("{more}{SDP}"), "offer 2"));
+    assert_eq!(raw.statuses(&it), [422, 422]);
+    assert_eq!(it.ends_of(B, b), []);
+}
+
+#[test]
+fn the_peers_refreshes_keep_the_call_until_they_stay_away() {
+    let mut it = World::new(GOOD, 75);
+    let (mut raw, b) = called_with(&mut it, "Supported: timer\r\nSession-Expires: 90\r\n");
+    let refresh = "Supported: timer\r\nSession-Expires: 90;refresher=uac\r\n";
+    for n in 0..10 {
+        it.secs(59);
+        // Carriers refresh either way; the first one comes 2 s after the answer.
+        if n % 2 == 0 {
+            raw.send(&mut it, &raw.request("UPDATE", 2 + n, refresh, ""));
+        } else {
+            let reinvite = raw.request("INVITE", 2 + n, &format!("{refresh}{SDP}"), "offer");
+            raw.send(&mut it, &reinvite);
+            it.act(B, |it, now| it.accept_offer(b, "answer".to_owned(), now));
+            raw.send(&mut it, &raw.request("ACK", 2 + n, "", ""));
+        }
+        assert_eq!(raw::Peer::last(&it).status(), Some(200));
+        assert_eq!(last_header(&it, "Session-Expires"), "90;refresher=uac");
+    }
+    it.secs(59);
+    assert_eq!(it.ends_of(B, b), []);
+    it.secs(2);
+    assert_eq!(it.ends_of(B, b), [EndWhy::Expired]);
+    let bye = raw::Peer::last(&it);
+    assert_eq!(bye.method(), Some(&b"BYE"[..]));
+    assert!(bye.header("Reason").is_some_and(|it| it.starts_with(b"Q.850;cause=102")));
+}
+
+#[test]
+fn a_peer_without_timers_is_asked_by_reinvite_with_the_same_description() {
+    let mut it = World::new(GOOD, 76);
+    let (mut raw, b) = called_with(&mut it, "Allow: INVITE, ACK, BYE\r\n");
+    assert_eq!(last_header(&it, "Session-Expires"), "1800;refresher=uas");
+    assert_eq!(raw::Peer::answers(&it).iter().find_map(|it| it.header("Require")), None);
+    it.secs(900);
+    let reinvite = raw::Peer::last(&it);
+    assert_eq!((reinvite.method(), reinvite.body()), (Some(&b"INVITE"[..]), &b"answer"[..]));
+    assert_eq!(last_header(&it, "Session-Expires"), "1800;refresher=uac");
+    let ok = raw::respond_with(&it, "INVITE", 200, "f1", SDP, "their answer");
+    raw.send(&mut it, &ok);
+    assert_eq!(requests(&it).last().unwrap(), "ACK");
+    // Any answer is a sign of life of a peer that agreed to nothing.
+    it.secs(900);
+    assert_eq!(requests(&it).last().unwrap(), "INVITE");
+    let refusal = raw::respond_with(&it, "INVITE", 488, "f1", "", "");
+    raw.send(&mut it, &refusal);
+    it.secs(900);
+    assert_eq!((requests(&it).last().unwrap().as_str(), it.ends_of(B, b)), ("INVITE", vec![]));
+    let refusal = raw::respond_with(&it, "INVITE", 481, "f1", "", "");
+    raw.send(&mut it, &refusal);
+    assert_eq!(it.ends_of(B, b), [EndWhy::Expired]);
+    assert_eq!(it.said(B, |it| matches!(it, Event::ReofferRefused { .. })), 0);
+}
+
+#[test]
+fn an_update_that_the_peer_does_not_have_becomes_a_reinvite() {
+    let mut it = World::new(GOOD, 77);
+    let more =
+        "Allow: INVITE, UPDATE\r\nSupported: timer\r\nSession-Expires: 600;refresher=uas\r\n";
+    let (mut raw, b) = called_with(&mut it, more);
+    it.secs(300);
+    assert_eq!(requests(&it).last().unwrap(), "UPDATE");
+    assert_eq!(last_header(&it, "Session-Expires"), "600;refresher=uac");
+    let refusal = raw::respond_with(&it, "UPDATE", 501, "f1", "", "");
+    raw.send(&mut it, &refusal);
+    it.millis(1);
+    assert_eq!(requests(&it).last().unwrap(), "INVITE");
+    assert_eq!(it.said(B, |it| matches!(it, Event::Changed { leg } if *leg == b)), 1);
+    // It answers nothing any more: timer B, for a peer that agreed to timers.
+    it.secs(33);
+    assert_eq!(it.ends_of(B, b), [EndWhy::Expired]);
+}
+
+#[test]
+fn a_422_to_our_invite_is_answered_with_a_longer_interval_in_the_same_call() {
+    let mut it = World::new(GOOD, 78);
+    let mut raw = raw::Peer::new(&mut it);
+    let leg = raw::dial(&mut it);
+    let first = raw::Peer::last(&it);
+    assert_eq!(first.header("Session-Expires"), Some(&b"1800"[..]));
+    let refusal = raw::respond_with(&it, "INVITE", 422, "f1", "Min-SE: 3600\r\n", "");
+    raw.send(&mut it, &refusal);
+    let second = raw::Peer::last(&it);
+    assert_eq!(second.header("Session-Expires"), Some(&b"3600"[..]));
+    assert_eq!((second.call_id(), second.from_tag()), (first.call_id(), first.from_tag()));
+    assert_eq!((second.cseq().number, second.to_tag()), (2, &b""[..]));
+    let ok = raw::respond_with(
+        &it,
+        "INVITE",
+        200,
+        "f1",
+        "Require: timer\r\nSession-Expires: 3600;refresher=uac\r\n",
+        "",
+    );
+    raw.send(&mut it, &ok);
+    assert_eq!(it.said(B, |it| matches!(it, Event::Answered { .. })), 1);
+    it.secs(1_800);
+    // The peer's 2xx has no Allow: it is asked by what every peer has.
+    let reinvite = raw::Peer::last(&it);
+    assert_eq!((reinvite.method(), reinvite.body()), (Some(&b"INVITE"[..]), &b"offer"[..]));
+    // A refusal that asks for nothing more is one.
+    let mut it = World::new(GOOD, 79);
+    let mut raw = raw::Peer::new(&mut it);
+    let other = raw::dial(&mut it);
+    let refusal = raw::respond_with(&it, "INVITE", 422, "f1", "Min-SE: 90\r\n", "");
+    raw.send(&mut it, &refusal);
+    assert_eq!(it.ends_of(B, other), [EndWhy::Refused { status: 422, cause: None }]);
+    assert_eq!(it.ends_of(B, leg).len(), 1);
+}
+
+#[test]
+fn a_refresh_that_meets_an_offer_waits_for_it() {
+    let mut it = World::new(GOOD, 80);
+    let (a, b) = it.talk();
+    it.secs(896);
+    // The offer stays unanswered for a while around the time of the refresh.
+    it.act(A, |it, now| it.reoffer(a, "hold".to_owned(), now));
+    it.secs(4);
+    assert_eq!(it.count(B, "UPDATE"), 0);
+    it.act(B, |it, now| it.accept_offer(b, "held".to_owned(), now));
+    it.secs(2);
+    // The re-INVITE was a sign of life.
+    it.secs(890);
+    assert_eq!((it.count(B, "UPDATE"), it.ends_of(A, a)), (0, vec![]));
+    it.secs(20);
+    assert_eq!(it.count(B, "UPDATE"), 1);
+    it.hang_up(A, a);
+    it.check_silence();
+}
+
+#[test]
+fn after_a_restart_our_refreshes_go_on_and_a_peer_that_left_meanwhile_is_noticed() {
+    for is_there in [true, false] {
+        let mut it = World::new(GOOD, 81);
+        let (a, b) = it.talk();
+        let saved = it.ends[A].save(a).unwrap();
+        it.secs(1_000);
+        it.ends[A] = Endpoint::new(config(), 99, 1);
+        assert_eq!(it.act(A, |it, now| it.restore(&saved, now)), Some(a));
+        if !is_there {
+            it.ends[B] = Endpoint::new(config(), 98, 5_000);
+        }
+        it.secs(31);
+        if is_there {
+            assert_eq!((it.count(B, "UPDATE"), it.count(A, "200/UPDATE")), (2, 2));
+            it.secs(7_200);
+            assert_eq!((it.ends_of(A, a), it.ends_of(B, b)), (vec![], vec![]));
+            it.hang_up(A, a);
+        } else {
+            assert_eq!(it.ends_of(A, a), [EndWhy::Expired]);
+        }
+        it.check_silence();
+    }
+}
+
+/// How long after a 491 the offer of `leg` is made again.
+fn pause_after_glare(it: &mut World, raw: &mut raw::Peer, leg: LegId) -> u128 {
+    it.act(B, |it, now| it.reoffer(leg, "ours".to_owned(), now));
+    let pending = raw::respond_with(it, "INVITE", 491, "f1", "", "");
+    raw.send(it, &pending);
+    let (start, before) = (it.now.mono, requests(it).len());
+    while requests(it).len() == before {
+        it.millis(10);
+    }
+    assert_eq!(requests(it).last().unwrap(), "INVITE");
+    it.now.mono.since(start).as_millis()
+}
+
+#[test]
+fn a_glare_is_tried_again_after_the_times_of_the_standard() {
+    for seed in 0..30 {
+        // RFC 3261 §14.1: up to 2 s where the peer owns the Call-ID, 2.1 to 4 s where we do.
+        let mut it = World::new(GOOD, 8_200 + seed);
+        let (mut raw, called) = raw::Peer::talk(&mut it);
+        let pause = pause_after_glare(&mut it, &mut raw, called);
+        assert!(pause <= 2_000, "{pause}");
+        let mut it = World::new(GOOD, 8_300 + seed);
+        let mut raw = raw::Peer::new(&mut it);
+        let calling = raw::dial(&mut it);
+        let ok = raw::respond(&it, 200, "f1");
+        raw.send(&mut it, &ok);
+        let pause = pause_after_glare(&mut it, &mut raw, calling);
+        assert!((2_100..=4_000).contains(&pause), "{pause}");
+    }
+}

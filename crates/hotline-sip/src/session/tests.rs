@@ -1,0 +1,78 @@
+//! Who refreshes, how often, and what is refused.
+
+use super::*;
+
+const WISH: Wish = Wish { secs: 1_800, min_secs: 90 };
+
+fn request(more: &str) -> Message {
+    let text = format!(
+        "INVITE sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@h>;tag=1\r\n\
+         To: <sip:b@h>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n{more}\r\n"
+    );
+    Message::parse(text.as_bytes()).unwrap()
+}
+
+fn response(more: &str) -> Message {
+    let text = format!(
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@h>;tag=1\r\n\
+         To: <sip:b@h>;tag=2\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n{more}\r\n"
+    );
+    Message::parse(text.as_bytes()).unwrap()
+}
+
+/// Our answer as it is written, and whether we refresh.
+#[track_caller]
+fn check(more: &str, expected: Result<(&str, bool), u32>) {
+    let it = Session::answer(&request(more), WISH, None).map(|it| (it.header(true), it.ours));
+    let expected = expected.map(|it| (it.0.to_owned(), it.1));
+    assert_eq!(it, expected, "{more}");
+}
+
+#[test]
+fn the_called_side_follows_the_callers_wish_within_its_own_bounds() {
+    check("Supported: timer\r\nSession-Expires: 600\r\n", Ok(("600;refresher=uac", false)));
+    check("k: timer\r\nx: 600;refresher=uas\r\n", Ok(("600;refresher=uas", true)));
+    check("Require: timer\r\nx: 600 ; Refresher=UAC\r\n", Ok(("600;refresher=uac", false)));
+    // Longer than we wish: shortened, but not below the peer's own shortest.
+    check("Supported: timer\r\nSession-Expires: 7200\r\n", Ok(("1800;refresher=uac", false)));
+    check("k: timer\r\nx: 7200\r\nMin-SE: 3600\r\n", Ok(("3600;refresher=uac", false)));
+    check("Supported: timer\r\nSession-Expires: 30\r\n", Err(90));
+    check("Supported: timer\r\n", Ok(("1800;refresher=uac", false)));
+}
+
+#[test]
+fn a_peer_without_timers_is_asked_by_us() {
+    check("", Ok(("1800;refresher=uas", true)));
+    check("Session-Expires: 600;refresher=uac\r\n", Ok(("600;refresher=uas", true)));
+    check("Session-Expires: 30\r\n", Ok(("90;refresher=uas", true)));
+    check("Supported: 100rel\r\nSession-Expires: nonsense\r\n", Ok(("1800;refresher=uas", true)));
+    let it = Session::settled(&response(""), 1_800);
+    assert_eq!((it.secs, it.ours, it.agreed), (1_800, true, false));
+}
+
+#[test]
+fn a_later_request_that_says_nothing_leaves_the_refresher_as_it_is() {
+    let now = Session { secs: 600, ours: true, agreed: true };
+    let it = Session::answer(&request("Supported: timer\r\n"), WISH, Some(now)).unwrap();
+    assert!(it.ours);
+}
+
+#[test]
+fn the_calling_side_takes_what_the_2xx_says() {
+    let settled = |more| Session::settled(&response(more), 1_800);
+    let it = settled("Require: timer\r\nSession-Expires: 600;refresher=uac\r\n");
+    assert_eq!((it.secs, it.ours, it.agreed), (600, true, true));
+    assert_eq!(it.header(false), "600;refresher=uac");
+    let it = settled("Session-Expires: 600;refresher=uas\r\n");
+    assert_eq!((it.ours, it.header(false).as_str()), (false, "600;refresher=uas"));
+    // A session of no length would end the call at once.
+    assert_eq!(settled("Session-Expires: 0\r\n").secs, 90);
+}
+
+#[test]
+fn a_refresh_comes_at_half_time_and_the_end_a_little_before_the_peers() {
+    let it = |secs| Session { secs, ours: true, agreed: true };
+    assert_eq!(it(1_800).refresh_after().as_secs(), 900);
+    assert_eq!(it(1_800).ends_after().as_secs(), 1_768);
+    assert_eq!(it(90).ends_after().as_secs(), 60);
+}
