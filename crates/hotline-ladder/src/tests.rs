@@ -266,7 +266,11 @@ fn a_capture_has_one_packet_a_message_with_right_lengths_and_sums() {
             let packet = &rest[16..16 + len];
             assert_eq!(usize::from(u16::from_be_bytes([packet[2], packet[3]])), len);
             assert_eq!(sum(&packet[..20]), 0xFFFF);
-            let head = [&packet[12..20], &[0, packet[9]], &(len as u16 - 20).to_be_bytes()];
+            let head = [
+                &packet[12..20],
+                &[0, packet[9]],
+                &(u16::try_from(len).unwrap() - 20).to_be_bytes(),
+            ];
             assert_eq!(sum(&[&head.concat(), &packet[20..]].concat()), 0xFFFF);
             rest = &rest[16 + len..];
             n += 1;
