@@ -115,13 +115,20 @@ async fn ladder_of_a_refused_call_outlives_the_process() {
 async fn ladder_that_somebody_keeps_outlives_the_process_and_others_do_not() {
     let mut engine = Engine::quick().await;
     let (kept, _) = talk(&engine).await;
+    let caller = engine.caller().await;
+    caller.until_answered(SOON).await.unwrap();
+    caller.hang_up();
+    let other = text(&engine.record_of(&caller.number).await["call_id"]);
+    engine.get(&format!("/api/v1/calls/{other}/ladder")).await;
     let answer = hotline(&engine, &["call", "ladder", &kept, "--keep"]).await;
     assert!(String::from_utf8(answer.stdout).unwrap().contains("已存入数据库"));
     engine.until_counted("hotline_ladders_total{what=\"stored\"}").await;
     engine.kill(Role::Control).await;
     engine.until(&format!("/api/v1/calls/{kept}/ladder"), SOON, |it| Some(it.clone())).await;
-    let absent = http::get(engine.http(), "/api/v1/calls/1/ladder").await.unwrap();
-    assert_eq!(absent.status, 404);
+    for absent in [other.as_str(), "1"] {
+        let path = format!("/api/v1/calls/{absent}/ladder");
+        assert_eq!(http::get(engine.http(), &path).await.unwrap().status, 404, "{absent}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
