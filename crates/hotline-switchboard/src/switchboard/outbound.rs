@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use hotline_agent::{Action, LineEvent, Refused};
 use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Call, Dialling, LegEnd, LegEvent};
+use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
-use hotline_trunk::{Barred, GatewayId, Purpose, normalise_caller, trunks_for};
+use hotline_trunk::{Barred, GatewayId, NumberOf, Purpose, normalise_caller, rewrite, trunks_for};
 
 use super::{Arc, CallEntry, Duration, Output, Switchboard, look::Arrived};
 use crate::{Alarm, Dialer};
@@ -210,23 +211,31 @@ impl Switchboard {
             self.admission.release_out(call, &way.trunk);
             return false;
         };
-        let number = attempt.number.reveal().clone();
         let sdp = attempt.sdp.clone();
         attempt.at = Some(way.clone());
+        // As this carrier wants to read them.
+        let rules = self.config.rules.get(&way.trunk);
+        let written = |of, it: &str| match rules {
+            Some(rules) => rewrite(&rules.numbers_out, of, it).0,
+            None => it.to_owned(),
+        };
+        let number = written(NumberOf::Called, attempt.number.reveal());
+        let shown = written(NumberOf::Caller, &display);
         let dial = Dial {
             target: format!("sip:{number}@{address}"),
             flow: self.flow_to(address),
             from_display: String::new(),
-            from_user: display.clone(),
-            sdp,
             headers: vec![(
                 "P-Asserted-Identity".to_owned(),
-                format!("<sip:{display}@{}>", self.own_host(address)),
+                format!("<sip:{shown}@{}>", self.own_host(address)),
             )],
+            from_user: shown,
+            sdp,
             ring_limit: Some(self.config.outbound.ring_limit),
             silence_limit: Some(SILENCE),
         };
         self.endpoint.dial(leg, dial, now);
+        self.join_ladder(call, leg, Role::Carrier(way.trunk.clone()), now);
         if let Some(entry) = self.calls.get_mut(&call) {
             entry.arrival.trunk = way.trunk.clone();
             entry.arrival.called.clone_from(&display);
