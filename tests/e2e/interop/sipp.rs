@@ -171,11 +171,11 @@ async fn sipp_that_brings_no_offer_gets_ours_and_talks() {
 }
 
 /// The node that answers, as it is shipped.
-const OPEN: &str = "open_line: {type: answer, next: in_hours}";
+const OPEN: &str = "open_line: {type: answer, next: blocked}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_behind_an_ims_is_rung_reliably_and_refreshes_by_three_ways() {
-    const LATE: &str = "open_line: {type: answer, delay: 1s, next: in_hours}";
+    const LATE: &str = "open_line: {type: answer, delay: 1s, next: blocked}";
     let edit = ("flows/gx12345.main.flow.yaml", OPEN, LATE);
     let engine = Engine::start(Setup { flow_edits: vec![edit], ..Setup::default() }).await;
     let number = "13700000021";
@@ -209,7 +209,7 @@ async fn sipp_that_cancels_after_the_answer_stays_in_the_call() {
 async fn sipp_refuses_as_an_agent_and_the_record_says_why() {
     for (scenario, word) in [("agent-busy", "忙"), ("agent-off", "关机"), ("agent-vacant", "空号")]
     {
-        let engine = Engine::quick().await;
+        let engine = Engine::start(Setup::old_telephones()).await;
         let (port, registers) = register(&engine, PASSWORD).await;
         registers.succeeds().await;
         sign_in(&engine).await;
@@ -226,7 +226,7 @@ async fn sipp_refuses_as_an_agent_and_the_record_says_why() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_that_describes_itself_in_a_reliable_183_only_talks() {
-    let engine = Engine::quick().await;
+    let engine = Engine::start(Setup::old_telephones()).await;
     let (port, registers) = register(&engine, PASSWORD).await;
     registers.succeeds().await;
     sign_in(&engine).await;
@@ -247,7 +247,7 @@ async fn sipp_that_describes_itself_in_a_reliable_183_only_talks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sipp_that_cancels_before_the_answer_gets_487_and_a_record() {
-    const LATE: &str = "open_line: {type: answer, delay: 10s, next: in_hours}";
+    const LATE: &str = "open_line: {type: answer, delay: 10s, next: blocked}";
     let edit = ("flows/gx12345.main.flow.yaml", OPEN, LATE);
     let engine = Engine::start(Setup { flow_edits: vec![edit], ..Setup::default() }).await;
     let number = "13700000003";
