@@ -251,10 +251,12 @@ impl Ledger {
         if let CallFact::Dialled { leg, emergency, .. } = fact {
             self.open.insert(call);
             self.caller_legs.insert(call, *leg);
+            self.call_legs.insert(*leg, call);
             let it = Outgoing { emergency: *emergency, ..Outgoing::default() };
             self.outgoing.insert(call, it);
         } else if let CallFact::AgentCalled { offer, agent, leg, .. } = fact {
             self.offer_legs.insert(*offer, *leg);
+            self.call_legs.insert(*leg, call);
             let taken = self.offers.values().any(|it| it.1 == *agent);
             self.offers.insert(*offer, (call, agent.clone(), TicketId(0)));
             if taken {

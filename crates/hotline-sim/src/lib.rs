@@ -17,8 +17,10 @@ mod ledger;
 mod media;
 mod phones;
 mod shift;
+mod vanish;
 
 pub use self::{
     ledger::Report,
-    shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK, Vanish},
+    shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK},
+    vanish::Vanish,
 };

@@ -20,6 +20,7 @@ use crate::{
     ledger::{Ledger, Report},
     media::MediaModel,
     phones::Phone,
+    vanish::Vanish,
 };
 
 /// Where the switchboard listens.
@@ -66,17 +67,6 @@ pub struct Faults {
     /// Carrier and telephones lose their power, all at once and for good, when the last call has
     /// come.
     pub vanish: Vanish,
-}
-
-/// Whether media says that it hears nobody any more.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Vanish {
-    #[default]
-    Never,
-    /// It reports silence, as it does for legs that should be heard.
-    Heard,
-    /// It does not, as for legs on hold: only signalling can tell.
-    Unheard,
 }
 
 /// The switchboard among its actors. See the crate.
@@ -245,7 +235,7 @@ impl Shift {
     }
 
     fn happens(&mut self, event: Event) {
-        if self.vanished.is_some() && is_of_peers(&event) {
+        if self.vanished.is_some() && event.is_of_peers() {
             return;
         }
         match event {
@@ -301,26 +291,6 @@ impl Shift {
         }
     }
 
-    /// Nobody out there says anything any more, and nothing that is sent meets anybody.
-    fn peers_vanish(&mut self) {
-        self.drain();
-        self.vanished = Some(self.switchboard.n_dialogs());
-        let sip = &self.config.sip;
-        self.carrier = Endpoint::new(sip.clone(), self.random.next_u64(), 1);
-        self.callers.clear();
-        for phone in &mut self.phones {
-            phone.endpoint = Endpoint::new(sip.clone(), self.random.next_u64(), 1);
-        }
-        if self.plan.faults.vanish == Vanish::Heard {
-            for leg in self.media.legs() {
-                for secs in [5, 30] {
-                    let quiet = MediaEvent::Quiet { leg, secs };
-                    self.tell_media(Duration::from_secs(u64::from(secs)), quiet);
-                }
-            }
-        }
-    }
-
     /// A new control process finds what the old one kept.
     fn control_dies(&mut self) {
         self.drain();
@@ -347,7 +317,7 @@ impl Shift {
     }
 
     /// Everybody says what they have to say.
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.drain_switchboard();
         self.drain_carrier();
         self.drain_phones();
@@ -541,32 +511,6 @@ pub(crate) fn to_switchboard(from: SocketAddr) -> Flow {
 /// The same path seen from its other end.
 pub(crate) const fn reversed(flow: Flow) -> Flow {
     Flow { transport: flow.transport, local: flow.remote, remote: flow.local, conn: None }
-}
-
-/// Whether carrier, telephones or agents do it.
-const fn is_of_peers(event: &Event) -> bool {
-    match event {
-        Event::CallerDials
-        | Event::CallerActs { .. }
-        | Event::PhoneActs { .. }
-        | Event::PhoneRegisters { .. }
-        | Event::AgentActs { .. }
-        | Event::CalleeActs { .. }
-        | Event::PhoneLosesPower
-        | Event::PhoneReturns { .. }
-        | Event::GatewayDies
-        | Event::GatewayReturns
-        | Event::GatewayIsKnown => true,
-        Event::Arrives { .. }
-        | Event::Media { .. }
-        | Event::MediaDies
-        | Event::MediaReturns
-        | Event::DiskFails
-        | Event::DiskReturns
-        | Event::PeersVanish
-        | Event::ControlDies
-        | Event::FaultsEnd => false,
-    }
 }
 
 fn start_line(bytes: &[u8]) -> String {

@@ -227,8 +227,8 @@ pub enum Event {
     /// A new incoming leg; 100 Trying is sent.
     Invited(Box<Invited>),
     /// A provisional response above 100 to our INVITE. `fork` counts the telephones behind one
-    /// target from 0 in the order they were heard of (early dialogs, RFC 3261 §12.1); all that have no tag are 0.
-    /// A description may come in any of them and in several.
+    /// target from 0 in the order they were heard of (early dialogs, RFC 3261 §12.1); all that have
+    /// no tag are 0. A description may come in any of them and in several.
     Ringing {
         leg: LegId,
         fork: u8,
