@@ -12,8 +12,7 @@ const FIRST: usize = 2;
 const PHONES: usize = 2_000;
 const CALLS: usize = 50;
 
-/// What one message costs the engine, several times what was ever measured, and what it takes on
-/// the wire.
+/// What one message is taken to cost the engine, and what it takes on the wire.
 const WORK: Duration = Duration::from_micros(400);
 const WIRE: Duration = Duration::from_millis(5);
 
