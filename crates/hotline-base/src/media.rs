@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -60,11 +60,12 @@ pub enum Order {
         left: LegId,
         right: LegId,
     },
-    /// The party of one channel changed (transfer). Silence is written while `leg` is `None`.
+    /// The parties of one channel changed (transfer, conference): their sum is written, silence
+    /// without any.
     RecordSource {
         recording: RecordingId,
         channel: Channel,
-        leg: Option<LegId>,
+        legs: Vec<LegId>,
     },
     StopRecord {
         recording: RecordingId,
@@ -80,11 +81,11 @@ pub enum Order {
     },
 }
 
-/// `listener` hears `speaker`, or silence.
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+/// `listener` hears the sum of all `speakers`; silence without any.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub struct Hears {
     pub listener: LegId,
-    pub speaker: Option<LegId>,
+    pub speakers: Vec<LegId>,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]

@@ -77,8 +77,8 @@ impl MediaModel {
             | Order::SendKeys { .. } => Vec::new(),
             Order::Mix { hears } => {
                 for it in hears {
-                    match it.speaker {
-                        Some(speaker) => self.hears.insert(it.listener, speaker),
+                    match it.speakers.first() {
+                        Some(speaker) => self.hears.insert(it.listener, *speaker),
                         None => self.hears.remove(&it.listener),
                     };
                 }

@@ -77,7 +77,7 @@ impl Engine {
         }
         for call in 0..calls as u64 {
             let [left, right] = [LegId(call * 2), LegId(call * 2 + 1)];
-            let hears = |listener, speaker| Hears { listener, speaker: Some(speaker) };
+            let hears = |listener, speaker| Hears { listener, speakers: vec![speaker] };
             it.order(&Order::Mix { hears: vec![hears(left, right), hears(right, left)] })?;
             if record {
                 let recording = RecordingId::new(&format!("r{call}"));

@@ -30,8 +30,10 @@ impl Call {
     /// `open` lets the two hear each other; otherwise each hears silence, or a play.
     fn mix(&mut self, agent: LegId, open: bool) {
         let caller = self.caller.leg;
-        let hears = [(caller, agent), (agent, caller)]
-            .map(|(listener, speaker)| Hears { listener, speaker: open.then_some(speaker) });
+        let hears = [(caller, agent), (agent, caller)].map(|(listener, speaker)| {
+            let speakers = if open { vec![speaker] } else { Vec::new() };
+            Hears { listener, speakers }
+        });
         self.media(Order::Mix { hears: hears.to_vec() });
     }
 

@@ -176,7 +176,7 @@ impl Call {
         match self.caller.state {
             CallerState::Invited { .. } => {
                 self.stop_ringback();
-                let hears = vec![Hears { listener: agent, speaker: Some(caller) }];
+                let hears = vec![Hears { listener: agent, speakers: vec![caller] }];
                 self.media(Order::Mix { hears });
             }
             CallerState::Settling => {

@@ -180,6 +180,7 @@ impl Hands {
             }
             LinkInput::Event(event) => {
                 if let Event::Inventory { .. } = event {
+                    self.inbox.release_net();
                     self.wellness.media_up.store(true, Relaxed);
                     tracing::info!("Media is ready.");
                 }

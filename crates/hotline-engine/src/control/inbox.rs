@@ -1,6 +1,6 @@
 //! Everything that can reach the control thread, each road with its own bound (`docs/CHANNELS.md`).
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use hotline_agent::{AgentView, Command, Refused};
 use hotline_base::{AgentNo, CallId};
@@ -11,6 +11,7 @@ use hotline_trunk::Lists;
 use tokio::{
     net::UnixStream,
     sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
 };
 
 use crate::link::{LinkInput, Ordered};
@@ -20,6 +21,10 @@ const TRANSMITS_MAX: usize = 4_096;
 const ORDERS_MAX: usize = 1_024;
 const EVENTS_MAX: usize = 4_096;
 const COMMANDS_MAX: usize = 256;
+
+/// How long the wire waits at the start for media. A call that comes in these milliseconds would be
+/// refused for nothing; a media plane that takes longer is not there.
+const HELD_MAX: Duration = Duration::from_secs(1);
 
 /// A person's or a system's request.
 #[derive(Debug)]
@@ -62,6 +67,8 @@ pub(crate) struct Inbox {
     pub(crate) commands: mpsc::Receiver<Asked>,
     pub(crate) notes: mpsc::Receiver<Note>,
     pub(crate) lists: watch::Receiver<Arc<Lists>>,
+    /// Until then nothing is taken from the wire; it waits in its channel and in the sockets.
+    net_held_until: Option<Instant>,
 }
 
 /// The edge's ends.
@@ -100,7 +107,8 @@ pub(crate) fn roads(
     let (notes, own) = mpsc::channel(16);
     let to_net = Outlet::new(sip, to_net, Arc::clone(counters))?;
     let (lists, shown) = watch::channel(Arc::default());
-    let inbox = Inbox { net, link, commands: asked, notes: own, lists: shown };
+    let net_held_until = Some(Instant::now() + HELD_MAX);
+    let inbox = Inbox { net, link, commands: asked, notes: own, lists: shown, net_held_until };
     let roads = Roads { from_net, to_net: transmits, from_link, to_link, link_ends: ends };
     Ok((inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes, lists }))
 }
@@ -116,11 +124,24 @@ pub(crate) enum Arrived {
 }
 
 impl Inbox {
+    /// Media is there: what waits on the wire is taken.
+    pub(crate) const fn release_net(&mut self) {
+        self.net_held_until = None;
+    }
+
     /// In no fixed order, so that no road starves another. `None`: all roads are closed.
     pub(crate) async fn next(&mut self) -> Option<Arrived> {
         // Before all others: who was told that an entry is in force finds it so in his next call.
         if self.lists.has_changed().is_ok_and(|it| it) {
             return Some(Arrived::Lists(Arc::clone(&self.lists.borrow_and_update())));
+        }
+        if let Some(until) = self.net_held_until {
+            tokio::select! {
+                Some(it) = self.link.recv() => return Some(Arrived::Link(it)),
+                Some(it) = self.commands.recv() => return Some(Arrived::Asked(it)),
+                Some(it) = self.notes.recv() => return Some(Arrived::Note(it)),
+                () = sleep_until(until) => self.release_net(),
+            }
         }
         tokio::select! {
             Ok(()) = self.lists.changed() => {

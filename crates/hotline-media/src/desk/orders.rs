@@ -45,8 +45,8 @@ impl Desk {
             Order::Record { recording, path, left, right } => {
                 self.record(recording, path, [left, right]);
             }
-            Order::RecordSource { recording, channel, leg } => {
-                self.record_source(&recording, channel, leg);
+            Order::RecordSource { recording, channel, legs } => {
+                self.record_source(&recording, channel, &legs);
             }
             Order::StopRecord { recording } => {
                 if let Some(tape) = self.recordings.remove(&recording) {
@@ -185,7 +185,7 @@ impl Desk {
     fn mix(&mut self, hears: &[Hears]) {
         for it in hears {
             let Some(listener) = self.slot(it.listener) else { continue };
-            let speaker = it.speaker.and_then(|it| self.slot(it));
+            let speaker = it.speakers.first().and_then(|it| self.slot(*it));
             self.task(Task::Hear { listener, speaker });
         }
     }
@@ -228,9 +228,9 @@ impl Desk {
         self.task(Task::Record { tape, left, right, blocks });
     }
 
-    fn record_source(&mut self, recording: &RecordingId, channel: Channel, leg: Option<LegId>) {
+    fn record_source(&mut self, recording: &RecordingId, channel: Channel, legs: &[LegId]) {
         let Some(tape) = self.recordings.get(recording).copied() else { return };
-        let leg = leg.and_then(|it| self.slot(it));
+        let leg = legs.first().and_then(|it| self.slot(*it));
         self.task(Task::Source { tape, channel, leg });
     }
 }

@@ -124,7 +124,7 @@ impl Rig {
     pub(super) fn bridge(&mut self, a: &Phone, b: &Phone) {
         let hears = |listener: &Phone, speaker: &Phone| Hears {
             listener: listener.leg,
-            speaker: Some(speaker.leg),
+            speakers: vec![speaker.leg],
         };
         self.control.order(&Order::Mix { hears: vec![hears(a, b), hears(b, a)] });
         // The answer to a later order says that the mix is on its way.

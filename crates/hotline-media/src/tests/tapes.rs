@@ -99,7 +99,11 @@ fn a_recording_goes_on_through_a_transfer_and_with_one_side_silent() {
     talk.record("r-1", "r-1.wav");
     talk.talk(300);
     let recording = RecordingId::new("r-1");
-    let source = |channel, leg| Order::RecordSource { recording: recording.clone(), channel, leg };
+    let source = |channel, leg: Option<LegId>| Order::RecordSource {
+        recording: recording.clone(),
+        channel,
+        legs: leg.into_iter().collect(),
+    };
     talk.rig.control.order(&source(Channel::Right, None));
     talk.rig.control.order(&Order::Close { leg: talk.agent.leg });
     assert!(matches!(talk.rig.control.event(), Event::Closed { .. }));

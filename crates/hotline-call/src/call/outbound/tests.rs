@@ -184,7 +184,7 @@ fn audio_before_the_answer_is_heard_instead_of_our_ring_back() {
     it.media(MediaEvent::Settled { leg: PARTY, hold: false });
     let stops = |it: &Output| matches!(it, Output::Media(Order::Stop { leg: AGENT, .. }));
     assert_eq!((it.plays(), it.count(stops)), (1, 1));
-    let listens = vec![Hears { listener: AGENT, speaker: Some(PARTY) }];
+    let listens = vec![Hears { listener: AGENT, speakers: vec![PARTY] }];
     assert_eq!(
         it.count(|it| matches!(it, Output::Media(Order::Mix { hears }) if *hears == listens)),
         1
