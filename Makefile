@@ -25,7 +25,9 @@ lint:
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 
 unit:
-	$(CARGO) test --workspace --quiet
+	$(CARGO) test --workspace --exclude hotline-tests --quiet
+	$(CARGO) test --package hotline-tests --test it --quiet
+	CARGO="$(CARGO)" scripts/test-e2e
 
 flows:
 	$(CARGO) run --quiet --package hotline -- check

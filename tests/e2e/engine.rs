@@ -5,7 +5,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -36,6 +39,7 @@ pub(crate) struct Engine {
     child: Child,
     note: Note,
     log: Log,
+    deaf: Arc<AtomicBool>,
     reading: JoinHandle<()>,
 }
 
@@ -71,11 +75,11 @@ impl Engine {
         let folder = tempfile::Builder::new().prefix("hotline-e2e-").tempdir().unwrap();
         let ports = Ports::reserve();
         setup.write(folder.path(), &ports);
-        let log = Log::default();
-        let (child, reading) = spawn(folder.path(), setup.disk.as_ref(), &log);
+        let (log, deaf) = (Log::default(), Arc::default());
+        let (child, reading) = spawn(folder.path(), setup.disk.as_ref(), &log, &deaf);
         let unknown = "0.0.0.0:0".parse().unwrap();
         let note = Note { control: None, media: None, udp: unknown, tcp: unknown, http: unknown };
-        let mut it = Self { setup, folder, _ports: ports, child, note, log, reading };
+        let mut it = Self { setup, folder, _ports: ports, child, note, log, deaf, reading };
         it.until_well().await;
         it
     }
@@ -130,6 +134,11 @@ impl Engine {
     /// Everything it has logged.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// Leaves the pipe that it logs to open, and reads it no more.
+    pub(crate) fn turn_deaf(&self) {
+        self.deaf.store(true, Relaxed);
     }
 
     /// Closes the pipe that it logs to.
@@ -286,7 +295,8 @@ impl Engine {
     /// Starts the engine, which has ended, in the same folder.
     pub(crate) async fn start_again(&mut self) {
         fs::remove_file(self.data(NOTE)).ok();
-        (self.child, self.reading) = spawn(self.folder.path(), self.setup.disk.as_ref(), &self.log);
+        let (folder, disk) = (self.folder.path(), self.setup.disk.as_ref());
+        (self.child, self.reading) = spawn(folder, disk, &self.log, &self.deaf);
         self.until_well().await;
     }
 
@@ -332,7 +342,12 @@ const POLL: Duration = Duration::from_millis(20);
 
 const NOTE: &str = "engine.json";
 
-fn spawn(folder: &Path, disk: Option<&Disk>, log: &Log) -> (Child, JoinHandle<()>) {
+fn spawn(
+    folder: &Path,
+    disk: Option<&Disk>,
+    log: &Log,
+    deaf: &Arc<AtomicBool>,
+) -> (Child, JoinHandle<()>) {
     // A write beyond `limit_files` fails, as on a full disk, instead of killing the process.
     let script = "trap '' XFSZ; exec \"$0\" serve --config hotline.toml 2>&1";
     let mut child = match disk {
@@ -348,11 +363,14 @@ fn spawn(folder: &Path, disk: Option<&Disk>, log: &Log) -> (Child, JoinHandle<()
         .spawn()
         .unwrap();
     let mut said = child.stdout.take().unwrap();
-    let log = Arc::clone(log);
+    let (log, deaf) = (Arc::clone(log), Arc::clone(deaf));
     let reading = tokio::spawn(async move {
         let mut buffer = vec![0; 4_096];
         while let Ok(n @ 1..) = said.read(&mut buffer).await {
             log.lock().unwrap().extend_from_slice(&buffer[..n]);
+            if deaf.load(Relaxed) {
+                std::future::pending::<()>().await;
+            }
         }
     });
     (child, reading)

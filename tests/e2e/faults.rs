@@ -1,6 +1,7 @@
 //! A process dies in the middle of a call.
 
 use hotline_testkit::Speech;
+use serde_json::Value;
 
 use crate::{
     engine::{Engine, Role, SOON},
@@ -50,6 +51,27 @@ async fn people_go_on_talking_when_nobody_reads_the_log() {
     caller.hang_up();
     phone.until_ended(SOON).await.unwrap();
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_are_served_when_nobody_empties_the_log() {
+    let engine = Engine::start(Setup { log_filter: "debug", ..Setup::default() }).await;
+    let question = "/api/v1/calls?caller_no=1";
+    let before = engine.log().len();
+    engine.get(question).await;
+    let grown = |_: &Value| (engine.log().len() > before).then_some(());
+    engine.until(question, SOON, grown).await;
+    engine.turn_deaf();
+    // More than twice what a pipe holds, at a tenth of a line's length.
+    for _ in 0..1_300 {
+        engine.get(question).await;
+    }
+    let (caller, _agent, phone) = engine.talk().await;
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    engine.record_of(&caller.number).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

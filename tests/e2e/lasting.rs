@@ -29,14 +29,18 @@ fn story(seed: u64) -> Sound {
     Sound::from_alaw(&alaw)
 }
 
-/// How much of a story somebody has heard, or a recording holds, by its last quarter of a second.
+/// How much of a story somebody has heard, or a recording holds, by its last quarter of a second
+/// that is of the story: a robot that was kept from its processor has left a hole.
 fn told(story: &Sound, so_far: &Sound) -> Duration {
     let n_samples = so_far.samples().len();
-    let piece = RATE as usize / 4;
-    let end = so_far.part(n_samples.saturating_sub(piece)..n_samples);
-    let found = story.find(&end).filter(|it| it.score > 0.8);
+    let (piece, step) = (RATE as usize / 4, RATE as usize / 20);
+    let found = (0..40).map(|it| n_samples.saturating_sub(it * step)).find_map(|end| {
+        let part = so_far.part(end.saturating_sub(piece)..end);
+        let found = story.find(&part).filter(|it| it.score > 0.8)?;
+        Some(found.at + part.samples().len())
+    });
     let found = found.unwrap_or_else(|| panic!("{so_far:?} ends with nothing of the story"));
-    Duration::from_millis(((found.at + end.samples().len()) / (RATE as usize / 1_000)) as u64)
+    Duration::from_millis((found / (RATE as usize / 1_000)) as u64)
 }
 
 /// The caller tells a story, and the agent hears it until `length` of it is told.

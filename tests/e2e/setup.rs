@@ -60,6 +60,8 @@ pub(crate) struct Setup {
     pub(crate) push: Option<SocketAddr>,
     /// A disk of its own for some of what it writes.
     pub(crate) disk: Option<Disk>,
+    /// What is logged.
+    pub(crate) log_filter: &'static str,
 }
 
 impl Default for Setup {
@@ -79,6 +81,7 @@ impl Default for Setup {
             options_probes: true,
             push: None,
             disk: None,
+            log_filter: "info",
         }
     }
 }
@@ -136,11 +139,12 @@ impl Setup {
         let quick = self.prompts.prepare(&folder.join("prompts"));
         let mut text = format!(
             "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n\
-             [log]\nfilter = \"info\"\n\
+             [log]\nfilter = \"{}\"\n\
              [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
              {}\
              [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
              port_quarantine_secs = 1\n",
+            self.log_filter,
             self.sip_more,
             ports.first,
             usize::from(ports.first) + PORTS - 1,

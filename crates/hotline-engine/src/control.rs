@@ -85,7 +85,7 @@ struct Shared {
 /// # Errors
 /// When the data directory cannot be used or a socket does not work.
 pub fn control(setup: Control) -> Result<(), Error> {
-    telemetry::begin(&setup.config.telemetry, "control");
+    let _logging = telemetry::begin(&setup.config.telemetry, "control");
     let supervisor = child::begin().map_err(Error::io("the control role"))?;
     // Two, so that a long answer of the web or a slow database delays no packet. One thread each: a
     // second one is woken to look for work at every turn, which costs more than it does.

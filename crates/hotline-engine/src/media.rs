@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// When the kernel refuses what media needs, or a media thread has ended.
 pub fn media(config: &Config, media: MediaConfig) -> Result<(), Error> {
-    telemetry::begin(&config.telemetry, "media");
+    let _logging = telemetry::begin(&config.telemetry, "media");
     let supervisor = child::begin().map_err(Error::io("the media role"))?;
     let running = hotline_media::start(media).map_err(Error::io("media does not start"))?;
     handover::send(&supervisor, &Report::Ready, &[])

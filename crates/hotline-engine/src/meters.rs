@@ -14,6 +14,8 @@ use hotline_store::{LoaderStats, Saved, Stats};
 use hotline_switchboard::{Board, BoardLadders, Count};
 use hotline_web::{Counter, Gauge, Histogram, Metrics};
 
+use crate::telemetry;
+
 /// Upper ends in microseconds.
 const TURN_ENDS: &[u64] = &[50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
 const WAIT_ENDS: &[u64] = &[
@@ -46,6 +48,7 @@ pub(crate) struct Meters {
     wait: Histogram,
     dropped_transmits: Counter,
     dropped_orders: Counter,
+    lost_lines: Counter,
     lost_commits: Counter,
     calls: Gauge,
     waiting: Gauge,
@@ -73,6 +76,7 @@ impl Meters {
             ),
             dropped_transmits: dropped("transmit"),
             dropped_orders: dropped("order"),
+            lost_lines: dropped("log_line"),
             lost_commits: all.counter(
                 "hotline_spool_lost_total",
                 "Turns whose records could be kept neither on disk nor in memory.",
@@ -270,6 +274,7 @@ impl Meters {
     }
 
     pub(crate) fn board(&self, board: &Board) {
+        self.lost_lines.set(telemetry::n_lost());
         self.calls.set(signed(board.calls.len()));
         self.waiting.set(signed(board.groups.iter().map(|it| it.waiting).sum()));
         for display in DISPLAYS {

@@ -20,7 +20,7 @@ use crate::{Bans, Call, Letters, bans, calls, demo, letters, say};
 /// `hotline serve`.
 pub(crate) fn serve(config: Option<PathBuf>) -> Result<ExitCode> {
     let Some(loaded) = load(config.as_deref(), true) else { return Ok(ExitCode::FAILURE) };
-    telemetry::begin(&loaded.engine.telemetry, "supervisor");
+    let _logging = telemetry::begin(&loaded.engine.telemetry, "supervisor");
     let n_prompts = loaded.prepare().with_context(|| {
         format!("不能写数据目录 {}（请检查权限和磁盘）", loaded.engine.data_dir.display())
     })?;
