@@ -1,7 +1,7 @@
 //! What a call says to its legs and hears from them.
 
 use hotline_base::{Extension, Key, Pii};
-use hotline_cdr::{OfferEnd, Party};
+use hotline_cdr::{OfferEnd, Party, RefusedWhy};
 
 /// Something happened on a leg.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,7 +61,7 @@ pub enum LegOrder {
         sdp: String,
     },
     Refuse {
-        status: u16,
+        why: RefusedWhy,
     },
     Dial {
         extension: Extension,

@@ -285,6 +285,23 @@ impl RefusedWhy {
         }
     }
 
+    /// Q.850 of the Reason that goes out with the status (RFC 6432): a carrier whose network speaks
+    /// ISUP tells its caller by it.
+    pub const fn cause(self) -> u8 {
+        match self {
+            Self::UnknownNumber => 1,
+            // No circuit.
+            Self::OverLimit => 34,
+            Self::TooFast => 42,
+            Self::NoPort => 47,
+            // Bearer capability not implemented; RFC 3398 §7.2.4.1 makes 488 of it.
+            Self::NoCommonCodec | Self::NoCommonAddress => 65,
+            // Invalid information element contents.
+            Self::BadSdp => 100,
+            Self::MediaDown | Self::MediaSlow | Self::SpoolDown | Self::Draining => 41,
+        }
+    }
+
     /// The status that goes out. 503 carries no Retry-After, which would stop the carrier (RFC 3261
     /// §21.5.4), but for [`Draining`](Self::Draining), when that is meant.
     pub const fn status(self) -> u16 {

@@ -80,7 +80,7 @@ impl Call {
             return;
         }
         let leg = self.caller.leg;
-        self.leg(leg, LegOrder::Refuse { status: why.status() });
+        self.leg(leg, LegOrder::Refuse { why });
         self.caller.state = CallerState::Gone;
         self.fact(CallFact::Refused { status: why.status(), why }, now);
         self.end(Party::Platform, EndReason::Refused, None, env, now);

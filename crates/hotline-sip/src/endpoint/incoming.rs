@@ -150,11 +150,19 @@ impl Endpoint {
 
     /// 503 with Retry-After: no call is to come before. It stops the carrier (RFC 3261 §21.5.4), so
     /// it is for planned ends only; overload is refused without.
-    pub fn refuse_until(&mut self, leg: LegId, retry_after: Duration, now: Now) {
+    pub fn refuse_until(
+        &mut self,
+        leg: LegId,
+        reason: Option<String>,
+        retry_after: Duration,
+        now: Now,
+    ) {
         let Some(Leg::Incoming(it)) = self.legs.get(&leg) else { return };
         let server = it.server;
         self.drop_early_offer(leg, now);
-        self.respond(server, 503, &[("Retry-After", retry_after.as_secs().to_string())], now);
+        let mut more = vec![("Retry-After", retry_after.as_secs().to_string())];
+        more.extend(reason.map(|it| ("Reason", it)));
+        self.respond(server, 503, &more, now);
         self.end_leg(leg, EndWhy::Local);
     }
 

@@ -1,6 +1,6 @@
 //! 话单 as JSON.
 
-use hotline_base::{AgentNo, Pii};
+use hotline_base::{AgentNo, LegId, Pii};
 use hotline_cdr::{
     CallFact, CallRecord, CallSegment, Direction, FailCause, QueueSegment, Rating, RecordedAudio,
 };
@@ -228,7 +228,7 @@ impl From<&CallRecord> for CallJson {
             released_by: text(it.released_by.map(hotline_cdr::Party::as_str)),
             reason: text(it.reason.as_ref().map(hotline_cdr::EndReason::as_str)),
             cause: it.cause,
-            cause_text: text(it.cause.and_then(FailCause::of_q850).map(FailCause::zh)),
+            cause_text: text(fail_cause(it).map(FailCause::zh)),
             refused_status: it.refused_status,
             control_restarted: it.control_restarted,
             tags: it.tags.clone(),
@@ -270,10 +270,7 @@ impl From<&QueueSegment> for QueueSegmentJson {
 impl SegmentJson {
     /// A segment of `record`.
     fn of(it: &CallSegment, record: &CallRecord) -> Self {
-        let failed = record.facts.iter().find_map(|fact| {
-            let CallFact::DialFailed { leg, status, cause } = fact.fact else { return None };
-            FailCause::of(Some(status), cause).filter(|_| leg == it.leg)
-        });
+        let failed = dial_failed(record, it.leg);
         Self {
             offer: it.offer.to_string(),
             agent_no: it.agent.to_string(),
@@ -294,6 +291,28 @@ impl SegmentJson {
             released_by: text(it.released_by.map(hotline_cdr::Party::as_str)),
         }
     }
+}
+
+/// What the refusal of a leg that we dialled means.
+fn dial_failed(record: &CallRecord, leg: LegId) -> Option<FailCause> {
+    record.facts.iter().find_map(|fact| {
+        let CallFact::DialFailed { leg: dialled, status, cause } = fact.fact else { return None };
+        FailCause::of(Some(status), cause).filter(|_| dialled == leg)
+    })
+}
+
+/// Why a call failed. Of one that went out also when its carrier gave no cause but a status, and
+/// when nobody picked up.
+fn fail_cause(record: &CallRecord) -> Option<FailCause> {
+    let called = record.facts.iter().find_map(|it| {
+        let CallFact::Dialled { leg, .. } = it.fact else { return None };
+        Some(leg)
+    });
+    let unanswered = record.reason.as_ref().is_some_and(|it| it.as_str() == "no_answer");
+    called
+        .and_then(|it| dial_failed(record, it))
+        .or_else(|| record.cause.and_then(FailCause::of_q850))
+        .or_else(|| unanswered.then_some(FailCause::NoAnswer))
 }
 
 impl From<&Rating> for RatingJson {

@@ -6,6 +6,7 @@ use hotline_base::{
     media::{Event as MediaEvent, Order, Play},
 };
 use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
+use hotline_cdr::RefusedWhy;
 use hotline_ivr::{EarlyReject, QueueRefusal};
 use hotline_sip::HangUp;
 
@@ -74,9 +75,9 @@ impl Switchboard {
         match order {
             LegOrder::Answer { sdp } => self.endpoint.answer(leg, sdp, now),
             LegOrder::Ring { sdp } => self.ring(id, leg, sdp, now),
-            LegOrder::Refuse { status } => {
+            LegOrder::Refuse { why } => {
                 self.legs.remove(&leg);
-                self.endpoint.refuse(leg, status, now);
+                self.endpoint.hang_up(leg, refusal(why), now);
             }
             LegOrder::Dial { extension, sdp } => self.dial_phones(id, leg, &extension, &sdp, now),
             LegOrder::DialOut { number, display, sdp } => {
@@ -209,6 +210,11 @@ impl Switchboard {
             }
         }
     }
+}
+
+/// What a caller whom we do not take is told: the status, and why in the words of his network.
+pub(super) fn refusal(why: RefusedWhy) -> HangUp {
+    HangUp { status: why.status(), reason: Some(format!("Q.850;cause={}", why.cause())) }
 }
 
 /// The status for a Q.850 cause when the call was not answered yet.

@@ -10,7 +10,7 @@ use hotline_trunk::{Admitted, CallerForms, Refusal};
 
 use super::{
     Arc, CallEntry, Duration, MonoTime, Output, REPEAT_CALLERS_MAX, REPEAT_SPAN, Switchboard,
-    look::Arrived,
+    calls::refusal, look::Arrived,
 };
 use crate::{io::Count, region::city_of};
 
@@ -180,9 +180,9 @@ impl Switchboard {
             self.say_fact(id, fact);
         }
         if why == RefusedWhy::Draining {
-            self.endpoint.refuse_until(it.leg, DRAIN_PAUSE, now);
+            self.endpoint.refuse_until(it.leg, refusal(why).reason, DRAIN_PAUSE, now);
         } else {
-            self.endpoint.refuse(it.leg, why.status(), now);
+            self.endpoint.hang_up(it.leg, refusal(why), now);
         }
     }
 
