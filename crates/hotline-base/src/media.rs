@@ -156,7 +156,8 @@ pub enum Event {
         leg: LegId,
         key: Key,
     },
-    /// No RTP for this long on a leg that should hear some; once at 5 s and again at 30 s.
+    /// No RTP for this long on a leg that should hear some; once at 5 s and again at 30 s. 0: after
+    /// such a time there is some again.
     Quiet {
         leg: LegId,
         secs: u32,

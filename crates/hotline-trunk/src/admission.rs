@@ -31,6 +31,9 @@ pub struct TrunkConfig {
     /// Provisional responses are sent again until they are acknowledged, when the carrier can
     /// (100rel, RFC 3262). IMS wants it.
     pub prack: bool,
+    /// What is heard of an outgoing call before its answer (彩铃, announcements) comes from the
+    /// carrier where it sends any (RFC 3960); else always from us.
+    pub early_media: bool,
     /// With the leading zero, such as `0771`; completes local numbers and bare short codes.
     pub area_code: Option<String>,
     /// GB/T 2260, such as `450100`.

@@ -286,7 +286,7 @@ impl Call {
                 self.complete_if_closed(now);
             }
             // The answer itself may be better.
-            FailedOrder::Answer if self.is_early(leg) => (),
+            FailedOrder::Answer if self.is_early(leg) => self.party_speaks(false),
             // An answer that makes no sense in the middle of a talk: it goes on as it was.
             FailedOrder::Answer if self.has_audio(leg) => (),
             FailedOrder::Answer if is_caller => {
@@ -304,15 +304,18 @@ impl Call {
         if self.phase != Phase::Live {
             return;
         }
+        // Not everybody speaks before the answer; the ring limit ends that.
+        if self.is_early(leg) {
+            return self.party_speaks(secs == 0);
+        }
+        if secs == 0 {
+            return;
+        }
         self.fact(CallFact::MediaQuiet { leg, secs }, now);
         if secs < LOST_SECS {
             return;
         }
         if leg == self.caller.leg {
-            // Not everybody speaks before the answer; the ring limit ends that.
-            if self.is_early(leg) {
-                return;
-            }
             self.end(Party::Platform, EndReason::MediaLost, None, env, now);
         } else if self.is_talking() {
             self.release_agent(Party::Platform, env, now);

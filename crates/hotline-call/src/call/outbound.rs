@@ -5,6 +5,8 @@ use hotline_base::{
     media::{Hears, Play},
 };
 
+use hotline_cdr::FailCause;
+
 use super::{
     AgentNo, AgentSide, AgentState, Arc, BTreeSet, Call, CallFact, CallId, Caller, CallerState,
     Config, EndReason, Environment, Extension, GroupId, LegId, LegOrder, Now, OfferEnd, OfferId,
@@ -43,14 +45,29 @@ pub(super) struct Dialled {
     rings: bool,
     /// The agent hears our ring-back.
     ringback: bool,
+    /// `None`: what the network lets be heard before the answer is not passed on.
+    network: Option<Network>,
+}
+
+/// What the network lets be heard before the answer (彩铃, announcements).
+#[derive(Debug, Default)]
+struct Network {
+    /// The telephone was said to ring after the sound had been described.
+    alerts: bool,
+    /// The sound did not come, or stopped.
+    silent: bool,
 }
 
 impl Dialled {
+    const fn new(number: Pii<String>, display: Option<String>) -> Self {
+        Self { number, display, rings: false, ringback: false, network: None }
+    }
+
     /// Of a call that an earlier control process began.
     pub(super) fn restore(facts: &[Stamped]) -> Option<Self> {
         facts.iter().find_map(|it| {
             let CallFact::Dialled { number, .. } = &it.fact else { return None };
-            Some(Self { number: number.clone(), display: None, rings: true, ringback: false })
+            Some(Self { rings: true, ..Self::new(number.clone(), None) })
         })
     }
 }
@@ -75,12 +92,7 @@ impl Call {
             config,
             phase: Phase::Live,
             caller: Caller { leg, state: CallerState::Waits, owes_answer: false, held: false },
-            dialled: Some(Dialled {
-                number: it.number.clone(),
-                display: it.display,
-                rings: false,
-                ringback: false,
-            }),
+            dialled: Some(Dialled::new(it.number.clone(), it.display)),
             agent: Some(AgentSide::new(offering, state)),
             ticket: None,
             session: None,
@@ -101,8 +113,18 @@ impl Call {
         this
     }
 
-    /// The INVITE to the called party leaves over this trunk.
-    pub fn went_out(&mut self, trunk: TrunkId, gateway: String, display: String, now: Now) {
+    /// The INVITE to the called party leaves over this trunk, whose sound before the answer the
+    /// agent hears, or our ring-back instead.
+    pub fn went_out(
+        &mut self,
+        (trunk, early_media): (TrunkId, bool),
+        gateway: String,
+        display: String,
+        now: Now,
+    ) {
+        if let Some(it) = &mut self.dialled {
+            it.network = early_media.then(Network::default);
+        }
         self.fact(CallFact::WentOut { trunk, gateway, display }, now);
     }
 
@@ -139,20 +161,43 @@ impl Call {
         }
     }
 
-    /// 振铃, with or without audio of the network (彩铃, announcements).
+    /// 振铃, with or without audio of the network (彩铃, announcements). Of several telephones that
+    /// ring, the first to describe its sound is heard, until one answers. A telephone that rings
+    /// after a description without sound gets our ring-back (RFC 3960 §3.2).
     pub(super) fn party_rings(&mut self, sdp: Option<String>, now: Now) {
         let CallerState::Invited { early } = self.caller.state else { return };
         let first = self.dialled.as_mut().is_some_and(|it| !std::mem::replace(&mut it.rings, true));
         if first {
             self.fact(CallFact::PartyRinging, now);
         }
-        match sdp {
+        let network = self.dialled.as_mut().and_then(|it| it.network.as_mut());
+        match sdp.filter(|_| network.is_some()) {
             Some(answer) if !early => {
                 self.caller.state = CallerState::Invited { early: true };
                 self.media(Order::Answer { leg: self.caller.leg, answer });
             }
             None if !early => self.start_ringback(),
-            Some(_) | None => (),
+            None => {
+                let silent = network.is_some_and(|it| {
+                    it.alerts = true;
+                    it.silent
+                });
+                if silent {
+                    self.start_ringback();
+                }
+            }
+            Some(_) => (),
+        }
+    }
+
+    /// Early sound stopped or never came, or is there again.
+    pub(super) fn party_speaks(&mut self, speaks: bool) {
+        let Some(it) = self.dialled.as_mut().and_then(|it| it.network.as_mut()) else { return };
+        it.silent = !speaks;
+        if speaks {
+            self.stop_ringback();
+        } else if it.alerts {
+            self.start_ringback();
         }
     }
 
@@ -200,6 +245,8 @@ impl Call {
         let (by, tag, cause) = match end {
             LegEnd::HungUp { cause } => (Party::Called, "called_hung_up", cause),
             LegEnd::Refused { status, cause } => {
+                let leg = self.caller.leg;
+                self.fact(CallFact::DialFailed { leg, status, cause }, now);
                 let (by, tag) = not_reached(status, cause);
                 (by, tag, cause)
             }
@@ -264,17 +311,16 @@ impl Call {
     }
 }
 
-/// Who says no, and in a word why: by the cause of the network (Q.850) if there is one, else by the
-/// status.
-fn not_reached(status: u16, cause: Option<u16>) -> (Party, &'static str) {
-    match (cause, status) {
-        (Some(17), _) | (None, 486 | 600) => (Party::Called, "busy"),
-        (Some(18 | 19), _) => (Party::Called, "no_answer"),
-        (Some(21), _) | (None, 603) => (Party::Called, "rejected"),
-        (Some(1 | 22 | 28), _) | (None, 404 | 410 | 484 | 604) => (Party::Carrier, "unallocated"),
-        (Some(20 | 27), _) | (None, 408 | 480) => (Party::Carrier, "unreachable"),
-        (Some(34 | 38 | 41 | 42), _) | (None, 500..=599) => (Party::Carrier, "congestion"),
-        (Some(_) | None, _) => (Party::Carrier, "refused"),
+/// Who says no, and in a word why.
+const fn not_reached(status: u16, cause: Option<u16>) -> (Party, &'static str) {
+    match FailCause::of(Some(status), cause) {
+        Some(FailCause::Busy) => (Party::Called, "busy"),
+        Some(FailCause::NoAnswer) => (Party::Called, "no_answer"),
+        Some(FailCause::Rejected) => (Party::Called, "rejected"),
+        Some(FailCause::Vacant) => (Party::Carrier, "unallocated"),
+        Some(FailCause::SwitchedOff | FailCause::Suspended) => (Party::Carrier, "unreachable"),
+        Some(FailCause::Congestion) => (Party::Carrier, "congestion"),
+        Some(FailCause::Other) | None => (Party::Carrier, "refused"),
     }
 }
 

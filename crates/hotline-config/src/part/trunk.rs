@@ -84,6 +84,7 @@ fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConf
         probes: it.bool_or("options_probes", true),
         numbers,
         prack: it.bool_or("prack", true),
+        early_media: it.bool_or("early_media", true),
         area_code: area_code.map(|it| it.value),
         city: city.map(|it| it.value),
     })

@@ -241,7 +241,9 @@ impl Switchboard {
             entry.arrival.called.clone_from(&display);
         }
         let gateway = address.to_string();
-        self.step(call, now, |call, _, now| call.went_out(way.trunk, gateway, display, now));
+        let early_media = self.admission.trunk(&way.trunk).is_none_or(|it| it.early_media);
+        let trunk = (way.trunk, early_media);
+        self.step(call, now, |call, _, now| call.went_out(trunk, gateway, display, now));
         true
     }
 

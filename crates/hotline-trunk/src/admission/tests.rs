@@ -12,6 +12,7 @@ fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
         probes: true,
         numbers: Vec::new(),
         prack: true,
+        early_media: true,
         area_code: Some("0771".to_owned()),
         city: Some("450100".to_owned()),
     }

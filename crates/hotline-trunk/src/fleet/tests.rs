@@ -16,6 +16,7 @@ fn fleet() -> Fleet {
         sources: Vec::new(),
         channels_max: 2,
         prack: true,
+        early_media: true,
         limits: Limits::default(),
         gateways: vec![gateway(1, 10), gateway(2, 20)],
         probes: true,

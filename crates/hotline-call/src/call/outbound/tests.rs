@@ -2,7 +2,7 @@
 
 use hotline_base::{
     MonoTime, WallTime,
-    media::{Event as MediaEvent, LegStats},
+    media::{Event as MediaEvent, FailReason, FailedOrder, LegStats},
 };
 use hotline_cdr::{CallRecord, Direction, Outcome};
 
@@ -43,6 +43,8 @@ struct Story {
     call: Call,
     now: Now,
     said: Vec<Output>,
+    /// The trunk's sound before the answer is heard.
+    passes_on: bool,
 }
 
 impl Story {
@@ -61,7 +63,7 @@ impl Story {
             emergency: false,
         };
         let call = Call::dial(dialling, Arc::new(Config::default()), now);
-        let mut it = Self { call, now, said: Vec::new() };
+        let mut it = Self { call, now, said: Vec::new(), passes_on: true };
         it.listen();
         it
     }
@@ -95,7 +97,7 @@ impl Story {
         self.media(MediaEvent::Settled { leg: AGENT, hold: false });
         self.opened(PARTY);
         self.call.went_out(
-            TrunkId::new("ct"),
+            (TrunkId::new("ct"), self.passes_on),
             "10.0.0.1:5060".into(),
             "077112345".into(),
             self.now,
@@ -196,12 +198,65 @@ fn audio_before_the_answer_is_heard_instead_of_our_ring_back() {
 }
 
 #[test]
+fn a_telephone_that_rings_without_sound_after_a_183_gets_our_ring_back_until_sound_comes() {
+    let quiet = |secs| MediaEvent::Quiet { leg: PARTY, secs };
+    let stops = |it: &Output| matches!(it, Output::Media(Order::Stop { leg: AGENT, .. }));
+    let mut it = Story::begin();
+    it.agent_answers();
+    it.leg(PARTY, LegEvent::Ringing { sdp: Some("early".to_owned()) });
+    it.media(MediaEvent::Settled { leg: PARTY, hold: false });
+    it.media(quiet(5));
+    assert_eq!(it.plays(), 0, "nobody said that it rings: the network may be looking for him");
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    assert_eq!(it.plays(), 1);
+    it.media(quiet(0));
+    assert_eq!(it.count(stops), 1, "the announcement is heard");
+    it.media(quiet(5));
+    assert_eq!(it.plays(), 2);
+    it.party_answers();
+    assert!(it.call.is_talking());
+    assert_eq!(it.count(stops), 2);
+    it.leg(PARTY, LegEvent::Ended(LegEnd::HungUp { cause: None }));
+    let facts = it.record().facts;
+    assert!(!facts.iter().any(|it| matches!(it.fact, CallFact::MediaQuiet { .. })));
+}
+
+#[test]
+fn early_sound_that_makes_no_sense_is_replaced_by_our_ring_back_when_it_rings() {
+    let mut it = Story::begin();
+    it.agent_answers();
+    it.leg(PARTY, LegEvent::Ringing { sdp: Some("nonsense".to_owned()) });
+    let (order, reason) = (FailedOrder::Answer, FailReason::BadSdp);
+    it.media(MediaEvent::Failed { leg: PARTY, order, reason });
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    assert_eq!(it.plays(), 1);
+}
+
+#[test]
+fn a_trunk_whose_early_sound_is_not_wanted_gets_our_ring_back_whatever_it_describes() {
+    let mut it = Story::begin();
+    it.passes_on = false;
+    it.agent_answers();
+    it.leg(PARTY, LegEvent::Ringing { sdp: Some("early".to_owned()) });
+    it.leg(PARTY, LegEvent::Ringing { sdp: None });
+    it.leg(PARTY, LegEvent::Ringing { sdp: Some("other".to_owned()) });
+    let answers = |it: &Output| matches!(it, Output::Media(Order::Answer { leg: PARTY, .. }));
+    assert_eq!((it.plays(), it.count(answers)), (1, 0));
+    it.party_answers();
+    assert_eq!(it.count(answers), 1);
+    assert!(it.call.is_talking());
+}
+
+#[test]
 fn why_nobody_was_reached_is_in_the_record() {
     let cases = [
         (LegEnd::Refused { status: 486, cause: None }, Party::Called, "busy"),
         (LegEnd::Refused { status: 480, cause: Some(19) }, Party::Called, "no_answer"),
         (LegEnd::Refused { status: 404, cause: None }, Party::Carrier, "unallocated"),
+        (LegEnd::Refused { status: 480, cause: Some(20) }, Party::Carrier, "unreachable"),
         (LegEnd::Refused { status: 503, cause: None }, Party::Carrier, "congestion"),
+        (LegEnd::Refused { status: 302, cause: None }, Party::Carrier, "refused"),
         (LegEnd::NoAnswer, Party::Platform, "no_answer"),
         (LegEnd::NoResponse, Party::Carrier, "unreachable"),
     ];

@@ -47,7 +47,10 @@ impl Floor {
     ) {
         let Some(Some(leg)) = self.legs.get_mut(arrival.leg as usize) else { return };
         let Some((header, kind, payload)) = admit(leg, arrival.from, datagram, now) else { return };
-        leg.quiet = (now, 0);
+        let (_, was_quiet) = std::mem::replace(&mut leg.quiet, (now, 0));
+        if was_quiet > 0 {
+            self.out.report(Report::Quiet { leg: leg.id, secs: 0 });
+        }
         leg.reception.handle(&header, now);
         let Some(audio) = datagram.get(payload.clone()) else { return };
         let (slot, listeners, tapes, speaker) = (leg.slot, leg.listeners, leg.tapes, leg.speaker());

@@ -357,7 +357,10 @@ fn silence_is_reported_at_5_and_at_30_seconds_and_anew_after_a_word() {
     it.wait(7_000);
     it.say(CALLER, Header { payload_type: 13, ..voice(8, 2) }, &[1]);
     it.wait(4_000);
-    assert_eq!(it.reported(), ["1 closed 0", "0 quiet 5", "0 quiet 30", "0 quiet 5"]);
+    assert_eq!(
+        it.reported(),
+        ["1 closed 0", "0 quiet 5", "0 quiet 30", "0 quiet 0", "0 quiet 5", "0 quiet 0"]
+    );
 }
 
 #[test]
