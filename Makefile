@@ -45,7 +45,7 @@ licences:
 need-build:
 	@scripts/need cargo cc=build-essential
 
-# Telephones, a load generator and a reader of captures that are not ours, for the
+# Telephones, a load generator, a carrier's border and a reader of captures that are not ours, for the
 # interoperability tests.
 need-peers:
-	@scripts/need sipp=sip-tester baresip=baresip tshark=tshark
+	@scripts/need sipp=sip-tester baresip=baresip linphonec=linphone-cli kamailio=kamailio tshark=tshark

@@ -1,9 +1,10 @@
-//! Telephones that are not ours: SIPp and baresip call the engine and are called by it.
+//! Telephones and a border that are not ours: they call the engine and are called by it.
 //!
 //! They come from Debian (`make test` installs them), run as children on the addresses of the
 //! carrier and the office, and do the next thing when a test tells them to.
 
 mod baresip;
+mod kamailio;
 mod peer;
 mod sipp;
 mod sound;

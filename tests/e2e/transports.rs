@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// An engine that speaks everything, and the folder with its certificate.
-async fn secure() -> (Engine, TempDir) {
+pub(crate) async fn secure(setup: Setup) -> (Engine, TempDir) {
     let folder = TempDir::new().unwrap();
     let own = rcgen::generate_simple_self_signed(["sip.example".to_owned()]).unwrap();
     fs::write(folder.path().join("crt"), own.cert.pem()).unwrap();
@@ -43,7 +43,7 @@ async fn secure() -> (Engine, TempDir) {
         "listen_tls = [\"{ENGINE}:0\"]\nlisten_ws = [\"{ENGINE}:0\"]\nlisten_wss = [\"{ENGINE}:0\"]\n\
          [sip.tls]\ncertificate_file = \"{at}/crt\"\nkey_file = \"{at}/key\"\n"
     );
-    (Engine::start(Setup { sip_more: sip, ..Setup::default() }).await, folder)
+    (Engine::start(Setup { sip_more: sip, ..setup }).await, folder)
 }
 
 fn note(engine: &Engine) -> Value {
@@ -51,7 +51,7 @@ fn note(engine: &Engine) -> Value {
 }
 
 /// What the engine listens at.
-fn listener(engine: &Engine, name: &str) -> SocketAddr {
+pub(crate) fn listener(engine: &Engine, name: &str) -> SocketAddr {
     note(engine)[name][0].as_str().unwrap().parse().unwrap()
 }
 
@@ -131,7 +131,7 @@ async fn websocket<S: AsyncRead + AsyncWrite + Unpin>(mut phone: TcpStream, stre
 
 /// A telephone registers, is called, talks, hangs up; and when its connection goes, so does it.
 async fn check_phone(kind: Tunnel) {
-    let (engine, folder) = secure().await;
+    let (engine, folder) = secure(Setup::default()).await;
     let at = tunnel(&engine, kind, folder.path()).await;
     let robot = Robot::connect(OFFICE, at).await.unwrap();
     let agent = engine.sign_in(1, robot, at).await;

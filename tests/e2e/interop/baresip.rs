@@ -9,6 +9,7 @@ use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_s
 use crate::{
     engine::{Engine, SOON},
     setup::{CARRIER, OFFICE, PASSWORD, Setup},
+    transports::{listener, secure},
 };
 
 struct Baresip {
@@ -17,9 +18,9 @@ struct Baresip {
 }
 
 impl Baresip {
-    /// A telephone at `local` that says `hz`, with one account: the user's name and what else
-    /// stands behind the address.
-    fn start(engine: &Engine, local: IpAddr, user: &str, more: &str, hz: u32) -> Self {
+    /// A telephone at `local` that says `hz`, with one account: the user's name, the address of the
+    /// engine with its transport, and what else stands behind.
+    fn start(local: IpAddr, user: &str, at: &str, more: &str, hz: u32) -> Self {
         let folder = tempfile::Builder::new().prefix("hotline-baresip-").tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
         // Its sound is at 127.0.0.1 wherever its signalling is: it sends from a socket that is
@@ -34,7 +35,7 @@ impl Baresip {
              module aubridge.so\nmodule_tmp account.so\nmodule_app menu.so\n"
         );
         write("config", config.as_bytes());
-        let account = format!("<sip:{user}@{}>;audio_codecs=PCMA/8000/1;{more}\n", engine.udp());
+        let account = format!("<sip:{user}@{at}>;audio_codecs=PCMA/8000/1;{more}\n");
         write("accounts", account.as_bytes());
         write("contacts", b"");
         write("tone.wav", &sound::wav(hz));
@@ -69,7 +70,8 @@ async fn baresip_calls_presses_0_talks_to_an_agent_and_hangs_up() {
     let engine = Engine::quick().await;
     let agent = engine.agent(1).await;
     let number = "13700000011";
-    let mut caller = Baresip::start(&engine, CARRIER, number, "regint=0", CALLER_HZ);
+    let at = engine.udp().to_string();
+    let mut caller = Baresip::start(CARRIER, number, &at, "regint=0", CALLER_HZ);
     caller.until_ready().await;
     caller.peer.types(&format!("/dial sip:12345@{}\n", engine.udp())).await;
     caller.peer.until_said("Call established").await;
@@ -85,25 +87,42 @@ async fn baresip_calls_presses_0_talks_to_an_agent_and_hangs_up() {
     assert!(caller.heard().await.tone_anywhere(AGENT_HZ) > 0.9);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn baresip_registers_as_an_agent_answers_and_hangs_up() {
-    let engine = Engine::start(Setup::old_telephones()).await;
-    let mut phone = Baresip::start(&engine, OFFICE, "8001", "auth_user=8001;regint=60", AGENT_HZ);
+/// It registers, is called, talks and hangs up.
+async fn is_an_agent(engine: &Engine, at: &str) {
+    let mut phone = Baresip::start(OFFICE, "8001", at, "auth_user=8001;regint=60", AGENT_HZ);
     // It asks for the password that its account does not have.
     phone.peer.types(&format!("{PASSWORD}\n")).await;
     phone.until_ready().await;
     phone.peer.until_said("200 OK").await;
-    sign_in(&engine).await;
+    sign_in(engine).await;
     let caller = engine.caller().await;
-    caller.ask_for_person(&engine).await;
-    until_state(&engine, "ringing").await;
+    caller.ask_for_person(engine).await;
+    until_state(engine, "ringing").await;
     phone.peer.types("/accept\n").await;
     caller.speak(Speech::tone(CALLER_HZ));
     caller.until_tone(AGENT_HZ, SOON).await.unwrap();
-    until_state(&engine, "talking").await;
+    until_state(engine, "talking").await;
     talk_goes_on(&caller).await;
     phone.peer.types("/hangup\n").await;
     caller.until_ended(SOON).await.unwrap();
-    check_talk(&engine, &caller.number, "platform").await;
+    check_talk(engine, &caller.number, "platform").await;
     assert!(phone.heard().await.tone_anywhere(CALLER_HZ) > 0.9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_registers_as_an_agent_answers_and_hangs_up() {
+    let engine = Engine::start(Setup::old_telephones()).await;
+    is_an_agent(&engine, &engine.udp().to_string()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_over_tcp_registers_as_an_agent_answers_and_hangs_up() {
+    let engine = Engine::start(Setup::old_telephones()).await;
+    is_an_agent(&engine, &format!("{};transport=tcp", engine.tcp())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_over_tls_registers_as_an_agent_answers_and_hangs_up() {
+    let (engine, _folder) = secure(Setup::old_telephones()).await;
+    is_an_agent(&engine, &format!("{};transport=tls", listener(&engine, "sip_tls"))).await;
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdin, Command},
@@ -15,7 +16,7 @@ use tokio::{
 
 use crate::engine::SOON;
 
-/// It is killed when it is dropped.
+/// It is killed when it is dropped, with what it started.
 pub(crate) struct Peer {
     name: &'static str,
     child: Child,
@@ -39,6 +40,7 @@ impl Peer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn();
         let mut child = child.unwrap_or_else(|error| {
@@ -82,6 +84,15 @@ impl Peer {
         let status = timeout(SOON, self.child.wait()).await;
         let late = |_| panic!("{} does not end\n{}", self.name, self.said());
         status.unwrap_or_else(late).unwrap()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let group = self.child.id().and_then(|it| Pid::from_raw(it.cast_signed()));
+        if let Some(group) = group {
+            kill_process_group(group, Signal::KILL).ok();
+        }
     }
 }
 
