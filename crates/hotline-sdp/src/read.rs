@@ -4,7 +4,11 @@
 //! session name, repeated lines and the like, which some access gateways send and which say nothing
 //! about the audio.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use crate::{Codec, Direction};
 
@@ -13,6 +17,9 @@ use crate::{Codec, Direction};
 pub(crate) struct Description {
     pub(crate) lines: Vec<Line>,
 }
+
+/// Names and values of `a=` rows.
+type Attributes = Vec<(String, String)>;
 
 /// One `m=` line with the attributes that hold for it.
 #[derive(Debug, Default)]
@@ -24,7 +31,9 @@ pub(crate) struct Line {
     pub(crate) proto: String,
     pub(crate) formats: String,
     pub(crate) place: Place,
-    pub(crate) attributes: Vec<(String, String)>,
+    attributes: Attributes,
+    /// Those of the session, shared by all lines: thousands of both must not make millions.
+    common: Arc<Attributes>,
 }
 
 /// What a `c=` line says.
@@ -44,14 +53,24 @@ pub(crate) struct Format {
     pub(crate) codec: Codec,
 }
 
-/// A description with more lines is not for a telephone.
+/// A description with more `m=` lines is not for a telephone.
 const LINES_MAX: usize = 32;
+
+/// Nor is one with more rows in all, or more bytes. Browsers write about two hundred and 8,000.
+const ROWS_MAX: usize = 512;
+const BYTES_MAX: usize = 32_768;
+
+/// More formats on one line than there are payload types say nothing.
+const FORMATS_MAX: usize = 128;
 
 impl Description {
     /// `None` when not even an `m=` line or a version is found.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         // Some gateways end the body with NUL, which no grammar knows.
         let text = text.trim_matches(|it: char| it == '\0' || it.is_whitespace());
+        if text.len() > BYTES_MAX || rows(text).nth(ROWS_MAX).is_some() {
+            return None;
+        }
         let it = strict(text).or_else(|| scan(text))?;
         (it.lines.len() <= LINES_MAX).then_some(it)
     }
@@ -69,9 +88,10 @@ impl Line {
 
     /// The G.711 formats in the peer's order of preference.
     pub(crate) fn codecs(&self) -> impl Iterator<Item = Format> + '_ {
-        self.payload_types().filter_map(|payload_type| {
-            let is = |codec: Codec| match self.rtpmap(payload_type) {
-                Some((name, rate)) => name.eq_ignore_ascii_case(codec.name()) && rate == "8000",
+        let maps = self.rtpmaps();
+        self.payload_types().filter_map(move |payload_type| {
+            let is = |codec: Codec| match maps.get(&payload_type) {
+                Some((name, rate)) => name.eq_ignore_ascii_case(codec.name()) && *rate == "8000",
                 None => payload_type == codec.static_payload_type(),
             };
             let codec = Codec::ALL.into_iter().find(|it| is(*it))?;
@@ -81,9 +101,10 @@ impl Line {
 
     /// The payload type of telephone-event at the clock rate of our codecs (RFC 4733 §2.4.1).
     pub(crate) fn telephone_event(&self) -> Option<u8> {
+        let maps = self.rtpmaps();
         self.payload_types().find(|it| {
-            self.rtpmap(*it).is_some_and(|(name, rate)| {
-                name.eq_ignore_ascii_case("telephone-event") && rate == "8000"
+            maps.get(it).is_some_and(|(name, rate)| {
+                name.eq_ignore_ascii_case("telephone-event") && *rate == "8000"
             })
         })
     }
@@ -92,8 +113,7 @@ impl Line {
     pub(crate) fn direction(&self) -> Direction {
         let all =
             [Direction::Both, Direction::SendOnly, Direction::ReceiveOnly, Direction::Inactive];
-        self.attributes
-            .iter()
+        self.attributes()
             .find_map(|(name, _)| {
                 all.into_iter().find(|it| name.eq_ignore_ascii_case(it.attribute()))
             })
@@ -135,25 +155,34 @@ impl Line {
             .split_ascii_whitespace()
             .filter_map(|it| it.parse::<u8>().ok())
             .filter(|it| *it < 128)
+            .take(FORMATS_MAX)
     }
 
-    /// Encoding name and clock rate of `a=rtpmap:<type> <name>/<rate>[/<channels>]`.
-    fn rtpmap(&self, payload_type: u8) -> Option<(&str, &str)> {
-        self.attributes.iter().filter(|(name, _)| name.eq_ignore_ascii_case("rtpmap")).find_map(
-            |(_, value)| {
-                let (number, encoding) = value.trim().split_once([' ', '\t'])?;
-                if number.parse() != Ok(payload_type) {
-                    return None;
-                }
-                let mut parts = encoding.trim().split('/');
-                Some((parts.next()?.trim(), parts.next().unwrap_or("8000").trim()))
-            },
-        )
+    /// The line's own come before the session's, so that a search finds them first.
+    fn attributes(&self) -> impl Iterator<Item = &(String, String)> {
+        self.attributes.iter().chain(self.common.iter())
+    }
+
+    /// Encoding name and clock rate of each `a=rtpmap:<type> <name>/<rate>[/<channels>]`; the first
+    /// of a type counts. Read in one go: a hundred formats must not search hundreds of rows each.
+    fn rtpmaps(&self) -> BTreeMap<u8, (&str, &str)> {
+        let mut all = BTreeMap::new();
+        for (name, value) in self.attributes() {
+            if !name.eq_ignore_ascii_case("rtpmap") {
+                continue;
+            }
+            let Some((number, encoding)) = value.trim().split_once([' ', '\t']) else { continue };
+            let Ok(number) = number.parse() else { continue };
+            let mut parts = encoding.trim().split('/').map(str::trim);
+            if let Some(name) = parts.next() {
+                all.entry(number).or_insert((name, parts.next().unwrap_or("8000")));
+            }
+        }
+        all
     }
 
     fn value(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
+        self.attributes()
             .find(|(it, _)| it.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
@@ -167,31 +196,28 @@ fn strict(text: &str) -> Option<Description> {
     let pairs = |from: &[sdp_types::Attribute]| {
         from.iter()
             .map(|it| (it.attribute.trim().to_owned(), it.value.clone().unwrap_or_default()))
-            .collect::<Vec<_>>()
+            .collect::<Attributes>()
     };
-    let lines = session.medias.iter().map(|it| {
-        let mut attributes = pairs(&it.attributes);
-        // A media attribute comes before the session's, so that the search finds it first.
-        attributes.extend(pairs(&session.attributes));
-        Line {
-            media: it.media.to_ascii_lowercase(),
-            port: it.port,
-            proto: it.proto.clone(),
-            formats: it.fmt.clone(),
-            place: it.connections.first().map_or(common, of),
-            attributes,
-        }
+    let shared = Arc::new(pairs(&session.attributes));
+    let lines = session.medias.iter().map(|it| Line {
+        media: it.media.to_ascii_lowercase(),
+        port: it.port,
+        proto: it.proto.clone(),
+        formats: it.fmt.clone(),
+        place: it.connections.first().map_or(common, of),
+        attributes: pairs(&it.attributes),
+        common: Arc::clone(&shared),
     });
     Some(Description { lines: lines.collect() })
 }
 
 /// Takes the `m=`, `c=` and `a=` lines and passes over everything else.
 fn scan(text: &str) -> Option<Description> {
-    let mut common: (Place, Vec<(String, String)>) = (Place::Missing, Vec::new());
+    let mut common: (Place, Attributes) = (Place::Missing, Vec::new());
     let mut is_sdp = false;
     let mut lines: Vec<Line> = Vec::new();
-    for row in text.split(['\r', '\n']) {
-        let Some((kind, value)) = row.trim().split_once('=') else { continue };
+    for row in rows(text) {
+        let Some((kind, value)) = row.split_once('=') else { continue };
         let value = value.trim_matches(|it: char| it == '\0' || it.is_whitespace());
         match kind.trim() {
             "v" => is_sdp = true,
@@ -210,11 +236,17 @@ fn scan(text: &str) -> Option<Description> {
             _ => {}
         }
     }
+    let shared = Arc::new(common.1);
     for line in &mut lines {
         line.place = line.place.or(common.0);
-        line.attributes.extend(common.1.iter().cloned());
+        line.common = Arc::clone(&shared);
     }
     (is_sdp || !lines.is_empty()).then_some(Description { lines })
+}
+
+/// What stands between line breaks of any kind, without empty rows.
+fn rows(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['\r', '\n']).map(str::trim).filter(|it| !it.is_empty())
 }
 
 /// `<media> <port>[/<number>] <proto> <format> …`

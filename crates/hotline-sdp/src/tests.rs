@@ -328,3 +328,59 @@ fn mutated_descriptions_are_read_or_refused_and_never_end_a_process() {
         assert!(settle(&ours, &text).map_or(true, |it| it.address.port() != 0));
     }
 }
+
+#[test]
+fn v12_more_lines_rows_and_bytes_than_a_telephone_writes_are_refused() {
+    let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+    let audio = "m=audio 4000 RTP/AVP 8\r\n";
+    let with = |lines: usize, rows: usize, bytes: usize| {
+        let rows = "a=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\n".repeat(rows);
+        let more = audio.repeat(lines - 1);
+        answer(&format!("{head}{audio}{rows}{more}a=x:{}\r\n", "x".repeat(bytes)), &LOCAL)
+            .map(|it| it.0.matches("m=audio").count())
+    };
+    assert_eq!(with(32, 400, 10_000), Ok(32));
+    assert_eq!(with(33, 0, 0), Err(SdpError::Bad));
+    assert_eq!(with(1, 506, 0), Err(SdpError::Bad));
+    assert_eq!(with(1, 0, 32_768), Err(SdpError::Bad));
+    assert_eq!(with(10_000, 0, 0), Err(SdpError::Bad));
+    assert_eq!(with(1, 10_000, 0), Err(SdpError::Bad));
+    // More formats than there are numbers cost no more than those there are.
+    let formats = " 99".repeat(9_000);
+    let said = answer(&format!("{head}m=audio 4000 RTP/AVP 8{formats}\r\n"), &LOCAL);
+    assert_eq!(said.map(|it| it.1.payload_type), Ok(8));
+}
+
+#[test]
+fn v11_numbers_beyond_all_bounds_are_refused_or_ignored() {
+    let long = "9".repeat(100);
+    let numbers = [
+        "0",
+        "-1",
+        "2147483647",
+        "2147483648",
+        "4294967295",
+        "4294967296",
+        "9223372036854775808",
+        "18446744073709551616",
+        &long,
+    ];
+    let with = |port: &str, kind: &str, rest: &str| {
+        answer(&sdp(&format!("m=audio {port} RTP/AVP {kind} 8\r\n{rest}")), &LOCAL)
+    };
+    for it in numbers {
+        // A port that is none switches the line off.
+        assert_eq!(with(it, "0", "").unwrap_err(), SdpError::NoAudio, "{it}");
+        // A payload type that is none is passed over; 0 is one.
+        let stream = with("4000", it, "").unwrap().1;
+        assert_eq!(stream.payload_type, 8, "{it}");
+        let rest = format!(
+            "a=ptime:{it}\r\na=maxptime:{it}\r\na=rtpmap:{it} PCMA/{it}\r\na=rtcp:{it}\r\n\
+             b=AS:{it}\r\n"
+        );
+        let stream = with("4000", "101", &rest).unwrap().1;
+        assert_eq!((stream.ptime_ms, stream.payload_type), (20, 8), "{it}");
+        let text = sdp("m=audio 4000 RTP/AVP 8").replace("t=0 0", &format!("t={it} {it}"));
+        assert!(answer(&text, &LOCAL).is_ok(), "{it}");
+    }
+}
