@@ -8,7 +8,7 @@
 CARGO ?= cargo
 CONFIG ?=
 
-.PHONY: run demo test check format lint unit flows licences
+.PHONY: run demo test check format lint unit fuzz flows licences
 
 run: need-build
 	$(CARGO) run --release --package hotline -- serve $(if $(CONFIG),--config $(CONFIG))
@@ -16,7 +16,7 @@ run: need-build
 demo: need-build
 	$(CARGO) run --release --package hotline -- demo $(if $(CONFIG),--config $(CONFIG))
 
-test: need-build need-peers format lint unit flows licences
+test: need-build need-peers format lint unit fuzz flows licences
 
 format:
 	$(CARGO) fmt --all --check
@@ -28,6 +28,13 @@ unit:
 	$(CARGO) test --workspace --exclude hotline-tests --quiet
 	$(CARGO) test --package hotline-tests --test it --quiet
 	CARGO="$(CARGO)" scripts/test-e2e
+
+# What strangers may send: every input ever found, then new ones, six targets for a minute each,
+# two at a time. Another hour elsewhere: make fuzz FUZZ="--secs 3600 --seed 2"
+FUZZ ?=
+
+fuzz:
+	$(CARGO) run --quiet --profile fuzz --package hotline-fuzz -- run $(FUZZ)
 
 flows:
 	$(CARGO) run --quiet --package hotline -- check

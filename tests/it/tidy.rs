@@ -89,6 +89,7 @@ const TESTS_BEGIN: &str = "#[cfg(test)]\nmod ";
 fn is_test(path: &str) -> bool {
     path.starts_with("tests/")
         || path.starts_with("benches/")
+        || path.starts_with("fuzz/")
         || path.contains("/tests/")
         || path.ends_with("/tests.rs")
         || path.starts_with("crates/hotline-testkit/")
@@ -165,7 +166,7 @@ const MACHINE_PATHS: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/tmp/", "hl"), concat!("/Us", "ers/")];
 
 fn rust_files() -> Vec<String> {
-    ["crates", "tests", "benches"].iter().flat_map(|it| house::files(it, &["rs"])).collect()
+    ["crates", "tests", "benches", "fuzz"].iter().flat_map(|it| house::files(it, &["rs"])).collect()
 }
 
 #[test]

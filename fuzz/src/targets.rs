@@ -1,0 +1,40 @@
+//! What is fuzzed.
+
+mod dialog;
+mod digest;
+mod multipart;
+mod scanner;
+mod sdp;
+mod story;
+mod uri;
+
+pub use self::dialog::script;
+
+/// One reader of strangers' bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    pub name: &'static str,
+    /// Takes any bytes; panics when a promise is broken; says what it saw.
+    pub run: fn(&[u8]) -> u64,
+    /// Pieces that lead deeper.
+    pub words: &'static [&'static str],
+    /// The longest input in bytes: as long as the real reader can get one.
+    pub longest: usize,
+}
+
+/// The largest message there is.
+const MESSAGE: usize = hotline_sip::MESSAGE_MAX;
+
+pub const TARGETS: [Target; 6] = [
+    Target { name: "scanner", run: scanner::run, words: scanner::WORDS, longest: MESSAGE + 100 },
+    Target { name: "uri", run: uri::run, words: uri::WORDS, longest: 8_192 },
+    Target { name: "sdp", run: sdp::run, words: sdp::WORDS, longest: MESSAGE },
+    Target { name: "digest", run: digest::run, words: digest::WORDS, longest: 8_192 },
+    Target { name: "multipart", run: multipart::run, words: multipart::WORDS, longest: MESSAGE },
+    Target { name: "dialog", run: dialog::run, words: dialog::WORDS, longest: 1_000 },
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.into_iter().find(|it| it.name == name)
+}
