@@ -15,6 +15,7 @@ mod guard;
 mod limits;
 mod lists;
 mod number;
+mod overload;
 mod probe;
 mod routes;
 mod rule;
@@ -31,6 +32,7 @@ pub use self::{
     limits::{Limits, Purpose, Way},
     lists::{ENTRIES_MAX, ListAction, ListEntry, Lists},
     number::{CalledNo, normalise_called, normalise_caller},
+    overload::{Overload, OverloadConfig, Reduction, Upstream},
     routes::{Hours, RouteConfig, trunks_for},
     rule::{BadNumberRule, NumberFault, NumberOf, NumberRule, NumberRuleText, rewrite},
     source::{Network, NotASource, Source},

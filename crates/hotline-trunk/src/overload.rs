@@ -1,0 +1,242 @@
+//! How many new calls are taken when more come than can be served.
+//!
+//! The measure is how long messages wait: their shortest wait within a step says whether a queue
+//! stands or a burst passes. While one stands, new calls are held to a rate that falls as long as
+//! the queue grows and rises as soon as it is gone. Peers that take part in overload control
+//! (RFC 7339) are told the same figure as a percentage, and keep calls back themselves.
+
+use std::time::Duration;
+
+use hotline_base::{MonoTime, Now};
+
+/// What counts as too much.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OverloadConfig {
+    /// Messages that wait longer than this, all of them, stand in a queue.
+    pub wait_max: Duration,
+    /// So many new calls a second are always taken: a machine that only stood still for a moment
+    /// must not refuse the few who call.
+    pub per_sec_min: u32,
+    /// More new calls a second are never taken; `None`: what the machine bears.
+    pub per_sec_max: Option<u32>,
+}
+
+impl Default for OverloadConfig {
+    fn default() -> Self {
+        Self { wait_max: Duration::from_millis(40), per_sec_min: 20, per_sec_max: None }
+    }
+}
+
+/// What a peer is told that takes part in overload control (RFC 7339 §4).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reduction {
+    /// The part of its requests it is to keep back, in percent.
+    pub percent: u8,
+    /// For how long; zero: there is no reduction.
+    pub validity: Duration,
+    /// Later ones have greater numbers; milliseconds since 1970 where the clock allows.
+    pub seq: u64,
+}
+
+/// Whether a caller's own switch keeps calls back when it is asked to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Upstream {
+    /// It sends everything; what is too much is refused.
+    Plain,
+    /// It has kept its part back already and is refused after the others.
+    TakesPart,
+}
+
+/// Decides about each new call. Purely by what it is told.
+#[derive(Clone, Debug)]
+pub struct Overload {
+    config: OverloadConfig,
+    /// New calls a second that are taken, in thousandths; `None`: all.
+    rate: Option<u64>,
+    /// The rate at which a queue last began to stand, and when it was cut for that.
+    knee: u64,
+    cut: MonoTime,
+    /// When the next call would come if calls came evenly (GCRA, ITU-T I.371 annex A).
+    even: MonoTime,
+    /// When the last step was.
+    stepped: MonoTime,
+    /// Calls since then: taken, and offered by each kind of upstream.
+    n_taken: u64,
+    n_plain: u64,
+    n_partaking: u64,
+    /// The longest of the shortest waits of the last step.
+    waited: Duration,
+    /// The shortest wait for media since the last step.
+    media: Option<Duration>,
+    /// Calls a second that were taken lately, in thousandths, smoothed.
+    taken: u64,
+    /// Steps in a row in which the rate bound nobody.
+    n_easy: u32,
+    reduction: Reduction,
+}
+
+/// How often the rate may change.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How long a reduction is in force (RFC 7339 §4.3: the default).
+const VALIDITY: Duration = Duration::from_millis(500);
+
+/// Calls that may come at once under a rate, as time; who keeps calls back gets more of it.
+const BURST: Duration = Duration::from_millis(100);
+const BURST_OF_PARTAKERS: Duration = Duration::from_millis(300);
+
+/// The work of calls comes after them: a cut shows what it did only then.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// Easy steps after which there is no rate any more.
+const EASY_STEPS: u32 = 10;
+
+impl Overload {
+    pub const fn new(config: OverloadConfig, now: Now) -> Self {
+        Self {
+            config,
+            rate: None,
+            knee: 0,
+            cut: now.mono,
+            even: now.mono,
+            stepped: now.mono,
+            n_taken: 0,
+            n_plain: 0,
+            n_partaking: 0,
+            waited: Duration::ZERO,
+            media: None,
+            taken: 0,
+            n_easy: 0,
+            reduction: Reduction { percent: 0, validity: Duration::ZERO, seq: 0 },
+        }
+    }
+
+    /// A new call. `false`: it is too much and is to be refused.
+    pub fn offer(&mut self, upstream: Upstream, now: MonoTime) -> bool {
+        let burst = match upstream {
+            Upstream::Plain => {
+                self.n_plain += 1;
+                BURST
+            }
+            Upstream::TakesPart => {
+                self.n_partaking += 1;
+                BURST_OF_PARTAKERS
+            }
+        };
+        if let Some(rate) = self.limit() {
+            let step = Duration::from_secs(1_000).checked_div(narrow(rate)).unwrap_or(BURST);
+            let even = self.even.max(now);
+            if even - now > burst.max(step) {
+                return false;
+            }
+            self.even = even + step;
+        }
+        self.n_taken += 1;
+        true
+    }
+
+    /// Media took so long to begin a leg.
+    pub fn media_took(&mut self, took: Duration) {
+        self.media = Some(self.media.map_or(took, |it| it.min(took)));
+    }
+
+    /// The shortest time that a message waited for its turn since this was last said. Calls for a
+    /// step now and then.
+    pub fn waited(&mut self, least: Duration, now: Now) {
+        let span = now.mono.since(self.stepped);
+        if span < STEP {
+            return;
+        }
+        let media = self.media.take().unwrap_or_default();
+        let waited = least.max(media);
+        let smooth = per_sec(self.n_taken, span);
+        self.taken = (self.taken * 7 + smooth) / 8;
+        let demand = self.demand(span);
+        self.adjust(waited, demand, now.mono);
+        self.reduce(demand, now);
+        self.waited = waited;
+        self.stepped = now.mono;
+        (self.n_taken, self.n_plain, self.n_partaking) = (0, 0, 0);
+    }
+
+    /// What peers that take part are told.
+    pub const fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    /// New calls a second that are taken; `None`: all.
+    pub fn per_sec(&self) -> Option<u64> {
+        self.limit().map(|it| it / 1_000)
+    }
+
+    fn limit(&self) -> Option<u64> {
+        let most = self.config.per_sec_max.map(thousandths);
+        [self.rate, most].into_iter().flatten().min()
+    }
+
+    /// Calls a second, in thousandths, that would come if nobody kept any back.
+    fn demand(&self, span: Duration) -> u64 {
+        let share = 100 - u64::from(self.reduction.percent.min(99));
+        per_sec(self.n_plain, span).saturating_add(per_sec(self.n_partaking, span) * 100 / share)
+    }
+
+    fn adjust(&mut self, waited: Duration, demand: u64, now: MonoTime) {
+        let OverloadConfig { wait_max, per_sec_min, .. } = self.config;
+        let least = thousandths(per_sec_min);
+        let stands = waited > wait_max;
+        let Some(rate) = self.rate else {
+            if stands {
+                (self.knee, self.cut) = (u64::MAX, now);
+                self.rate = Some((self.taken * 8 / 10).max(least));
+                self.n_easy = 0;
+            }
+            return;
+        };
+        // A queue that shrinks needs no lower rate, only time.
+        let severe = waited > wait_max.saturating_mul(4);
+        let patience = if severe { PATIENCE / 4 } else { PATIENCE };
+        let next = if stands && waited >= self.waited && now.since(self.cut) >= patience {
+            self.knee = rate;
+            self.cut = now;
+            rate / 100 * if severe { 75 } else { 90 }
+        } else if waited < wait_max / 2 {
+            // Fast to where it was good, carefully beyond.
+            rate + if rate < self.knee / 10 * 9 { rate / 32 } else { rate / 200 }
+        } else {
+            rate
+        };
+        self.n_easy = if !stands && demand < rate { self.n_easy + 1 } else { 0 };
+        self.rate = (self.n_easy < EASY_STEPS).then_some(next.max(least));
+    }
+
+    fn reduce(&mut self, demand: u64, now: Now) {
+        let over = self.limit().map_or(0, |it| demand.saturating_sub(it));
+        let percent = (over * 100).checked_div(demand).unwrap_or(0);
+        // Half way, so that one uneven step does not swing what peers send.
+        let percent = (u64::from(self.reduction.percent) + percent).div_ceil(2).min(99);
+        let percent = if over == 0 { 0 } else { u8::try_from(percent).unwrap_or(99) };
+        let wall = u64::try_from(now.wall.0).unwrap_or(0);
+        self.reduction = Reduction {
+            percent,
+            validity: if percent == 0 { Duration::ZERO } else { VALIDITY },
+            // The wall clock may go back.
+            seq: wall.max(self.reduction.seq + 1),
+        };
+    }
+}
+
+fn thousandths(per_sec: u32) -> u64 {
+    u64::from(per_sec) * 1_000
+}
+
+fn per_sec(n: u64, span: Duration) -> u64 {
+    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+    n.saturating_mul(1_000_000) / millis
+}
+
+fn narrow(rate: u64) -> u32 {
+    u32::try_from(rate).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

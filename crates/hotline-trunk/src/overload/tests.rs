@@ -1,0 +1,212 @@
+//! A server that is modelled by its queue: what callers get of it at three times what it bears.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hotline_base::WallTime;
+
+use super::*;
+
+/// Work of a call, as microseconds and when: its INVITE, and what cannot be refused later.
+const WORK: [(u64, u64); 4] = [(700, 0), (300, 60_000), (400, 1_000_000), (400, 1_600_000)];
+
+/// Of a refusal.
+const REFUSAL: u64 = 30;
+
+/// Calls a second that the work allows.
+const CAPACITY: u64 = 1_000_000 / (700 + 300 + 400 + 400);
+
+#[derive(Clone, Copy)]
+enum Work {
+    Invite,
+    Later(usize),
+}
+
+/// One server, first come first served.
+struct Server {
+    overload: Overload,
+    now: u64,
+    free: u64,
+    queue: VecDeque<(u64, Work)>,
+    later: BTreeMap<(u64, u64), Work>,
+    n: u64,
+    least: Option<u64>,
+    told: u64,
+    seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    taken: u64,
+    refused: u64,
+    done: u64,
+    /// The longest that a refused caller and a call in progress waited, in microseconds.
+    refusal: u64,
+    progress: u64,
+}
+
+fn at(micros: u64) -> Now {
+    let wall = i64::try_from(1_700_000_000_000 + micros / 1_000).unwrap();
+    Now { mono: MonoTime(micros * 1_000), wall: WallTime(wall) }
+}
+
+impl Server {
+    fn new(config: OverloadConfig) -> Self {
+        Self {
+            overload: Overload::new(config, at(0)),
+            now: 0,
+            free: 0,
+            queue: VecDeque::new(),
+            later: BTreeMap::new(),
+            n: 0,
+            least: None,
+            told: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    fn serve(&mut self, upstream: Upstream) {
+        while let Some((came, work)) = self.queue.front().copied() {
+            let begins = self.free.max(came);
+            if begins > self.now {
+                return;
+            }
+            self.queue.pop_front();
+            let waited = begins - came;
+            self.least = Some(self.least.map_or(waited, |it| it.min(waited)));
+            let cost = match work {
+                Work::Invite if self.overload.offer(upstream, at(begins).mono) => {
+                    self.seen.taken += 1;
+                    for (n, (_, after)) in WORK.iter().enumerate().skip(1) {
+                        self.n += 1;
+                        self.later.insert((begins + after, self.n), Work::Later(n));
+                    }
+                    WORK[0].0
+                }
+                Work::Invite => {
+                    self.seen.refused += 1;
+                    self.seen.refusal = self.seen.refusal.max(waited);
+                    REFUSAL
+                }
+                Work::Later(n) => {
+                    self.seen.progress = self.seen.progress.max(waited);
+                    self.seen.done += u64::from(n + 1 == WORK.len());
+                    WORK[n].0
+                }
+            };
+            self.free = begins + cost;
+            if begins - self.told >= 100_000 {
+                self.told = begins;
+                let least = Duration::from_micros(self.least.take().unwrap_or(0));
+                self.overload.waited(least, at(begins));
+            }
+        }
+    }
+
+    /// Calls at this rate for so many seconds, and what was seen in them.
+    fn run(&mut self, per_sec: u64, secs: u64, upstream: Upstream) -> Seen {
+        self.seen = Seen::default();
+        let end = self.now + secs * 1_000_000;
+        let mut sum = 0;
+        while self.now < end {
+            self.now += 100;
+            while let Some(first) = self.later.first_entry().filter(|it| it.key().0 <= self.now) {
+                let ((came, _), work) = first.remove_entry();
+                self.queue.push_back((came, work));
+            }
+            let kept_back = match upstream {
+                Upstream::Plain => 0,
+                Upstream::TakesPart => u64::from(self.overload.reduction().percent),
+            };
+            sum += per_sec * (100 - kept_back);
+            while sum >= 1_000_000 {
+                sum -= 1_000_000;
+                self.queue.push_back((self.now, Work::Invite));
+            }
+            self.serve(upstream);
+        }
+        self.seen
+    }
+}
+
+#[test]
+fn at_three_times_the_load_nine_in_ten_of_the_rated_calls_complete_and_the_rest_is_told_at_once() {
+    let mut it = Server::new(OverloadConfig::default());
+    let before = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    assert_eq!(before.refused, 0, "{before:?}");
+    it.run(CAPACITY * 3, 2, Upstream::Plain);
+    let during = it.run(CAPACITY * 3, 120, Upstream::Plain);
+    assert!(during.done >= CAPACITY * 120 * 9 / 10, "{during:?} of {}", CAPACITY * 120);
+    assert!(during.refusal <= 200_000, "{during:?}");
+    assert!(during.progress <= 200_000, "{during:?}");
+    it.run(CAPACITY * 8 / 10, 5, Upstream::Plain);
+    let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
+    assert!(after.progress <= 10_000, "{after:?}");
+}
+
+#[test]
+fn first_seconds_of_a_sudden_overload_keep_callers_waiting_briefly() {
+    let mut it = Server::new(OverloadConfig::default());
+    let onset = it.run(CAPACITY * 3, 3, Upstream::Plain);
+    assert!(onset.refusal <= 400_000, "{onset:?}");
+}
+
+#[test]
+fn upstream_that_takes_part_keeps_the_calls_back_that_others_have_refused() {
+    let mut it = Server::new(OverloadConfig::default());
+    it.run(CAPACITY * 3, 10, Upstream::TakesPart);
+    let during = it.run(CAPACITY * 3, 60, Upstream::TakesPart);
+    assert!(during.done >= CAPACITY * 60 * 9 / 10, "{during:?} of {}", CAPACITY * 60);
+    assert!(during.refused * 10 <= during.taken, "{during:?}");
+    let told = it.overload.reduction();
+    assert!((50..=80).contains(&told.percent), "{told:?}");
+    assert_eq!(told.validity, Duration::from_millis(500));
+    it.run(CAPACITY / 2, 5, Upstream::TakesPart);
+    let after = it.overload.reduction();
+    assert_eq!((after.percent, after.validity), (0, Duration::ZERO));
+    assert!(after.seq > told.seq);
+}
+
+#[test]
+fn machine_that_stood_still_for_a_moment_refuses_nobody_of_the_few_who_call() {
+    let mut it = Overload::new(OverloadConfig::default(), at(0));
+    for tenth in 1..100 {
+        let now = at(tenth * 100_000);
+        it.waited(Duration::from_secs(2), now);
+        assert!(it.offer(Upstream::Plain, now.mono) && it.offer(Upstream::Plain, now.mono));
+    }
+    assert_eq!(it.per_sec(), Some(20));
+}
+
+#[test]
+fn calls_that_media_takes_long_to_begin_are_too_many_as_well() {
+    let mut it = Overload::new(OverloadConfig::default(), at(0));
+    let mut n_refused = 0;
+    for tenth in 1..50 {
+        let now = at(tenth * 100_000);
+        it.media_took(Duration::from_millis(300));
+        it.waited(Duration::ZERO, now);
+        n_refused += (0..50).filter(|_| !it.offer(Upstream::Plain, now.mono)).count();
+    }
+    assert!(n_refused > 1_000, "{n_refused}");
+}
+
+#[test]
+fn rated_figure_of_the_operator_holds_though_nothing_waits() {
+    let config = OverloadConfig { per_sec_max: Some(100), ..OverloadConfig::default() };
+    let mut it = Server::new(config);
+    let seen = it.run(300, 20, Upstream::Plain);
+    assert!((1_980..=2_020).contains(&seen.taken), "{seen:?}");
+    let seen = it.run(90, 20, Upstream::Plain);
+    assert_eq!(seen.refused, 0, "{seen:?}");
+}
+
+#[test]
+fn number_of_a_figure_grows_though_the_wall_clock_goes_back() {
+    let mut it = Overload::new(OverloadConfig::default(), at(0));
+    it.waited(Duration::ZERO, at(200_000));
+    let seq = it.reduction().seq;
+    assert_eq!(seq, 1_700_000_000_200);
+    it.waited(Duration::ZERO, Now { wall: WallTime(0), ..at(400_000) });
+    assert_eq!(it.reduction().seq, seq + 1);
+}
