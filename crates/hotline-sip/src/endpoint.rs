@@ -7,6 +7,7 @@ mod incoming;
 mod names;
 mod offer;
 mod outgoing;
+mod overload;
 mod phones;
 mod probe;
 mod receive;
@@ -21,9 +22,9 @@ use std::{collections::BTreeMap, fmt};
 
 use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
 
-use self::register::Registration;
+use self::{overload::TurnedAway, register::Registration};
 use crate::{
-    Admit, Binding, Config, EndWhy, Event, Flow, Message, Output,
+    Admit, Binding, Config, EndWhy, Event, Feedback, Flow, Message, Output,
     dialog::{Dialog, DialogKey},
     leg::{Leg, Offer, Purpose, Talk, Up},
     registrar::{Fired, Registrar},
@@ -48,6 +49,9 @@ pub struct Endpoint {
     registrar: Registrar,
     registrations: BTreeMap<Extension, Registration>,
     contact_params: String,
+    /// Told to peers that take part in overload control; `None`: nothing is.
+    feedback: Option<Feedback>,
+    turned_away: TurnedAway,
 }
 
 impl Endpoint {
@@ -67,6 +71,8 @@ impl Endpoint {
             registrar: Registrar::new(seed),
             registrations: BTreeMap::new(),
             contact_params: String::new(),
+            feedback: None,
+            turned_away: TurnedAway::default(),
         }
     }
 

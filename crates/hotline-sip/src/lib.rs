@@ -41,7 +41,7 @@ pub use self::{
     },
     flow::{Flow, Transport},
     limits::{Limits, MESSAGE_MAX},
-    message::{Malformed, Message},
+    message::{Feedback, Malformed, Message},
     method::Method,
     misbehaved::PeerMisbehaved,
     rule::{

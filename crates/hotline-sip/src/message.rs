@@ -6,6 +6,7 @@
 
 mod check;
 mod edit;
+mod overload;
 mod reply;
 mod scan;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+pub use self::overload::Feedback;
 use self::scan::{Header, Span, Start};
 pub(crate) use self::{
     edit::Draft,

@@ -247,7 +247,8 @@ impl Endpoint {
 
     fn respond_trying(&mut self, id: TxId, now: Now) {
         let Some((request, flow, _)) = self.transactions.request(id) else { return };
-        let bytes = crate::message::Reply::new(request, 100).from(flow).build();
+        let reply = crate::message::Reply::new(request, 100).from(flow);
+        let bytes = reply.feedback(self.feedback).build();
         self.transactions.respond(id, 100, bytes, now.mono, &mut self.out);
     }
 }

@@ -66,7 +66,7 @@ impl Endpoint {
         let rseq = tag.get(..5).and_then(|it| u32::from_str_radix(it, 16).ok()).unwrap_or(1);
         let dialog = Dialog::incoming(&message, flow, &tag, self.contact("hotline", flow));
         let invited = invited(leg, flow, &message);
-        let trying = Reply::new(&message, 100).from(flow).build();
+        let trying = Reply::new(&message, 100).from(flow).feedback(self.feedback).build();
         let Some(server) = self.transactions.begin_server(message, flow, tag) else { return };
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
         self.purposes.insert(server, Purpose::Asked(leg));
@@ -124,7 +124,7 @@ impl Endpoint {
     ) -> Option<Accepted> {
         let (request, flow, tag) = self.transactions.request(server)?;
         let cseq = request.cseq().number;
-        let reply = Reply::new(request, 200).from(flow).tag(tag);
+        let reply = Reply::new(request, 200).from(flow).tag(tag).feedback(self.feedback);
         let reply = reply.with("Contact", dialog.contact.as_str()).with("Allow", ALLOW);
         let reply = reply.with("Supported", SUPPORTED);
         let reply = reply.with("Server", self.config.user_agent.as_str());
@@ -179,7 +179,7 @@ impl Endpoint {
             return self.refuse_fault(flow, message, admit, PeerMisbehaved::CancelForNothing);
         };
         let tag = self.transactions.to_tag(id).unwrap_or_default();
-        let ok = Reply::new(message, 200).from(flow).tag(tag).build();
+        let ok = Reply::new(message, 200).from(flow).tag(tag).feedback(self.feedback).build();
         crate::transaction::transmit(&mut self.out, flow, &ok);
         let Some(Purpose::Asked(leg)) = self.purposes.get(&id) else { return };
         let leg = *leg;

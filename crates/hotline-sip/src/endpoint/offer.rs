@@ -229,7 +229,7 @@ impl Endpoint {
         now: Now,
     ) {
         let Some((request, flow, tag)) = self.transactions.request(server) else { return };
-        let reply = Reply::new(request, 200).from(flow).tag(tag);
+        let reply = Reply::new(request, 200).from(flow).tag(tag).feedback(self.feedback);
         let reply = contact.into_iter().fold(reply, |it, contact| it.with("Contact", contact));
         let more = session.map(session_headers).unwrap_or_default();
         let reply = more.into_iter().fold(reply, |it, (name, value)| it.with(name, value));

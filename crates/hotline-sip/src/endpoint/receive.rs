@@ -119,7 +119,8 @@ impl Endpoint {
         more: &[(&'static str, String)],
     ) {
         let tag = self.stateless_tag(message);
-        let short = Reply::new(message, status).from(flow).tag(&tag);
+        let feedback = self.feedback.filter(|_| admit == Admit::Trusted);
+        let short = Reply::new(message, status).from(flow).tag(&tag).feedback(feedback);
         let full = more.iter().fold(short.clone(), |it, (name, value)| it.with(name, value));
         // A source over TCP is no forged one.
         let bytes = if admit == Admit::Trusted || flow.transport.is_reliable() {
@@ -155,7 +156,7 @@ impl Endpoint {
         now: Now,
     ) {
         let Some((request, flow, tag)) = self.transactions.request(id) else { return };
-        let reply = Reply::new(request, status).from(flow).tag(tag);
+        let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
         let reply = more.iter().fold(reply, |it, (name, value)| it.with(name, value));
         let bytes = reply.build();
         self.transactions.respond(id, status, bytes, now.mono, &mut self.out);

@@ -74,7 +74,8 @@ impl Endpoint {
         let nonce = self.registrar.nonces().make(secret, from, salt, now.wall);
         let realm = self.config.realm.as_str();
         let tag = self.stateless_tag(message);
-        let bare = Reply::new(message, 401).from(flow).tag(&tag);
+        let feedback = self.feedback.filter(|_| admit == Admit::Trusted);
+        let bare = Reply::new(message, 401).from(flow).tag(&tag).feedback(feedback);
         let all = algorithms.iter().fold(bare.clone(), |it, algorithm| {
             it.with("WWW-Authenticate", challenge(realm, &nonce, *algorithm, stale))
         });

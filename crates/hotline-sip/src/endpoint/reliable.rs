@@ -44,7 +44,7 @@ impl Endpoint {
             return self.next_reliable(leg, now);
         }
         let Some((request, flow, tag)) = self.transactions.request(it.server) else { return };
-        let reply = Reply::new(request, status).from(flow).tag(tag);
+        let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
         let reply = reply.with("Contact", it.dialog.contact.as_str()).with("Allow", ALLOW);
         let bytes = reply.build_with_sdp(sdp.as_deref());
         it.ringing = Some((status, bytes.clone()));
@@ -65,7 +65,7 @@ impl Endpoint {
         all.rseq = all.rseq.saturating_add(1);
         // The description settled already: once is enough (RFC 3262 §5).
         let sdp = sdp.filter(|_| all.described.is_none());
-        let reply = Reply::new(request, status).from(flow).tag(tag);
+        let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
         let reply = reply.with("Contact", it.dialog.contact.as_str()).with("Allow", ALLOW);
         let reply = reply.with("Supported", SUPPORTED).with("Require", "100rel");
         let reply = reply.with("RSeq", all.rseq.to_string());

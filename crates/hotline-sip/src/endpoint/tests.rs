@@ -10,6 +10,7 @@ mod guests;
 mod lossy;
 mod offers;
 mod office;
+mod overload;
 mod raw;
 mod registrar;
 mod reliable;

@@ -1,6 +1,6 @@
 //! Responses that need nothing but their request.
 
-use super::{Message, scan::Start};
+use super::{Feedback, Message, overload, scan::Start};
 use crate::{
     Flow, PeerMisbehaved, Via,
     build::{MessageBuilder, phrase},
@@ -14,12 +14,14 @@ pub(crate) struct Reply<'a> {
     status: u16,
     to_tag: String,
     flow: Option<Flow>,
+    feedback: Option<Feedback>,
     more: Vec<(&'static str, String)>,
 }
 
 impl<'a> Reply<'a> {
     pub(crate) const fn new(request: &'a Message, status: u16) -> Self {
-        Self { request, status, to_tag: String::new(), flow: None, more: Vec::new() }
+        let to_tag = String::new();
+        Self { request, status, to_tag, flow: None, feedback: None, more: Vec::new() }
     }
 
     /// Given to a To that has none yet.
@@ -33,6 +35,13 @@ impl<'a> Reply<'a> {
     #[must_use]
     pub(crate) const fn from(mut self, flow: Flow) -> Self {
         self.flow = Some(flow);
+        self
+    }
+
+    /// Written into the Via of a peer that asks for it (RFC 7339).
+    #[must_use]
+    pub(crate) const fn feedback(mut self, feedback: Option<Feedback>) -> Self {
+        self.feedback = feedback;
         self
     }
 
@@ -107,8 +116,12 @@ impl<'a> Reply<'a> {
         let (Some(flow), Some(read)) = (self.flow, Via::parse(via)) else { return via.to_vec() };
         let source = flow.remote.ip().to_canonical();
         let wants_port = read.params.get("rport").is_some_and(<[u8]>::is_empty);
-        let mut out = Vec::with_capacity(via.len().saturating_add(48));
+        let feedback = self.feedback.filter(|_| overload::takes_part(read.params));
+        let mut out = Vec::with_capacity(via.len().saturating_add(96));
         for (n, part) in split_bare(via, b';').enumerate() {
+            if n > 0 && feedback.is_some() && overload::is_parameter(part) {
+                continue;
+            }
             let is_rport = part.eq_ignore_ascii_case(b"rport");
             if n > 0 {
                 out.push(b';');
@@ -122,6 +135,9 @@ impl<'a> Reply<'a> {
         let is_same = read.host.parse() == Ok(source);
         if read.params.get("received").is_none() && (wants_port || !is_same) {
             out.extend_from_slice(format!(";received={source}").as_bytes());
+        }
+        if let Some(it) = feedback {
+            out.extend_from_slice(it.parameters().as_bytes());
         }
         out
     }
