@@ -113,6 +113,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             ladder: parts.ladder.config,
             carriers: parts.carriers,
             carrier_alarm: parts.carrier_alarm,
+            overload: parts.sip.overload,
             auto_answer: parts.auto_answer,
         },
         engine: hotline_engine::Config {

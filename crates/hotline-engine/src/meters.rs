@@ -269,6 +269,11 @@ impl Meters {
             Count::NotRestored => "not_restored",
             Count::OrphanLeg => "orphan_leg",
             Count::RulesSpoiled => "rules_spoiled",
+            Count::TurnedAway => {
+                let help = "Calls refused on the wire.";
+                self.count("hotline_calls_refused_total", help, ("why", "overload"));
+                return;
+            }
         };
         self.count("hotline_events_total", help, ("what", what));
     }
@@ -296,6 +301,12 @@ impl Meters {
             let label = [("carrier", carrier.as_str())];
             self.all.gauge("hotline_carrier_alarm", help, &label).set(i64::from(*raised));
         }
+        let gauge = |name, help, value| self.all.gauge(name, help, &[]).set(value);
+        let help = "New calls a second that are taken under overload; 0: all.";
+        let per_sec = i64::try_from(board.calls_per_sec.unwrap_or(0)).unwrap_or(i64::MAX);
+        gauge("hotline_overload_calls_per_second", help, per_sec);
+        let help = "The part of their calls that peers are told to keep back.";
+        gauge("hotline_overload_reduction_percent", help, i64::from(board.reduction_percent));
         for it in &board.trunks {
             let label = [("trunk", it.trunk.as_str())];
             let help = "Channels of trunks.";

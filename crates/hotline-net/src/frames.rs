@@ -231,7 +231,7 @@ impl Reading {
 /// RFC 5923 §4: a known peer that says `alias` takes our requests to its own port by this
 /// connection, too.
 fn offer_alias(first: &NetInput, shared: &Shared) {
-    let NetInput::Sip { flow, message } = first else { return };
+    let NetInput::Sip { flow, message, .. } = first else { return };
     let Some(via) = message.method().and_then(|_| message.top_via()) else { return };
     let ip = flow.remote.ip().to_canonical();
     let own = via.host.parse() == Ok(ip) && shared.gate.is_known(ip);

@@ -22,7 +22,7 @@ mod ws;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use hotline_base::ConnId;
 use hotline_sip::{Flow, Message, PeerMisbehaved, Transport};
@@ -42,6 +42,8 @@ pub enum NetInput {
     Sip {
         flow: Flow,
         message: Message,
+        /// When it was read.
+        at: Instant,
     },
     /// It could not be read. `reply` is a complete answer where one can be given.
     Broken {

@@ -59,7 +59,7 @@ impl Edge {
 
     async fn sip(&mut self) -> Flow {
         let input = self.next().await;
-        let NetInput::Sip { flow, message } = input else { panic!("{input:?}") };
+        let NetInput::Sip { flow, message, .. } = input else { panic!("{input:?}") };
         assert_eq!(message.method(), Some(&b"OPTIONS"[..]));
         flow
     }

@@ -60,7 +60,7 @@ fn take(datagram: &[u8], flow: Flow, shared: &Shared) -> bool {
 /// One message, or what is wrong with it.
 pub(crate) fn parse(bytes: &[u8], flow: Flow, shared: &Shared) -> NetInput {
     match Message::parse_from(flow, bytes, shared.config.limits) {
-        Ok(message) => NetInput::Sip { flow, message },
+        Ok(message) => NetInput::Sip { flow, message, at: Instant::now() },
         Err(malformed) => {
             shared.counters.add(Count::Malformed);
             NetInput::Broken { flow, why: malformed.why, reply: malformed.reply }

@@ -20,6 +20,10 @@ pub struct Board {
     pub traffic: Vec<BoardTraffic>,
     /// Whether each carrier is in alarm.
     pub carriers: BTreeMap<String, bool>,
+    /// New calls a second that are taken; `None`: all.
+    pub calls_per_sec: Option<u64>,
+    /// The part of their calls that peers are told to keep back (RFC 7339).
+    pub reduction_percent: u8,
 }
 
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use hotline_agent::AgentConfig;
 use hotline_base::{AgentNo, Extension, TrunkId};
 use hotline_ivr::{Bundle, Value};
 use hotline_trunk::{
-    DialPlan, GuardConfig, NumberRow, RouteConfig, TrunkConfig, watch::Thresholds,
+    DialPlan, GuardConfig, NumberRow, OverloadConfig, RouteConfig, TrunkConfig, watch::Thresholds,
 };
 
 use crate::CarrierRules;
@@ -40,6 +40,8 @@ pub struct Config {
     /// The carriers of trunks; a trunk without one is a carrier by itself.
     pub carriers: BTreeMap<TrunkId, String>,
     pub carrier_alarm: Thresholds,
+    /// How many new calls are taken when too many come.
+    pub overload: OverloadConfig,
     /// Telephones that are told to answer by themselves.
     pub auto_answer: BTreeSet<Extension>,
 }

@@ -82,6 +82,11 @@ pub enum Input {
     ShowTraffic {
         id: CommandId,
     },
+    /// The shortest time that a message waited for its turn since this was last said, in
+    /// microseconds; at most ten times a second, while messages come.
+    Waited {
+        least_us: u64,
+    },
 }
 
 impl Input {
@@ -104,6 +109,7 @@ impl Input {
             Self::ShowLadder { .. } => "show ladder",
             Self::Lists(_) => "lists",
             Self::ShowTraffic { .. } => "show traffic",
+            Self::Waited { .. } => "waited",
         }
     }
 }
@@ -167,6 +173,10 @@ pub enum Alarm {
     Carrier(CarrierAlarm),
     /// Too many calls abroad: there are none for a while. This agent wanted the last one.
     AbroadBlocked { agent: AgentNo },
+    /// Callers are turned away because too many come; so many new calls a second are taken.
+    Overload { per_sec: Option<u64> },
+    /// Nobody has been turned away for five seconds.
+    OverloadOver,
 }
 
 /// Figures of trunks for each quarter hour, oldest first.
@@ -228,4 +238,6 @@ pub enum Count {
     LockedOut,
     /// A carrier's rules made something that is no message; it was taken as it came.
     RulesSpoiled,
+    /// A new call that was too much, refused without a record.
+    TurnedAway,
 }

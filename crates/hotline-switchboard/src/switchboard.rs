@@ -18,7 +18,7 @@ use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
 use hotline_trunk::{Admission, Fleet, Guard, Lists};
 
-use self::traffic::Traffic;
+use self::{overload::Door, traffic::Traffic};
 use crate::{
     Config, Input, Output,
     environment::{CallEnvironment, Staff},
@@ -36,6 +36,7 @@ mod ladder;
 mod look;
 mod offers;
 mod outbound;
+mod overload;
 mod phones;
 mod restore;
 mod sip;
@@ -55,6 +56,7 @@ pub struct Switchboard {
     endpoint: Endpoint,
     ladders: Ring,
     traffic: Traffic,
+    door: Door,
     admission: Admission,
     fleet: Fleet,
     guard: Guard,
@@ -123,6 +125,7 @@ impl Switchboard {
             endpoint: Endpoint::new(config.sip.clone(), seed, first),
             ladders: Ring::new(config.ladder.clone()),
             traffic: Traffic::new(&config, now),
+            door: Door::new(config.overload, now),
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
             fleet: Fleet::new(&config.trunks, now.mono),
             guard: Guard::new(config.outbound.guard.clone()),
@@ -167,6 +170,9 @@ impl Switchboard {
     fn take(&mut self, input: Input, now: Now) {
         match input {
             Input::Sip { flow, message } => {
+                if self.turns_away(flow, &message, now) {
+                    return;
+                }
                 let admit = self.admit(flow);
                 // The ladder shows what the carrier sent.
                 self.ladders.received(flow, &message, admit == Admit::Trusted, now);
@@ -200,6 +206,7 @@ impl Switchboard {
             Input::ShowTraffic { id } => self.show_traffic(id, now),
             Input::ShowLadder { id, call, store } => self.show_ladder(id, call, store, now),
             Input::Lists(lists) => self.lists = lists,
+            Input::Waited { least_us } => self.waited(Duration::from_micros(least_us), now),
         }
     }
 
@@ -250,6 +257,7 @@ impl Switchboard {
 
     fn media_down(&mut self, now: Now) {
         self.media_up = false;
+        self.door.forget_all();
         self.each_call(now, |call, env, now| call.media_down(env, now));
     }
 

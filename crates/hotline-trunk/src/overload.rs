@@ -140,6 +140,12 @@ impl Overload {
         self.media = Some(self.media.map_or(took, |it| it.min(took)));
     }
 
+    /// Media has been at the oldest leg that it was told to begin for so long; counts where it
+    /// began none since the last step.
+    pub fn media_takes(&mut self, oldest: Duration) {
+        self.media.get_or_insert(oldest);
+    }
+
     /// The shortest time that a message waited for its turn since this was last said. Calls for a
     /// step now and then.
     pub fn waited(&mut self, least: Duration, now: Now) {

@@ -10,7 +10,7 @@ use std::{
 
 use hotline_net::Flood;
 use hotline_sip::{Config, NameAddr};
-use hotline_trunk::Source;
+use hotline_trunk::{OverloadConfig, Source};
 use sha2::{Digest as _, Sha256};
 
 use crate::section::Section;
@@ -24,6 +24,7 @@ pub(crate) struct Sip {
     pub(crate) listen_wss: Vec<SocketAddr>,
     pub(crate) config: Config,
     pub(crate) net: hotline_net::Config,
+    pub(crate) overload: OverloadConfig,
 }
 
 impl Sip {
@@ -45,6 +46,7 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
         listen_wss: addresses(&it, "listen_wss"),
         config: old,
         net: net(&it),
+        overload: overload(&it.section("overload")),
     };
     if sip.listeners().next().is_none() {
         it.complain("listen_udp", "没有监听地址", "写 listen_udp = [\"0.0.0.0:5060\"]");
@@ -153,6 +155,27 @@ fn flood(it: &Section<'_, '_>, old: Flood) -> Flood {
     };
     it.end();
     flood
+}
+
+/// `[sip.overload]`.
+fn overload(it: &Section<'_, '_>) -> OverloadConfig {
+    let usual = OverloadConfig::default();
+    let wait = u64::try_from(usual.wait_max.as_millis()).unwrap_or(u64::MAX);
+    let rate = |key, default: u32, least| {
+        let many = it.number_or(key, u64::from(default), least..=100_000);
+        u32::try_from(many).unwrap_or(u32::MAX)
+    };
+    let most = rate("calls_per_sec_max", 0, 0);
+    let overload = OverloadConfig {
+        wait_max: Duration::from_millis(it.number_or("wait_max_ms", wait, 5..=1_000)),
+        per_sec_min: rate("calls_per_sec_min", usual.per_sec_min, 1),
+        per_sec_max: (most > 0).then_some(most),
+    };
+    if overload.per_sec_max.is_some_and(|it| it < overload.per_sec_min) {
+        it.complain("calls_per_sec_max", "小于 calls_per_sec_min", "把 calls_per_sec_min 也调小");
+    }
+    it.end();
+    overload
 }
 
 /// This machine, unless the file says otherwise.

@@ -23,6 +23,10 @@ pub(crate) fn tell(alarm: &Alarm) {
         Alarm::AbroadBlocked { agent } => {
             tracing::error!(agent = agent.as_str(), "Too many calls abroad; they are stopped.");
         }
+        Alarm::Overload { per_sec } => {
+            tracing::error!(per_sec, "More calls come than can be served; some are refused.");
+        }
+        Alarm::OverloadOver => tracing::info!("Nobody is refused for overload any more."),
         Alarm::Trunk { trunk, lives: true } => {
             tracing::info!(trunk = trunk.as_str(), "A trunk takes calls again.");
         }

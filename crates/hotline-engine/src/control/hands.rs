@@ -10,8 +10,8 @@ use hotline_agent::{AgentView, Refused};
 use hotline_base::{CallId, CommandId, Now, media::Event};
 use hotline_cdr::{CallFact, CallRecord, Stamped};
 use hotline_ladder::Trace;
-use hotline_net::{Gate, Transmit};
-use hotline_switchboard::{AgentUpdate, CallBrief, Input, Output, Switchboard, TrafficView};
+use hotline_net::{Gate, NetInput, Transmit};
+use hotline_switchboard::{AgentUpdate, CallBrief, Count, Input, Output, Switchboard, TrafficView};
 use hotline_web::{CallView, Feeds};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -34,6 +34,9 @@ use crate::{
 
 /// Screens see groups and counters at least this old, at most this often.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+/// How often the switchboard is told how long messages wait.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything the control thread may touch.
 pub(crate) struct Hands {
@@ -61,6 +64,33 @@ pub(crate) struct State {
     stale: bool,
     /// Whether the last turn found room in the spool.
     spool_takes: bool,
+    waits: Waits,
+}
+
+/// How long messages waited on their way from the socket to their turn.
+#[derive(Debug)]
+struct Waits {
+    least: Option<Duration>,
+    told: Instant,
+}
+
+impl Waits {
+    fn note(&mut self, it: &NetInput) {
+        if let NetInput::Sip { at, .. } = it {
+            let waited = at.elapsed();
+            self.least = Some(self.least.map_or(waited, |it| it.min(waited)));
+        }
+    }
+
+    /// The shortest wait, in microseconds, when it is time to tell.
+    fn due(&mut self) -> Option<u64> {
+        if self.told.elapsed() < TELL_EVERY {
+            return None;
+        }
+        let least = self.least.take()?;
+        self.told = Instant::now();
+        Some(u64::try_from(least.as_micros()).unwrap_or(u64::MAX))
+    }
 }
 
 impl State {
@@ -73,6 +103,7 @@ impl State {
             shown: Instant::now(),
             stale: true,
             spool_takes: true,
+            waits: Waits { least: None, told: Instant::now() },
         }
     }
 }
@@ -82,9 +113,15 @@ impl Rim<Switchboard> for Hands {
         if let Some(order) = self.orders.take_lost() {
             return Some(Input::OrderLost(order));
         }
+        if let Some(least_us) = self.state.waits.due() {
+            return Some(Input::Waited { least_us });
+        }
         loop {
             match self.inbox.next().await? {
-                Arrived::Net(it) => return Some(from_net(it)),
+                Arrived::Net(it) => {
+                    self.state.waits.note(&it);
+                    return Some(from_net(it));
+                }
                 Arrived::Link(it) => return Some(self.take_link(it)),
                 Arrived::Asked(it) => return Some(self.take_asked(it)),
                 Arrived::Lists(it) => return Some(Input::Lists(it)),
@@ -118,7 +155,10 @@ impl Rim<Switchboard> for Hands {
                 }
             }
             Output::Fact { call, fact } => self.fact(call, &fact),
-            Output::Count(count) => self.meters.counted(count),
+            Output::Count(count) => {
+                self.state.stale |= count == Count::TurnedAway;
+                self.meters.counted(count);
+            }
             Output::Alarm(alarm) => {
                 self.state.stale = true;
                 alarms::tell(&alarm);

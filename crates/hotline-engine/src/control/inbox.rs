@@ -159,7 +159,7 @@ impl Inbox {
 /// What the wire says, as an input.
 pub(crate) fn from_net(it: NetInput) -> Input {
     match it {
-        NetInput::Sip { flow, message } => Input::Sip { flow, message },
+        NetInput::Sip { flow, message, at: _ } => Input::Sip { flow, message },
         NetInput::Broken { flow, why, reply } => Input::SipBroken { flow, why, reply },
         NetInput::ConnectionGone { conn } => Input::ConnectionGone { conn },
         NetInput::Unreachable { flow } => Input::Unreachable { flow },

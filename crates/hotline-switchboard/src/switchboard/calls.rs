@@ -25,6 +25,9 @@ impl Switchboard {
                     }
                 }
                 if self.media_up {
+                    if let Order::Open { leg, .. } = &order {
+                        self.door.opens(*leg, now.mono);
+                    }
                     self.outputs.push_back(Output::Order(order));
                 }
             }
@@ -68,6 +71,7 @@ impl Switchboard {
         }
         for leg in &entry.media_legs {
             self.media_legs.remove(leg);
+            self.door.forget(*leg);
         }
     }
 
@@ -160,6 +164,21 @@ impl Switchboard {
             MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
             MediaEvent::RecordFailed { recording, .. } => self.recordings.get(recording).copied(),
         };
+        match &event {
+            MediaEvent::Opened { leg, .. } | MediaEvent::Failed { leg, .. } => {
+                self.door.opened(*leg, now.mono);
+            }
+            MediaEvent::Inventory { .. }
+            | MediaEvent::Settled { .. }
+            | MediaEvent::Reanswered { .. }
+            | MediaEvent::PlayDone { .. }
+            | MediaEvent::Key { .. }
+            | MediaEvent::Quiet { .. }
+            | MediaEvent::Described { .. }
+            | MediaEvent::Closed { .. }
+            | MediaEvent::Recorded(_)
+            | MediaEvent::RecordFailed { .. } => (),
+        }
         if let Some(id) = call {
             self.step(id, now, |call, env, now| call.handle_media(event, env, now));
         }

@@ -79,6 +79,7 @@ impl Switchboard {
             outcome: *outcome,
             n: *n,
         });
+        let (calls_per_sec, reduction_percent) = self.door.figures();
         Board {
             calls: calls.collect(),
             groups: groups.collect(),
@@ -94,6 +95,8 @@ impl Switchboard {
             },
             traffic: traffic.collect(),
             carriers: self.traffic.carriers(&self.config),
+            calls_per_sec,
+            reduction_percent,
         }
     }
 

@@ -52,6 +52,12 @@ impl Traffic {
         self.moved = true;
     }
 
+    /// An INVITE that did not become a call because there were too many.
+    pub(super) fn turned_away(&mut self, call: CallId, trunk: &TrunkId, now: Now) {
+        self.statistics.begun(call, trunk, Way::In, now);
+        self.statistics.ended(call, Outcome::Ours, now);
+    }
+
     pub(super) const fn poll_timeout(&self) -> Option<MonoTime> {
         self.judge_at
     }
