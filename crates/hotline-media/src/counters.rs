@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub tick_late_max_us: u64,
     /// Packets that the kernel did not take.
     pub sends_refused: u64,
-    /// Listeners beyond what one speaker can have.
+    /// Parties beyond what a mix can hold, and tapes beyond what a leg can be on.
     pub mixes_refused: u64,
     /// Syncs of a recording that were put off because the disk was behind.
     pub syncs_skipped: u64,

@@ -2,5 +2,6 @@
 
 mod calls;
 mod link;
+mod parties;
 mod rig;
 mod tapes;

@@ -7,6 +7,7 @@ mod floor;
 mod latch;
 mod leg;
 mod play;
+mod tap;
 mod tape;
 
 use std::{

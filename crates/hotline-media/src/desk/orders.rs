@@ -185,8 +185,8 @@ impl Desk {
     fn mix(&mut self, hears: &[Hears]) {
         for it in hears {
             let Some(listener) = self.slot(it.listener) else { continue };
-            let speaker = it.speakers.first().and_then(|it| self.slot(*it));
-            self.task(Task::Hear { listener, speaker });
+            let speakers = it.speakers.iter().filter_map(|it| self.slot(*it)).collect();
+            self.task(Task::Hear { listener, speakers });
         }
     }
 
@@ -230,8 +230,8 @@ impl Desk {
 
     fn record_source(&mut self, recording: &RecordingId, channel: Channel, legs: &[LegId]) {
         let Some(tape) = self.recordings.get(recording).copied() else { return };
-        let leg = legs.first().and_then(|it| self.slot(*it));
-        self.task(Task::Source { tape, channel, leg });
+        let legs = legs.iter().filter_map(|it| self.slot(*it)).collect();
+        self.task(Task::Source { tape, channel, legs });
     }
 }
 

@@ -48,11 +48,15 @@ pub(super) struct Phone {
     pub(super) port: u16,
     pub(super) ulaw: bool,
     pub(super) event: u8,
+    hz: u32,
     /// Where the media role listens for it.
     pub(super) to: SocketAddr,
     tone: Tone,
     sequence: u16,
     timestamp: u32,
+    /// What [`take_in`](Self::take_in) took in.
+    pub(super) heard: Vec<i16>,
+    last: Option<Header>,
 }
 
 impl Drop for Dir {
@@ -213,11 +217,20 @@ impl Phone {
             port,
             ulaw: false,
             event: 101,
+            hz,
             to: SocketAddr::new(LOCAL, 0),
             tone: Tone::new(hz, 8_000),
             sequence: 100,
             timestamp: 4_000,
+            heard: Vec::new(),
+            last: None,
         }
+    }
+
+    /// As loud as this.
+    pub(super) fn with_loudness(mut self, amplitude: i16) -> Self {
+        self.tone = Tone::new(self.hz, amplitude);
+        self
     }
 
     pub(super) fn sdp(&self, direction: &str) -> String {
@@ -290,6 +303,24 @@ impl Phone {
             }
         }
         samples
+    }
+
+    /// Hears everything that has come, and checks that it is one stream.
+    pub(super) fn take_in(&mut self) {
+        self.socket.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 2_000];
+        while let Ok((n, from)) = self.socket.recv_from(&mut bytes) {
+            assert_eq!(from, self.to, "it comes from the port that was named");
+            let Packet { header, payload } = parse(&bytes[..n]).unwrap();
+            let decode = if self.ulaw { ulaw_to_linear } else { alaw_to_linear };
+            self.heard.extend(bytes[payload].iter().map(|it| decode(*it)));
+            if let Some(last) = self.last.replace(header) {
+                assert_eq!(header.ssrc, last.ssrc);
+                assert_eq!(header.sequence, last.sequence.wrapping_add(1));
+                assert!(header.timestamp.since(last.timestamp) >= 160);
+            }
+        }
+        self.socket.set_nonblocking(false).unwrap();
     }
 
     /// Whether nothing is there to hear.

@@ -59,7 +59,7 @@ impl Talk {
 }
 
 /// Both channels of a recording, which must be a whole WAV.
-fn read(file: &Path) -> (Vec<i16>, Vec<i16>) {
+pub(super) fn read(file: &Path) -> (Vec<i16>, Vec<i16>) {
     let bytes = fs::read(file).unwrap();
     let samples = (bytes.len() - HEADER) / 2;
     assert_eq!(bytes[..HEADER], wav::header(samples as u64), "the header tells the length");

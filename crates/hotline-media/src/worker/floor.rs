@@ -1,6 +1,7 @@
 //! All legs and tapes of a worker, on a clock that the caller reads: what a packet, an order and
 //! a moment in time do to them.
 
+mod mix;
 mod out;
 mod talk;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use hotline_base::{
 use hotline_rtp::EventSender;
 use hotline_sdp::Stream;
 
+use self::mix::Group;
 pub(super) use self::out::Out;
 use super::{
     TICK,
@@ -50,7 +52,11 @@ pub(super) struct Floor {
     n_tapes: usize,
     /// Legs with a play or keys, by index.
     busy: Vec<u32>,
-    /// When plays and keys go on; `None` while there are none.
+    /// What is mixed.
+    groups: Vec<Group>,
+    /// Mixes so far.
+    turn: u64,
+    /// When plays, keys and mixes go on; `None` while there are none.
     tick: Option<MonoTime>,
     tapes_due: MonoTime,
     quiet_due: MonoTime,
@@ -70,6 +76,8 @@ impl Floor {
             n_legs: 0,
             n_tapes: 0,
             busy: Vec::with_capacity(legs_max),
+            groups: Vec::new(),
+            turn: 0,
             tick: None,
             tapes_due: MonoTime::default(),
             quiet_due: MonoTime::default(),
@@ -109,7 +117,7 @@ impl Floor {
         match task {
             Task::Open(opening) => self.open(*opening, intake, now),
             Task::Settle { leg, stream } => self.settle(leg, stream, now),
-            Task::Hear { listener, speaker } => self.hear_from(listener, speaker),
+            Task::Hear { listener, speakers } => self.hear_from(listener, speakers, now),
             Task::Play { leg, play } => self.play(leg, play, now),
             Task::Stop { leg, play } => {
                 let playing = self.leg(leg).and_then(|it| it.play.as_ref()).map(|it| it.id);
@@ -121,9 +129,9 @@ impl Floor {
             Task::Record { tape, left, right, blocks } => {
                 self.record(tape, [left, right], blocks, now);
             }
-            Task::Source { tape, channel, leg } => self.set_source(tape, channel, leg),
+            Task::Source { tape, channel, legs } => self.set_sources(tape, channel, &legs),
             Task::EndRecord { tape } => self.end_record(tape, now),
-            Task::Close { leg } => self.close(leg, intake),
+            Task::Close { leg } => self.close(leg, intake, now),
             Task::Quit => {
                 for idx in 0..self.tapes.len() {
                     if let Some(slot) =
@@ -167,24 +175,6 @@ impl Floor {
         leg.quiet = (now, 0);
     }
 
-    /// From now on `listener` hears `speaker` and nobody else.
-    fn hear_from(&mut self, listener: Slot, speaker: Option<Slot>) {
-        let Some(leg) = self.leg_mut(listener) else { return };
-        let before = std::mem::replace(&mut leg.hears, speaker);
-        if let Some(before) = before.and_then(|it| self.leg_mut(it)) {
-            before
-                .listeners
-                .iter_mut()
-                .filter(|it| **it == Some(listener))
-                .for_each(|it| *it = None);
-        }
-        let Some(speaker) = speaker.and_then(|it| self.leg_mut(it)) else { return };
-        match speaker.listeners.iter_mut().find(|it| it.is_none()) {
-            Some(place) => *place = Some(listener),
-            None => count(&self.out.counters.mixes_refused),
-        }
-    }
-
     fn play(&mut self, slot: Slot, play: Box<Playing>, now: MonoTime) {
         self.end_play(slot, PlayEnd::Stopped);
         let Some(leg) = self.leg_mut(slot) else {
@@ -222,6 +212,10 @@ impl Floor {
         if !self.busy.contains(&index) {
             self.busy.push(index);
         }
+        self.start_ticking(now);
+    }
+
+    fn start_ticking(&mut self, now: MonoTime) {
         if self.tick.is_none() {
             self.tick = Some(now);
         }
@@ -242,28 +236,34 @@ impl Floor {
         }
         self.n_tapes += 1;
         let [left, right] = sides;
-        self.set_source(slot, Channel::Left, left);
-        self.set_source(slot, Channel::Right, right);
+        self.set_sources(slot, Channel::Left, left.as_slice());
+        self.set_sources(slot, Channel::Right, right.as_slice());
     }
 
-    fn set_source(&mut self, slot: Slot, channel: Channel, leg: Option<Slot>) {
+    /// From now on a channel holds the sum of what these say.
+    fn set_sources(&mut self, slot: Slot, channel: Channel, legs: &[Slot]) {
+        let this = Some((slot, channel));
         let Some(tape) = self.tape_mut(slot) else { return };
-        let before = tape.source(channel);
-        tape.set_source(channel, leg);
-        if let Some(before) = before.and_then(|it| self.leg_mut(it)) {
-            let this = Some((slot, channel));
-            before.tapes.iter_mut().filter(|it| **it == this).for_each(|it| *it = None);
+        for before in tape.set_sources(channel, legs) {
+            if let Some(before) = self.leg_mut(before) {
+                before.tapes.iter_mut().filter(|it| **it == this).for_each(|it| *it = None);
+            }
         }
-        let Some(leg) = leg.and_then(|it| self.leg_mut(it)) else { return };
-        match leg.tapes.iter_mut().find(|it| it.is_none()) {
-            Some(place) => *place = Some((slot, channel)),
-            None => count(&self.out.counters.mixes_refused),
+        for leg in legs {
+            let Some(leg) = self.leg_mut(*leg) else { continue };
+            if leg.tapes.contains(&this) {
+                continue;
+            }
+            match leg.tapes.iter_mut().find(|it| it.is_none()) {
+                Some(place) => *place = this,
+                None => count(&self.out.counters.mixes_refused),
+            }
         }
     }
 
     fn end_record(&mut self, slot: Slot, now: MonoTime) {
         for channel in [Channel::Left, Channel::Right] {
-            self.set_source(slot, channel, None);
+            self.set_sources(slot, channel, &[]);
         }
         let Some(Some(tape)) = self.tapes.get_mut(slot.index as usize) else { return };
         if tape.slot == slot && tape.end(now, &mut self.out) {
@@ -292,16 +292,14 @@ impl Floor {
         self.out.report(Report::TapeDone { tape: tape.slot, blocks });
     }
 
-    fn close(&mut self, slot: Slot, intake: &mut impl Intake) {
+    fn close(&mut self, slot: Slot, intake: &mut impl Intake, now: MonoTime) {
         self.end_play(slot, PlayEnd::Stopped);
-        self.hear_from(slot, None);
+        self.leave_plans(slot, now);
         let Some(leg) = self.leg(slot) else { return };
-        let (listeners, tapes) = (leg.listeners, leg.tapes);
-        for listener in listeners.into_iter().flatten() {
-            self.hear_from(listener, None);
-        }
-        for (tape, channel) in tapes.into_iter().flatten() {
-            self.set_source(tape, channel, None);
+        for (tape, channel) in leg.tapes.into_iter().flatten() {
+            if let Some(tape) = self.tape_mut(tape) {
+                tape.drop_source(channel, slot);
+            }
         }
         let Some(leg) = self.legs.get_mut(slot.index as usize).and_then(Option::take) else {
             return;

@@ -7,11 +7,8 @@ use hotline_base::{
 use hotline_rtp::{EventReceiver, EventSender, Outbound, Reception};
 use hotline_sdp::{Codec, Stream};
 
-use super::{latch::Latch, play::Playing};
+use super::{latch::Latch, play::Playing, tap::Tap};
 use crate::task::{Opening, Slot};
-
-/// Listeners that one speaker can have: the other party and those who listen in.
-const LISTENERS_MAX: usize = 4;
 
 /// Tapes that one leg can be on.
 const TAPES_MAX: usize = 2;
@@ -22,9 +19,13 @@ pub(crate) struct Leg {
     pub(crate) slot: Slot,
     /// What was agreed with the peer, and whom that lets us hear.
     pub(crate) line: Option<(Stream, Latch)>,
-    /// The leg that this one hears.
-    pub(crate) hears: Option<Slot>,
-    pub(crate) listeners: [Option<Slot>; LISTENERS_MAX],
+    /// The legs that this one hears, sorted, and how.
+    pub(crate) hears: Vec<Slot>,
+    pub(crate) plan: Plan,
+    /// Those on the relay path who hear this one.
+    pub(crate) relayed_to: Vec<Slot>,
+    /// What those on the mix path hear of this one; while there are any.
+    pub(crate) tap: Option<Box<Tap>>,
     pub(crate) tapes: [Option<(Slot, Channel)>; TAPES_MAX],
     pub(crate) out: Outbound,
     pub(crate) reception: Reception,
@@ -35,6 +36,16 @@ pub(crate) struct Leg {
     pub(crate) quiet: (MonoTime, u8),
     packets_out: u64,
     pub(crate) refused: u64,
+}
+
+/// How a leg gets what it hears.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Plan {
+    Nobody,
+    /// One speaker's packets, as they come.
+    Relay,
+    /// The sum of several, on the tick.
+    Mix,
 }
 
 /// Keys that are being sent.
@@ -60,8 +71,10 @@ impl Leg {
             id: opening.id,
             slot: opening.slot,
             line: None,
-            hears: None,
-            listeners: [None; LISTENERS_MAX],
+            hears: Vec::new(),
+            plan: Plan::Nobody,
+            relayed_to: Vec::new(),
+            tap: None,
             tapes: [None; TAPES_MAX],
             out: opening.out.clone(),
             reception: Reception::default(),

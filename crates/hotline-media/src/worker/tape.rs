@@ -7,7 +7,7 @@
 mod tests;
 
 use hotline_base::{MonoTime, media::Channel};
-use hotline_dsp::g711::{self, ULAW_TO_ALAW};
+use hotline_dsp::g711::{self, ALAW_SILENCE, ULAW_TO_ALAW};
 use hotline_rtp::{Header, MediaTime, samples_in};
 use hotline_sdp::Codec;
 
@@ -45,15 +45,34 @@ pub(crate) struct Tape {
     pub(crate) luggage: Vec<Block>,
 }
 
+/// Those who are heard on one channel.
 #[derive(Debug, Default)]
 struct Side {
-    leg: Option<Slot>,
-    clock: Option<SideClock>,
+    sources: Vec<Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    leg: Slot,
+    clock: Option<SourceClock>,
+    /// The highest sequence number, and which of the 64 up to it came: the sum of two parties must
+    /// not hold a packet twice.
+    highest: u16,
+    seen: u64,
+}
+
+/// What a party says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) by: Slot,
+    pub(crate) header: &'a Header,
+    pub(crate) codec: Codec,
+    pub(crate) audio: &'a [u8],
 }
 
 /// Relates a source's timestamps to the tape.
 #[derive(Clone, Copy, Debug)]
-struct SideClock {
+struct SourceClock {
     ssrc: u32,
     timestamp: MediaTime,
     at: u64,
@@ -80,49 +99,64 @@ impl Tape {
         }
     }
 
-    pub(crate) const fn source(&self, channel: Channel) -> Option<Slot> {
-        let [left, right] = &self.sides;
-        match channel {
-            Channel::Left => left.leg,
-            Channel::Right => right.leg,
+    /// Makes these a channel's sources; those that stay keep their place in time. Returns those
+    /// that go.
+    pub(crate) fn set_sources(&mut self, channel: Channel, legs: &[Slot]) -> Vec<Slot> {
+        let side = self.side(channel);
+        let gone: Vec<_> =
+            side.sources.iter().map(|it| it.leg).filter(|it| !legs.contains(it)).collect();
+        side.sources.retain(|it| legs.contains(&it.leg));
+        for leg in legs {
+            if side.sources.iter().all(|it| it.leg != *leg) {
+                side.sources.push(Source { leg: *leg, clock: None, highest: 0, seen: 0 });
+            }
         }
+        gone
     }
 
-    pub(crate) const fn set_source(&mut self, channel: Channel, leg: Option<Slot>) {
+    pub(crate) fn drop_source(&mut self, channel: Channel, leg: Slot) {
+        self.side(channel).sources.retain(|it| it.leg != leg);
+    }
+
+    const fn side(&mut self, channel: Channel) -> &mut Side {
         let [left, right] = &mut self.sides;
-        let side = match channel {
+        match channel {
             Channel::Left => left,
             Channel::Right => right,
-        };
-        side.leg = leg;
-        side.clock = None;
+        }
     }
 
     pub(crate) const fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
 
-    /// Writes what a side says.
+    /// Writes what a party on a channel says; over silence if it is alone there, else added to
+    /// what others say.
     pub(crate) fn write(
         &mut self,
         channel: Channel,
-        header: &Header,
-        codec: Codec,
-        audio: &[u8],
+        said: &Said<'_>,
         now: MonoTime,
         blocks: &mut impl Blocks,
     ) {
         if self.ending.is_some() {
             return;
         }
-        let arrived = self.position(now);
-        let [left, right] = &mut self.sides;
-        let side = match channel {
-            Channel::Left => left,
-            Channel::Right => right,
+        let (arrived, flushed) = (self.position(now), self.flushed);
+        let side = self.side(channel);
+        let alone = side.sources.len() == 1;
+        let Some(source) = side.sources.iter_mut().find(|it| it.leg == said.by) else { return };
+        if source.came(said.header) && !alone {
+            return;
+        }
+        let Some(mut at) = source.place(said.header, arrived, flushed) else { return };
+        let put = match (said.codec, alone) {
+            (Codec::Pcma, true) => <[u8]>::copy_from_slice,
+            (Codec::Pcmu, true) => put_ulaw,
+            (Codec::Pcma, false) => add_alaw,
+            (Codec::Pcmu, false) => add_ulaw,
         };
-        let Some(mut at) = side.place(header, arrived, self.flushed) else { return };
-        let mut rest = audio;
+        let mut rest = said.audio;
         while !rest.is_empty() {
             let ahead = at.saturating_sub(self.flushed) / BLOCK as u64;
             let within = usize::try_from((at - self.flushed) % BLOCK as u64).unwrap_or(0);
@@ -141,10 +175,7 @@ impl Tape {
             if let Some(block) = open
                 && let Some(to) = block.channel(channel).get_mut(within..within + n)
             {
-                match codec {
-                    Codec::Pcma => to.copy_from_slice(now),
-                    Codec::Pcmu => g711::transcode_into(&ULAW_TO_ALAW, now, to),
-                }
+                put(to, now);
             }
             at += n as u64;
             rest = later;
@@ -202,7 +233,49 @@ impl Tape {
     }
 }
 
-impl Side {
+/// What was not said yet is silence; anything else is added to.
+fn add_alaw(to: &mut [u8], said: &[u8]) {
+    for (to, said) in to.iter_mut().zip(said) {
+        *to = match *to {
+            ALAW_SILENCE => *said,
+            there => {
+                let sum = g711::alaw_to_linear(there).saturating_add(g711::alaw_to_linear(*said));
+                g711::linear_to_alaw(sum)
+            }
+        };
+    }
+}
+
+fn add_ulaw(to: &mut [u8], said: &[u8]) {
+    for (to, said) in to.iter_mut().zip(said) {
+        add_alaw(std::slice::from_mut(to), &[g711::through(&ULAW_TO_ALAW, *said)]);
+    }
+}
+
+fn put_ulaw(to: &mut [u8], said: &[u8]) {
+    g711::transcode_into(&ULAW_TO_ALAW, said, to);
+}
+
+impl Source {
+    /// Takes note of a packet, and tells whether it came before.
+    fn came(&mut self, header: &Header) -> bool {
+        let ahead = header.sequence.wrapping_sub(self.highest).cast_signed();
+        let stale = !(-64..3_000).contains(&ahead);
+        if self.seen == 0 || stale || self.clock.is_none_or(|it| it.ssrc != header.ssrc) {
+            (self.highest, self.seen) = (header.sequence, 1);
+            return false;
+        }
+        if ahead > 0 {
+            self.seen = self.seen.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0) | 1;
+            self.highest = header.sequence;
+            return false;
+        }
+        let bit = 1_u64.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0);
+        let came = self.seen & bit != 0;
+        self.seen |= bit;
+        came
+    }
+
     /// Where a packet belongs: where its timestamp says, unless that is out of reach; then this
     /// packet sets the side's clock. `None` for a straggler whose block is gone.
     fn place(&mut self, header: &Header, arrived: u64, flushed: u64) -> Option<u64> {
@@ -215,7 +288,7 @@ impl Side {
             {
                 // Keeps the distance small enough for the wrap of timestamps.
                 if later > 0 {
-                    *clock = SideClock { ssrc: header.ssrc, timestamp: header.timestamp, at };
+                    *clock = SourceClock { ssrc: header.ssrc, timestamp: header.timestamp, at };
                 }
                 return Some(at);
             }
@@ -224,7 +297,7 @@ impl Side {
             }
         }
         let at = arrived.max(flushed);
-        self.clock = Some(SideClock { ssrc: header.ssrc, timestamp: header.timestamp, at });
+        self.clock = Some(SourceClock { ssrc: header.ssrc, timestamp: header.timestamp, at });
         Some(at)
     }
 }

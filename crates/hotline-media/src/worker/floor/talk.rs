@@ -19,6 +19,7 @@ use crate::{
     worker::{
         leg::{Kind, Leg},
         play::Next,
+        tape::Said,
     },
 };
 
@@ -53,7 +54,7 @@ impl Floor {
         }
         leg.reception.handle(&header, now);
         let Some(audio) = datagram.get(payload.clone()) else { return };
-        let (slot, listeners, tapes, speaker) = (leg.slot, leg.listeners, leg.tapes, leg.speaker());
+        let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
         match kind {
             Kind::Event => {
                 if let Some(key) = leg.events.handle(&header, audio) {
@@ -61,17 +62,27 @@ impl Floor {
                 }
             }
             Kind::Voice(codec) => {
+                if let Some(tap) = &mut leg.tap {
+                    tap.write(&header, codec, audio);
+                }
                 for (tape, channel) in tapes.into_iter().flatten() {
                     if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) {
-                        tape.write(channel, &header, codec, audio, now, &mut self.out);
+                        let said = Said { by: slot, header: &header, codec, audio };
+                        tape.write(channel, &said, now, &mut self.out);
                     }
                 }
             }
             Kind::Other => return,
         }
         let relayed = Relayed { header, kind, payload, speaker };
-        for listener in listeners.into_iter().flatten() {
-            self.relay(listener, &relayed, datagram, intake, now);
+        // Taken and put back: nothing that happens to a listener changes who listens.
+        let listeners = self.legs.get_mut(arrival.leg as usize).and_then(Option::as_mut);
+        let listeners = listeners.map(|it| std::mem::take(&mut it.relayed_to)).unwrap_or_default();
+        for listener in &listeners {
+            self.relay(*listener, &relayed, datagram, intake, now);
+        }
+        if let Some(Some(leg)) = self.legs.get_mut(arrival.leg as usize) {
+            leg.relayed_to = listeners;
         }
     }
 
@@ -133,7 +144,7 @@ impl Floor {
         }
     }
 
-    /// Feeds plays and keys, at absolute times 20 ms apart.
+    /// Feeds plays, keys and mixes, at absolute times 20 ms apart.
     pub(super) fn on_tick(&mut self, intake: &mut impl Intake, now: MonoTime) {
         let Some(mut due) = self.tick.filter(|it| *it <= now) else { return };
         let late = u64::try_from(now.since(due).as_micros()).unwrap_or(u64::MAX);
@@ -142,6 +153,7 @@ impl Floor {
         while due <= now {
             if n < CATCH_UP {
                 self.feed(intake, now);
+                self.mix(intake, now);
                 count(&self.out.counters.ticks);
             } else {
                 count(&self.out.counters.ticks_skipped);
@@ -149,7 +161,7 @@ impl Floor {
             n += 1;
             due = due + TICK;
         }
-        self.tick = (!self.busy.is_empty()).then_some(due);
+        self.tick = (!self.busy.is_empty() || !self.groups.is_empty()).then_some(due);
     }
 
     /// The next 20 ms for every leg that hears us.
@@ -180,7 +192,9 @@ impl Floor {
             Next::Limit => PlayEnd::Stopped,
             Next::Frame => {
                 // Keys take the place of what is played meanwhile; a leg on hold hears nothing.
-                if let Some((line, to)) = route.filter(|_| !dialling) {
+                if route.is_none() {
+                    leg.out.pause();
+                } else if let Some((line, to)) = route.filter(|_| !dialling) {
                     if let Some(table) = transcoding(Codec::Pcma, line.codec) {
                         g711::transcode(table, frame);
                     }
@@ -268,7 +282,7 @@ fn admit(
     heard
 }
 
-fn headed(leg: &Leg, stamp: Stamp, payload_type: u8) -> Header {
+pub(super) fn headed(leg: &Leg, stamp: Stamp, payload_type: u8) -> Header {
     Header {
         marker: stamp.marker,
         payload_type,

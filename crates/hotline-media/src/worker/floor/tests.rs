@@ -1,6 +1,7 @@
 //! Legs on a virtual clock, with an intake that only remembers.
 
 mod allocation;
+mod mixing;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -93,24 +94,31 @@ fn stream(leg: u32, codec: Codec, event: u8) -> Stream {
 
 impl House {
     fn new() -> Self {
+        let mut it = Self::empty(8);
+        it.open(CALLER, Codec::Pcma, 101);
+        it.open(AGENT, Codec::Pcmu, 96);
+        it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT)] });
+        it.task(Task::Hear { listener: slot(AGENT), speakers: vec![slot(CALLER)] });
+        it
+    }
+
+    fn empty(legs_max: usize) -> Self {
         let (reports_in, reports) = RingBuffer::new(64);
         let (filled_in, filled) = RingBuffer::new(64);
         let (_, empties) = RingBuffer::new(64);
         let (wake, counters) = (Wake::new().unwrap(), Arc::new(Counters::default()));
-        let out = Out::new(8, reports_in, filled_in, empties, wake, counters);
-        let floor = Floor::new(8, out);
+        let out = Out::new(legs_max, reports_in, filled_in, empties, wake, counters);
+        let floor = Floor::new(legs_max, out);
         let now = MonoTime::default();
-        let mut it = Self { floor, wire: Wire::default(), reports, filled, now };
-        for (leg, codec, event) in [(CALLER, Codec::Pcma, 101), (AGENT, Codec::Pcmu, 96)] {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            let out = Outbound::new(1_000 + leg, 0, 0);
-            let opening = Opening { slot: slot(leg), id: LegId(leg.into()), socket, out };
-            it.task(Task::Open(Box::new(opening)));
-            it.task(Task::Settle { leg: slot(leg), stream: stream(leg, codec, event) });
-        }
-        it.task(Task::Hear { listener: slot(CALLER), speaker: Some(slot(AGENT)) });
-        it.task(Task::Hear { listener: slot(AGENT), speaker: Some(slot(CALLER)) });
-        it
+        Self { floor, wire: Wire::default(), reports, filled, now }
+    }
+
+    fn open(&mut self, leg: u32, codec: Codec, event: u8) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let out = Outbound::new(1_000 + leg, 0, 0);
+        let opening = Opening { slot: slot(leg), id: LegId(leg.into()), socket, out };
+        self.task(Task::Open(Box::new(opening)));
+        self.task(Task::Settle { leg: slot(leg), stream: stream(leg, codec, event) });
     }
 
     fn task(&mut self, task: Task) {
@@ -393,7 +401,7 @@ fn after_a_transfer_the_caller_hears_the_new_agent_only() {
     it.task(Task::Open(Box::new(opening)));
     it.task(Task::Settle { leg: slot(other), stream: stream(other, Codec::Pcma, 101) });
     it.say(AGENT, voice(0, 1), &[1; 160]);
-    it.task(Task::Hear { listener: slot(CALLER), speaker: Some(slot(other)) });
+    it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(other)] });
     it.say(AGENT, voice(0, 2), &[1; 160]);
     it.wait(20);
     it.say(other, voice(8, 700), &[2; 160]);

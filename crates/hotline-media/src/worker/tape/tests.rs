@@ -6,6 +6,10 @@ use super::*;
 
 const TAPE: Slot = Slot { index: 0, generation: 1 };
 
+const CALLER: Slot = Slot { index: 7, generation: 1 };
+
+const AGENT: Slot = Slot { index: 8, generation: 1 };
+
 /// Blocks without end (or none at all), and what the recorder gets.
 #[derive(Default)]
 struct Store {
@@ -31,10 +35,11 @@ fn ms(at: u64) -> MonoTime {
 }
 
 /// A packet of the left side: when it arrives, its SSRC, its timestamp, the byte it says.
-type Said = (u64, u32, u32, u8);
+type Spoken = (u64, u32, u32, u8);
 
-fn record(said: &[Said], end_ms: u64, store: &mut Store) -> Vec<u8> {
+fn record(said: &[Spoken], end_ms: u64, store: &mut Store) -> Vec<u8> {
     let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    tape.set_sources(Channel::Left, &[CALLER]);
     let mut said = said.iter().peekable();
     for now in (0..=end_ms).step_by(10) {
         while let Some((_, ssrc, timestamp, byte)) = said.next_if(|it| it.0 <= now) {
@@ -45,7 +50,9 @@ fn record(said: &[Said], end_ms: u64, store: &mut Store) -> Vec<u8> {
                 timestamp: MediaTime(*timestamp),
                 ssrc: *ssrc,
             };
-            tape.write(Channel::Left, &header, Codec::Pcma, &[*byte; 160], ms(now), store);
+            let audio = &[*byte; 160];
+            let said = Said { by: CALLER, header: &header, codec: Codec::Pcma, audio };
+            tape.write(Channel::Left, &said, ms(now), store);
         }
         tape.flush(ms(now), store);
     }
@@ -65,10 +72,10 @@ fn record(said: &[Said], end_ms: u64, store: &mut Store) -> Vec<u8> {
 }
 
 /// Lists the runs of equal bytes as `(byte, milliseconds)`; silence is byte 0.
-fn check(said: &[Said], end_ms: u64, expected: &[(u8, usize)]) {
+fn check(said: &[Spoken], end_ms: u64, expected: &[(u8, usize)]) {
     let mut runs: Vec<(u8, usize)> = Vec::new();
     for byte in record(said, end_ms, &mut Store::default()) {
-        let byte = if byte == g711::ALAW_SILENCE { 0 } else { byte };
+        let byte = if byte == ALAW_SILENCE { 0 } else { byte };
         match runs.last_mut() {
             Some(run) if run.0 == byte => run.1 += 1,
             Some(_) | None => runs.push((byte, 1)),
@@ -85,7 +92,7 @@ fn words_fall_where_they_were_said_and_silence_around_them() {
 
 #[test]
 fn lost_packets_are_silence_of_their_length() {
-    let said: Vec<Said> = (0..50_u8)
+    let said: Vec<Spoken> = (0..50_u8)
         .filter(|it| it % 7 != 3)
         .map(|n| (u64::from(n) * 20, 7, u32::from(n) * 160, 1))
         .collect();
@@ -126,7 +133,9 @@ fn mulaw_is_written_as_alaw() {
     let mut store = Store::default();
     let header =
         Header { marker: false, payload_type: 0, sequence: 0, timestamp: MediaTime(0), ssrc: 1 };
-    tape.write(Channel::Right, &header, Codec::Pcmu, &[0x80; 160], ms(0), &mut store);
+    tape.set_sources(Channel::Right, &[CALLER]);
+    let said = Said { by: CALLER, header: &header, codec: Codec::Pcmu, audio: &[0x80; 160] };
+    tape.write(Channel::Right, &said, ms(0), &mut store);
     assert!(tape.end(ms(20), &mut store));
     let Filled::Block(block) = &mut store.sent[0] else { panic!("no block") };
     assert_eq!(block.channel(Channel::Right)[..160], [ULAW_TO_ALAW[0x80]; 160]);
@@ -139,4 +148,33 @@ fn without_empty_blocks_nothing_is_sent_but_the_length() {
     tape.flush(ms(900), &mut store);
     assert!(tape.end(ms(1_000), &mut store));
     assert!(matches!(store.sent[..], [Filled::End { samples: 8_000, .. }]));
+}
+
+#[test]
+fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
+    let (mut tape, mut store) = (Tape::new(TAPE, Vec::new(), ms(0)), Store::default());
+    tape.set_sources(Channel::Right, &[CALLER, AGENT]);
+    let loud = g711::linear_to_alaw(8_000);
+    // 20 ms apart; the caller's packets come twice, as some networks have it, and out of order.
+    let packets = [(CALLER, 0), (CALLER, 2), (CALLER, 1), (CALLER, 2), (CALLER, 0), (AGENT, 1)];
+    for (by, n) in packets {
+        let (sequence, timestamp) = (n, MediaTime(u32::from(n) * 160));
+        let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 };
+        let said = Said { by, header: &header, codec: Codec::Pcma, audio: &[loud; 160] };
+        tape.write(Channel::Right, &said, ms(0), &mut store);
+    }
+    // One leaves; the other stays where he was.
+    assert_eq!(tape.set_sources(Channel::Right, &[CALLER]), [AGENT]);
+    let timestamp = MediaTime(3 * 160);
+    let header = Header { marker: false, payload_type: 8, sequence: 3, timestamp, ssrc: 1 };
+    let said = Said { by: CALLER, header: &header, codec: Codec::Pcma, audio: &[loud; 160] };
+    tape.write(Channel::Right, &said, ms(99), &mut store);
+    assert!(tape.end(ms(100), &mut store));
+    let Filled::Block(block) = &mut store.sent[0] else { panic!("no block") };
+    let heard: Vec<_> = block.channel(Channel::Right)[..800]
+        .chunks(160)
+        .map(|it| g711::alaw_to_linear(it[0]) / 1_000)
+        .collect();
+    // The agent's first packet sets his clock by its arrival.
+    assert_eq!(heard, [16, 8, 8, 8, 0]);
 }

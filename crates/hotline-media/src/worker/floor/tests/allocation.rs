@@ -34,3 +34,37 @@ fn thousands_of_packets_relayed_played_and_recorded_allocate_nothing() {
     assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     assert!(it.wire.n_sent >= 5_999, "{} packets were sent", it.wire.n_sent);
 }
+
+#[test]
+fn thousands_of_packets_mixed_for_three_and_recorded_as_sums_allocate_nothing() {
+    let mut it = House::new();
+    it.open(2, Codec::Pcma, 101);
+    let all = [0, 1, 2];
+    for listener in all {
+        let speakers = all.iter().filter(|it| **it != listener).map(|it| slot(*it)).collect();
+        it.task(Task::Hear { listener: slot(listener), speakers });
+    }
+    let blocks = std::iter::repeat_with(Block::silent).take(60).collect();
+    it.task(Task::Record { tape: slot(0), left: Some(slot(0)), right: None, blocks });
+    let legs = vec![slot(1), slot(2)];
+    it.task(Task::Source { tape: slot(0), channel: Channel::Right, legs });
+    it.wire.silent = true;
+    let mut datagram = [0x2A; HEADER_LEN + 160];
+    let counted = allocation_counter::measure(|| {
+        for n in 0..2_000_u16 {
+            for leg in all {
+                write_header(&mut datagram, &voice(if leg == 1 { 0 } else { 8 }, n));
+                let arrival = Arrival { leg, from: address(leg), len: datagram.len() };
+                it.floor.hear(&arrival, &mut datagram, &mut it.wire, it.now);
+            }
+            it.now = it.now + Duration::from_millis(20);
+            it.floor.handle_timeout(&mut it.wire, it.now);
+            it.floor.out.flush();
+            while let Ok(Filled::Block(block)) = it.filled.pop() {
+                it.floor.out.give_back(block);
+            }
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    assert!(it.wire.n_sent >= 6_000, "{} packets were sent", it.wire.n_sent);
+}
