@@ -1,12 +1,13 @@
 //! The recorder: one thread that turns blocks into files.
 //!
 //! A file is a valid WAV at any instant: audio is written first, then the header that counts it.
-//! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and files are
-//! synced every 250 ms: after a kill half a second is missing, after a power loss less than a whole
-//! one, with what is left for the disk itself.
+//! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and all files
+//! are synced together every 300 ms: after a kill half a second is missing, after a power loss less
+//! than a whole one, with what is left for the disk itself.
 
 mod repair;
 mod seal;
+mod sync;
 mod tape;
 
 use std::{
@@ -26,7 +27,8 @@ use rtrb::{Consumer, Producer, PushError};
 
 pub use self::repair::{Repaired, repair};
 use self::{
-    seal::{JOBS_MAX, Job, Sealer},
+    seal::{JOBS_MAX, SealJob, Sealer},
+    sync::Syncer,
     tape::TapeFile,
 };
 use crate::{counters::Counters, task::Slot, wake::Wake};
@@ -38,7 +40,7 @@ pub(crate) const BLOCK: usize = 1_600;
 const EVERY: Duration = Duration::from_millis(50);
 
 /// How often files are brought to the disk.
-const SYNC_EVERY: Duration = Duration::from_millis(250);
+const SYNC_EVERY: Duration = Duration::from_millis(300);
 
 /// 200 ms of both sides, in A-law.
 #[derive(Debug)]
@@ -100,9 +102,12 @@ pub(crate) struct Recorder {
     dir: PathBuf,
     ends: Ends,
     tapes: BTreeMap<Slot, TapeFile>,
-    jobs: mpsc::SyncSender<Job>,
+    jobs: mpsc::SyncSender<SealJob>,
     sealer: thread::JoinHandle<()>,
+    syncer: Syncer,
     synced: Instant,
+    /// Whether anything was written since.
+    dirty: bool,
     counters: Arc<Counters>,
 }
 
@@ -155,8 +160,17 @@ impl Recorder {
         let sealer = Sealer::new(dir.clone(), inbox, ends.outcomes.clone());
         let sealer =
             thread::Builder::new().name("media-sealer".to_owned()).spawn(move || sealer.run())?;
-        let (tapes, synced) = (BTreeMap::new(), Instant::now());
-        Ok(Self { dir, ends, tapes, jobs, sealer, synced, counters })
+        Ok(Self {
+            syncer: Syncer::start(dir.clone())?,
+            dir,
+            ends,
+            tapes: BTreeMap::new(),
+            jobs,
+            sealer,
+            synced: Instant::now(),
+            dirty: false,
+            counters,
+        })
     }
 
     pub(crate) fn run(mut self) {
@@ -180,7 +194,8 @@ impl Recorder {
             let written = tape.written();
             self.seal(&mut tape, written);
         }
-        let Self { jobs, sealer, .. } = self;
+        let Self { jobs, sealer, syncer, .. } = self;
+        syncer.end();
         drop(jobs);
         if sealer.join().is_err() {
             tracing::error!("The sealer of recordings panicked.");
@@ -202,8 +217,9 @@ impl Recorder {
 
     fn begin(&mut self, slot: Slot, recording: RecordingId, path: String) {
         let mut tape = TapeFile::new(&self.dir, recording, path);
-        tape.open(&self.jobs);
-        self.report(&mut tape);
+        tape.open();
+        self.dirty = true;
+        report(&mut tape, &self.ends.outcomes);
         self.tapes.insert(slot, tape);
     }
 
@@ -211,10 +227,10 @@ impl Recorder {
         while let Ok(filled) = self.ends.filled.pop() {
             match filled {
                 Filled::Block(block) => {
-                    if let Some(mut tape) = self.tapes.remove(&block.tape) {
-                        tape.write(&block, &self.jobs);
-                        self.report(&mut tape);
-                        self.tapes.insert(block.tape, tape);
+                    if let Some(tape) = self.tapes.get_mut(&block.tape) {
+                        tape.write(&block);
+                        self.dirty = true;
+                        report(tape, &self.ends.outcomes);
                     }
                     if let Err(PushError::Full(block)) = self.ends.empties.push(block) {
                         debug_assert!(false, "the ring holds every block there is");
@@ -231,32 +247,32 @@ impl Recorder {
     }
 
     fn seal(&self, tape: &mut TapeFile, samples: u64) {
-        let job = tape.seal(samples, &self.jobs);
-        self.report(tape);
+        let job = tape.seal(samples);
+        report(tape, &self.ends.outcomes);
         let Some(job) = job else { return };
-        if self.jobs.send(Job::Seal(job)).is_err() {
+        if self.jobs.send(job).is_err() {
             tracing::error!("The sealer of recordings is gone.");
         }
     }
 
-    /// Says once that a recording has trouble.
-    fn report(&self, tape: &mut TapeFile) {
-        if let Some(reason) = tape.take_trouble() {
-            let recording = tape.recording().clone();
-            tracing::error!(%recording, reason, "A recording cannot be written.");
-            self.ends.outcomes.say(Event::RecordFailed { recording, reason });
-        }
-    }
-
     fn sync(&mut self) {
-        if self.synced.elapsed() < SYNC_EVERY {
+        if !self.dirty || self.synced.elapsed() < SYNC_EVERY {
             return;
         }
         self.synced = Instant::now();
-        for file in self.tapes.values_mut().filter_map(TapeFile::take_dirty) {
-            if self.jobs.try_send(Job::Sync(file)).is_err() {
-                crate::counters::count(&self.counters.syncs_skipped);
-            }
+        self.dirty = false;
+        if !self.syncer.request() {
+            self.dirty = true;
+            crate::counters::count(&self.counters.syncs_skipped);
         }
+    }
+}
+
+/// Says once that a recording has trouble.
+fn report(tape: &mut TapeFile, outcomes: &Outcomes) {
+    if let Some(reason) = tape.take_trouble() {
+        let recording = tape.recording().clone();
+        tracing::error!(%recording, reason, "A recording cannot be written.");
+        outcomes.say(Event::RecordFailed { recording, reason });
     }
 }

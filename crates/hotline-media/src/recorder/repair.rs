@@ -45,9 +45,8 @@ impl Marker {
             TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
         })?;
         file.set_len(0)?;
+        // It reaches the disk before what it names does, or with it: the syncer brings both.
         writeln!(file, "{recording}\n{path}")?;
-        file.sync_all()?;
-        File::open(dir.join(OPEN_DIR))?.sync_all()?;
         Ok(Self { path: place, _file: file })
     }
 

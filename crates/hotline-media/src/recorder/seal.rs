@@ -1,11 +1,11 @@
-//! The sealer: one thread for what makes a recording wait, so that the recorder never does:
-//! bringing files to the disk and hashing the finished ones.
+//! The sealer: one thread that brings finished files to the disk and hashes them, so that the
+//! recorder does not wait for it.
 
 use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::mpsc,
 };
 
 use hotline_base::{
@@ -16,14 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Outcomes, repair::Marker};
 
-/// Jobs that wait. A sync that does not fit is put off, a seal makes the recorder wait.
+/// Recordings that wait for their seal; one more makes the recorder wait.
 pub(super) const JOBS_MAX: usize = 1_024;
-
-#[derive(Debug)]
-pub(super) enum Job {
-    Sync(Arc<File>),
-    Seal(SealJob),
-}
 
 /// A recording that is complete.
 #[derive(Debug)]
@@ -40,25 +34,22 @@ pub(super) struct SealJob {
 #[derive(Debug)]
 pub(super) struct Sealer {
     dir: PathBuf,
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::Receiver<SealJob>,
     outcomes: Outcomes,
 }
 
 impl Sealer {
-    pub(super) const fn new(dir: PathBuf, jobs: mpsc::Receiver<Job>, outcomes: Outcomes) -> Self {
+    pub(super) const fn new(
+        dir: PathBuf,
+        jobs: mpsc::Receiver<SealJob>,
+        outcomes: Outcomes,
+    ) -> Self {
         Self { dir, jobs, outcomes }
     }
 
     pub(super) fn run(self) {
         while let Ok(job) = self.jobs.recv() {
-            match job {
-                Job::Sync(file) => {
-                    if let Err(error) = file.sync_data() {
-                        tracing::warn!(%error, "A recording does not reach the disk.");
-                    }
-                }
-                Job::Seal(job) => self.seal(job),
-            }
+            self.seal(job);
         }
     }
 

@@ -6,18 +6,13 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
 use hotline_base::RecordingId;
 use hotline_dsp::g711::ALAW_SILENCE;
 
-use super::{
-    BLOCK, Block,
-    repair::Marker,
-    seal::{Job, SealJob},
-};
+use super::{BLOCK, Block, repair::Marker, seal::SealJob};
 use crate::wav::{self, HEADER, SAMPLE};
 
 /// How often a file that cannot be written is tried again.
@@ -32,9 +27,8 @@ pub(super) struct TapeFile {
     recording: RecordingId,
     /// Relative to `dir`.
     path: String,
-    file: Option<(Arc<File>, Marker)>,
+    file: Option<(File, Marker)>,
     retry: Option<Instant>,
-    dirty: bool,
     /// Samples in the file.
     written: u64,
     gap: u64,
@@ -52,7 +46,6 @@ impl TapeFile {
             path,
             file: None,
             retry: None,
-            dirty: false,
             written: 0,
             gap: 0,
             n_gaps: 0,
@@ -75,18 +68,12 @@ impl TapeFile {
         self.trouble.take()
     }
 
-    /// The file, if it changed since this was asked.
-    pub(super) fn take_dirty(&mut self) -> Option<Arc<File>> {
-        let dirty = std::mem::take(&mut self.dirty);
-        self.file.as_ref().filter(|_| dirty).map(|(file, _)| Arc::clone(file))
-    }
-
     /// Makes the file and its directories, or finds it as trouble left it.
-    pub(super) fn open(&mut self, jobs: &mpsc::SyncSender<Job>) {
+    pub(super) fn open(&mut self) {
         if self.file.is_some() || self.retry.is_some_and(|it| Instant::now() < it) {
             return;
         }
-        match self.try_open(jobs) {
+        match self.try_open() {
             Ok(file) => {
                 self.file = Some(file);
                 self.retry = None;
@@ -95,7 +82,7 @@ impl TapeFile {
         }
     }
 
-    fn try_open(&mut self, jobs: &mpsc::SyncSender<Job>) -> io::Result<(Arc<File>, Marker)> {
+    fn try_open(&mut self) -> io::Result<(File, Marker)> {
         let path = self.dir.join(&self.path);
         let parent = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(parent)?;
@@ -105,23 +92,16 @@ impl TapeFile {
         let audio = file.metadata()?.len().saturating_sub(HEADER as u64);
         self.written = self.written.min(audio / SAMPLE);
         write_at(&file, &wav::header(self.written), 0)?;
-        // The names of a new file and its directories must survive a power loss, too.
-        for dir in parent.ancestors().take_while(|it| it.starts_with(&self.dir)) {
-            if jobs.try_send(Job::Sync(Arc::new(File::open(dir)?))).is_err() {
-                break;
-            }
-        }
-        self.dirty = true;
-        Ok((Arc::new(file), marker))
+        Ok((file, marker))
     }
 
     /// Writes a block; silence takes the place of blocks that are missing before it.
-    pub(super) fn write(&mut self, block: &Block, jobs: &mpsc::SyncSender<Job>) {
-        self.open(jobs);
-        let Some((file, _)) = &self.file else { return };
-        let file = Arc::clone(file);
-        if let Err(error) = self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
-            self.note(&error);
+    pub(super) fn write(&mut self, block: &Block) {
+        self.open();
+        let Some((file, marker)) = self.file.take() else { return };
+        match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
+            Ok(()) => self.file = Some((file, marker)),
+            Err(error) => self.note(&error),
         }
     }
 
@@ -154,15 +134,13 @@ impl TapeFile {
 
     /// So many more samples are in the file; the header says so from now on.
     fn count(&mut self, file: &File, samples: u64) -> io::Result<()> {
-        self.dirty = true;
         write_at(file, &wav::header(self.written + samples), 0)?;
         self.written += samples;
         Ok(())
     }
 
-    /// Trouble: the file is closed and tried again later.
+    /// Trouble: the file stays closed and is tried again later.
     fn note(&mut self, error: &io::Error) {
-        self.file = None;
         self.retry = Some(Instant::now() + RETRY);
         if !self.told {
             self.told = true;
@@ -171,14 +149,15 @@ impl TapeFile {
     }
 
     /// Brings the file to its full length. `None` when there is no file.
-    pub(super) fn seal(&mut self, samples: u64, jobs: &mpsc::SyncSender<Job>) -> Option<SealJob> {
+    pub(super) fn seal(&mut self, samples: u64) -> Option<SealJob> {
         // The last chance does not wait.
         self.retry = None;
-        self.open(jobs);
-        if let Some(file) = self.file.as_ref().map(|(file, _)| Arc::clone(file))
-            && let Err(error) = self.fill(&file, samples)
-        {
-            self.note(&error);
+        self.open();
+        if let Some((file, marker)) = self.file.take() {
+            match self.fill(&file, samples) {
+                Ok(()) => self.file = Some((file, marker)),
+                Err(error) => self.note(&error),
+            }
         }
         if self.written < samples {
             self.gap += samples - self.written;
