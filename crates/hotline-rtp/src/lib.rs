@@ -7,15 +7,19 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod jitter;
 mod outbound;
 mod packet;
 mod reception;
+mod source_clock;
 mod time;
 
 pub use self::{
     event::{EventPacket, EventReceiver, EventSender},
+    jitter::{Format, Inserted, JitterBuffer, JitterCounts, Next},
     outbound::{Outbound, Stamp},
     packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, parse, write_header},
     reception::Reception,
+    source_clock::{Arrival, SourceClock},
     time::{MediaTime, SAMPLES_PER_MS, samples_in},
 };

@@ -27,9 +27,11 @@ mod audio;
 mod call;
 mod continuity;
 mod correlate;
+mod ear;
 mod fourier;
 mod heard;
 mod line;
+mod network;
 pub mod raw;
 mod robot;
 mod rtp;
@@ -41,7 +43,9 @@ pub use self::{
     call::{Call, Late, View},
     continuity::Continuity,
     correlate::Match,
+    ear::Ear,
     heard::{Heard, KeyHeard, PacketHeard},
+    network::{Crystal, Network, Weather},
     robot::{Outgoing, Refused, Robot},
     rtp::packet,
     sound::{Sound, SoundError},

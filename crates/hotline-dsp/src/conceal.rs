@@ -1,0 +1,152 @@
+//! Concealment of what the network lost: the last period of the voice once more, fading away.
+
+/// Samples that are remembered: 45 ms, enough to find a period and to repeat it.
+const HISTORY: usize = 360;
+
+/// The periods of human voices that are looked for: 66 Hz to 400 Hz (G.711 Appendix I §2.2).
+const PERIOD_MIN: usize = 20;
+const PERIOD_MAX: usize = 120;
+
+/// Samples that are compared: 20 ms.
+const WINDOW: usize = 160;
+
+/// It begins to fade after 10 ms and is gone after 60 (G.711 Appendix I §2.7).
+const FADE_BEGINS: usize = 80;
+const FADE_ENDS: usize = 480;
+
+/// Samples over which what comes back takes over: 4 ms.
+const OVERLAP: usize = 32;
+
+/// Hides losses of one listener's stream.
+#[derive(Clone, Debug)]
+pub struct Concealer {
+    history: [i16; HISTORY],
+    /// While something is concealed: the period, and the samples concealed so far.
+    loss: Option<Loss>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    period: usize,
+    n: usize,
+}
+
+impl Default for Concealer {
+    fn default() -> Self {
+        Self { history: [0; HISTORY], loss: None }
+    }
+}
+
+impl Concealer {
+    /// Takes samples that came. After a loss their beginning is blended with what was made up.
+    pub fn hear(&mut self, samples: &mut [i16]) {
+        if let Some(mut loss) = self.loss.take() {
+            for (n, it) in (1_i32..).zip(samples.iter_mut().take(OVERLAP)) {
+                let made_up = i32::from(self.made_up(&mut loss));
+                let mixed = (i32::from(*it) * n + made_up * (OVERLAP_I32 - n)) / OVERLAP_I32;
+                *it = i16::try_from(mixed).unwrap_or(*it);
+            }
+        }
+        self.remember(samples);
+    }
+
+    /// Fills with what may have been said.
+    pub fn conceal(&mut self, samples: &mut [i16]) {
+        let mut loss = self.loss.unwrap_or_else(|| Loss { period: self.find_period(), n: 0 });
+        for it in samples {
+            *it = self.made_up(&mut loss);
+        }
+        self.loss = Some(loss);
+    }
+
+    /// The history stands still during a loss; its last period goes round and round.
+    fn made_up(&self, loss: &mut Loss) -> i16 {
+        let at = HISTORY - loss.period + loss.n % loss.period;
+        let sample = i32::from(self.history.get(at).copied().unwrap_or(0));
+        let left = FADE_ENDS.saturating_sub(loss.n).min(FADE_ENDS - FADE_BEGINS);
+        loss.n += 1;
+        let faded = sample * i32::try_from(left).unwrap_or(0) / FADE_SAMPLES;
+        i16::try_from(faded).unwrap_or(0)
+    }
+
+    /// The distance at which the last 20 ms are most like themselves, by the normalised
+    /// correlation; every second sample tells enough.
+    fn find_period(&self) -> usize {
+        let now = self.history.get(HISTORY - WINDOW..).unwrap_or_default();
+        let mut best = (f32::MIN, PERIOD_MAX);
+        for period in PERIOD_MIN..=PERIOD_MAX {
+            let then = self.history.get(HISTORY - WINDOW - period..).unwrap_or_default();
+            let (mut product, mut power) = (0.0_f32, 1.0_f32);
+            for (a, b) in now.iter().zip(then).step_by(2) {
+                let (a, b) = (f32::from(*a), f32::from(*b));
+                product += a * b;
+                power += b * b;
+            }
+            let likeness = product / power.sqrt();
+            if likeness > best.0 {
+                best = (likeness, period);
+            }
+        }
+        best.1
+    }
+
+    fn remember(&mut self, samples: &[i16]) {
+        let new = samples.get(samples.len().saturating_sub(HISTORY)..).unwrap_or_default();
+        self.history.rotate_left(new.len());
+        for (to, from) in self.history.iter_mut().rev().zip(new.iter().rev()) {
+            *to = *from;
+        }
+    }
+}
+
+const OVERLAP_I32: i32 = 32;
+const FADE_SAMPLES: i32 = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FRAME, Tone, level_dbm0, strength};
+
+    /// 200 ms of a voice-like sound, and what a listener hears when `lost` frames are missing.
+    fn heard(lost: std::ops::Range<usize>) -> Vec<[i16; FRAME]> {
+        let (mut low, mut high) = (Tone::new(200, 6_000), Tone::new(800, 2_000));
+        let mut concealer = Concealer::default();
+        let frames = (0..10).map(|n| {
+            let mut frame = [0; FRAME];
+            frame.fill_with(|| low.next_sample() + high.next_sample());
+            if lost.contains(&n) {
+                concealer.conceal(&mut frame);
+            } else {
+                concealer.hear(&mut frame);
+            }
+            frame
+        });
+        frames.collect()
+    }
+
+    fn largest_step(frames: &[[i16; FRAME]]) -> i32 {
+        let all: Vec<_> = frames.concat().into_iter().map(i32::from).collect();
+        all.windows(2).map(|it| (it[1] - it[0]).abs()).max().unwrap()
+    }
+
+    #[test]
+    fn one_lost_packet_of_a_vowel_is_not_heard_as_a_gap_or_a_click() {
+        let frames = heard(5..6);
+        assert!(strength(&frames[5], 200) > 0.75);
+        assert!(level_dbm0(&frames[5]) > level_dbm0(&frames[4]) - 3.0);
+        assert!(largest_step(&frames) <= largest_step(&heard(0..0)) * 3 / 2);
+    }
+
+    #[test]
+    fn a_long_loss_fades_to_silence_instead_of_a_buzz() {
+        let frames = heard(3..8);
+        assert!(level_dbm0(&frames[4]) < level_dbm0(&frames[3]));
+        assert_eq!(frames[6], [0; FRAME], "60 ms later");
+        assert!(largest_step(&frames) <= largest_step(&heard(0..0)) * 3 / 2);
+    }
+
+    #[test]
+    fn a_loss_before_anything_was_heard_is_silence() {
+        assert_eq!(heard(0..1)[0], [0; FRAME]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Frames from packets, with bent clocks and pauses.
+
+use super::*;
+use crate::{Tone, level_dbm0, strength};
+
+/// Plays `seconds` of a 1,000 Hz tone in packets of `packet` samples while `excess` asks for
+/// shorter or longer frames. Returns what is heard and how many samples went in.
+fn play(seconds: usize, packet: usize, excess: i32) -> (Vec<i16>, usize) {
+    let mut tone = Tone::new(1_000, 8_000);
+    let mut playback = Playback::default();
+    let (mut heard, mut n) = (Vec::new(), 0);
+    for _ in 0..seconds * 50 {
+        while !playback.is_ready() {
+            let mut samples = vec![0; packet];
+            tone.fill(&mut samples);
+            playback.hear(&samples);
+            n += packet;
+        }
+        heard.extend(playback.frame(excess));
+    }
+    (heard, n - playback.pending())
+}
+
+#[test]
+fn packets_of_10_to_60_ms_give_the_same_sound() {
+    let (by_20, _) = play(2, 160, 0);
+    for packet in [80, 160, 240, 320, 480] {
+        assert_eq!(play(2, packet, 0).0, by_20, "{packet}");
+    }
+}
+
+#[test]
+fn a_bent_frame_of_speech_differs_by_one_sample_and_stays_a_tone() {
+    for (excess, taken) in [(500, 161 * 100), (-500, 159 * 100), (0, 160 * 100)] {
+        let (heard, n) = play(2, 160, excess);
+        assert_eq!(n, taken);
+        for frame in heard.chunks(FRAME) {
+            assert!(strength(frame, 1_000) > 0.9);
+        }
+        let step = heard.windows(2).map(|it| i32::from(it[1]) - i32::from(it[0])).max();
+        // A 1,000 Hz sine of 8,000 moves by 2π·1000/8000·8000 = 6,283 at most.
+        assert!(step <= Some(6_300), "{step:?}");
+    }
+}
+
+#[test]
+fn a_pause_takes_up_a_changed_delay_quickly() {
+    let mut playback = Playback::default();
+    playback.pause(800, None);
+    playback.frame(400);
+    assert_eq!(playback.pending(), 800 - 200);
+    playback.frame(-400);
+    assert_eq!(playback.pending(), 600 - 120);
+}
+
+#[test]
+fn comfort_noise_has_the_level_the_sender_asked_for() {
+    for level in [40_u8, 55, 70] {
+        let mut playback = Playback::default();
+        playback.pause(800, Some(level));
+        let frame = playback.frame(0);
+        // 0 dBov is +6.2 dBm0: a full-scale square wave against a sine of +3.14 dBm0.
+        let expected = 6.15 - f64::from(level);
+        assert!((level_dbm0(&frame) - expected).abs() < 1.5, "{level}: {}", level_dbm0(&frame));
+    }
+}
+
+#[test]
+fn more_than_fits_is_cut_off() {
+    let mut playback = Playback::default();
+    playback.hear(&[1; 5_000]);
+    assert_eq!(playback.pending(), WAITING);
+}

@@ -1,0 +1,117 @@
+//! The packets that wait for their turn, in order, in memory that was taken once.
+
+use std::collections::VecDeque;
+
+/// Entries of one buffer: 640 ms of 20 ms packets, 320 ms of 10 ms packets.
+pub(super) const SLOTS: usize = 32;
+
+/// Bytes of one entry: 30 ms of G.711, or 60 ms of Opus at 32 kbit/s.
+pub(super) const SLOT_BYTES: usize = 240;
+
+/// One packet, or one part of a long one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) place: Place,
+    /// Its first tick, and how many.
+    pub(super) tick: i64,
+    pub(super) ticks: i64,
+    pub(super) marker: bool,
+    pub(super) kind: Kind,
+    slot: u8,
+    len: u8,
+}
+
+/// The order of entries: sequence numbers counted on beyond 16 bits, then parts of one packet.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Place {
+    pub(super) sequence: i64,
+    pub(super) part: u8,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Speech {
+        payload_type: u8,
+    },
+    /// The sender pauses from here; the noise it wants us to make, in −dBov.
+    Rest {
+        level: Option<u8>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    entries: VecDeque<Entry>,
+    bytes: Box<[[u8; SLOT_BYTES]]>,
+    free: Vec<u8>,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: VecDeque::with_capacity(SLOTS),
+            bytes: vec![[0; SLOT_BYTES]; SLOTS].into_boxed_slice(),
+            free: all_free(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        while self.pop().is_some() {}
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn front(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.free.push(entry.slot);
+        Some(entry)
+    }
+
+    /// The bytes of an entry, also of the one that was taken out last.
+    pub(super) fn payload(&self, entry: &Entry) -> &[u8] {
+        let bytes = self.bytes.get(usize::from(entry.slot));
+        bytes.and_then(|it| it.get(..usize::from(entry.len))).unwrap_or_default()
+    }
+
+    /// Whether there is an entry at `place`.
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.entries.iter().rev().any(|it| it.place == place)
+    }
+
+    /// Puts an entry into its place. The caller has made room and looked for another one there.
+    /// More than [`SLOT_BYTES`] are cut off.
+    pub(super) fn insert(
+        &mut self,
+        place: Place,
+        (tick, ticks): (i64, i64),
+        marker: bool,
+        kind: Kind,
+        payload: &[u8],
+    ) {
+        let Some(slot) = self.free.pop() else { return };
+        let Some(bytes) = self.bytes.get_mut(usize::from(slot)) else { return };
+        let mut len = 0;
+        for (to, from) in bytes.iter_mut().zip(payload) {
+            *to = *from;
+            len += 1;
+        }
+        let later = self.entries.iter().rev().take_while(|it| it.place > place).count();
+        let at = self.entries.len() - later;
+        self.entries.insert(at, Entry { place, tick, ticks, marker, kind, slot, len });
+    }
+}
+
+/// The last is taken first.
+fn all_free() -> Vec<u8> {
+    (0..u8::MAX).take(SLOTS).collect()
+}
