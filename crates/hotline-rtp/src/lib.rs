@@ -1,5 +1,6 @@
 //! Bookkeeping of RTP (RFC 3550): reading and rewriting headers in place, one outgoing stream that
-//! stays continuous whatever feeds it, telephone keys (RFC 4733), loss and jitter.
+//! stays continuous whatever feeds it, telephone keys (RFC 4733), the jitter buffer, reports (RTCP)
+//! and what they say about quality.
 //!
 //! **Invariant:** no allocation, no socket, no clock; a hostile datagram is refused, never a panic.
 
@@ -8,18 +9,24 @@
 
 mod event;
 mod jitter;
+mod mos;
 mod outbound;
 mod packet;
 mod reception;
+pub mod rtcp;
 mod source_clock;
 mod time;
+mod watch;
 
 pub use self::{
     event::{EventPacket, EventReceiver, EventSender},
     jitter::{Format, Inserted, JitterBuffer, JitterCounts, Next},
+    mos::{Codec, Quality},
     outbound::{Outbound, Stamp},
     packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, parse, write_header},
     reception::Reception,
+    rtcp::ReportBlock,
     source_clock::{Arrival, SourceClock},
     time::{MediaTime, SAMPLES_PER_MS, samples_in},
+    watch::{Watch, WatchConfig, WatchEvent},
 };

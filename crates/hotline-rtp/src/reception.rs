@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hotline_base::MonoTime;
 
-use crate::{Header, MediaTime, samples_in};
+use crate::{Header, MediaTime, ReportBlock, samples_in};
 
 /// Sequence numbers further apart than this are another stream, not loss (`MAX_DROPOUT`, A.1).
 const DROPOUT_MAX: u16 = 3_000;
@@ -23,10 +23,14 @@ pub struct Reception {
 #[derive(Clone, Debug)]
 struct Stream {
     ssrc: u32,
+    first: u16,
     highest: u16,
     /// Sequence numbers from the first to the highest, both included.
     expected: u64,
     received: u64,
+    /// Both as they were when the last report was made (A.3).
+    expected_before: u64,
+    received_before: u64,
     /// Transit time of the last packet in samples, arbitrary origin; and its timestamp.
     transit: u32,
     timestamp: MediaTime,
@@ -65,13 +69,41 @@ impl Reception {
         self.lost_before = self.lost();
         self.stream = Some(Stream {
             ssrc: header.ssrc,
+            first: header.sequence,
             highest: header.sequence,
             expected: 1,
             received: 1,
+            expected_before: 0,
+            received_before: 0,
             transit,
             timestamp: header.timestamp,
         });
         false
+    }
+
+    /// The report block about the stream that is heard now (RFC 3550 §6.4.1, A.3), without the
+    /// times of the peer's report; `None` when nothing came since the last one was made.
+    pub fn report(&mut self) -> Option<ReportBlock> {
+        let jitter = self.jitter >> 4;
+        let it = self.stream.as_mut()?;
+        let expected = it.expected - it.expected_before;
+        let received = it.received - it.received_before;
+        if received == 0 {
+            return None;
+        }
+        (it.expected_before, it.received_before) = (it.expected, it.received);
+        let lost = it.expected.cast_signed() - it.received.cast_signed();
+        let fraction = expected.saturating_sub(received) * 256 / expected.max(1);
+        let highest = u64::from(it.first) + it.expected - 1;
+        Some(ReportBlock {
+            ssrc: it.ssrc,
+            fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
+            lost: i32::try_from(lost.clamp(-0x80_0000, 0x7F_FFFF)).unwrap_or(0),
+            highest_sequence: u32::try_from(highest & 0xFFFF_FFFF).unwrap_or(0),
+            jitter,
+            last_report: 0,
+            delay: 0,
+        })
     }
 
     pub const fn n_packets(&self) -> u64 {
@@ -132,6 +164,27 @@ mod tests {
     fn one_late_packet_moves_the_jitter_by_a_sixteenth() {
         // 16 ms late: |D| = 16 ms, then 16 ms early again.
         assert_eq!(check(&[(1, 20), (2, 56)]).jitter(), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_report_tells_the_loss_since_the_one_before() {
+        let mut it = check(&[(65_535, 20), (1, 60), (2, 80), (3, 100)]);
+        let report = it.report().unwrap();
+        assert_eq!((report.lost, report.fraction_lost), (1, 51));
+        assert_eq!(report.highest_sequence, 65_536 + 3, "with its cycles");
+        assert_eq!(it.report(), None, "nothing new");
+        for sequence in [4, 4, 4] {
+            let header = Header {
+                marker: false,
+                payload_type: 8,
+                sequence,
+                timestamp: MediaTime(640),
+                ssrc: 1,
+            };
+            it.handle(&header, MonoTime::default() + Duration::from_millis(120));
+        }
+        let report = it.report().unwrap();
+        assert_eq!((report.lost, report.fraction_lost), (-1, 0), "duplicates");
     }
 
     #[test]
