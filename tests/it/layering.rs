@@ -43,12 +43,13 @@ const TABLE: &[Row] = &[
 /// What a pure crate may take from outside: nothing that has a clock, a thread, a socket, a random
 /// source or a wire format of its own.
 const PURE_MAY: &[&str] =
-    &["borsh", "encoding_rs", "md-5", "memchr", "regex-lite", "sdp-types", "sha2"];
+    &["borsh", "encoding_rs", "md-5", "memchr", "regex-lite", "ropus", "sdp-types", "sha2"];
 
 /// Libraries that one crate alone names, so that they can be replaced there.
 const ALONE: &[(&str, &str)] = &[
     ("axum", "web"),
     ("reqwest", "push"),
+    ("ropus", "dsp"),
     ("saphyr-parser", "config"),
     ("sdp-types", "sdp"),
     ("sqlx", "store"),

@@ -1,23 +1,27 @@
-//! Sound as numbers: the two G.711 laws, playback that hides losses and follows clocks, tones made
+//! Sound as numbers: G.711, G.722 and Opus, playback that hides losses and follows clocks, tones made
 //! and found.
 //!
-//! **Invariant:** no allocation and no state but what the caller holds; audio is mono at 8,000
-//! samples a second, 16-bit linear or one G.711 byte a sample.
+//! **Invariant:** no state but what the caller holds, and no allocation but what Opus makes; audio
+//! is mono at 8,000 samples a second, 16-bit linear or one G.711 byte a sample.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 
 mod conceal;
 pub mod g711;
+mod g722;
 mod level;
 mod noise;
+mod opus;
 mod playback;
 mod tone;
 
 pub use self::{
     conceal::Concealer,
+    g722::{G722Decoder, G722Encoder},
     level::{amplitude_of, level_dbm0},
     noise::Noise,
+    opus::{OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, OpusError, opus_ticks},
     playback::Playback,
     tone::{Tone, strength},
 };
