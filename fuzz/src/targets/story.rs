@@ -218,7 +218,7 @@ impl Story {
             6 => self.end.refuse_offer(leg, 488, now),
             7 => self.end.refuse(leg, 486, now),
             8 => self.end.ring_reliably(leg, sdp, now),
-            _ => self.end.refuse_until(leg, Duration::from_secs(5), now),
+            _ => self.end.refuse_until(leg, None, Duration::from_secs(5), now),
         }
     }
 
