@@ -13,6 +13,7 @@ pub struct Counters {
     pub(crate) sends_refused: AtomicU64,
     pub(crate) mixes_refused: AtomicU64,
     pub(crate) syncs_skipped: AtomicU64,
+    pub(crate) sk_lookup: AtomicU64,
 }
 
 /// The counters at one instant.
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub mixes_refused: u64,
     /// Syncs of a recording that were put off because the disk was behind.
     pub syncs_skipped: u64,
+    /// Whether packets come in by `sk_lookup`, not by a socket a leg.
+    pub sk_lookup: bool,
 }
 
 impl Counters {
@@ -47,6 +50,7 @@ impl Counters {
             sends_refused: self.sends_refused.load(Relaxed),
             mixes_refused: self.mixes_refused.load(Relaxed),
             syncs_skipped: self.syncs_skipped.load(Relaxed),
+            sk_lookup: self.sk_lookup.load(Relaxed) != 0,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     os::unix::net::UnixStream,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -27,9 +27,9 @@ use self::{
     prompts::Prompts,
 };
 use crate::{
-    MediaConfig, Note,
+    IntakeChoice, MediaConfig, Note,
     counters::{Counters, count},
-    intake::Sockets,
+    intake::{Granted, Intake, Lookup, Sockets},
     recorder::{Ends, Errand, Outcomes, Recorder},
     task::{REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
     wake::Wake,
@@ -128,7 +128,6 @@ impl Desk {
         };
         let dir = config.recording_dir.clone();
         let recorder = Recorder::new(dir, ends, Arc::clone(&counters))?;
-        let intake = Sockets::new(config.legs_max, worker.clone())?;
         let rings = Rings {
             tasks: worker_tasks,
             reports: worker_reports,
@@ -136,11 +135,10 @@ impl Desk {
             empties,
             desk: wake.clone(),
         };
-        let job = Worker::new(intake, config.legs_max, rings, Arc::clone(&counters));
-        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
+        let hands = Hands { legs_max: config.legs_max, rings, counters: &counters };
         let threads = vec![
-            spawn("media-worker").spawn(move || job.run())?,
-            spawn("media-recorder").spawn(move || recorder.run())?,
+            start_worker(&config, worker.clone(), hands)?,
+            spawn("media-recorder", move || recorder.run())?,
         ];
 
         let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
@@ -299,4 +297,49 @@ impl Desk {
         self.read_reports();
         self.write();
     }
+}
+
+/// What a worker of either intake is made of.
+struct Hands<'a> {
+    legs_max: usize,
+    rings: Rings,
+    counters: &'a Arc<Counters>,
+}
+
+impl Hands<'_> {
+    fn start<I: Intake>(
+        self,
+        intake: impl FnOnce() -> I + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let Self { legs_max, rings, counters } = self;
+        let counters = Arc::clone(counters);
+        spawn("media-worker", move || Worker::new(intake(), legs_max, rings, counters).run())
+    }
+}
+
+/// Starts the worker on the intake that is asked for, or on the best there is.
+fn start_worker(config: &MediaConfig, wake: Wake, hands: Hands<'_>) -> io::Result<JoinHandle<()>> {
+    let ask = || Granted::ask(config.address, config.ports.clone());
+    let granted = match config.intake {
+        IntakeChoice::Sockets => None,
+        IntakeChoice::Lookup => Some(ask()?),
+        IntakeChoice::Auto => ask()
+            .inspect_err(|error| {
+                tracing::warn!(%error, "No sk_lookup for RTP: a socket a leg costs more.");
+            })
+            .ok(),
+    };
+    hands.counters.sk_lookup.store(granted.is_some().into(), Relaxed);
+    let legs_max = config.legs_max;
+    let Some(granted) = granted else {
+        let intake = Sockets::new(legs_max, wake)?;
+        return hands.start(move || intake);
+    };
+    tracing::info!("RTP comes in by sk_lookup, one socket for all legs.");
+    let counters = Arc::clone(hands.counters);
+    hands.start(move || Lookup::new(granted, legs_max, wake, counters))
+}
+
+fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(job)
 }

@@ -1,7 +1,10 @@
 //! Where datagrams come from and go to. All that is done with them lies above this trait, so that
 //! another way into the kernel changes nothing else.
 
+mod datagram;
+mod lookup;
 mod sockets;
+mod steer;
 
 use std::{
     io,
@@ -9,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::sockets::Sockets;
+pub(crate) use self::{
+    lookup::{Granted, Lookup},
+    sockets::Sockets,
+};
 
 /// Datagrams read in one turn.
 const BATCH: usize = 64;
@@ -70,6 +76,19 @@ impl Inbox {
             self.arrivals.push(Arrival { leg, from, len });
         }
         true
+    }
+
+    /// Room for a whole turn; what came into it, place by place, is then told to
+    /// [`arrived`](Self::arrived).
+    pub(crate) fn places(&mut self) -> [[io::IoSliceMut<'_>; 1]; BATCH] {
+        let mut places = self.arena.chunks_exact_mut(DATAGRAM);
+        std::array::from_fn(|_| [io::IoSliceMut::new(places.next().unwrap_or_default())])
+    }
+
+    pub(crate) fn arrived(&mut self, arrival: Arrival) {
+        if self.arrivals.len() < BATCH {
+            self.arrivals.push(arrival);
+        }
     }
 
     /// What was read, each with its bytes.

@@ -65,6 +65,21 @@ pub struct MediaConfig {
     pub legs_max: usize,
     /// Directory of the prompts' language, such as `zh`.
     pub lang: String,
+    pub intake: IntakeChoice,
+}
+
+/// How packets come in and go out.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum IntakeChoice {
+    /// [`Lookup`](Self::Lookup) if the kernel and this process's rights allow it, else
+    /// [`Sockets`](Self::Sockets), which is then said in the log.
+    #[default]
+    Auto,
+    /// A socket a leg: needs no rights.
+    Sockets,
+    /// One socket for all legs, steered by a BPF program (`sk_lookup`): a third cheaper under load.
+    /// Without `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW` media does not start.
+    Lookup,
 }
 
 /// The running media role. Dropping it ends all legs and seals all recordings.
@@ -87,7 +102,8 @@ enum Note {
 /// reported as [`Event::Recorded`](hotline_base::media::Event::Recorded) to the first control.
 ///
 /// # Errors
-/// When the kernel refuses a thread, an epoll or an event descriptor.
+/// When the kernel refuses a thread, an epoll or an event descriptor, or the intake that was asked
+/// for.
 pub fn start(config: MediaConfig) -> io::Result<MediaHandle> {
     let (notes, inbox) = mpsc::channel();
     let wake = Wake::new()?;

@@ -1,5 +1,6 @@
 //! The whole role over real sockets: orders and events on a link, phones on the loopback.
 
+mod both;
 mod calls;
 mod link;
 mod parties;

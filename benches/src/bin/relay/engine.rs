@@ -18,17 +18,17 @@ use hotline_base::{
     LegId, RecordingId,
     media::{Event, Hears, Order, VERSION},
 };
-use hotline_media::MediaConfig;
+use hotline_media::{IntakeChoice, MediaConfig};
 
 use crate::{
-    Relay, cpu,
+    Intake, Relay, cpu,
     pace::{Flow, Outlet},
 };
 
 /// Outside the range that the kernel hands out for port 0.
 const PORTS: std::ops::RangeInclusive<u16> = 12_000..=22_000;
 
-pub(crate) fn serve(socket: &Path, legs: usize) -> Result<()> {
+pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
     cpu::pin(1);
     let media = hotline_media::start(MediaConfig {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -38,6 +38,10 @@ pub(crate) fn serve(socket: &Path, legs: usize) -> Result<()> {
         port_quarantine: Duration::from_secs(40),
         legs_max: legs.max(1),
         lang: "zh".to_owned(),
+        intake: match intake {
+            Intake::Sockets => IntakeChoice::Sockets,
+            Intake::Lookup => IntakeChoice::Lookup,
+        },
     })?;
     let link = UnixStream::connect(socket)?;
     media.attach(link);
@@ -56,7 +60,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn start(calls: usize, record: bool) -> Result<Self> {
+    pub(crate) fn start(calls: usize, record: bool, intake: Intake) -> Result<Self> {
         static N: AtomicU32 = AtomicU32::new(0);
         let name = format!("hotline-relay-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -65,6 +69,7 @@ impl Engine {
             .arg("engine")
             .arg(&path)
             .arg((calls * 2).to_string())
+            .arg(intake.to_string())
             .stdin(Stdio::null())
             .spawn()?;
         let (link, _) = listener.accept()?;

@@ -14,7 +14,7 @@ mod report;
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use self::{
     engine::Engine,
@@ -38,6 +38,9 @@ struct Args {
     /// Record every call, too.
     #[arg(long)]
     record: bool,
+    /// How the engine's packets come in: a socket a leg, or one steered by `sk_lookup`.
+    #[arg(long, value_enum, default_value_t = Intake::Sockets)]
+    intake: Intake,
     /// Fail if the median ratio at 500 calls and above is over this.
     #[arg(long)]
     gate: Option<f64>,
@@ -52,7 +55,22 @@ enum Role {
     Raw { to: SocketAddr },
     /// (Started by the driver.) The engine's media role, under orders from this socket.
     #[command(hide = true)]
-    Engine { socket: std::path::PathBuf, legs: usize },
+    Engine { socket: std::path::PathBuf, legs: usize, intake: Intake },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Intake {
+    Sockets,
+    Lookup,
+}
+
+impl std::fmt::Display for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sockets => "sockets",
+            Self::Lookup => "lookup",
+        })
+    }
 }
 
 /// One run of one relay.
@@ -73,7 +91,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     match &args.role {
         Some(Role::Raw { to }) => raw::serve(*to),
-        Some(Role::Engine { socket, legs }) => engine::serve(socket, *legs),
+        Some(Role::Engine { socket, legs, intake }) => engine::serve(socket, *legs, *intake),
         None => drive(&args),
     }
 }
@@ -82,13 +100,13 @@ fn drive(args: &Args) -> Result<()> {
     cpu::pin(0);
     let scheduling = cpu::real_time();
     let window = Duration::from_secs(args.secs);
-    let mut report = Report::new(scheduling, args.record);
+    let mut report = Report::new(scheduling, args.record, args.intake);
     let mut over = false;
     for calls in &args.calls {
         for round in 0..args.rounds {
             let first = run(&mut Raw::start(*calls)?, window)?;
-            let second = run(&mut Engine::start(*calls, args.record)?, window)?;
-            let third = run(&mut Engine::start(*calls, args.record)?, window)?;
+            let second = run(&mut Engine::start(*calls, args.record, args.intake)?, window)?;
+            let third = run(&mut Engine::start(*calls, args.record, args.intake)?, window)?;
             if args.record {
                 // The disk has work after the recordings are gone; it is not the yardstick's.
                 pace::drain(&mut [], Duration::from_secs(3));
@@ -99,7 +117,7 @@ fn drive(args: &Args) -> Result<()> {
         let median = report.judge(*calls);
         over |= *calls >= 500 && args.gate.zip(median).is_some_and(|(gate, it)| it > gate);
     }
-    let mut idle = Engine::start(0, false)?;
+    let mut idle = Engine::start(0, false, args.intake)?;
     let (before, window) = (cpu::Usage::of(idle.pid())?, Duration::from_secs(3));
     pace::drain(&mut idle.flows(), window);
     report.idle(cpu::Usage::of(idle.pid())?.since(before), window);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::Path};
 
-use hotline_media::MediaConfig;
+use hotline_media::{IntakeChoice, MediaConfig};
 
 use crate::{embedded, section::Section};
 
@@ -41,6 +41,7 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
         port_quarantine: it.secs_or("port_quarantine_secs", 40, 0..=600),
         legs_max: usize::try_from(legs_max).unwrap_or(usize::MAX),
         lang: embedded::LANGUAGE.to_owned(),
+        intake: intake(&it),
     };
     it.end();
     config
@@ -52,6 +53,20 @@ fn address(it: &Section<'_, '_>) -> Option<IpAddr> {
         it.complain("address", format!("{ip} 不是对方能连到的地址"), "写本机的 IP，如 10.1.2.10");
     }
     Some(ip)
+}
+
+fn intake(it: &Section<'_, '_>) -> IntakeChoice {
+    let Some(word) = it.text("intake") else { return IntakeChoice::default() };
+    match word.value.as_str() {
+        "auto" => IntakeChoice::Auto,
+        "sockets" => IntakeChoice::Sockets,
+        "sk_lookup" => IntakeChoice::Lookup,
+        other => {
+            let advice = "可写：auto、sockets、sk_lookup";
+            it.complain("intake", format!("{other:?} 不认识"), advice);
+            IntakeChoice::default()
+        }
+    }
 }
 
 fn port(number: u64) -> u16 {

@@ -1,7 +1,7 @@
 //! The syncer: one thread that brings recordings to the disk while they grow.
 //!
-//! One `syncfs` for all of them instead of an `fdatasync` for each: a file that grows needs a commit
-//! of its file system's journal, and five hundred commits cost what one does, five hundred times.
+//! One `syncfs` for all of them instead of an `fdatasync` for each: a file that grows needs a
+//! commit of its file system's journal, and one commit does for five hundred files.
 
 use std::{
     fs::File,

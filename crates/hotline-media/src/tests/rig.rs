@@ -21,6 +21,7 @@ use hotline_dsp::{
 };
 use hotline_rtp::{HEADER_LEN, Header, MediaTime, Packet, parse, write_header};
 
+use super::both;
 use crate::{MediaConfig, MediaHandle, start};
 
 /// Longer than anything takes that is going to happen.
@@ -168,6 +169,7 @@ pub(super) fn start_in(dir: &Path, change: impl FnOnce(&mut MediaConfig)) -> Med
         port_quarantine: Duration::from_secs(40),
         legs_max: 16,
         lang: "zh".to_owned(),
+        intake: both::intake(),
     };
     change(&mut config);
     start(config).unwrap()
