@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod conceal;
+mod dtmf;
 pub mod g711;
 mod g722;
 mod level;
@@ -18,6 +19,7 @@ mod tone;
 
 pub use self::{
     conceal::Concealer,
+    dtmf::{DtmfDetector, DtmfTone},
     g722::{G722Decoder, G722Encoder},
     level::{amplitude_of, level_dbm0},
     noise::Noise,

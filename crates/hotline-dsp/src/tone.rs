@@ -24,6 +24,12 @@ impl Tone {
         }
     }
 
+    /// A tone of any frequency and of a level in dBm0.
+    pub fn exact(hz: f64, dbm0: f64) -> Self {
+        let step = TAU * hz / f64::from(RATE);
+        Self { phase: 0.0, step, amplitude: f64::from(crate::amplitude_of(dbm0)) }
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "a sine times an `i16` is an `i16`")]
     pub fn next_sample(&mut self) -> i16 {
         let sample = self.phase.sin() * self.amplitude;

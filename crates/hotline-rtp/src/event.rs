@@ -18,6 +18,10 @@ const CREEP: i32 = 480;
 /// A packet this many samples (5 s) behind is late; further behind, the sender restarted its clock.
 const STRAGGLER: i32 = 40_000;
 
+/// A press that goes on under another source has lasted longer than before, by less than this
+/// (200 ms): packets of an event come every 20 to 50 ms (§2.5.1.2).
+const GOES_ON_MAX: u16 = 1_600;
+
 /// Finds presses in the event packets of one source.
 #[derive(Clone, Debug, Default)]
 pub struct EventReceiver {
@@ -30,15 +34,34 @@ struct Press {
     timestamp: MediaTime,
     code: u8,
     ended: bool,
+    duration: u16,
+}
+
+impl Press {
+    /// Whether `self` is the press `last`, from a sender that took another SSRC while the key was
+    /// down (a re-INVITE, a relay that changed).
+    const fn goes_on_from(&self, last: &Self, marker: bool) -> bool {
+        let longer = self.duration.wrapping_sub(last.duration);
+        let same_key = self.code == last.code && !last.ended && !marker;
+        same_key && self.duration > last.duration && longer <= GOES_ON_MAX
+    }
 }
 
 impl EventReceiver {
     /// Takes an event packet. Returns the key when this packet is the first that is seen of its
     /// press: its start may be lost, its end may be lost, packets may come twice or too late.
     pub fn handle(&mut self, header: &Header, payload: &[u8]) -> Option<Key> {
-        let [code, flags, _, _] = *payload.first_chunk()?;
+        let [code, flags, d0, d1] = *payload.first_chunk()?;
         let ended = flags & 0x80 != 0;
-        let this = Press { ssrc: header.ssrc, timestamp: header.timestamp, code, ended };
+        let duration = u16::from_be_bytes([d0, d1]);
+        let this = Press { ssrc: header.ssrc, timestamp: header.timestamp, code, ended, duration };
+        if let Some(last) = self.last
+            && last.ssrc != this.ssrc
+            && this.goes_on_from(&last, header.marker)
+        {
+            self.last = Some(this);
+            return None;
+        }
         if let Some(last) = self.last
             && last.ssrc == this.ssrc
         {
@@ -51,7 +74,11 @@ impl EventReceiver {
             let goes_on =
                 same_key && ((0..=CREEP).contains(&later) || later.unsigned_abs() == SEGMENT);
             if later == 0 || goes_on {
-                self.last = Some(Press { ended: last.ended || ended, ..this });
+                self.last = Some(Press {
+                    ended: last.ended || ended,
+                    duration: duration.max(last.duration),
+                    ..this
+                });
                 return None;
             }
         }

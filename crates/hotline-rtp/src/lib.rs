@@ -9,6 +9,7 @@
 
 mod event;
 mod jitter;
+mod merge;
 mod mos;
 mod outbound;
 mod packet;
@@ -21,6 +22,7 @@ mod watch;
 pub use self::{
     event::{EventPacket, EventReceiver, EventSender},
     jitter::{Format, Inserted, JitterBuffer, JitterCounts, Next},
+    merge::{KeyMerger, KeyWay},
     mos::{Codec, Quality},
     outbound::{Outbound, Stamp},
     packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, parse, write_header},

@@ -37,6 +37,8 @@ mod robot;
 mod rtp;
 mod sound;
 mod speech;
+#[cfg(test)]
+mod talk_off;
 mod wire;
 
 pub use self::{

@@ -91,6 +91,66 @@ fn flash_and_torn_events_are_no_keys() {
     assert_eq!(receiver.handle(&header, &[1, 10]), None);
 }
 
+/// `(payload type, ssrc, marker, timestamp, ended, duration)` of the key 7.
+fn presses(packets: &[(u8, u32, bool, u32, bool, u16)]) -> usize {
+    let mut receiver = EventReceiver::default();
+    let heard = packets.iter().filter_map(|(payload_type, ssrc, marker, timestamp, ended, n)| {
+        let header = Header {
+            marker: *marker,
+            payload_type: *payload_type,
+            sequence: 0,
+            timestamp: MediaTime(*timestamp),
+            ssrc: *ssrc,
+        };
+        let [d0, d1] = n.to_be_bytes();
+        receiver.handle(&header, &[7, u8::from(*ended) << 7 | 0x0A, d0, d1])
+    });
+    heard.count()
+}
+
+#[test]
+fn a_payload_type_that_changes_while_a_key_is_down_is_one_key() {
+    let it = [(101, 1, true, 800, false, 160), (96, 1, false, 800, false, 320)];
+    assert_eq!(presses(&it), 1);
+    assert_eq!(presses(&[it[0], it[1], (96, 1, false, 800, true, 800)]), 1);
+}
+
+#[test]
+fn a_source_that_changes_while_a_key_is_down_is_one_key() {
+    let it = [(101, 1, true, 800, false, 160), (101, 1, false, 800, false, 320)];
+    assert_eq!(presses(&[it[0], it[1], (101, 2, false, 99, false, 480)]), 1);
+    assert_eq!(
+        presses(&[it[0], it[1], (101, 2, false, 99, false, 480), (101, 2, false, 99, true, 800)]),
+        1
+    );
+}
+
+#[test]
+fn a_press_from_another_source_is_another_key() {
+    let whole = [(101, 1, true, 800, false, 160), (101, 1, false, 800, true, 800)];
+    assert_eq!(presses(&[whole[0], whole[1], (101, 2, true, 99, false, 160)]), 2);
+    // All ends of the first and the start of the second are lost.
+    let open = (101, 1, false, 800, false, 640);
+    assert_eq!(presses(&[open, (101, 2, false, 99, false, 320)]), 2);
+}
+
+#[test]
+fn any_loss_reorder_and_doubling_of_a_press_is_at_most_one_key() {
+    let mut random = hotline_base::Random::new(4733);
+    let press: Vec<_> =
+        (1..=7_u16).map(|n| (101, 1, n == 1, 8_000, n >= 5, (n * 160).min(800))).collect();
+    for _ in 0..20_000 {
+        let mut sent = Vec::new();
+        for it in &press {
+            for _ in 0..random.below(3) {
+                let at = usize::try_from(random.below(sent.len() as u64 + 1)).unwrap();
+                sent.insert(at, *it);
+            }
+        }
+        assert_eq!(presses(&sent), usize::from(!sent.is_empty()), "{sent:?}");
+    }
+}
+
 #[test]
 fn a_press_that_we_send_is_100_ms_with_three_ends_and_a_pause() {
     let mut sender = EventSender::new(Key::try_from('9').unwrap());
