@@ -14,6 +14,7 @@ mod g722;
 mod level;
 mod noise;
 mod opus;
+mod plan;
 mod playback;
 mod tone;
 
@@ -24,6 +25,7 @@ pub use self::{
     level::{amplitude_of, level_dbm0},
     noise::Noise,
     opus::{OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, OpusError, opus_ticks},
+    plan::{PLAN, Row, Signal, SignalDetector, SignalTone},
     playback::Playback,
     tone::{Tone, strength},
 };
