@@ -5,11 +5,12 @@
 
 mod baresip;
 mod kamailio;
+mod linphone;
 mod peer;
 mod sipp;
 mod sound;
 
-use hotline_testkit::Sound;
+use hotline_testkit::{Call, Heard, RATE, Sound};
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, SOON, text};
@@ -31,6 +32,13 @@ async fn sign_in(engine: &Engine) {
 async fn until_state(engine: &Engine, state: &str) {
     let is = |it: &Value| (text(&it["state"]) == state).then_some(());
     engine.until("/api/v1/agents/1001", SOON, is).await;
+}
+
+/// A second more of talk, so that a softphone has heard some of it.
+async fn talk_goes_on(robot: &Call) {
+    let mark = robot.mark();
+    let second = |it: &Heard| (it.mark() > mark + RATE as usize).then_some(());
+    robot.until_heard("a second more", SOON, second).await.unwrap();
 }
 
 /// The record of an answered talk with agent 1001, and what is on its recording: the caller's tone

@@ -2,10 +2,10 @@
 
 use std::{fs, net::IpAddr};
 
-use hotline_testkit::{Call, Heard, RATE, Sound, Speech};
+use hotline_testkit::{Sound, Speech};
 use tempfile::TempDir;
 
-use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_state};
+use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state};
 use crate::{
     engine::{Engine, SOON},
     setup::{CARRIER, OFFICE, PASSWORD, Setup},
@@ -56,13 +56,6 @@ impl Baresip {
         let heard = files.find(|it| it.to_str().unwrap().ends_with("-dec.wav"));
         Sound::open(&heard.unwrap_or_else(|| panic!("{}", self.peer.said()))).unwrap()
     }
-}
-
-/// A second more of talk, so that baresip has heard some of it.
-async fn talk_goes_on(robot: &Call) {
-    let mark = robot.mark();
-    let second = |it: &Heard| (it.mark() > mark + RATE as usize).then_some(());
-    robot.until_heard("a second more", SOON, second).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,6 +37,7 @@ impl Peer {
         let child = Command::new(program)
             .args(arguments)
             .current_dir(folder)
+            .env("HOME", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
