@@ -4,6 +4,7 @@
 //! carrier and the office, and do the next thing when a test tells them to.
 
 mod baresip;
+mod carriers;
 mod kamailio;
 mod linphone;
 mod peer;

@@ -64,7 +64,7 @@ async fn engine(gateways: &[SocketAddr]) -> (Engine, Agent) {
 }
 
 /// The agent dials and picks up his own telephone.
-async fn dial(engine: &Engine, agent: &Agent, number: &str) -> Call {
+pub(crate) async fn dial(engine: &Engine, agent: &Agent, number: &str) -> Call {
     let view = engine.command(&agent.no, "dial", json!({"number": number})).await;
     assert_eq!((&view["state"], &view["line"]), (&json!("dialing"), &json!("dialing")));
     let phone = agent.robot.incoming(SOON).await.unwrap();
@@ -73,7 +73,7 @@ async fn dial(engine: &Engine, agent: &Agent, number: &str) -> Call {
 }
 
 /// The record of a call to this number, when it is complete.
-async fn record_to(engine: &Engine, number: &str) -> Value {
+pub(crate) async fn record_to(engine: &Engine, number: &str) -> Value {
     let path = format!("/api/v1/calls?called_no={number}");
     let complete = |it: &Value| it["items"].get(0).filter(|it| it["complete"] == true).cloned();
     let item = engine.until(&path, SOON, complete).await;

@@ -54,6 +54,10 @@ pub(crate) struct Setup {
     pub(crate) legs_max: usize,
     /// Where calls go out, the first one first.
     pub(crate) gateways: Vec<SocketAddr>,
+    /// Calls that each agent may make within an hour.
+    pub(crate) calls_per_hour: u32,
+    /// How long a stop waits for calls.
+    pub(crate) grace_secs: u32,
     /// Gateways are probed.
     pub(crate) options_probes: bool,
     /// Where records and agents' states are pushed to.
@@ -78,6 +82,8 @@ impl Default for Setup {
             agent_more: "",
             legs_max: PORTS / 2,
             gateways: Vec::new(),
+            calls_per_hour: 2,
+            grace_secs: 1,
             options_probes: true,
             push: None,
             disk: None,
@@ -138,12 +144,13 @@ impl Setup {
     pub(crate) fn write(&self, folder: &Path, ports: &Ports) {
         let quick = self.prompts.prepare(&folder.join("prompts"));
         let mut text = format!(
-            "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n\
+            "[engine]\ndata_dir = \"var\"\ngrace_secs = {}\n\
              [log]\nfilter = \"{}\"\n\
              [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
              {}\
              [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
              port_quarantine_secs = 1\n",
+            self.grace_secs,
             self.log_filter,
             self.sip_more,
             ports.first,
@@ -200,7 +207,7 @@ impl Setup {
         fs::write(folder.join("hotline.toml"), text).unwrap();
     }
 
-    /// Agents may call within China, and twice an hour.
+    /// Agents may call within China.
     fn write_outbound(&self, text: &mut String) {
         if !self.gateways.is_empty() {
             writeln!(text, "numbers = [\"077112345\"]").unwrap();
@@ -209,7 +216,9 @@ impl Setup {
         for (n, gateway) in self.gateways.iter().enumerate() {
             write!(text, "[[trunk.gateway]]\naddress = \"{gateway}\"\npriority = {n}\n").unwrap();
         }
-        *text += "[[dial_plan]]\nid = \"normal\"\nallow = [\"1\"]\nper_hour = 2\n";
+        let per_hour = self.calls_per_hour;
+        write!(text, "[[dial_plan]]\nid = \"normal\"\nallow = [\"1\"]\nper_hour = {per_hour}\n")
+            .unwrap();
     }
 
     fn edit_flows(&self, to: &Path) {

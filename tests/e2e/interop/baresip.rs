@@ -5,7 +5,9 @@ use std::{fs, net::IpAddr};
 use hotline_testkit::{Sound, Speech};
 use tempfile::TempDir;
 
-use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state};
+use super::{
+    AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state,
+};
 use crate::{
     engine::{Engine, SOON},
     setup::{CARRIER, OFFICE, PASSWORD, Setup},

@@ -6,7 +6,9 @@ use hotline_testkit::{Sound, Speech};
 use tempfile::TempDir;
 use tokio::time::{Duration, Instant, interval};
 
-use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state};
+use super::{
+    AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state,
+};
 use crate::{
     engine::{Engine, SOON},
     setup::{PASSWORD, Setup},

@@ -82,7 +82,11 @@ impl Peer {
 
     /// Waits until it has ended by itself.
     pub(crate) async fn until_gone(&mut self) -> ExitStatus {
-        let status = timeout(SOON, self.child.wait()).await;
+        self.until_gone_within(SOON).await
+    }
+
+    pub(crate) async fn until_gone_within(&mut self, deadline: Duration) -> ExitStatus {
+        let status = timeout(deadline, self.child.wait()).await;
         let late = |_| panic!("{} does not end\n{}", self.name, self.said());
         status.unwrap_or_else(late).unwrap()
     }

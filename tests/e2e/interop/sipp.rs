@@ -6,13 +6,13 @@ use std::{
     process::ExitStatus,
 };
 
-use hotline_testkit::Speech;
+use hotline_testkit::{Outgoing, Speech};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Duration, timeout},
 };
 
 use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_state};
@@ -24,7 +24,7 @@ use crate::{
 
 /// SIPp in the middle of a scenario. What is third-party call control to SIPp (`sendCmd`,
 /// `recvCmd`) is how it tells a test where it is, and how a test tells it to go on.
-struct Sipp {
+pub(super) struct Sipp {
     peer: Peer,
     folder: TempDir,
     twin: TcpListener,
@@ -35,10 +35,31 @@ struct Sipp {
 
 impl Sipp {
     /// Runs a scenario for one call from `local`; port 0 is any port.
-    async fn start(engine: &Engine, scenario: &str, local: SocketAddr, more: &[&str]) -> Self {
+    pub(super) async fn start(
+        engine: &Engine,
+        scenario: &str,
+        local: SocketAddr,
+        more: &[&str],
+    ) -> Self {
+        Self::start_edited(engine, scenario, local, more, &[]).await
+    }
+
+    /// The same with texts of the scenario replaced.
+    pub(super) async fn start_edited(
+        engine: &Engine,
+        scenario: &str,
+        local: SocketAddr,
+        more: &[&str],
+        edits: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::Builder::new().prefix("hotline-sipp-").tempdir().unwrap();
         let file = format!("{scenario}.xml");
-        fs::copy(root().join("tests/interop").join(&file), folder.path().join(&file)).unwrap();
+        let mut text = fs::read_to_string(root().join("tests/interop").join(&file)).unwrap();
+        for (from, to) in edits {
+            assert!(text.contains(from), "{file} does not contain {from:?}");
+            text = text.replace(from, to);
+        }
+        fs::write(folder.path().join(&file), &text).unwrap();
         for (name, bytes) in [
             ("tone.pcap", sound::tone_capture(CALLER_HZ)),
             ("key.pcap", sound::key_capture(0, OUR_KEYS)),
@@ -52,7 +73,7 @@ impl Sipp {
         let mut arguments = vec![&*remote, "-sf", &*file, "-m", "1", "-nostdin"];
         arguments.extend(["-i", &*ip, "-mi", &*ip]);
         // SIPp refuses a twin that it has nothing to say to.
-        if fs::read_to_string(folder.path().join(&file)).unwrap().contains("<sendCmd>") {
+        if text.contains("<sendCmd>") {
             arguments.extend(["-3pcc", &*twin_at]);
         }
         arguments.extend(["-trace_err", "-error_file", "errors", "-trace_msg"]);
@@ -66,8 +87,12 @@ impl Sipp {
     }
 
     /// Waits until the scenario reports that it is at a place.
-    async fn reports(&mut self, place: &str) {
-        let heard = timeout(SOON, self.hears_report()).await;
+    pub(super) async fn reports(&mut self, place: &str) {
+        self.reports_within(SOON, place).await;
+    }
+
+    pub(super) async fn reports_within(&mut self, deadline: Duration, place: &str) {
+        let heard = timeout(deadline, self.hears_report()).await;
         let report = heard.unwrap_or_else(|_| panic!("no report of {place}\n{}", self.story()));
         assert!(report.contains(&format!("Report: {place}")), "{report}\n{}", self.story());
         let call_id = report.lines().find_map(|it| it.strip_prefix("Call-ID: "));
@@ -90,15 +115,19 @@ impl Sipp {
     }
 
     /// Lets the scenario go on behind the next `recvCmd`.
-    async fn goes_on(&mut self) {
+    pub(super) async fn goes_on(&mut self) {
         let mut text = format!("Call-ID: {}\r\n\r\n", self.call_id).into_bytes();
         text.push(END);
         self.wire.as_mut().unwrap().write_all(&text).await.unwrap();
     }
 
     /// Waits until the scenario was played to its end.
-    async fn succeeds(mut self) {
-        let status: ExitStatus = self.peer.until_gone().await;
+    pub(super) async fn succeeds(self) {
+        self.succeeds_within(SOON).await;
+    }
+
+    pub(super) async fn succeeds_within(mut self, deadline: Duration) {
+        let status: ExitStatus = self.peer.until_gone_within(deadline).await;
         assert!(status.success(), "SIPp ended with {status}\n{}", self.story());
     }
 
@@ -135,7 +164,7 @@ async fn call(engine: &Engine, scenario: &str, number: &str) -> Sipp {
 }
 
 /// A telephone that registered as 8001; the port from which it did.
-async fn register(engine: &Engine, password: &str) -> (SocketAddr, Sipp) {
+pub(super) async fn register(engine: &Engine, password: &str) -> (SocketAddr, Sipp) {
     // The port of the telephone, which two runs of SIPp share one after the other.
     let port = UdpSocket::bind((OFFICE, 0)).unwrap().local_addr().unwrap();
     let more = ["-s", "8001", "-au", "8001", "-ap", password];
@@ -308,4 +337,124 @@ async fn sipp_with_a_wrong_password_is_no_agent() {
     let (_, mut registers) = register(&engine, "wrong").await;
     assert!(!registers.peer.until_gone().await.success(), "{}", registers.story());
     assert!(registers.story().contains("SIP/2.0 403"), "{}", registers.story());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_offers_while_our_offer_runs_gets_491_and_offers_again() {
+    let engine = Engine::quick().await;
+    let mut caller = call(&engine, "caller-glare", "13700000031").await;
+    caller.goes_on().await;
+    caller.succeeds().await;
+    let record = engine.record_of("13700000031").await;
+    assert_eq!(
+        (&record["released_by"], &record["reason"]),
+        (&json!("caller"), &json!("caller_hung_up"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_refuses_our_refresh_with_491_is_asked_again() {
+    // We refresh a session of 90 s, the shortest there is, after half of it.
+    const REFRESH: Duration = Duration::from_secs(75);
+    let engine = Engine::quick().await;
+    // Somebody is there to be waited for.
+    engine.busy_agent(1).await;
+    let mut caller = call(&engine, "caller-refuses-refresh", "13700000032").await;
+    caller.reports_within(REFRESH, "glare").await;
+    caller.reports("refreshed").await;
+    caller.goes_on().await;
+    caller.succeeds().await;
+    assert_eq!(engine.record_of("13700000032").await["released_by"], "caller");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_never_sends_sound_is_let_go_after_30_s() {
+    let engine = Engine::quick().await;
+    // Somebody is there to be waited for.
+    engine.busy_agent(1).await;
+    let caller = call(&engine, "caller-silent", "13700000033").await;
+    caller.succeeds_within(Duration::from_secs(60)).await;
+    let record = engine.record_of("13700000033").await;
+    assert_eq!(
+        (&record["released_by"], &record["reason"]),
+        (&json!("platform"), &json!("media_lost"))
+    );
+    let facts = record["facts"].as_array().unwrap();
+    let quiet: Vec<_> =
+        facts.iter().filter(|it| it["type"] == "media_quiet").map(|it| &it["secs"]).collect();
+    assert_eq!(quiet, [&json!(5), &json!(30)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_presses_0_by_info_and_is_refused_what_nobody_has() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let mut caller = call(&engine, "caller-info", "13700000034").await;
+    caller.goes_on().await;
+    caller.reports("pressed").await;
+    let ringing = agent.robot.incoming(SOON).await.unwrap();
+    assert_eq!(
+        ringing.invited().unwrap().user_to_user.as_ref().map(|it| it.reveal().as_str()),
+        Some("3334;encoding=hex"),
+        "what the caller's network attached reaches the agent's telephone"
+    );
+    ringing.answer();
+    ringing.until_tone(AGENT_HZ, SOON).await.unwrap();
+    caller.goes_on().await;
+    ringing.until_ended(SOON).await.unwrap();
+    caller.succeeds().await;
+    let record = engine.record_of("13700000034").await;
+    assert_eq!(
+        (&record["outcome"], &record["cause"], &record["cause_text"]),
+        (&json!("answered"), &json!(38), &json!("网络拥塞"))
+    );
+    let facts = record["facts"].as_array().unwrap();
+    let said = facts.iter().find(|it| it["type"] == "signalled").unwrap();
+    assert_eq!(
+        (&said["diverted_from"], &said["diverted_why"]),
+        (&json!("07715550000"), &json!("486"))
+    );
+    assert_eq!(said["user_to_user"], "3334;encoding=hex");
+    assert_eq!(said["preferred"], "+8613700000000");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_as_a_desk_telephone_is_told_to_answer_by_itself_and_does() {
+    let agent_more = "digest = [\"MD5\"]\nauto_answer = true\n";
+    let engine = Engine::start(Setup { agent_more, ..Setup::default() }).await;
+    let (port, registers) = register(&engine, PASSWORD).await;
+    registers.succeeds().await;
+    sign_in(&engine).await;
+    let mut phone = Sipp::start(&engine, "agent-by-itself", port, &[]).await;
+    let user_to_user = ("User-to-User".to_owned(), "3334;encoding=hex".to_owned());
+    let outgoing = Outgoing {
+        to: "12345".to_owned(),
+        from_user: "13700000035".to_owned(),
+        headers: vec![user_to_user],
+        ..Outgoing::default()
+    };
+    let caller = engine.dial(outgoing).await;
+    caller.ask_for_person(&engine).await;
+    phone.reports("answered").await;
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+    phone.goes_on().await;
+    phone.succeeds().await;
+    assert_eq!(engine.record_of("13700000035").await["outcome"], "answered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_as_a_telephone_that_forwards_is_not_followed() {
+    let engine = Engine::start(Setup::old_telephones()).await;
+    let (port, registers) = register(&engine, PASSWORD).await;
+    registers.succeeds().await;
+    sign_in(&engine).await;
+    let phone = Sipp::start(&engine, "agent-redirects", port, &[]).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    phone.succeeds().await;
+    until_state(&engine, "busy").await;
+    caller.hang_up();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"][0]["unanswered"], "rejected");
+    assert_eq!(record["segments"][0]["cause_text"], "其他");
 }
