@@ -373,7 +373,7 @@ async fn sipp_that_never_sends_sound_is_let_go_after_30_s() {
     // Somebody is there to be waited for.
     engine.busy_agent(1).await;
     let caller = call(&engine, "caller-silent", "13700000033").await;
-    caller.succeeds_within(Duration::from_secs(60)).await;
+    caller.succeeds_within(Duration::from_mins(1)).await;
     let record = engine.record_of("13700000033").await;
     assert_eq!(
         (&record["released_by"], &record["reason"]),
