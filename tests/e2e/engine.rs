@@ -302,8 +302,17 @@ impl Engine {
 
     /// Ends the engine in order.
     pub(crate) async fn stop(&mut self) {
+        self.ask_to_stop();
+        self.until_stopped().await;
+    }
+
+    /// Begins the end in order: no new calls.
+    pub(crate) fn ask_to_stop(&self) {
         let pid = Pid::from_raw(self.child.id().unwrap().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    pub(crate) async fn until_stopped(&mut self) {
         let status = tokio::time::timeout(SOON, self.child.wait()).await;
         assert!(status.expect("the engine stops").unwrap().success());
     }

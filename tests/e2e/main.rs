@@ -37,6 +37,7 @@ mod push;
 mod queue;
 mod receiver;
 mod recording;
+mod refusals;
 mod setup;
 mod strangers;
 mod survey;
