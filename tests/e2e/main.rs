@@ -30,6 +30,7 @@ mod ladder;
 mod lasting;
 mod lists;
 mod outbound;
+mod overload;
 mod people;
 mod program;
 mod prompts;

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{AgentNo, Extension};
 use hotline_cdr::Outcome;
-use hotline_sim::{Faults, GATEWAY, Plan, Report, Shift, TRUNK, Vanish};
+use hotline_sim::{Crowd, Faults, GATEWAY, Plan, Report, Shift, TRUNK, Vanish};
 use hotline_switchboard::{Config, Dialer};
 
 /// How many fixed seeds the test command lives through.
@@ -135,6 +135,27 @@ fn a_thousand_peers_that_vanish_leave_nothing_behind() {
         n_vanished += report.unwrap_or_else(|it| panic!("{it}")).n_vanished;
     }
     assert!(n_vanished >= 1_000, "only {n_vanished} dialogs lost their peer");
+}
+
+/// How much of it gets through is measured in `hotline-trunk`; here everything that a call may do
+/// goes on meanwhile, in a switchboard that is told how far its machine is behind.
+#[test]
+fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched() {
+    const SECS: u32 = 12;
+    let mut config = big_room(20);
+    config.trunks[0].channels_max = 5_000;
+    config.overload.per_sec_min = 1;
+    // A call is three messages at once; the rest of its messages is spread over minutes.
+    let (message, call) = (Duration::from_millis(1), Duration::from_millis(77));
+    let bears = 1_000 / 80;
+    let crowd = Crowd { calls: 3 * bears * SECS, per_sec: 3 * bears, message, call };
+    let faults = Faults { crowd: Some(crowd), ..Faults::default() };
+    let plan = Plan { calls: 40, span: Duration::from_secs(60), faults };
+    let it = Shift::new(700, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
+    assert!(it.n_turned_away > u64::from(bears * SECS), "{it:?}");
+    assert!(it.n_arrived >= u64::from(bears * SECS * 8 / 10) + 30, "{it:?}");
+    // Ten calls, at 80 ms each.
+    assert!(it.longest_wait <= Duration::from_millis(800), "{it:?}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The books of a shift: what every observer outside the switchboard can count.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use hotline_base::{
     AgentNo, CallId, CommandId, LegId, MonoTime, OfferId, TicketId,
@@ -8,7 +11,7 @@ use hotline_base::{
 };
 use hotline_cdr::{CallFact, CallRecord, Outcome, Stamped};
 use hotline_ladder::Trace;
-use hotline_switchboard::{AgentUpdate, Config};
+use hotline_switchboard::{AgentUpdate, Config, Count};
 
 use crate::media::MediaModel;
 
@@ -42,6 +45,12 @@ pub(crate) struct Ledger {
     last: VecDeque<String>,
     trace: u64,
     n_events: u64,
+    n_arrived: u64,
+    n_turned_away: u64,
+    /// From then on nobody may be turned away.
+    pub(crate) normal_at: MonoTime,
+    /// The longest that a message would have waited.
+    pub(crate) longest_wait: Duration,
 }
 
 #[derive(Debug)]
@@ -70,12 +79,35 @@ pub struct Report {
     pub trace: u64,
     /// Dialogs whose peers vanished.
     pub n_vanished: usize,
+    /// Calls that were taken or refused by a trunk's limits, and those that were too many.
+    pub n_arrived: u64,
+    pub n_turned_away: u64,
+    /// The longest that a message would have waited for its turn.
+    pub longest_wait: Duration,
 }
 
 impl Ledger {
     pub(crate) fn of(config: &Config) -> Self {
         let limit = config.trunks.first().and_then(|it| it.limits.out_max);
         Self { out_max: limit.unwrap_or(usize::MAX), ..Self::default() }
+    }
+
+    /// What the switchboard sends.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        let asks = bytes.starts_with(b"SIP/2.0 503")
+            && bytes.split(|it| *it == b'\n').any(|it| it.starts_with(b"Retry-After"));
+        if asks {
+            self.fail("overload stops the carrier by Retry-After".to_owned());
+        }
+    }
+
+    pub(crate) fn counted(&mut self, count: Count, now: MonoTime) {
+        if count == Count::TurnedAway {
+            self.n_turned_away += 1;
+            if now >= self.normal_at {
+                self.fail("a caller is turned away though nobody else calls".to_owned());
+            }
+        }
     }
 
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
@@ -205,6 +237,7 @@ impl Ledger {
         }
         self.outgoing_fact(call, &stamped.fact);
         if let CallFact::Arrived { leg, caller_raw, .. } = &stamped.fact {
+            self.n_arrived += 1;
             if !self.finished.contains_key(&call) {
                 self.open.insert(call);
             }
@@ -358,7 +391,15 @@ impl Ledger {
         for outcome in self.finished.values() {
             *outcomes.entry(*outcome).or_default() += 1;
         }
-        Report { outcomes, n_events: self.n_events, trace: self.trace, n_vanished }
+        Report {
+            outcomes,
+            n_events: self.n_events,
+            trace: self.trace,
+            n_vanished,
+            n_arrived: self.n_arrived,
+            n_turned_away: self.n_turned_away,
+            longest_wait: self.longest_wait,
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 mod agenda;
 mod callees;
 mod callers;
+mod crowd;
 mod ledger;
 mod media;
 mod phones;
@@ -20,6 +21,7 @@ mod shift;
 mod vanish;
 
 pub use self::{
+    crowd::Crowd,
     ledger::Report,
     shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK},
     vanish::Vanish,

@@ -11,12 +11,14 @@ use hotline_base::{
     CallId, Extension, LegId, Machine, MonoTime, Now, Random, WallTime,
     media::{Event as MediaEvent, Order, Recorded},
 };
+use hotline_cdr::CallFact;
 use hotline_sip::{Endpoint, Flow, Message, Transport};
 use hotline_switchboard::{Config, Input, Output, Switchboard};
 
 use crate::{
     agenda::{Agenda, Event, Told},
     callers::Caller,
+    crowd::{Backlog, Crowd},
     ledger::{Ledger, Report},
     media::MediaModel,
     phones::Phone,
@@ -67,6 +69,8 @@ pub struct Faults {
     /// Carrier and telephones lose their power, all at once and for good, when the last call has
     /// come.
     pub vanish: Vanish,
+    /// More calls than the machine bears.
+    pub crowd: Option<Crowd>,
 }
 
 /// The switchboard among its actors. See the crate.
@@ -95,6 +99,7 @@ pub struct Shift {
     pub(crate) faulty: bool,
     /// Dialogs the switchboard had when its peers vanished.
     pub(crate) vanished: Option<usize>,
+    pub(crate) backlog: Backlog,
     pub(crate) sdp: &'static str,
 }
 
@@ -127,6 +132,7 @@ impl Shift {
             broken_off: Vec::new(),
             faulty: true,
             vanished: None,
+            backlog: Backlog::default(),
             sdp: OFFER,
         };
         it.plan_shift();
@@ -146,6 +152,9 @@ impl Shift {
         for _ in 0..self.plan.calls {
             let wait = Duration::from_secs(1) + self.part_of(span);
             self.after(wait, Event::CallerDials);
+        }
+        if let Some(crowd) = self.plan.faults.crowd {
+            self.plan_crowd(crowd);
         }
         if self.plan.faults.media {
             let wait = self.part_of(span);
@@ -330,6 +339,7 @@ impl Shift {
                 Output::Transmit { flow, bytes } => {
                     transmitted = true;
                     self.ledger.note(|| format!("  -> {}", start_line(&bytes)));
+                    self.ledger.sent(&bytes);
                     self.send(reversed(flow), bytes);
                 }
                 Output::Order(order) => {
@@ -347,11 +357,19 @@ impl Shift {
                 }
                 Output::Agent(update) => self.ledger.agent(&update),
                 Output::Reply { id, .. } => self.ledger.reply(id),
-                Output::Fact { call, fact } => self.ledger.fact(call, &fact, &self.media),
+                Output::Fact { call, fact } => {
+                    if let CallFact::Arrived { .. } = &fact.fact {
+                        self.call_costs();
+                    }
+                    self.ledger.fact(call, &fact, &self.media);
+                }
                 Output::PhonesAt { address, known } => {
                     self.ledger.note(|| format!("  phones at {address}: {known}"));
                 }
-                Output::Count(count) => self.ledger.note(|| format!("  count {count:?}")),
+                Output::Count(count) => {
+                    self.ledger.note(|| format!("  count {count:?}"));
+                    self.ledger.counted(count, self.now);
+                }
                 Output::Alarm(alarm) => self.ledger.note(|| format!("  alarm {alarm:?}")),
                 Output::Ladder(trace) => self.ledger.ladder(&trace),
                 // Nobody in a shift asks for one.
@@ -408,6 +426,7 @@ impl Shift {
         };
         let now = self.at();
         if flow.local == addr(SWITCHBOARD) {
+            self.message_waits();
             self.input(Input::Sip { flow, message });
         } else if flow.local == addr(TRUNK) || flow.local == addr(GATEWAY) && self.gateway.0 {
             self.carrier.handle_message(flow, message, hotline_sip::Admit::Trusted, now);

@@ -120,12 +120,15 @@ impl Switchboard {
         let config = Arc::new(config);
         let first = u64::try_from(now.wall.0).unwrap_or(0) << 20;
         let agents = config.agents.iter().map(|it| (it.no.clone(), Agent::new(it.clone())));
+        let mut endpoint = Endpoint::new(config.sip.clone(), seed, first);
+        let door = Door::new(config.overload, now);
+        endpoint.set_feedback(door.feedback());
         Self {
             call_config: Arc::new(config.call.clone()),
-            endpoint: Endpoint::new(config.sip.clone(), seed, first),
+            endpoint,
             ladders: Ring::new(config.ladder.clone()),
             traffic: Traffic::new(&config, now),
-            door: Door::new(config.overload, now),
+            door,
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
             fleet: Fleet::new(&config.trunks, now.mono),
             guard: Guard::new(config.outbound.guard.clone()),

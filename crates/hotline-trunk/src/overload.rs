@@ -92,7 +92,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const EASY_STEPS: u32 = 10;
 
 impl Overload {
-    pub const fn new(config: OverloadConfig, now: Now) -> Self {
+    pub fn new(config: OverloadConfig, now: Now) -> Self {
         Self {
             config,
             rate: None,
@@ -107,7 +107,11 @@ impl Overload {
             media: None,
             taken: 0,
             n_easy: 0,
-            reduction: Reduction { percent: 0, validity: Duration::ZERO, seq: 0 },
+            reduction: Reduction {
+                percent: 0,
+                validity: Duration::ZERO,
+                seq: u64::try_from(now.wall.0).unwrap_or(0),
+            },
         }
     }
 

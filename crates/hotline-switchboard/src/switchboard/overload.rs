@@ -23,7 +23,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) const fn new(config: OverloadConfig, now: Now) -> Self {
+    pub(super) fn new(config: OverloadConfig, now: Now) -> Self {
         let overload = Overload::new(config, now);
         Self { overload, opening: BTreeMap::new(), turned_away: None }
     }
@@ -45,6 +45,12 @@ impl Door {
 
     pub(super) fn forget_all(&mut self) {
         self.opening.clear();
+    }
+
+    /// What peers are told that keep calls back.
+    pub(super) const fn feedback(&self) -> Feedback {
+        let Reduction { percent, validity, seq } = self.overload.reduction();
+        Feedback { percent, validity, seq }
     }
 
     /// New calls a second that are taken, if not all, and the percentage that peers keep back.
@@ -87,8 +93,7 @@ impl Switchboard {
             door.overload.media_takes(now.mono.since(*since));
         }
         door.overload.waited(least, now);
-        let Reduction { percent, validity, seq } = door.overload.reduction();
-        self.endpoint.set_feedback(Feedback { percent, validity, seq });
+        self.endpoint.set_feedback(door.feedback());
         if door.turned_away.is_some_and(|it| now.mono.since(it) >= OVER) {
             door.turned_away = None;
             self.outputs.push_back(Output::Alarm(Alarm::OverloadOver));

@@ -1,0 +1,153 @@
+//! More calls than are taken: who is refused, how, and who does not notice.
+//!
+//! The rate is the operator's (`calls_per_sec_max`), so that what happens does not depend on how
+//! busy the machine is that runs the tests; what it learns by itself is shown on virtual time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hotline_testkit::{
+    Speech,
+    raw::{RawUdp, request, status_of},
+};
+use serde_json::json;
+use tokio::time::{Duration, Instant, interval};
+
+use crate::{
+    engine::{Engine, SOON, text},
+    setup::{CARRIER, Setup},
+};
+
+/// New calls a second that the engine takes, and that come.
+const TAKEN: u32 = 5;
+const OFFERED: u32 = 15;
+
+const SPAN: Duration = Duration::from_secs(5);
+
+fn rated() -> Setup {
+    let sip_more = format!("[sip.overload]\ncalls_per_sec_min = 1\ncalls_per_sec_max = {TAKEN}\n");
+    Setup { sip_more, channels_max: 500, ..Setup::default() }
+}
+
+/// Callers who hang up as soon as they are answered, all behind one socket.
+struct Crowd<'a> {
+    engine: &'a Engine,
+    phone: RawUdp,
+    /// The final answer to each INVITE, by its Call-ID.
+    answers: BTreeMap<String, String>,
+    /// Calls that were answered and ended as they should.
+    completed: BTreeSet<String>,
+}
+
+impl Crowd<'_> {
+    /// A request of call `n`; `to` is the header that its answer brought.
+    fn request(&self, method: &str, n: &str, params: &str, to: Option<&str>) -> String {
+        let text = request(method, self.engine.udp(), self.phone.address(), "UDP");
+        let text = text.replace("raw-", &format!("raw-{n}-"));
+        let text = text.replace(";rport", &format!(";rport{params}"));
+        let own = header(&text, "To").unwrap().to_owned();
+        text.replace(&format!("To: {own}"), &format!("To: {}", to.unwrap_or(&own)))
+    }
+
+    async fn send(&self, text: &str) {
+        self.phone.send(self.engine.udp(), text.as_bytes()).await.unwrap();
+    }
+
+    async fn hear(&mut self, bytes: &[u8]) {
+        let Some(status) = status_of(bytes).filter(|it| *it >= 200) else { return };
+        let answer = String::from_utf8_lossy(bytes).into_owned();
+        let id = header(&answer, "Call-ID").unwrap().to_owned();
+        if header(&answer, "CSeq").unwrap().ends_with("BYE") {
+            assert_eq!(status, 200, "{answer}");
+            self.completed.insert(id);
+            return;
+        }
+        let n = id.split('-').nth(1).unwrap().to_owned();
+        let to = header(&answer, "To");
+        self.send(&self.request("ACK", &n, "", to)).await;
+        if status == 200 {
+            self.send(&self.request("BYE", &n, "", to).replace("CSeq: 1", "CSeq: 2")).await;
+        }
+        self.answers.entry(id).or_insert(answer);
+    }
+}
+
+fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// Everybody calls, and everybody gets an answer. `params` are those of their Via.
+async fn crowd<'a>(engine: &'a Engine, params: &str) -> Crowd<'a> {
+    let phone = RawUdp::bind(CARRIER).await.unwrap();
+    let (answers, completed) = (BTreeMap::new(), BTreeSet::new());
+    let mut it = Crowd { engine, phone, answers, completed };
+    let mut tick = interval(Duration::from_secs(1) / OFFERED);
+    let n_calls = OFFERED as usize * SPAN.as_secs() as usize;
+    for n in 0..n_calls {
+        tick.tick().await;
+        it.send(&it.request("INVITE", &n.to_string(), params, None)).await;
+        while let Some(bytes) = it.phone.receive(Duration::from_millis(1)).await {
+            it.hear(&bytes).await;
+        }
+    }
+    let end = Instant::now() + SOON;
+    while it.answers.len() < n_calls || it.completed.len() < n_with(&it.answers, 200) {
+        assert!(Instant::now() < end, "some callers have no answer");
+        if let Some(bytes) = it.phone.receive(Duration::from_secs(1)).await {
+            it.hear(&bytes).await;
+        }
+    }
+    it
+}
+
+fn n_with(answers: &BTreeMap<String, String>, status: u16) -> usize {
+    answers.values().filter(|it| status_of(it.as_bytes()) == Some(status)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_talk_goes_on() {
+    let engine = Engine::start(rated()).await;
+    let (caller, agent, phone) = engine.talk().await;
+    let crowd = crowd(&engine, "").await;
+    let (n_completed, n_refused) = (crowd.completed.len(), n_with(&crowd.answers, 503));
+    let rated = TAKEN as usize * SPAN.as_secs() as usize;
+    assert!(n_completed >= rated / 2, "{n_completed} completed of {rated} rated");
+    assert!(n_refused >= rated, "{n_refused} refused");
+    assert_eq!(n_completed + n_refused, crowd.answers.len());
+    for answer in crowd.answers.values() {
+        assert_eq!(header(answer, "Retry-After"), None, "{answer}");
+        assert!(!answer.contains("oc-"), "told without having asked: {answer}");
+    }
+    engine.until_counted("hotline_calls_refused_total{why=\"overload\"}").await;
+    // The talk: its agent acts, both are heard, and it ends as it should.
+    engine.command(&agent.no, "hold", json!({})).await;
+    engine.until_state(&agent, "held").await;
+    engine.command(&agent.no, "retrieve", json!({})).await;
+    engine.until_state(&agent, "talking").await;
+    caller.speak(Speech::tone(500));
+    phone.until_tone(500, SOON).await.unwrap();
+    phone.speak(Speech::tone(900));
+    caller.until_tone(900, SOON).await.unwrap();
+    caller.hang_up();
+    caller.until_ended(SOON).await.unwrap();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(text(&record["released_by"]), "caller", "{record:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upstream_that_takes_part_is_told_how_many_calls_to_keep_back() {
+    let engine = Engine::start(rated()).await;
+    let crowd = crowd(&engine, ";oc;oc-algo=\"loss,rate\"").await;
+    let mut most = 0;
+    for answer in crowd.answers.values() {
+        let via = header(answer, "Via").unwrap();
+        let of = |name: &str| via.split(';').find_map(|it| it.strip_prefix(name)).unwrap();
+        let percent: u32 = of("oc=").parse().unwrap();
+        assert_eq!(of("oc-algo="), "\"loss\"", "{via}");
+        assert_eq!(of("oc-validity="), if percent == 0 { "0" } else { "500" }, "{via}");
+        assert!(of("oc-seq=").split_once('.').is_some_and(|it| it.1.len() == 3), "{via}");
+        assert_eq!(header(answer, "Retry-After"), None, "{answer}");
+        most = most.max(percent);
+    }
+    assert!(most >= 30, "at most {most} percent were to be kept back");
+    engine.until_counted("hotline_calls_refused_total{why=\"overload\"}").await;
+}
