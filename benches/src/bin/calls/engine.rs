@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::party::{CARRIER, ENGINE, PASSWORD};
+use crate::party::{CARRIER, ENGINE, OFFICE, PASSWORD};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Flows {
@@ -168,6 +168,15 @@ impl Engine {
         Ok([supervisor?, control?, media?])
     }
 
+    /// Resident memory of control, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.roles[1]));
+        let line = text.unwrap_or_default();
+        let line = line.lines().find_map(|it| it.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|it| it.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
+        kib.unwrap_or(0) << 10
+    }
+
     pub(crate) fn log(&self) -> String {
         log_of(self.folder.path())
     }
@@ -229,6 +238,7 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
     let mut text = format!(
         "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n[log]\nfilter = \"warn\"\n\
          [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = []\n\
+         [sip.flood]\nfriends = [\"{OFFICE}\"]\n\
          [media]\naddress = \"{ENGINE}\"\nport_first = 10000\nport_last = 32000\nlegs_max = 8000\n\
          port_quarantine_secs = 1\n\
          [http]\nlisten = \"{ENGINE}:0\"\n[[http.token]]\nname = \"bench\"\nrole = \"system\"\n\

@@ -2,7 +2,7 @@
 //!
 //! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
 //! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
-//! socket. See `benches/README.md`.
+//! socket. `overload`: three times what it bears. See `benches/README.md`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(
@@ -12,9 +12,12 @@
     reason = "figures of three digits"
 )]
 
+mod crowd;
 mod dispatch;
 mod echo;
 mod engine;
+mod office;
+mod overload;
 mod party;
 mod setup;
 mod sipp;
@@ -40,6 +43,8 @@ enum What {
     Setup(setup::Args),
     /// Delay from a free agent, or a new caller, to the agent's INVITE
     Dispatch(dispatch::Args),
+    /// Three times what the engine bears: goodput, refusals, calls in progress
+    Overload(overload::Args),
     /// (Started by the driver.) Sends every datagram back.
     #[command(hide = true)]
     Echo,
@@ -53,6 +58,7 @@ fn main() -> Result<()> {
     match args.what {
         What::Setup(it) => setup::run(&it, args.program),
         What::Dispatch(it) => dispatch::run(&it, args.program),
+        What::Overload(it) => overload::run(&it, args.program),
         What::Echo => echo::serve(),
     }
 }

@@ -1,24 +1,18 @@
 //! Processor time of a complete call, and how many a second go without a flaw.
 
 use std::{
-    collections::VecDeque,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use hotline_benches::{load, spread};
-use hotline_sip::Event;
 
 use crate::{
     echo,
     engine::{Engine, Flows, Setup, idle, own_cpu},
-    party::{OFFICE, Party, wait},
+    office::Office,
     sipp::{self, Counted},
 };
 
@@ -122,16 +116,9 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
 fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let setup = Setup { flows: args.flows, agents: args.agents, acw_manual: false, program };
     let mut engine = Engine::start(&setup)?;
-    let mut office = Party::bind(OFFICE, engine.sip)?;
-    office.register(args.agents)?;
-    for n in 0..args.agents {
-        engine.command(n, "sign-in")?;
-    }
-    let done = Arc::new(AtomicBool::new(false));
     let usual = if args.flows == Flows::Full { 8_000 } else { 500 };
     let talk = Duration::from_millis(args.talk_ms.unwrap_or(usual));
-    let stop = Arc::clone(&done);
-    let work = thread::spawn(move || work(office, talk, &stop));
+    let office = Office::open(&mut engine, args.agents, talk)?;
     // Shown figures are up to two seconds old.
     let datagrams = |engine: &mut Engine| {
         thread::sleep(Duration::from_millis(2_500));
@@ -144,8 +131,7 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let counted = sipp::call(engine.sip, engine.folder.path(), args.flows, (rate, span));
     let (after, took) = (engine.cpu()?, begin.elapsed());
     let (own, idle) = (own_cpu()?.saturating_sub(own_before), idle()?.saturating_sub(idle_before));
-    done.store(true, Relaxed);
-    work.join().map_err(|_| anyhow!("the office failed"))??;
+    office.close()?;
     let counted = counted?;
     let n_calls = counted.succeeded.max(1) as f64;
     let spent = [0, 1, 2].map(|it| {
@@ -179,26 +165,4 @@ fn until_recorded(engine: &mut Engine, n: u64) -> Result<u64> {
         }
         thread::sleep(Duration::from_millis(200));
     }
-}
-
-/// Every agent answers at once, talks, and hangs up.
-fn work(mut office: Party, talk: Duration, stop: &AtomicBool) -> Result<()> {
-    let mut talks = VecDeque::new();
-    while !stop.load(Relaxed) {
-        let next = talks.front().map(|it: &(Instant, _)| it.0);
-        let left = next.map(|it| it.saturating_duration_since(Instant::now()));
-        let most = Duration::from_millis(50);
-        wait(&[&office], left.map_or(most, |it| it.min(most)))?;
-        for (_, event) in office.turn()? {
-            if let Event::Invited(it) = event {
-                office.answer(it.leg)?;
-            } else if let Event::Confirmed { leg } = event {
-                talks.push_back((Instant::now() + talk, leg));
-            }
-        }
-        while let Some((_, leg)) = talks.pop_front_if(|it| it.0 <= Instant::now()) {
-            office.hang_up(leg)?;
-        }
-    }
-    Ok(())
 }
