@@ -51,12 +51,15 @@ pub(crate) struct Desk {
     tasks: Producer<Task>,
     reports: Consumer<Report>,
     worker: Wake,
+    /// The worker has not been woken for all of its tasks.
+    has_tasks: bool,
     errands: mpsc::Sender<Errand>,
     outcomes: mpsc::Receiver<Event>,
     threads: Vec<JoinHandle<()>>,
     link: Option<Link>,
     legs: BTreeMap<LegId, Entry>,
     recordings: BTreeMap<RecordingId, Slot>,
+    tapes: BTreeMap<Slot, RecordingId>,
     leg_slots: Slots,
     tape_slots: Slots,
     ports: Ports,
@@ -151,6 +154,7 @@ impl Desk {
             link: None,
             legs: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            tapes: BTreeMap::new(),
             kept: VecDeque::new(),
             lately: VecDeque::new(),
             config,
@@ -160,6 +164,7 @@ impl Desk {
             tasks,
             reports,
             worker,
+            has_tasks: false,
             errands,
             outcomes,
             threads,
@@ -187,6 +192,7 @@ impl Desk {
         self.read_reports();
         self.read_orders();
         self.ports.wake_up(Instant::now());
+        self.wake_worker();
         self.write();
         true
     }
@@ -272,7 +278,14 @@ impl Desk {
         if self.tasks.push(task).is_err() {
             tracing::error!("The media worker is stuck; an order to it is lost.");
         }
-        self.worker.wake();
+        self.has_tasks = true;
+    }
+
+    /// Once for all tasks of a turn: each wake may cost a switch of threads.
+    fn wake_worker(&mut self) {
+        if std::mem::take(&mut self.has_tasks) {
+            self.worker.wake();
+        }
     }
 
     /// Ends worker, recorder and sealer, and says what they still have to say.

@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
+    iter,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
@@ -18,6 +19,8 @@ const EVENTS_MAX: usize = 4_096;
 const FRAME_MAX: usize = 1 << 20;
 
 const LENGTH: usize = 4;
+
+const FRAMES_AT_ONCE: usize = 64;
 
 /// Why a link is over.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +67,13 @@ impl Link {
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(Broken::Closed),
-                Ok(n) => self.input.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Ok(n) => {
+                    self.input.extend_from_slice(buffer.get(..n).unwrap_or_default());
+                    // That was all; what comes now wakes the desk again.
+                    if n < buffer.len() {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -91,41 +100,56 @@ impl Link {
         Ok(Some(order))
     }
 
-    /// Queues an event.
-    pub(super) fn say(&mut self, event: Event) -> Result<(), Broken> {
+    /// Queues an event; gives it back with the reason when that is not possible.
+    pub(super) fn say(&mut self, event: Event) -> Result<(), (Broken, Event)> {
         if self.output.len() >= EVENTS_MAX {
-            return Err(Broken::NotRead);
+            return Err((Broken::NotRead, event));
         }
-        let body = borsh::to_vec(&event)?;
-        let length = u32::try_from(body.len()).map_err(|_| Broken::TooLong)?;
-        let mut frame = Vec::with_capacity(LENGTH + body.len());
-        frame.extend(length.to_be_bytes());
-        frame.extend(body);
-        self.output.push_back((frame, event));
+        match framed(&event) {
+            Ok(frame) => self.output.push_back((frame, event)),
+            Err(broken) => return Err((broken, event)),
+        }
         Ok(())
     }
 
-    /// Writes what the socket takes.
+    /// Writes what the socket takes, many frames at once.
     pub(super) fn write(&mut self) -> Result<(), Broken> {
-        while let Some((frame, _)) = self.output.front() {
-            match self.stream.write(frame.get(self.sent..).unwrap_or_default()) {
-                Ok(n) => self.sent += n,
+        while let Some((first, _)) = self.output.front() {
+            let first = IoSlice::new(first.get(self.sent..).unwrap_or_default());
+            let others = self.output.iter().skip(1).map(|it| IoSlice::new(&it.0));
+            let frames: Vec<_> = iter::once(first).chain(others).take(FRAMES_AT_ONCE).collect();
+            match self.stream.write_vectored(&frames) {
+                Ok(n) => self.forget_sent(n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
-            if self.sent >= frame.len() {
-                self.output.pop_front();
-                self.sent = 0;
-            }
         }
         Ok(())
+    }
+
+    fn forget_sent(&mut self, n: usize) {
+        self.sent += n;
+        while let Some((frame, _)) = self.output.pop_front_if(|it| it.0.len() <= self.sent) {
+            self.sent -= frame.len();
+        }
     }
 
     /// Events that control did not read whole.
     pub(super) fn into_unsaid(self) -> impl Iterator<Item = Event> {
         self.output.into_iter().map(|it| it.1)
     }
+}
+
+/// An event behind its length.
+fn framed(event: &Event) -> Result<Vec<u8>, Broken> {
+    let mut frame = vec![0; LENGTH];
+    borsh::to_writer(&mut frame, event)?;
+    let length = u32::try_from(frame.len() - LENGTH).map_err(|_| Broken::TooLong)?;
+    if let Some(place) = frame.first_chunk_mut() {
+        *place = length.to_be_bytes();
+    }
+    Ok(frame)
 }
 
 impl AsFd for Link {

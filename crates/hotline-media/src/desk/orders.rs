@@ -222,6 +222,7 @@ impl Desk {
         if self.errands.send(errand).is_err() {
             tracing::error!("The recorder is gone.");
         }
+        self.tapes.insert(tape, recording.clone());
         self.recordings.insert(recording, tape);
         let [left, right] = legs.map(|it| self.slot(it));
         let blocks = std::iter::repeat_with(Block::silent).take(BLOCKS).collect();

@@ -46,7 +46,12 @@ impl Desk {
 
     fn on_tape_done(&mut self, tape: Slot) {
         self.tape_slots.give_back(tape);
-        self.recordings.retain(|_, it| *it != tape);
+        // A recording that was stopped by an order is not there any more.
+        if let Some(recording) = self.tapes.remove(&tape)
+            && self.recordings.get(&recording) == Some(&tape)
+        {
+            self.recordings.remove(&recording);
+        }
     }
 
     /// Tells control, or keeps what it must know.
@@ -61,7 +66,7 @@ impl Desk {
     fn pass_on(&mut self, event: Event) {
         match &mut self.link {
             Some(link) if link.greeted => {
-                if let Err(broken) = link.say(event.clone()) {
+                if let Err((broken, event)) = link.say(event) {
                     self.on_broken(&broken);
                     self.keep(event);
                 }
@@ -103,7 +108,7 @@ impl Desk {
 
     fn forget_old(&mut self) {
         let now = Instant::now();
-        self.lately.retain(|(at, _)| now.duration_since(*at) < LATELY);
+        while self.lately.pop_front_if(|it| now.duration_since(it.0) >= LATELY).is_some() {}
     }
 }
 
