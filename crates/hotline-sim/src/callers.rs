@@ -36,6 +36,8 @@ impl Shift {
             headers: Vec::new(),
             ring_limit: Some(Duration::from_mins(1)),
             silence_limit: None,
+            from_host: None,
+            credentials: None,
         };
         self.callers.insert(leg, Caller { number, answered: false });
         let now = self.at();
@@ -106,6 +108,7 @@ impl Shift {
             | SipEvent::Unreachable { .. }
             | SipEvent::Reachable { .. }
             | SipEvent::RegisterDone { .. }
+            | SipEvent::Enrolled(_)
             | SipEvent::Stranger { .. }
             | SipEvent::Misbehaved { .. }
             | SipEvent::AuthFailed { .. }

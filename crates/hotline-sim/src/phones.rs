@@ -134,6 +134,7 @@ impl Shift {
             | SipEvent::Unreachable { .. }
             | SipEvent::Reachable { .. }
             | SipEvent::RegisterDone { .. }
+            | SipEvent::Enrolled(_)
             | SipEvent::Stranger { .. }
             | SipEvent::Misbehaved { .. }
             | SipEvent::AuthFailed { .. }

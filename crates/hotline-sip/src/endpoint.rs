@@ -2,6 +2,7 @@
 
 mod early;
 mod ending;
+mod enrol;
 mod in_dialog;
 mod incoming;
 mod names;
@@ -22,7 +23,8 @@ use std::{collections::BTreeMap, fmt};
 
 use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
 
-use self::{overload::TurnedAway, register::Registration};
+pub(crate) use self::enrol::Registrant;
+use self::{enrol::Registration, overload::TurnedAway};
 use crate::{
     Admit, Binding, Config, EndWhy, Event, Feedback, Flow, Message, Output,
     dialog::{Dialog, DialogKey},
@@ -47,7 +49,7 @@ pub struct Endpoint {
     dialogs: BTreeMap<DialogKey, LegId>,
     timers: Timers<LegId>,
     registrar: Registrar,
-    registrations: BTreeMap<Extension, Registration>,
+    registrations: BTreeMap<Registrant, Registration>,
     contact_params: String,
     /// Told to peers that take part in overload control; `None`: nothing is.
     feedback: Option<Feedback>,

@@ -8,9 +8,9 @@ use std::{
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{Extension, Key, LegId, Pii, WallTime};
+use hotline_base::{ConnId, Extension, Key, LegId, Pii, WallTime};
 
-use crate::{Challenges, Flow, Method, PeerMisbehaved, Secret, text::quote};
+use crate::{Challenges, Credentials, Flow, Method, PeerMisbehaved, Secret, text::quote};
 
 /// How the endpoint speaks, whom it lets register, and its timers.
 #[derive(Clone)]
@@ -141,6 +141,8 @@ pub struct Dial {
     pub flow: Flow,
     pub from_display: String,
     pub from_user: String,
+    /// Host of From; `None`: ours.
+    pub from_host: Option<String>,
     /// Our offer.
     pub sdp: String,
     /// Further headers, name and value.
@@ -150,6 +152,44 @@ pub struct Dial {
     /// The call is given up as [`EndWhy::NoResponse`] when not even a provisional response came
     /// by then; `None`: after 64·T1 (RFC 3261 §17.1.1.2, timer B).
     pub silence_limit: Option<Duration>,
+    /// Who we are to the next hop, should it ask (401, 407).
+    pub credentials: Option<Credentials>,
+}
+
+/// As whom and where we register at another's registrar.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// The request URI: the domain of the registrar, such as `sip:ims.example`.
+    pub registrar: String,
+    /// The address of record, such as `sip:+8677112345@ims.example`.
+    pub record: String,
+    /// User of our Contact: what calls for the account are sent to.
+    pub contact_user: String,
+    /// Where the REGISTER is sent, whatever the registrar is called.
+    pub flow: Flow,
+    pub credentials: Credentials,
+    /// Zero takes the registration back.
+    pub expires: Duration,
+    /// It is given up as 408 after that; `None`: after 64·T1.
+    pub limit: Option<Duration>,
+}
+
+/// How a registration of ours went.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// As given to [`enrol`](crate::Endpoint::enrol).
+    pub account: u64,
+    /// 408 for silence, 503 for a connection that failed.
+    pub status: u16,
+    /// How long it lasts, of a 2xx.
+    pub granted: Duration,
+    /// The least that a 423 asks for.
+    pub min_expires: Option<Duration>,
+    pub retry_after: Option<Duration>,
+    /// Route values of the requests that the account sends (RFC 3608).
+    pub service_route: Vec<String>,
+    /// The connection the answer came by.
+    pub conn: Option<ConnId>,
 }
 
 impl fmt::Debug for Dial {
@@ -298,6 +338,8 @@ pub enum Event {
         ok: bool,
         status: u16,
     },
+    /// The end of our own `enrol`.
+    Enrolled(Box<Enrolled>),
     /// A request that only a trusted source may make, refused with 403.
     Stranger {
         flow: Flow,

@@ -15,6 +15,7 @@ use hotline_base::LegId;
 use crate::{
     Dial, EndWhy, Flow,
     dialog::{Dialog, Early},
+    endpoint::Registrant,
     registrar::Key,
     session::Session,
     transaction::TxId,
@@ -186,7 +187,7 @@ pub(crate) enum Purpose {
     Nothing,
     /// An INVITE or UPDATE of the peer.
     Asked(LegId),
-    Register(hotline_base::Extension),
+    Register(Registrant),
     /// Our OPTIONS, by the number its asker gave.
     Probe(u64),
     /// Our question whether a phone is there.

@@ -36,8 +36,8 @@ pub use self::{
     digest::{Challenges, Credentials, NotAnswered, Secret},
     endpoint::Endpoint,
     event::{
-        Account, Admit, Binding, Config, Dial, Diverted, EndWhy, Event, HangUp, Invited, Output,
-        UnboundWhy,
+        Account, Admit, Binding, Config, Dial, Diverted, EndWhy, Enrolled, Enrolment, Event,
+        HangUp, Invited, Output, UnboundWhy,
     },
     flow::{Flow, Transport},
     limits::{Limits, MESSAGE_MAX},

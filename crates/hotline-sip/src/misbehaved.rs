@@ -59,6 +59,8 @@ pub enum PeerMisbehaved {
     LineTooLong,
     /// More Path values than any way has.
     BadPath,
+    /// Somebody who is not the configured next hop asks for credentials of ours.
+    ForeignChallenge,
 }
 
 impl PeerMisbehaved {
@@ -69,7 +71,10 @@ impl PeerMisbehaved {
             Self::BadVersion => Some(505),
             Self::UnknownDialog | Self::CancelForNothing => Some(481),
             Self::CSeqWentBackwards => Some(500),
-            Self::AckForNothing | Self::ResponseToNothing | Self::MissingVia => None,
+            Self::AckForNothing
+            | Self::ResponseToNothing
+            | Self::MissingVia
+            | Self::ForeignChallenge => None,
             Self::TooManyHeaders
             | Self::BadStartLine
             | Self::BadHeader
@@ -135,6 +140,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::BadCredentials => "the credentials cannot be read",
             Self::LineTooLong => "a line is longer than is permitted",
             Self::BadPath => "the Path has more values than any way has",
+            Self::ForeignChallenge => "a challenge does not come from the configured next hop",
         })
     }
 }

@@ -64,9 +64,14 @@ impl Credentials {
         }
         let all: Vec<_> = response.headers(asked).filter_map(Params::parse).collect();
         let first = all.first().ok_or(NotAnswered::NoChallenge)?;
-        let stale = first.get("stale").is_some_and(|it| it.eq_ignore_ascii_case("true"));
-        if request.header(told).is_some() && !stale {
-            return Err(NotAnswered::Refused);
+        if let Some(before) = request.header(told) {
+            let stale = first.get("stale").is_some_and(|it| it.eq_ignore_ascii_case("true"));
+            let spent = Params::parse(before);
+            let nonce = spent.as_ref().and_then(|it| it.get("nonce"));
+            // Once for each nonce: who calls the same one too old would ask for ever.
+            if !stale || all.iter().any(|it| it.get("nonce") == nonce) {
+                return Err(NotAnswered::Refused);
+            }
         }
         let ours =
             |it: &&Params| self.realm.as_deref().is_none_or(|realm| it.get("realm") == Some(realm));

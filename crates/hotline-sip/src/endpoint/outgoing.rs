@@ -10,9 +10,10 @@ use super::{
     session::may_update,
 };
 use crate::{
-    Dial, EndWhy, Event, Message, Uri,
+    Dial, EndWhy, Event, Flow, Message, PeerMisbehaved, Uri,
     build::MessageBuilder,
     dialog::Dialog,
+    digest::NotAnswered,
     leg::{Cancel, Fork, Invite, Leg, Offer, Outgoing, Purpose, Talk, Up},
     registrar::Key,
     session::{Session, min_se_of},
@@ -104,7 +105,8 @@ impl Endpoint {
         } else {
             format!("{} ", quote(&dial.from_display))
         };
-        let from = format!("{name}<sip:{user}@{host}>;tag={}", names.tag);
+        let domain = dial.from_host.clone().unwrap_or_else(|| host.to_string());
+        let from = format!("{name}<sip:{user}@{domain}>;tag={}", names.tag);
         let min_secs = self.wish().min_secs.to_string();
         let via = self.fresh_via(dial.flow);
         let sdp = (!dial.sdp.is_empty()).then_some(dial.sdp.as_str());
@@ -129,13 +131,13 @@ impl Endpoint {
         &mut self,
         id: TxId,
         mut invite: Box<Invite>,
-        message: &Message,
+        (flow, message): (Flow, &Message),
         now: Now,
     ) {
         match message.status().unwrap_or(0) {
             ..200 => self.on_provisional(id, &mut invite, message, now),
             200..300 => self.on_success(id, &mut invite, message, now),
-            300.. => self.on_failure(id, &mut invite, message, now),
+            300.. => self.on_failure(id, &mut invite, (flow, message), now),
         }
         self.purposes.insert(id, Purpose::Invite(invite));
     }
@@ -195,7 +197,13 @@ impl Endpoint {
         self.say(Event::Answered { leg, sdp });
     }
 
-    fn on_failure(&mut self, id: TxId, invite: &mut Invite, message: &Message, now: Now) {
+    fn on_failure(
+        &mut self,
+        id: TxId,
+        invite: &mut Invite,
+        (flow, message): (Flow, &Message),
+        now: Now,
+    ) {
         let status = message.status().unwrap_or(0);
         if !invite.is_first {
             let min_se = (status == 422).then(|| min_se_of(message));
@@ -203,7 +211,12 @@ impl Endpoint {
         }
         self.forget_early(invite, now);
         let Some(leg) = invite.leg.take() else { return };
-        if status == 422 && self.invite_longer(leg, id, invite, min_se_of(message), now) {
+        let again = match status {
+            401 | 407 => self.invite_proven(leg, id, invite, (flow, message), now),
+            422 => self.invite_longer(leg, id, invite, min_se_of(message), now),
+            _ => false,
+        };
+        if again {
             return;
         }
         let cause = q850(message.headers("Reason"));
@@ -226,8 +239,50 @@ impl Endpoint {
     ) -> bool {
         // A peer that refuses what it asked for would be asked for ever.
         let Some(dial) = invite.dial.take().filter(|_| secs > invite.secs) else { return false };
+        self.invite_again(leg, id, invite, (&dial, secs), now)
+    }
+
+    /// RFC 3261 §22.2: the same call with the proof that the next hop asked for.
+    fn invite_proven(
+        &mut self,
+        leg: LegId,
+        id: TxId,
+        invite: &mut Invite,
+        (flow, message): (Flow, &Message),
+        now: Now,
+    ) -> bool {
+        let cnonce = self.token();
+        let Some((request, _)) = self.transactions.sent(id) else { return false };
+        let n_asked = request.cseq().number;
+        let Some(mut dial) = invite.dial.take() else { return false };
+        let Some(it) = &dial.credentials else { return false };
+        let told = it.answer(flow, message, request, &cnonce);
+        if told == Err(NotAnswered::NotTheNextHop) {
+            self.say(Event::Misbehaved { why: PeerMisbehaved::ForeignChallenge, flow });
+        }
+        let Some((name, value)) = told.ok().filter(|_| n_asked <= ASKED_MAX) else { return false };
+        // Of a nonce that was too old nothing is left.
+        dial.headers.retain(|it| it.0 != name);
+        dial.headers.push((name.to_owned(), value));
+        let silence = dial.silence_limit;
+        let begun = self.invite_again(leg, id, invite, (&dial, invite.secs), now);
+        if begun {
+            self.limit_silence(leg, silence, now);
+        }
+        begun
+    }
+
+    /// Says whether it is under way.
+    fn invite_again(
+        &mut self,
+        leg: LegId,
+        id: TxId,
+        invite: &Invite,
+        (dial, secs): (&Dial, u32),
+        now: Now,
+    ) -> bool {
         let cseq = invite.dialog.local_cseq.saturating_add(1);
-        let Some(client) = self.invite_for(leg, &dial, cseq, secs, now) else { return false };
+        let Some(client) = self.invite_for(leg, dial, cseq, secs, now) else { return false };
         let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) else { return false };
         it.forks.iter_mut().filter(|it| it.client == id).for_each(|it| it.client = client);
         true
@@ -273,6 +328,9 @@ struct Names {
     /// Of Session-Expires.
     secs: u32,
 }
+
+/// INVITEs of one call after which no further challenge is answered.
+const ASKED_MAX: u32 = 4;
 
 /// Nobody rings longer.
 const RING_MAX: Duration = Duration::from_mins(3);

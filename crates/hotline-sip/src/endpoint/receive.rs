@@ -37,7 +37,7 @@ impl Endpoint {
                 if known.transport == flow.transport {
                     known.conn = known.conn.or(flow.conn);
                 }
-                self.on_invite_response(id, invite, message, now);
+                self.on_invite_response(id, invite, (flow, message), now);
             }
             Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
             Some(Purpose::Refresh(leg)) => self.on_refresh_response(id, leg, message, now),

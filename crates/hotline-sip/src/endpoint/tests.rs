@@ -2,6 +2,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story looks for one event among all")]
 
+mod accounts;
 mod calls;
 mod contacts;
 mod early;
@@ -114,6 +115,8 @@ impl World {
             headers: vec![],
             ring_limit: None,
             silence_limit: None,
+            from_host: None,
+            credentials: None,
         };
         self.ends[A].dial(leg, dial, self.now);
         self.drain();

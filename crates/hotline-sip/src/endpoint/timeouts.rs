@@ -106,7 +106,7 @@ impl Endpoint {
                 self.timers.set(leg, TimerName::Refresh, now.mono);
             }
             Some(Purpose::Refresh(leg)) => self.session_over(leg, now),
-            Some(Purpose::Register(it)) => self.end_registration(&it, status),
+            Some(Purpose::Register(it)) => self.end_registration(&it, status, None),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),
             Some(Purpose::Phone(it)) => self.phone_heard(&it, false),
             Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
@@ -126,11 +126,5 @@ impl Endpoint {
             }
             Some(Leg::Outgoing { .. } | Leg::Up(_) | Leg::Closing(_)) | None => (),
         }
-    }
-
-    /// Says how our registration ended.
-    pub(super) fn end_registration(&mut self, extension: &hotline_base::Extension, status: u16) {
-        let ok = (200..300).contains(&status);
-        self.say(Event::RegisterDone { extension: extension.clone(), ok, status });
     }
 }

@@ -233,6 +233,8 @@ impl Switchboard {
             sdp,
             ring_limit: Some(self.config.outbound.ring_limit),
             silence_limit: Some(SILENCE),
+            from_host: None,
+            credentials: None,
         };
         self.endpoint.dial(leg, dial, now);
         self.join_ladder(call, leg, Role::Carrier(way.trunk.clone()), now);

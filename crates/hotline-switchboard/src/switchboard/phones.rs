@@ -101,6 +101,8 @@ impl Switchboard {
             headers: headers.clone(),
             ring_limit,
             silence_limit: Some(SILENCE),
+            from_host: None,
+            credentials: None,
         };
         if self.endpoint.dial_extension(leg, extension, dial, now) {
             self.join_ladder(id, leg, Role::Phone(extension.clone()), now);

@@ -78,7 +78,7 @@ impl Switchboard {
             Event::Misbehaved { why, .. } => self.count(Count::Misbehaved(why)),
             // The latter two answer what the switchboard never does.
             Event::Confirmed { .. } => (),
-            Event::ReofferRefused { .. } | Event::RegisterDone { .. } => (),
+            Event::ReofferRefused { .. } | Event::RegisterDone { .. } | Event::Enrolled(_) => (),
             Event::Changed { leg } => {
                 if let Some(id) = self.legs.get(&leg).copied() {
                     self.keep_call(id);

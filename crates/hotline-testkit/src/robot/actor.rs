@@ -185,6 +185,8 @@ impl Actor {
             headers: it.headers,
             ring_limit: it.ring_limit,
             silence_limit: None,
+            from_host: None,
+            credentials: None,
         };
         self.endpoint.dial(id, dial, now);
         let call = self.call_of(id, &leg, None);

@@ -154,6 +154,8 @@ fn a_phone_that_rings_too_long_is_cancelled() {
         headers: vec![("Alert-Info".to_owned(), "x\r\nEvil: y".to_owned())],
         ring_limit: Some(Duration::from_secs(20)),
         silence_limit: None,
+        from_host: None,
+        credentials: None,
     };
     it.act(A, |it, now| it.dial(leg, dial, now));
     it.millis(19_999);
@@ -311,6 +313,8 @@ fn a_target_that_is_no_uri_ends_the_leg_at_once() {
         headers: vec![],
         ring_limit: None,
         silence_limit: None,
+        from_host: None,
+        credentials: None,
     };
     it.act(A, |it, now| it.dial(leg, dial, now));
     assert_eq!(it.ends_of(A, leg), [EndWhy::Refused { status: 400, cause: None }]);

@@ -157,6 +157,8 @@ pub(super) fn dial(it: &mut Office) -> bool {
             headers: vec![],
             ring_limit: Some(Duration::from_secs(20)),
             silence_limit: Some(Duration::from_secs(4)),
+            from_host: None,
+            credentials: None,
         };
         it.dial_extension(leg, &Extension::new("1001"), dial, now)
     })

@@ -312,6 +312,8 @@ pub(super) fn dial(world: &mut World) -> LegId {
         headers: vec![],
         ring_limit: None,
         silence_limit: None,
+        from_host: None,
+        credentials: None,
     };
     world.act(B, |it, now| it.dial(leg, dial, now));
     leg

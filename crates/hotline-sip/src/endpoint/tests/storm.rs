@@ -213,6 +213,8 @@ fn two_thousand_phones_are_back_10_s_after_the_power_and_calls_notice_nothing() 
             headers: vec![],
             ring_limit: None,
             silence_limit: None,
+            from_host: None,
+            credentials: None,
         };
         it.act(CARRIER, |end, now| end.dial(leg, dial, now));
     }

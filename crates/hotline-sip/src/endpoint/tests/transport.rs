@@ -18,6 +18,8 @@ fn dial(it: &mut World, sdp: String) -> LegId {
         headers: vec![],
         ring_limit: None,
         silence_limit: None,
+        from_host: None,
+        credentials: None,
     };
     it.ends[A].dial(leg, dial, it.now);
     leg
