@@ -31,6 +31,7 @@ fn config() -> Config {
     it.trunks[0].channels_max = 25;
     let gateway = |address: &str, priority| hotline_trunk::GatewayConfig {
         address: address.parse().unwrap(),
+        transport: hotline_trunk::GatewayTransport::Udp,
         priority,
         weight: 1,
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use hotline_base::{CallId, FlowId, MonoTime, Pii, TrunkId};
 
 use crate::{
-    CalledNo, GatewayConfig, Limits, NumberRow, Source,
+    AccountConfig, CalledNo, GatewayConfig, Limits, NumberRow, Source,
     limits::{Channels, Purpose, Way},
     normalise_called, normalise_caller,
     table::NumberTable,
@@ -25,6 +25,8 @@ pub struct TrunkConfig {
     pub gateways: Vec<GatewayConfig>,
     /// Gateways are asked by OPTIONS whether they live; not for carriers that do not answer.
     pub probes: bool,
+    /// As whom it registers at its gateways; none when its address is proof enough.
+    pub accounts: Vec<AccountConfig>,
     /// The trunk's own numbers, normalised. Only these are shown to the called (外显号码); the
     /// first one when nothing else is wished.
     pub numbers: Vec<String>,

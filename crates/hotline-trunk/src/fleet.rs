@@ -20,7 +20,7 @@ pub struct GatewayId {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FleetOutput {
     /// Send OPTIONS; tell [`Fleet::probed`] the answer with this number.
-    Ask { probe: u64, address: SocketAddr },
+    Ask { probe: u64, gateway: GatewayConfig },
     /// A gateway began or ceased to live.
     Changed { gateway: GatewayId, address: SocketAddr, lives: bool },
 }
@@ -65,8 +65,8 @@ impl Fleet {
         Self { members, next_probe: 1, outputs: VecDeque::new() }
     }
 
-    pub fn address(&self, gateway: &GatewayId) -> Option<SocketAddr> {
-        self.members.get(gateway).map(|it| it.config.address)
+    pub fn config(&self, gateway: &GatewayId) -> Option<&GatewayConfig> {
+        self.members.get(gateway).map(|it| &it.config)
     }
 
     /// Whether a call may be sent there. Unknown gateways do not live.
@@ -93,9 +93,9 @@ impl Fleet {
         self.of(trunk).filter(|(_, it)| it.lives()).count()
     }
 
-    /// Addresses of the trunk's gateways as configured, and whether they live.
-    pub fn gateways(&self, trunk: &TrunkId) -> impl Iterator<Item = (SocketAddr, bool)> {
-        self.of(trunk).map(|(_, it)| (it.config.address, it.lives()))
+    /// The trunk's gateways as configured, and whether they live.
+    pub fn gateways(&self, trunk: &TrunkId) -> impl Iterator<Item = (&GatewayConfig, bool)> {
+        self.of(trunk).map(|(_, it)| (&it.config, it.lives()))
     }
 
     /// A call got no answer there: it is probed at once.
@@ -150,14 +150,14 @@ impl Fleet {
 
     fn note(&mut self, id: &GatewayId, said: Said) {
         let Some(it) = self.members.get_mut(id) else { return };
-        let address = it.config.address;
+        let (gateway, address) = (it.config, it.config.address);
         if let Some(lives) = said.changed {
             self.outputs.push_back(FleetOutput::Changed { gateway: id.clone(), address, lives });
         }
         if said.ask {
             it.asked = self.next_probe;
             self.next_probe += 1;
-            self.outputs.push_back(FleetOutput::Ask { probe: it.asked, address });
+            self.outputs.push_back(FleetOutput::Ask { probe: it.asked, gateway });
         }
     }
 }

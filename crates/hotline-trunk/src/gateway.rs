@@ -8,10 +8,31 @@ use hotline_base::Random;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GatewayConfig {
     pub address: SocketAddr,
+    pub transport: GatewayTransport,
     /// The lower one is tried first (RFC 2782).
     pub priority: u16,
     /// The share among gateways of one priority (RFC 2782); 0 gets little.
     pub weight: u16,
+}
+
+/// What is spoken to a gateway.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum GatewayTransport {
+    #[default]
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl GatewayTransport {
+    /// As it is configured and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
 }
 
 /// The order in which gateways are tried: by priority, and by lot according to weight among equals
@@ -41,7 +62,8 @@ mod tests {
     use super::*;
 
     fn gateway(priority: u16, weight: u16) -> GatewayConfig {
-        GatewayConfig { address: "10.0.0.1:5060".parse().unwrap(), priority, weight }
+        let (address, transport) = ("10.0.0.1:5060".parse().unwrap(), GatewayTransport::Udp);
+        GatewayConfig { address, transport, priority, weight }
     }
 
     #[test]

@@ -265,6 +265,7 @@ impl Actor {
                     it.view.send_modify(|it| it.ended = Some(why));
                 }
             }
+            Event::Enrolled(_) => (),
             Event::RegisterDone { extension, ok, status } => {
                 self.registered(&extension, if ok { Ok(()) } else { Err(Refused { status }) });
             }

@@ -10,6 +10,7 @@ fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
         limits: Limits::default(),
         gateways: Vec::new(),
         probes: true,
+        accounts: Vec::new(),
         numbers: Vec::new(),
         prack: true,
         early_media: true,

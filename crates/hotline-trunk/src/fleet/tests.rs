@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Limits;
+use crate::{GatewayTransport, Limits};
 
 fn fleet() -> Fleet {
     let gateway = |n: u8, priority| GatewayConfig {
         address: SocketAddr::from(([10, 0, 0, n], 5060)),
+        transport: GatewayTransport::Udp,
         priority,
         weight: 1,
     };
@@ -20,6 +21,7 @@ fn fleet() -> Fleet {
         limits: Limits::default(),
         gateways: vec![gateway(1, 10), gateway(2, 20)],
         probes: true,
+        accounts: Vec::new(),
         numbers: Vec::new(),
         area_code: None,
         city: None,
@@ -39,9 +41,9 @@ fn pass(it: &mut Fleet, from: u64, to: u64, answering: &[u8], status: u16) -> Ve
         it.handle_timeout(now);
         while let Some(output) = it.poll_output() {
             match output {
-                FleetOutput::Ask { probe, address } => {
-                    if answering.iter().any(|n| address.ip().to_string().ends_with(&n.to_string()))
-                    {
+                FleetOutput::Ask { probe, gateway } => {
+                    let ip = gateway.address.ip().to_string();
+                    if answering.iter().any(|n| ip.ends_with(&n.to_string())) {
                         it.probed(probe, status, now);
                     }
                 }
@@ -59,7 +61,7 @@ fn a_dead_gateway_is_tried_last_until_it_is_back() {
     let trunk = TrunkId::new("telecom");
     assert_eq!(it.order(&trunk, &mut random), [telecom(0), telecom(1)]);
     let changes = pass(&mut it, 0, 10_000, &[2], 200);
-    let address = it.address(&telecom(0)).unwrap();
+    let address = it.config(&telecom(0)).unwrap().address;
     let dead = FleetOutput::Changed { gateway: telecom(0), address, lives: false };
     assert_eq!(changes, [dead]);
     assert_eq!(it.order(&trunk, &mut random), [telecom(1), telecom(0)]);
