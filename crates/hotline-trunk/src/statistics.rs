@@ -253,6 +253,11 @@ impl Statistics {
         row.delay_max_ms = row.delay_max_ms.max(ms);
     }
 
+    /// Which way a running attempt, or the call it became, goes.
+    pub fn way_of(&self, call: CallId) -> Option<Way> {
+        self.attempts.get(&call).map(|it| it.way)
+    }
+
     pub fn answered(&mut self, call: CallId, now: Now) -> Option<(TrunkId, Outcome)> {
         self.progressed(call, now);
         let it = self.attempts.get_mut(&call).filter(|it| !it.answered)?;

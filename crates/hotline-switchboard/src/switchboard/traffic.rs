@@ -85,12 +85,29 @@ impl Switchboard {
         let counted = if let CallFact::Arrived { trunk, .. } = &fact.fact {
             statistics.begun(call, trunk, Way::In, at);
             None
+        } else if let CallFact::WentOut { trunk, .. } = &fact.fact {
+            statistics.begun(call, trunk, Way::Out, at);
+            None
+        } else if let CallFact::PartyRinging = &fact.fact {
+            statistics.progressed(call, at);
+            None
+        } else if let CallFact::WayRefused { status, .. } = &fact.fact {
+            statistics.ended(call, of_way(*status, None), at)
+        } else if let CallFact::DialFailed { status, cause, .. } = &fact.fact
+            && statistics.way_of(call) == Some(Way::Out)
+        {
+            // The called party's: the agent's own telephone rings before any way out is tried.
+            statistics.ended(call, of_way(*status, *cause), at)
         } else if let CallFact::Refused { why, .. } = &fact.fact {
             statistics.ended(call, of_refusal(*why), at)
         } else if let CallFact::Answered = &fact.fact {
             statistics.answered(call, at)
         } else if let CallFact::Ended { reason, .. } = &fact.fact {
-            statistics.ended(call, of_end(reason), at)
+            let outcome = match statistics.way_of(call) {
+                Some(Way::Out) => of_end_out(reason),
+                Some(Way::In) | None => of_end(reason),
+            };
+            statistics.ended(call, outcome, at)
         } else {
             return;
         };
@@ -192,6 +209,31 @@ const fn of_refusal(why: RefusedWhy) -> Outcome {
         | RefusedWhy::MediaSlow
         | RefusedWhy::SpoolDown
         | RefusedWhy::Draining => Outcome::Ours,
+    }
+}
+
+/// Of an INVITE to a gateway; 408 is its silence.
+const fn of_way(status: u16, cause: Option<u16>) -> Outcome {
+    match (status, cause) {
+        (408, None) => Outcome::NoResponse,
+        (status, cause) => Outcome::of(status, cause),
+    }
+}
+
+/// Of a call that went out and that no status ended.
+fn of_end_out(reason: &EndReason) -> Outcome {
+    match reason {
+        EndReason::Normal { tag } if tag == "no_answer" => Outcome::NoAnswer,
+        EndReason::Normal { tag } if tag == "unreachable" => Outcome::NoResponse,
+        // The agent hung up.
+        EndReason::Normal { .. } | EndReason::Refused => Outcome::GaveUp,
+        EndReason::Cancelled
+        | EndReason::AckMissing
+        | EndReason::PeerGone
+        | EndReason::SessionExpired
+        | EndReason::MediaLost
+        | EndReason::MediaFailed
+        | EndReason::Internal => of_end(reason),
     }
 }
 
