@@ -33,6 +33,8 @@ counts! {
     /// The socket refused; ICMP unreachable is one reason.
     SendFailed => "send_failed",
     ReceiveFailed => "receive_failed",
+    /// ICMP said that a trunk, a telephone or a friend is not there.
+    Unreachable => "unreachable",
     /// No such connection, or its outbox was full.
     ConnectionUnknown => "connection_unknown",
     OutboxFull => "outbox_full",
@@ -71,8 +73,13 @@ counts! {
 }
 
 /// One number per [`Count`]; shared by all tasks of the edge and read by `/metrics`.
-#[derive(Default)]
 pub struct Counters([AtomicU64; Count::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Count::ALL.len()])
+    }
+}
 
 impl Counters {
     pub(crate) fn add(&self, what: Count) {

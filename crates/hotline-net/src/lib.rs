@@ -11,6 +11,7 @@ mod connection;
 mod counters;
 mod frames;
 mod gate;
+mod icmp;
 mod keepalive;
 mod outlet;
 mod router;

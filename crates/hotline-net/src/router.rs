@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     Config, Count, Counters, Gate, NetInput, Sockets, Transmit,
     connection::{self, Ended},
+    icmp,
     stream::{OUTBOX_MAX, Own, Shared},
     tls::Certificates,
     udp,
@@ -130,7 +131,12 @@ impl Router {
     ) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let local = socket.local_addr()?;
+        // Without it a peer that is not there is known by its silence alone.
+        if let Err(error) = icmp::ask(&socket) {
+            tracing::warn!(%error, "The kernel does not tell of unreachable peers.");
+        }
         let socket = Arc::new(UdpSocket::from_std(socket)?);
+        readers.spawn(icmp::watch(Arc::clone(&socket), local, self.shared.clone()));
         readers.spawn(udp::read(Arc::clone(&socket), local, self.shared.clone()));
         self.udp.push((local, socket));
         Ok(())
@@ -154,7 +160,14 @@ impl Router {
             self.count(Count::ConnectionUnknown);
             return;
         };
-        match socket.send_to(&it.bytes, it.flow.remote).await {
+        let sent = match socket.send_to(&it.bytes, it.flow.remote).await {
+            // What ICMP said of an earlier datagram: this one has not left.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                socket.send_to(&it.bytes, it.flow.remote).await
+            }
+            sent => sent,
+        };
+        match sent {
             Ok(_) => self.count(Count::UdpSent),
             Err(error) => {
                 self.count(Count::SendFailed);

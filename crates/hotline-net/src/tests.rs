@@ -226,3 +226,33 @@ async fn a_phone_that_does_not_read_loses_its_connection_only() {
     good.write_all(OPTIONS).await.unwrap();
     it.sip().await;
 }
+
+#[tokio::test]
+async fn icmp_says_at_once_that_a_carrier_is_not_there_and_nothing_of_strangers() {
+    let flood = Flood { trunks: vec!["127.0.0.1".parse().unwrap()], ..Flood::default() };
+    let mut it = edge(Config { flood, ..Config::default() });
+    // A connected socket takes nothing of others, and its port stays taken.
+    let deaf = |ip: &str| {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        socket.connect((ip, 9)).unwrap();
+        socket
+    };
+    let (stranger, carrier) = (deaf("127.0.0.2"), deaf("127.0.0.1"));
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        for to in [&stranger, &carrier, &phone] {
+            let remote = to.local_addr().unwrap();
+            let flow = Flow { transport: Transport::Udp, local: it.udp, remote, conn: None };
+            it.transmits.send(Transmit { flow, bytes: b"OPTIONS".to_vec() }).await.unwrap();
+        }
+        let input = it.next().await;
+        let NetInput::Unreachable { flow } = input else { panic!("{input:?}") };
+        assert_eq!((flow.local, flow.remote), (it.udp, carrier.local_addr().unwrap()));
+    }
+    // Errors of others lose nobody's datagram.
+    phone.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    for _ in 0..3 {
+        assert_eq!(phone.recv(&mut [0; 16]).unwrap(), 7);
+    }
+    assert_eq!(it.counters.of(Count::Unreachable), 3);
+}
