@@ -15,6 +15,7 @@
     reason = "test code"
 )]
 
+mod accounts;
 mod baddays;
 mod disk;
 mod engine;

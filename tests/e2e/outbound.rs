@@ -119,12 +119,16 @@ async fn an_agent_calls_somebody_and_the_two_talk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_next_gateway_takes_the_call_when_one_refuses_and_one_is_silent() {
+async fn the_next_gateway_takes_the_call_when_one_refuses_one_is_not_there_and_one_is_silent() {
     let refusing = Refusing::bind().await;
+    // A connected socket takes nothing of others: the kernel answers by ICMP.
+    let absent = UdpSocket::bind((CARRIER, 0)).await.unwrap();
+    absent.connect((CARRIER, 9)).await.unwrap();
     // Its packets go nowhere.
     let silent = UdpSocket::bind((CARRIER, 0)).await.unwrap();
     let carrier = Robot::bind(CARRIER).await.unwrap();
-    let gateways = [refusing.address, silent.local_addr().unwrap(), carrier.address()];
+    let (absent_at, silent_at) = (absent.local_addr().unwrap(), silent.local_addr().unwrap());
+    let gateways = [refusing.address, absent_at, silent_at, carrier.address()];
     let (engine, agent) = engine(&gateways).await;
     let phone = dial(&engine, &agent, "13800138001").await;
     let party = carrier.incoming(SOON).await.unwrap();
@@ -135,10 +139,21 @@ async fn the_next_gateway_takes_the_call_when_one_refuses_and_one_is_silent() {
     let record = record_to(&engine, "13800138001").await;
     let refused: Vec<_> =
         facts(&record, "way_refused").iter().map(|it| it["status"].clone()).collect();
-    assert_eq!(refused, [json!(503), json!(408)]);
+    assert_eq!(refused, [json!(503), json!(408), json!(408)]);
+    engine.until_counted("hotline_sip_edge_total{what=\"unreachable\"}").await;
     let went: Vec<_> = facts(&record, "went_out").iter().map(|it| text(&it["gateway"])).collect();
     assert_eq!(went, gateways.map(|it| it.to_string()));
     assert_eq!((&record["outcome"], &record["released_by"]), (&json!("reached"), &json!("agent")));
+    // Each attempt is counted for what became of it. They may lie in two quarter hours.
+    let sum = |it: &Value, of: &str| -> u64 {
+        let rows = it["items"].as_array().unwrap().iter().filter(|it| it["direction"] == "out");
+        rows.map(|it| it.pointer(of).and_then(Value::as_u64).unwrap_or(0)).sum()
+    };
+    let counted = |it: &Value| (sum(it, "/attempts") == 4).then(|| it.clone());
+    let figures = engine.until("/api/v1/trunks/statistics", SOON, counted).await;
+    let of = |outcome: &str| sum(&figures, &format!("/outcomes/{outcome}"));
+    assert_eq!([of("congestion"), of("no_response"), of("answered")], [1, 2, 1], "{figures:#}");
+    assert_eq!((sum(&figures, "/classes/network"), sum(&figures, "/peak")), (3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) calls_per_hour: u32,
     /// How long a stop waits for calls.
     pub(crate) grace_secs: u32,
+    /// Further gateways, and accounts, as sections of the trunk.
+    pub(crate) trunk_more: String,
     /// Gateways are probed.
     pub(crate) options_probes: bool,
     /// Where records and agents' states are pushed to.
@@ -84,6 +86,7 @@ impl Default for Setup {
             gateways: Vec::new(),
             calls_per_hour: 2,
             grace_secs: 1,
+            trunk_more: String::new(),
             options_probes: true,
             push: None,
             disk: None,
@@ -209,13 +212,14 @@ impl Setup {
 
     /// Agents may call within China.
     fn write_outbound(&self, text: &mut String) {
-        if !self.gateways.is_empty() {
+        if !(self.gateways.is_empty() && self.trunk_more.is_empty()) {
             writeln!(text, "numbers = [\"077112345\"]").unwrap();
             writeln!(text, "options_probes = {}", self.options_probes).unwrap();
         }
         for (n, gateway) in self.gateways.iter().enumerate() {
             write!(text, "[[trunk.gateway]]\naddress = \"{gateway}\"\npriority = {n}\n").unwrap();
         }
+        *text += &self.trunk_more;
         let per_hour = self.calls_per_hour;
         write!(text, "[[dial_plan]]\nid = \"normal\"\nallow = [\"1\"]\nper_hour = {per_hour}\n")
             .unwrap();

@@ -26,7 +26,9 @@ fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
         fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     };
     secret("accounts", "# telephones\n8001:a\n8002:b:c\n");
-    for name in ["sip", "8001", "token-platform", "token-operation", "token-1001", "push"] {
+    for name in
+        ["sip", "8001", "token-platform", "token-operation", "token-1001", "push", "yl-cmcc"]
+    {
         secret(name, &format!("secret of {name}\n"));
     }
     fs::create_dir_all(at("tls")).unwrap();
@@ -35,6 +37,8 @@ fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
         ("sip.crt", own.cert.pem()),
         ("ca.crt", own.cert.pem()),
         ("sip.key", own.signing_key.serialize_pem()),
+        ("yl-cm.crt", own.cert.pem()),
+        ("yl-cm.key", own.signing_key.serialize_pem()),
     ] {
         let path = at("tls").join(name);
         fs::write(&path, text).unwrap();

@@ -13,8 +13,9 @@ use hotline_agent::AgentConfig;
 use hotline_base::{Extension, TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
+use hotline_sip::Credentials;
 use hotline_switchboard::Outbound;
-use hotline_trunk::{NumberRow, TrunkConfig, watch::Thresholds};
+use hotline_trunk::{AccountId, NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::{
     Complaint, Http, PushTarget, embedded,
@@ -100,6 +101,8 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
         switchboard: hotline_switchboard::Config {
             // Known when the sockets are open.
             local: Vec::new(),
+            local_streams: Vec::new(),
+            accounts: parts.accounts,
             outbound: parts.outbound,
             sip: parts.sip.config,
             trunks: parts.trunks,
@@ -145,6 +148,7 @@ struct Parts {
     sip: part::sip::Sip,
     media: MediaConfig,
     trunks: Vec<TrunkConfig>,
+    accounts: BTreeMap<AccountId, Credentials>,
     rules: part::trunk::TrunkRules,
     groups: Vec<GroupConfig>,
     people: Vec<AgentConfig>,
@@ -161,10 +165,11 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let engine = part::engine::read(root);
     let mut sip = part::sip::read(root);
     let media = part::media::read(root, &engine.data_dir, sip.config.advertised);
-    let (trunks, rules, carriers) = part::trunk::read(root, &part::rules::read(root));
+    let part::trunk::Carried { trunks, rules, carriers, accounts, servers } =
+        part::trunk::read(root, &part::rules::read(root));
     sip.net.flood.trunks = trunks.iter().flat_map(part::trunk::peers).collect();
     let speaks_tls = !(sip.listen_tls.is_empty() && sip.listen_wss.is_empty());
-    sip.net.tls = part::tls::read(root, &trunks, speaks_tls);
+    sip.net.tls = part::tls::read(root, &trunks, servers, speaks_tls);
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
     let outbound = part::outbound::read(root, &trunks, staff.wishes);
@@ -186,6 +191,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
         sip,
         media,
         trunks,
+        accounts,
         rules,
         groups,
         people,

@@ -13,7 +13,8 @@ use hotline_sip::{
 };
 use hotline_switchboard::CarrierRules;
 use hotline_trunk::{
-    Admission, CallerForms, NumberOf, NumberRule, Refusal, TrunkConfig, normalise_called, rewrite,
+    Admission, CalledForms, CallerForms, NumberOf, NumberRule, Refusal, TrunkConfig,
+    normalise_called, rewrite,
 };
 
 use crate::Loaded;
@@ -254,7 +255,6 @@ impl Report {
         let number = |of, it: &str| rewrite(&rules.numbers_in, of, it).0;
         let from = number(NumberOf::Caller, it.from_user.reveal());
         let asserted = it.asserted.as_ref().map(|it| number(NumberOf::Caller, it.reveal()));
-        let called = number(NumberOf::Called, &it.request_user);
         let forms = CallerForms {
             asserted: asserted.as_deref(),
             from: &from,
@@ -263,10 +263,16 @@ impl Report {
         };
         let board = &loaded.switchboard;
         let mut admission = Admission::new(board.trunks.clone(), board.numbers.clone());
-        let trunk = admission.trunk_of(flow.remote).map(|it| (it.id.clone(), it.area_code.clone()));
-        let (id, area) = trunk.unwrap_or((TrunkId::new("-"), None));
+        let (request, party) = (it.request_user.as_str(), it.called_party.as_deref());
+        let called = CalledForms { request, party, to: &it.to_user };
+        let found = admission.recognise(flow.remote, &called);
+        let trunk = found.as_ref().map(|it| it.0.clone());
+        let called = found.map_or_else(|| it.request_user.clone(), |it| it.1);
+        let called = number(NumberOf::Called, &called);
+        let area = trunk.as_ref().and_then(|it| admission.trunk(it)?.area_code.clone());
+        let id = trunk.clone().unwrap_or(TrunkId::new("-"));
         self.line(&format!("中继 (trunk): {id}，来自 (from) {}", flow.remote));
-        match admission.admit(CallId(1), flow.remote, &called, &forms, now().mono) {
+        match admission.admit(CallId(1), trunk.as_ref(), &called, &forms, now().mono) {
             Ok(found) => {
                 let hidden = |it: &Pii<String>| it.reveal().clone();
                 let shown = found.caller.number.as_ref().map_or_else(|| "匿名".to_owned(), hidden);

@@ -114,6 +114,12 @@ async fn run(mut setup: Control, supervisor: OwnedFd, outside: &Handle) -> Resul
         return Ok(());
     };
     setup.switchboard.local = handed.sip.udp.iter().filter_map(|it| it.local_addr().ok()).collect();
+    setup.switchboard.local_streams = handed
+        .sip
+        .streams
+        .iter()
+        .filter_map(|(transport, it)| Some((*transport, it.local_addr().ok()?)))
+        .collect();
     let dir = setup.config.data_dir.join("spool");
     let opened = Journal::open(JournalConfig::new(dir.clone()))
         .map_err(|error| Error::DataDir { path: dir, source: io::Error::other(error) })?;

@@ -324,6 +324,13 @@ impl Meters {
                 let up = i64::from(gateway.lives);
                 self.all.gauge("hotline_trunk_gateway_up", help, &label).set(up);
             }
+            for account in &it.accounts {
+                let user = account.user.as_str();
+                let label = [("trunk", it.trunk.as_str()), ("account", user)];
+                let help = "1: the trunk's account is registered at its carrier.";
+                let up = i64::from(account.registered.is_some());
+                self.all.gauge("hotline_trunk_registered", help, &label).set(up);
+            }
         }
     }
 

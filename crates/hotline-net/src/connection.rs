@@ -66,7 +66,7 @@ pub(crate) async fn connect(conn: ConnId, flow: Flow, own: Own, shared: Shared) 
         if flow.transport != Transport::Tls {
             return Some(Opened::Plain(stream));
         }
-        let secure = shared.certificates.connect(stream, flow.remote.ip()).await?;
+        let secure = shared.certificates.connect(stream, flow.remote).await?;
         Some(Opened::Secure(Box::new(secure)))
     };
     let Ok(Some(opened)) = timeout(shared.config.connect, dial).await else {

@@ -34,7 +34,7 @@ pub use self::{
     counters::{Count, Counters},
     gate::{Ban, Gate, Verdict},
     outlet::Outlet,
-    tls::{BadFile, Tls, TlsPeer},
+    tls::{BadFile, Tls, TlsPeer, TlsServer},
 };
 
 /// What the wire tells control.

@@ -5,8 +5,9 @@
 //! be used change nothing and are complained of in the log until they can.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
@@ -47,6 +48,18 @@ pub struct Tls {
     /// How often the files are looked at.
     pub reload: Duration,
     pub peers: Vec<TlsPeer>,
+    /// Whom we connect to.
+    pub servers: Vec<TlsServer>,
+}
+
+/// A server that must prove who it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsServer {
+    pub address: SocketAddr,
+    /// DNS name or address that its certificate must be for; it is told which one we mean.
+    pub name: String,
+    /// The certificate and key that we show there, instead of our own.
+    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// A trunk that is taken over TLS alone and must show a certificate.
@@ -84,7 +97,9 @@ impl Tls {
 
     fn files(&self) -> impl Iterator<Item = &Path> {
         let own = [self.certificate_file.as_path(), self.key_file.as_path()];
-        own.into_iter().chain(self.ca_file.as_deref())
+        let shown = self.servers.iter().filter_map(|it| it.certificate.as_ref());
+        let shown = shown.flat_map(|(certificate, key)| [certificate.as_path(), key.as_path()]);
+        own.into_iter().chain(self.ca_file.as_deref()).chain(shown)
     }
 
     /// When each file was written; `None`: it is not there.
@@ -105,6 +120,8 @@ struct Loaded {
     acceptor: TlsAcceptor,
     /// Without roots nobody we connect to can be believed.
     connector: Option<TlsConnector>,
+    /// For servers that are shown another certificate.
+    others: BTreeMap<SocketAddr, TlsConnector>,
 }
 
 impl Loaded {
@@ -112,8 +129,7 @@ impl Loaded {
         let bad = |file: &Path, why: String| BadFile { file: file.to_owned(), why };
         let of_cert = |it: rustls::Error| bad(&tls.certificate_file, it.to_string());
         let chain = certificates(&tls.certificate_file)?;
-        let key = PrivateKeyDer::from_pem_file(&tls.key_file)
-            .map_err(|it| bad(&tls.key_file, it.to_string()))?;
+        let key = private_key(&tls.key_file)?;
         let provider = Arc::new(ring::default_provider());
         let versions: &[&SupportedProtocolVersion] =
             if tls.tls13_only { &[&TLS13] } else { &[&TLS13, &TLS12] };
@@ -123,7 +139,7 @@ impl Loaded {
         let Some(file) = &tls.ca_file else {
             let server = server.with_no_client_auth().with_single_cert(chain, key);
             let acceptor = TlsAcceptor::from(Arc::new(server.map_err(of_cert)?));
-            return Ok(Self { acceptor, connector: None });
+            return Ok(Self { acceptor, connector: None, others: BTreeMap::new() });
         };
         let mut roots = RootCertStore::empty();
         let (n_good, _) = roots.add_parsable_certificates(certificates(file)?);
@@ -140,17 +156,32 @@ impl Loaded {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(of_cert)?;
-        let client = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .map_err(of_cert)?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(of_cert)?;
+        let client = |chain, key| {
+            let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(versions)?
+                .with_root_certificates(Arc::clone(&roots))
+                .with_client_auth_cert(chain, key)?;
+            Ok(TlsConnector::from(Arc::new(client)))
+        };
+        let mut others = BTreeMap::new();
+        for server in &tls.servers {
+            let Some((file, key_file)) = &server.certificate else { continue };
+            let (chain, key) = (certificates(file)?, private_key(key_file)?);
+            let connector =
+                client(chain, key).map_err(|it: rustls::Error| bad(file, it.to_string()))?;
+            others.insert(server.address, connector);
+        }
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: Some(TlsConnector::from(Arc::new(client))),
+            connector: Some(client(chain, key).map_err(of_cert)?),
+            others,
         })
     }
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
+    PrivateKeyDer::from_pem_file(file)
+        .map_err(|it| BadFile { file: file.to_owned(), why: it.to_string() })
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
@@ -260,11 +291,14 @@ impl Certificates {
     pub(crate) async fn connect(
         &self,
         stream: TcpStream,
-        ip: IpAddr,
+        remote: SocketAddr,
     ) -> Option<TlsStream<TcpStream>> {
-        let name = self.tls.as_ref()?.names(ip).and_then(<[_]>::first).cloned();
+        let (tls, ip) = (self.tls.as_ref()?, remote.ip());
+        let server = tls.servers.iter().find(|it| it.address == remote).map(|it| it.name.clone());
+        let name = server.or_else(|| tls.names(ip).and_then(<[_]>::first).cloned());
         let name = ServerName::try_from(name.unwrap_or_else(|| ip.to_string())).ok()?;
-        let connector = self.current()?.connector?;
+        let mut current = self.current()?;
+        let connector = current.others.remove(&remote).or(current.connector)?;
         connector.connect(name, stream).await.ok().map(TlsStream::Client)
     }
 

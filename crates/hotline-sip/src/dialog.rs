@@ -164,7 +164,8 @@ pub(crate) fn contact_of(message: &Message) -> Option<Vec<u8>> {
 
 /// Our Contact on a flow, `host` being [`Config::sent_by`](crate::Config).
 pub(crate) fn contact(user: &str, flow: Flow, host: SocketAddr) -> String {
-    let user: String = user.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '+').collect();
+    let user: String =
+        user.chars().filter(|it| it.is_ascii_alphanumeric() || "+-_.".contains(*it)).collect();
     let at = if user.is_empty() { "" } else { "@" };
     format!("<sip:{user}{at}{host}{}>", flow.transport.uri_parameter())
 }

@@ -372,6 +372,9 @@ pub struct Invited {
     /// User of the request URI: the number called.
     pub request_user: String,
     pub to_user: String,
+    /// User of P-Called-Party-ID (RFC 7315 §4.2): who was called, where the request URI is our
+    /// Contact.
+    pub called_party: Option<String>,
     pub from_user: Pii<String>,
     pub from_display: Pii<String>,
     /// User of the first P-Asserted-Identity that names somebody, `sip:` or `tel:` (RFC 3325).

@@ -12,9 +12,14 @@ const USER_TO_USER_MAX: usize = 512;
 
 /// User of the first value of a header such as P-Asserted-Identity that names somebody.
 pub(crate) fn named(message: &Message, header: &str) -> Option<Pii<String>> {
+    named_user(message, header).map(Pii::new)
+}
+
+/// The same of a header that names no person.
+pub(crate) fn named_user(message: &Message, header: &str) -> Option<String> {
     let users = message.values(header).filter_map(NameAddr::parse).filter_map(|it| it.uri());
     let mut users = users.map(|it| it.user);
-    users.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("anonymous")).map(Pii::new)
+    users.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("anonymous"))
 }
 
 /// Whether the caller asked not to be shown.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use hotline_agent::AgentView;
 use hotline_base::{AgentNo, CallId, GroupId, Pii, TrunkId, WallTime};
-use hotline_trunk::{Way, statistics::Outcome};
+use hotline_trunk::{AccountState, GatewayTransport, Way, statistics::Outcome};
 
 /// Taken between two turns; changes nothing.
 #[derive(Clone, Debug, Default)]
@@ -74,11 +74,14 @@ pub struct BoardTrunk {
     pub channels_max: usize,
     /// As written in the configuration.
     pub gateways: Vec<BoardGateway>,
+    /// Its accounts at the carrier's registrar.
+    pub accounts: Vec<AccountState>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct BoardGateway {
     pub address: SocketAddr,
+    pub transport: GatewayTransport,
     /// It answers probes.
     pub lives: bool,
 }

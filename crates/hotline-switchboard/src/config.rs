@@ -11,8 +11,10 @@ use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
 use hotline_base::{AgentNo, Extension, TrunkId};
 use hotline_ivr::{Bundle, Value};
+use hotline_sip::{Credentials, Transport};
 use hotline_trunk::{
-    DialPlan, GuardConfig, NumberRow, OverloadConfig, RouteConfig, TrunkConfig, watch::Thresholds,
+    AccountId, DialPlan, GuardConfig, NumberRow, OverloadConfig, RouteConfig, TrunkConfig,
+    watch::Thresholds,
 };
 
 use crate::CarrierRules;
@@ -26,7 +28,11 @@ pub struct Config {
     pub sip: hotline_sip::Config,
     /// Where it listens over UDP: what it sends on its own begins there.
     pub local: Vec<SocketAddr>,
+    /// Where it listens over TCP and TLS, for what carriers are told of us.
+    pub local_streams: Vec<(Transport, SocketAddr)>,
     pub trunks: Vec<TrunkConfig>,
+    /// How accounts of trunks prove who they are. The next hop is that of each request.
+    pub accounts: BTreeMap<AccountId, Credentials>,
     /// Of the trunks that name a rule set.
     pub rules: BTreeMap<TrunkId, Arc<CarrierRules>>,
     pub numbers: Vec<NumberRow>,

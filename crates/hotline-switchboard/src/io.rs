@@ -169,6 +169,8 @@ pub enum Alarm {
     Gateway { trunk: TrunkId, address: SocketAddr, lives: bool },
     /// No gateway of a trunk answers, or one does again.
     Trunk { trunk: TrunkId, lives: bool },
+    /// An account of a trunk is registered again, or not any more; `status` is the last answer.
+    Registration { trunk: TrunkId, account: String, registered: bool, status: u16 },
     /// One carrier's failures rise while others' do not, or have ceased.
     Carrier(CarrierAlarm),
     /// Too many calls abroad: there are none for a while. This agent wanted the last one.

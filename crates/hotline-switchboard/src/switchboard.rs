@@ -10,13 +10,13 @@ use hotline_acd::Dispatcher;
 use hotline_agent::Agent;
 use hotline_base::{
     AgentNo, CallId, Due, Extension, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
-    TicketId, earliest, media::Order,
+    TicketId, TrunkId, earliest, media::Order,
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
 use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
-use hotline_trunk::{Admission, Fleet, Guard, Lists};
+use hotline_trunk::{Admission, Fleet, Guard, Lists, Registrations};
 
 use self::{overload::Door, traffic::Traffic};
 use crate::{
@@ -38,6 +38,7 @@ mod offers;
 mod outbound;
 mod overload;
 mod phones;
+mod registrations;
 mod restore;
 mod sip;
 mod traffic;
@@ -59,11 +60,14 @@ pub struct Switchboard {
     door: Door,
     admission: Admission,
     fleet: Fleet,
+    registrations: Registrations,
     guard: Guard,
     /// Which gateways share the calls is drawn by lot.
     random: Random,
     /// Calls on their way out, by the called party's leg.
     attempts: BTreeMap<LegId, outbound::Attempt>,
+    /// Where carriers' rules are: the trunks of calls that went out, by Call-ID.
+    went_over: BTreeMap<Vec<u8>, TrunkId>,
     dispatcher: Dispatcher,
     agents: BTreeMap<AgentNo, Agent>,
     staff: Staff,
@@ -112,6 +116,8 @@ struct CallEntry {
     /// Everything of it in [`Switchboard::media_legs`] and [`Switchboard::recordings`].
     media_legs: Vec<LegId>,
     recordings: Vec<RecordingId>,
+    /// Everything of it in [`Switchboard::went_over`].
+    ways: Vec<Vec<u8>>,
 }
 
 impl Switchboard {
@@ -131,9 +137,11 @@ impl Switchboard {
             door,
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
             fleet: Fleet::new(&config.trunks, now.mono),
+            registrations: Registrations::new(&config.trunks, now.mono),
             guard: Guard::new(config.outbound.guard.clone()),
             random: Random::new(seed.rotate_left(32)),
             attempts: BTreeMap::new(),
+            went_over: BTreeMap::new(),
             dispatcher: Dispatcher::new(config.groups.clone(), first),
             agents: agents.collect(),
             staff: Staff::default(),
@@ -188,7 +196,10 @@ impl Switchboard {
                     self.outputs.push_back(Output::Transmit { flow, bytes });
                 }
             }
-            Input::ConnectionGone { conn } => self.endpoint.handle_connection_gone(conn, now),
+            Input::ConnectionGone { conn } => {
+                self.registrations.conn_gone(conn, now.mono);
+                self.endpoint.handle_connection_gone(conn, now);
+            }
             Input::Media(event) => self.handle_media(event, now),
             Input::MediaUp => {
                 // Its inventory says that it is ready; until then calls are refused.
@@ -201,6 +212,7 @@ impl Switchboard {
             Input::Restored { entries } => self.restore(entries, now),
             Input::Drain => {
                 self.draining = true;
+                self.registrations.leave(now.mono);
                 self.traffic.touch();
             }
             Input::EndCalls => self.end_calls(now),
@@ -222,6 +234,8 @@ impl Switchboard {
                 self.act_on_sip(output, now);
             } else if let Some(output) = self.fleet.poll_output() {
                 self.act_on_fleet(&output, now);
+            } else if let Some(output) = self.registrations.poll_output() {
+                self.act_on_registration(output, now);
             } else if let Some(output) = self.dispatcher.poll_output() {
                 self.act_on_dispatch(output, now);
             } else if self.dispatcher.poll_timeout().is_some_and(|it| it.0 <= now.mono) {
@@ -296,6 +310,7 @@ impl Machine for Switchboard {
             self.endpoint.handle_timeout(now);
         }
         self.fleet.handle_timeout(now.mono);
+        self.registrations.handle_timeout(&self.fleet, &mut self.random, now.mono);
         self.settle(now);
         for owner in self.timers.due(now.mono) {
             match owner {
@@ -317,7 +332,7 @@ impl Machine for Switchboard {
             earliest(self.timers.first(), earliest(ladder, watch)),
             earliest(
                 earliest(self.endpoint.poll_timeout(), self.fleet.poll_timeout()),
-                self.dispatcher.poll_timeout(),
+                earliest(self.dispatcher.poll_timeout(), self.registrations.poll_timeout()),
             ),
         )
     }
@@ -327,7 +342,7 @@ impl Machine for Switchboard {
     }
 
     fn is_done(&self) -> bool {
-        self.draining && self.calls.is_empty()
+        self.draining && self.calls.is_empty() && self.registrations.has_left()
     }
 }
 

@@ -54,6 +54,17 @@ pub struct CallerForms<'a> {
     pub privacy_id: bool,
 }
 
+/// What the INVITE says about whom it is for. All texts are the user parts of addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct CalledForms<'a> {
+    /// Of the request URI.
+    pub request: &'a str,
+    /// Of P-Called-Party-ID (RFC 7315 §4.2).
+    pub party: Option<&'a str>,
+    /// Of To.
+    pub to: &'a str,
+}
+
 /// A call that may come in. Its channel is taken until [`Admission::release`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Admitted {
@@ -145,6 +156,51 @@ impl Admission {
         matching.max_by_key(|(narrowness, _)| *narrowness).map(|(_, trunk)| trunk)
     }
 
+    /// The trunk at an address, which sends from there or is called there.
+    pub fn trunk_at(&self, address: SocketAddr) -> Option<&TrunkConfig> {
+        let called =
+            |it: &&TrunkConfig| it.gateways.iter().any(|gateway| gateway.address == address);
+        self.trunk_of(address).or_else(|| self.trunks.values().find(called))
+    }
+
+    /// Over which trunk a call came and whom it is for. A call to the Contact of an account is one
+    /// to the number that the carrier says was called, where a row is for it, else to the
+    /// account's own.
+    pub fn recognise(
+        &self,
+        source: SocketAddr,
+        called: &CalledForms<'_>,
+    ) -> Option<(TrunkId, String)> {
+        let Some((trunk, account)) = self.account_of(source, called.request) else {
+            let trunk = self.trunk_of(source)?;
+            return Some((trunk.id.clone(), called.request.to_owned()));
+        };
+        let mut told = [called.party, Some(called.to)].into_iter().flatten();
+        let number = told.find(|it| self.knows(trunk, it)).unwrap_or(&account.number);
+        Some((trunk.id.clone(), number.to_owned()))
+    }
+
+    /// The account whose Contact is called, among the trunks that send from there: many accounts,
+    /// also of several trunks, may be at one carrier.
+    fn account_of(
+        &self,
+        source: SocketAddr,
+        contact: &str,
+    ) -> Option<(&TrunkConfig, &AccountConfig)> {
+        let senders = self.trunks.values().filter(|it| !it.accounts.is_empty());
+        let mut senders = senders.filter(|it| it.sources.iter().any(|it| it.matches(source)));
+        senders.find_map(|trunk| {
+            let account = trunk.accounts.iter().find(|it| it.user == contact)?;
+            Some((trunk, account))
+        })
+    }
+
+    /// Whether some row is for this called number on this trunk.
+    fn knows(&self, trunk: &TrunkConfig, called: &str) -> bool {
+        let called = normalise_called(called, trunk.area_code.as_deref());
+        called.is_some_and(|it| self.numbers.find(&trunk.id, &it).is_some())
+    }
+
     pub fn trunk(&self, id: &TrunkId) -> Option<&TrunkConfig> {
         self.trunks.get(id)
     }
@@ -153,16 +209,17 @@ impl Admission {
         self.trunks.values()
     }
 
-    /// Lets a call in and takes a channel, or counts why not.
+    /// Lets a call in and takes a channel, or counts why not. `trunk` and `called` are
+    /// those of [`recognise`](Self::recognise).
     pub fn admit(
         &mut self,
         call: CallId,
-        source: SocketAddr,
+        trunk: Option<&TrunkId>,
         called: &str,
         from: &CallerForms<'_>,
         now: MonoTime,
     ) -> Result<Admitted, Refusal> {
-        let found = self.find(source, called, from);
+        let found = self.find(trunk, called, from);
         let result = found.and_then(|it| {
             self.take(call, &it.trunk, Way::In, Purpose::Call, now)?;
             Ok(it)
@@ -265,11 +322,11 @@ impl Admission {
 
     fn find(
         &self,
-        source: SocketAddr,
+        trunk: Option<&TrunkId>,
         called: &str,
         from: &CallerForms<'_>,
     ) -> Result<Admitted, Refusal> {
-        let trunk = self.trunk_of(source).ok_or(Refusal::UnknownSource)?;
+        let trunk = trunk.and_then(|it| self.trunks.get(it)).ok_or(Refusal::UnknownSource)?;
         let area = trunk.area_code.as_deref();
         let called = normalise_called(called, area).ok_or(Refusal::UnknownNumber)?;
         let row = self.numbers.find(&trunk.id, &called).ok_or(Refusal::UnknownNumber)?;

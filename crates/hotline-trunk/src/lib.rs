@@ -26,7 +26,7 @@ mod table;
 pub mod watch;
 
 pub use self::{
-    admission::{Admission, Admitted, CallerForms, CallerNo, Refusal, TrunkConfig},
+    admission::{Admission, Admitted, CalledForms, CallerForms, CallerNo, Refusal, TrunkConfig},
     fleet::{Fleet, FleetOutput, GatewayId},
     gateway::{GatewayConfig, GatewayTransport, lots},
     guard::{Barred, DialPlan, Guard, GuardConfig},

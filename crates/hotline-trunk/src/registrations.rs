@@ -179,14 +179,14 @@ impl Registrations {
                 Some(it.granted_for(now))
             }
             423 if it.longer(answer.min_expires) => Some(Duration::ZERO),
-            status => it.failed(gateway.place, status, answer.retry_after, fleet, id, random),
+            status => Some(it.failed(gateway.place, status, answer.retry_after, fleet, id, random)),
         };
-        it.turn = match refresh.filter(|_| !leaving || it.held.is_some()) {
-            Some(wait) => Turn::Rests { until: if leaving { now } else { now + wait } },
-            None => {
-                it.held = None;
-                Turn::Gone
-            }
+        let stays = refresh.filter(|_| !leaving || it.held.is_some());
+        it.turn = if let Some(wait) = stays {
+            Turn::Rests { until: if leaving { now } else { now + wait } }
+        } else {
+            it.held = None;
+            Turn::Gone
         };
         self.say(id);
     }
@@ -236,6 +236,11 @@ impl Registrations {
                 it.turn = if held { Turn::Rests { until: now } } else { Turn::Gone };
             }
         }
+    }
+
+    /// Nothing is registered any more, and nothing is under way.
+    pub fn has_left(&self) -> bool {
+        self.members.values().all(|it| matches!(it.turn, Turn::Gone))
     }
 
     pub fn handle_timeout(&mut self, fleet: &Fleet, random: &mut Random, now: MonoTime) {
@@ -382,14 +387,14 @@ impl Member {
         fleet: &Fleet,
         id: &AccountId,
         random: &mut Random,
-    ) -> Option<Duration> {
+    ) -> Duration {
         let refused = refuses(status);
         if refused {
             self.held = None;
         } else {
             self.tried.push(place);
             if self.next_gateway(id, false, fleet, random).is_some() {
-                return Some(Duration::ZERO);
+                return Duration::ZERO;
             }
         }
         self.tried.clear();
@@ -399,7 +404,7 @@ impl Member {
         let pause = base.saturating_mul(1 << doublings).min(most);
         let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         let pause = Duration::from_millis(random.between(millis / 2, millis));
-        Some(pause.max(retry_after.unwrap_or_default().min(RETRY_MAX)))
+        pause.max(retry_after.unwrap_or_default().min(RETRY_MAX))
     }
 }
 

@@ -70,8 +70,30 @@ pub struct TrunkView {
     pub n_in: usize,
     pub n_out: usize,
     pub channels_max: usize,
-    /// Where calls go out, and whether it answers probes.
-    pub gateways: Vec<(SocketAddr, bool)>,
+    /// Where calls go out.
+    pub gateways: Vec<GatewayView>,
+    /// As whom it registers there.
+    pub accounts: Vec<AccountView>,
+}
+
+/// A carrier's gateway.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GatewayView {
+    pub address: SocketAddr,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: &'static str,
+    /// It answers probes.
+    pub lives: bool,
+}
+
+/// A trunk's account at its carrier.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AccountView {
+    pub user: String,
+    /// The gateway it is registered at.
+    pub registered: Option<SocketAddr>,
+    /// The last answer; 0: none yet.
+    pub status: u16,
 }
 
 /// Whose eyes see an answer of the archive.

@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::{
-    Answer, App, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CallView,
-    CommandError, Desk, Feeds, GroupView, Health, LadderForm, ListDraft, ListError, ListFilter,
-    Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token, Tokens, TrafficFilter,
-    TrunkView, server::router,
+    AccountView, Answer, App, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CallView,
+    CommandError, Desk, Feeds, GatewayView, GroupView, Health, LadderForm, ListDraft, ListError,
+    ListFilter, Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token, Tokens,
+    TrafficFilter, TrunkView, server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -109,7 +109,16 @@ impl Desk for Desks {
             n_in: 3,
             n_out: 1,
             channels_max: 30,
-            gateways: vec![("10.8.0.4:5060".parse().unwrap(), true)],
+            gateways: vec![GatewayView {
+                address: "10.8.0.4:5060".parse().unwrap(),
+                transport: "tls",
+                lives: true,
+            }],
+            accounts: vec![AccountView {
+                user: "+8677112345".to_owned(),
+                registered: Some("10.8.0.4:5060".parse().unwrap()),
+                status: 200,
+            }],
         }]
     }
 }

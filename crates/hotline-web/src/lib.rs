@@ -21,8 +21,8 @@ mod wire;
 pub use self::{
     auth::{Role, Token, Tokens},
     desk::{
-        Answer, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CommandError, Desk,
-        GroupView, Health, Part, RecordingFile, Sight, TrunkView,
+        AccountView, Answer, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage,
+        CommandError, Desk, GatewayView, GroupView, Health, Part, RecordingFile, Sight, TrunkView,
     },
     feed::{CallView, Feeds},
     lists::{ListDraft, ListError, ListFilter, Lists},

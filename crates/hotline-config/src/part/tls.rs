@@ -1,12 +1,17 @@
 //! `[sip.tls]`: certificates, and which trunks must show one.
 
-use hotline_net::{Tls, TlsPeer};
+use hotline_net::{Tls, TlsPeer, TlsServer};
 use hotline_trunk::TrunkConfig;
 
 use crate::section::Section;
 
 /// `needed`: somebody listens who speaks TLS.
-pub(crate) fn read(root: &Section<'_, '_>, trunks: &[TrunkConfig], needed: bool) -> Option<Tls> {
+pub(crate) fn read(
+    root: &Section<'_, '_>,
+    trunks: &[TrunkConfig],
+    servers: Vec<TlsServer>,
+    needed: bool,
+) -> Option<Tls> {
     let sip = root.section("sip");
     let it = sip.section("tls");
     let certificate_file = it.path("certificate_file");
@@ -18,7 +23,11 @@ pub(crate) fn read(root: &Section<'_, '_>, trunks: &[TrunkConfig], needed: bool)
     if let (Some(_), None) = (peers.first(), &ca_file) {
         it.complain("peer", "没有 ca_file，无法核对中继的证书", "写 ca_file，指向签发机构的证书");
     }
+    if let (Some(_), None) = (servers.first(), &ca_file) {
+        it.complain("ca_file", "有 TLS 网关而没有 ca_file", "写 ca_file，指向签发网关证书的机构");
+    }
     it.end();
+    let needed = needed || !servers.is_empty();
     if certificate_file.is_none() && key_file.is_none() && !needed && peers.is_empty() {
         return None;
     }
@@ -31,7 +40,7 @@ pub(crate) fn read(root: &Section<'_, '_>, trunks: &[TrunkConfig], needed: bool)
         return None;
     };
     it.guarded("key_file", &key_file);
-    let tls = Tls { certificate_file, key_file, ca_file, tls13_only, reload, peers };
+    let tls = Tls { certificate_file, key_file, ca_file, tls13_only, reload, peers, servers };
     if let Err(error) = tls.check() {
         it.complain("certificate_file", error.to_string(), "放好证书文件（PEM）后再检查");
     }

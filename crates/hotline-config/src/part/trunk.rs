@@ -7,10 +7,17 @@ use std::{
 };
 
 use hotline_base::TrunkId;
+use hotline_net::TlsServer;
+use hotline_sip::Credentials;
 use hotline_switchboard::CarrierRules;
-use hotline_trunk::{GatewayConfig, Limits, Source, TrunkConfig, normalise_called};
+use hotline_trunk::{
+    AccountId, GatewayConfig, GatewayTransport, Limits, Source, TrunkConfig, normalise_called,
+};
 
-use super::rules::{self, RuleSets};
+use super::{
+    registration,
+    rules::{self, RuleSets},
+};
 use crate::section::Section;
 
 /// The rules of the trunks that name a set.
@@ -19,17 +26,29 @@ pub(crate) type TrunkRules = BTreeMap<TrunkId, Arc<CarrierRules>>;
 /// The carriers of the trunks that name one.
 pub(crate) type Carriers = BTreeMap<TrunkId, String>;
 
-pub(crate) fn read(
-    root: &Section<'_, '_>,
-    sets: &RuleSets,
-) -> (Vec<TrunkConfig>, TrunkRules, Carriers) {
-    let (mut rules, mut carriers) = (TrunkRules::new(), Carriers::new());
+/// Everything about trunks.
+#[derive(Default)]
+pub(crate) struct Carried {
+    pub(crate) trunks: Vec<TrunkConfig>,
+    pub(crate) rules: TrunkRules,
+    pub(crate) carriers: Carriers,
+    pub(crate) accounts: BTreeMap<AccountId, Credentials>,
+    /// Gateways that we speak TLS to.
+    pub(crate) servers: Vec<TlsServer>,
+}
+
+pub(crate) fn read(root: &Section<'_, '_>, sets: &RuleSets) -> Carried {
+    let Carried { mut trunks, mut rules, mut carriers, mut accounts, mut servers } =
+        Carried::default();
     let mut seen = BTreeSet::new();
-    let mut trunks = Vec::new();
     let mut claimed = BTreeSet::new();
     for it in root.sections("trunk") {
-        let trunk = one(&it, &mut claimed);
+        let mut proofs = Vec::new();
+        let trunk = one(&it, &mut claimed, &mut servers, &mut proofs);
         if let Some(trunk) = trunk {
+            for (place, proof) in proofs.into_iter().enumerate() {
+                accounts.insert(AccountId { trunk: trunk.id.clone(), place }, proof);
+            }
             if !seen.insert(trunk.id.clone()) {
                 it.complain("id", format!("中继 {} 重复", trunk.id), "每条中继的 id 只能用一次");
             }
@@ -44,7 +63,7 @@ pub(crate) fn read(
     if !root.has("trunk") {
         root.warn("trunk", "没有中继，不会接听任何来电", "加一节 [[trunk]]，写明运营商的信令地址");
     }
-    (trunks, rules, carriers)
+    Carried { trunks, rules, carriers, accounts, servers }
 }
 
 /// Where a trunk's messages come from: whom it may send from, and whom we send to.
@@ -53,9 +72,14 @@ pub(crate) fn peers(trunk: &TrunkConfig) -> impl Iterator<Item = Source> {
     trunk.sources.iter().copied().chain(gateways)
 }
 
-fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConfig> {
+fn one(
+    it: &Section<'_, '_>,
+    claimed: &mut BTreeSet<Source>,
+    servers: &mut Vec<TlsServer>,
+    proofs: &mut Vec<Credentials>,
+) -> Option<TrunkConfig> {
     let id = it.required("id", "给中继起一个名字，如 gx-nn-ct");
-    let gateways = gateways(it);
+    let gateways = gateways(it, servers);
     let sources = sources(it, &gateways, claimed);
     let channels_max = it.number_or("channels_max", 30, 1..=100_000);
     let limits = limits(it, channels_max);
@@ -75,6 +99,10 @@ fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConf
     if !gateways.is_empty() && numbers.is_empty() {
         it.complain("numbers", "没有本中继的号码，外呼无号可显", "写 numbers = [\"077112345\"]");
     }
+    let accounts = registration::accounts(it, &numbers, proofs);
+    if !accounts.is_empty() && gateways.is_empty() {
+        it.complain("account", "没有 gateway，不知道向谁注册", "加一节 [[trunk.gateway]]");
+    }
     Some(TrunkConfig {
         id: TrunkId::new(&id?.value),
         sources,
@@ -82,6 +110,7 @@ fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConf
         limits,
         gateways,
         probes: it.bool_or("options_probes", true),
+        accounts,
         numbers,
         prack: it.bool_or("prack", true),
         early_media: it.bool_or("early_media", true),
@@ -91,12 +120,14 @@ fn one(it: &Section<'_, '_>, claimed: &mut BTreeSet<Source>) -> Option<TrunkConf
 }
 
 /// `[[trunk.gateway]]`: where calls go out.
-fn gateways(it: &Section<'_, '_>) -> Vec<GatewayConfig> {
+fn gateways(it: &Section<'_, '_>, servers: &mut Vec<TlsServer>) -> Vec<GatewayConfig> {
     let mut gateways: Vec<GatewayConfig> = Vec::new();
     for it in it.sections("gateway") {
+        let transport = transport(&it);
         let address = it
             .required("address", "写运营商的信令地址，如 \"10.8.0.4:5060\"")
-            .and_then(|text| address(&it, &text.value));
+            .and_then(|text| address(&it, &text.value, transport));
+        servers.extend(address.and_then(|at| server(&it, at, transport)));
         let small = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
         let priority = small(it.number_or("priority", 10, 0..=65_535));
         let weight = small(it.number_or("weight", 1, 0..=65_535));
@@ -104,16 +135,57 @@ fn gateways(it: &Section<'_, '_>) -> Vec<GatewayConfig> {
             if gateways.iter().any(|it| it.address == address) {
                 it.complain("address", format!("{address} 重复"), "每个地址只写一次");
             }
-            gateways.push(GatewayConfig { address, priority, weight });
+            gateways.push(GatewayConfig { address, transport, priority, weight });
         }
         it.end();
     }
     gateways
 }
 
-/// `ip` or `ip:port`; the port is 5060 unless written.
-fn address(it: &Section<'_, '_>, text: &str) -> Option<SocketAddr> {
-    let address = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 5060)));
+fn transport(it: &Section<'_, '_>) -> GatewayTransport {
+    let text = it.text_or("transport", "udp");
+    match text.as_str() {
+        "udp" => GatewayTransport::Udp,
+        "tcp" => GatewayTransport::Tcp,
+        "tls" => GatewayTransport::Tls,
+        _ => {
+            let advice = "写 \"udp\"、\"tcp\" 或 \"tls\"";
+            it.complain("transport", format!("{text:?} 不是传输方式"), advice);
+            GatewayTransport::Udp
+        }
+    }
+}
+
+/// What is checked of a gateway that we speak TLS to.
+fn server(
+    it: &Section<'_, '_>,
+    address: SocketAddr,
+    transport: GatewayTransport,
+) -> Option<TlsServer> {
+    let name = it.text("server_name");
+    let certificate = it.path("client_certificate_file");
+    let key = it.path("client_key_file");
+    if let Some(key) = &key {
+        it.guarded("client_key_file", key);
+    }
+    if certificate.is_some() != key.is_some() {
+        let advice = "client_certificate_file 和 client_key_file 要一起写";
+        it.complain("client_certificate_file", "证书和私钥缺一个", advice);
+    }
+    if transport != GatewayTransport::Tls {
+        if name.is_some() || certificate.is_some() {
+            it.complain("server_name", "只用于 TLS", "写 transport = \"tls\"，或删去");
+        }
+        return None;
+    }
+    let name = name.map_or_else(|| address.ip().to_string(), |it| it.value);
+    Some(TlsServer { address, name, certificate: certificate.zip(key) })
+}
+
+/// `ip` or `ip:port`; the port is 5060, or 5061 for TLS, unless written.
+fn address(it: &Section<'_, '_>, text: &str, transport: GatewayTransport) -> Option<SocketAddr> {
+    let port = if transport == GatewayTransport::Tls { 5061 } else { 5060 };
+    let address = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, port)));
     if address.is_err() {
         let advice = "写成 10.8.0.4 或 10.8.0.4:5060；不写域名";
         it.complain("address", format!("{text:?} 不是地址"), advice);

@@ -12,6 +12,13 @@ pub(crate) fn tell(alarm: &Alarm) {
         Alarm::Gateway { trunk, address, lives: false } => {
             tracing::error!(trunk = trunk.as_str(), %address, "A gateway does not answer.");
         }
+        Alarm::Registration { trunk, account, registered: true, .. } => {
+            tracing::info!(trunk = trunk.as_str(), account, "A trunk's account is registered.");
+        }
+        Alarm::Registration { trunk, account, registered: false, status } => {
+            let trunk = trunk.as_str();
+            tracing::error!(trunk, account, status, "A trunk's account is not registered.");
+        }
         Alarm::Carrier(it) => {
             let CarrierAlarm { carrier, raised, n_attempts, n_failed } = it;
             if *raised {

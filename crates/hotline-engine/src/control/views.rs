@@ -8,7 +8,8 @@ use std::{
 use hotline_agent::{AgentView, Presence};
 use hotline_base::{AgentNo, Now, WallTime};
 use hotline_switchboard::{Board, BoardGateway, BoardTrunk};
-use hotline_web::{GroupView, TrunkView};
+use hotline_trunk::AccountState;
+use hotline_web::{AccountView, GatewayView, GroupView, TrunkView};
 
 /// Cheap to clone; all clones show the same.
 #[derive(Clone, Debug, Default)]
@@ -72,13 +73,23 @@ impl Views {
 }
 
 fn trunk_view(it: BoardTrunk) -> TrunkView {
-    let gateway = |it: &BoardGateway| (it.address, it.lives);
+    let gateway = |it: &BoardGateway| GatewayView {
+        address: it.address,
+        transport: it.transport.as_str(),
+        lives: it.lives,
+    };
+    let account = |it: AccountState| AccountView {
+        user: it.user,
+        registered: it.registered,
+        status: it.status,
+    };
     TrunkView {
         id: it.trunk,
         n_in: it.in_use.saturating_sub(it.out_in_use),
         n_out: it.out_in_use,
         channels_max: it.channels_max,
         gateways: it.gateways.iter().map(gateway).collect(),
+        accounts: it.accounts.into_iter().map(account).collect(),
     }
 }
 

@@ -63,6 +63,7 @@ impl Pki {
             ca_file: Some(at("ca")),
             tls13_only: false,
             reload: Duration::from_millis(20),
+            servers: Vec::new(),
             peers: Vec::new(),
         }
     }

@@ -282,6 +282,7 @@ fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
         call_id: Pii::new(decode(message.call_id())),
         request_user: message.request_uri().unwrap_or_default().user,
         to_user: to_uri.user,
+        called_party: identity::named_user(message, "P-Called-Party-ID"),
         from_user: Pii::new(from_uri.user),
         from_display: Pii::new(from.map(|it: NameAddr<'_>| it.display()).unwrap_or_default()),
         asserted: identity::named(message, "P-Asserted-Identity"),

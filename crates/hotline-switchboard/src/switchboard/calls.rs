@@ -69,6 +69,9 @@ impl Switchboard {
         for recording in &entry.recordings {
             self.recordings.remove(recording);
         }
+        for way in &entry.ways {
+            self.went_over.remove(way);
+        }
         for leg in &entry.media_legs {
             self.media_legs.remove(leg);
             self.door.forget(*leg);

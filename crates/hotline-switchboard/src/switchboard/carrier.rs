@@ -2,27 +2,49 @@
 
 use std::net::SocketAddr;
 
-use hotline_base::Pii;
+use hotline_base::{CallId, LegId, Pii, TrunkId};
 use hotline_sip::{Flow, Invited, Message};
 use hotline_trunk::{NumberOf, rewrite};
 
 use super::{Arc, Switchboard};
 use crate::{CarrierRules, io::Count};
 
+/// Of a message that we wrote.
+fn call_id_of(bytes: &[u8]) -> &[u8] {
+    const NAME: &[u8] = b"\r\nCall-ID: ";
+    let at = bytes.windows(NAME.len()).position(|it| it == NAME);
+    let value = at.and_then(|it| bytes.get(it.saturating_add(NAME.len())..)).unwrap_or_default();
+    value.split(|it| *it == b'\r').next().unwrap_or_default()
+}
+
 impl Switchboard {
-    /// The rules of the trunk at the other end.
-    pub(super) fn carrier_rules(&self, remote: SocketAddr) -> Option<Arc<CarrierRules>> {
-        // Most houses have none; then no message pays for the look-up.
+    /// A call goes out over a trunk: its messages follow that trunk's rules.
+    pub(super) fn note_way(&mut self, call: CallId, leg: LegId, trunk: &TrunkId) {
         if self.config.rules.is_empty() {
-            return None;
+            return;
         }
-        let trunk = self.admission.trunk_of(remote)?;
-        self.config.rules.get(&trunk.id).map(Arc::clone)
+        let Some(call_id) = self.endpoint.call_id(leg).map(<[u8]>::to_vec) else { return };
+        let Some(entry) = self.calls.get_mut(&call) else { return };
+        entry.ways.push(call_id.clone());
+        self.went_over.insert(call_id, trunk.clone());
+    }
+
+    /// The rules of the trunk at the other end: that of the call, where the call went out, since
+    /// trunks may share a gateway; else that of the address.
+    fn carrier_rules(&self, remote: SocketAddr, call_id: &[u8]) -> Option<Arc<CarrierRules>> {
+        let of_call = self.went_over.get(call_id);
+        let trunk = of_call.or_else(|| self.admission.trunk_at(remote).map(|it| &it.id))?;
+        self.config.rules.get(trunk).map(Arc::clone)
     }
 
     /// A message as its carrier should have written it.
     pub(super) fn repair(&mut self, flow: Flow, message: Message) -> Message {
-        let Some(rules) = self.carrier_rules(flow.remote) else { return message };
+        // Most houses have none; then no message pays for the look-up.
+        if self.config.rules.is_empty() {
+            return message;
+        }
+        let rules = self.carrier_rules(flow.remote, message.call_id());
+        let Some(rules) = rules else { return message };
         let repair = rules.headers_in.apply(&message);
         if repair.is_spoiled {
             self.outputs.push_back(crate::Output::Count(Count::RulesSpoiled));
@@ -32,14 +54,19 @@ impl Switchboard {
 
     /// Bytes for the wire as the carrier wants them.
     pub(super) fn adapt(&self, flow: Flow, bytes: Vec<u8>) -> Vec<u8> {
-        let rules = self.carrier_rules(flow.remote).filter(|it| !it.headers_out.is_empty());
+        if self.config.rules.is_empty() {
+            return bytes;
+        }
+        let rules = self.carrier_rules(flow.remote, call_id_of(&bytes));
+        let rules = rules.filter(|it| !it.headers_out.is_empty());
         rules.and_then(|it| it.headers_out.apply_to_bytes(&bytes)).unwrap_or(bytes)
     }
 
     /// The numbers of an invitation, before admission understands them. The dialog keeps what the
     /// carrier wrote: it wants it back in every response.
     pub(super) fn rewrite_numbers(&self, it: &mut Invited) {
-        let Some(rules) = self.carrier_rules(it.flow.remote) else { return };
+        let call_id = it.call_id.reveal().as_bytes();
+        let Some(rules) = self.carrier_rules(it.flow.remote, call_id) else { return };
         for it in [Some(&mut it.from_user), it.asserted.as_mut()].into_iter().flatten() {
             *it = Pii::new(rewrite(&rules.numbers_in, NumberOf::Caller, it.reveal()).0);
         }

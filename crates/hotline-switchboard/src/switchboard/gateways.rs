@@ -7,7 +7,7 @@ use std::{
 
 use hotline_base::Now;
 use hotline_sip::{Flow, Transport};
-use hotline_trunk::{FleetOutput, TrunkConfig};
+use hotline_trunk::{FleetOutput, GatewayConfig, GatewayTransport, TrunkConfig};
 
 use super::{Output, Switchboard};
 use crate::{Alarm, BoardGateway};
@@ -18,12 +18,14 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 impl Switchboard {
     pub(super) fn act_on_fleet(&mut self, output: &FleetOutput, now: Now) {
         match output {
-            FleetOutput::Ask { probe, address } => {
-                let flow = self.flow_to(*address);
+            FleetOutput::Ask { probe, gateway } => {
+                let flow = self.flow_to(gateway);
                 self.endpoint.probe(*probe, flow, PROBE_LIMIT, now);
             }
             FleetOutput::Changed { gateway, address, lives } => {
                 let (trunk, address, lives) = (gateway.trunk.clone(), *address, *lives);
+                let (fleet, random) = (&self.fleet, &mut self.random);
+                self.registrations.gateway_changed(gateway, fleet, random, now.mono);
                 let alone = self.fleet.living(&trunk) == usize::from(lives);
                 let alarm = Alarm::Gateway { trunk: trunk.clone(), address, lives };
                 self.outputs.push_back(Output::Alarm(alarm));
@@ -34,25 +36,39 @@ impl Switchboard {
         }
     }
 
-    /// The way to a peer that has not come to us: from the socket of its address family.
-    pub(super) fn flow_to(&self, remote: SocketAddr) -> Flow {
-        let of_family = |it: &&SocketAddr| it.is_ipv4() == remote.is_ipv4();
-        let anywhere = || match remote {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 5060)),
+    /// The way to a gateway: from where we listen in its transport and address family.
+    pub(super) fn flow_to(&self, gateway: &GatewayConfig) -> Flow {
+        let remote = gateway.address;
+        let transport = match gateway.transport {
+            GatewayTransport::Udp => Transport::Udp,
+            GatewayTransport::Tcp => Transport::Tcp,
+            GatewayTransport::Tls => Transport::Tls,
         };
-        let local = self.config.local.iter().find(of_family).copied().unwrap_or_else(anywhere);
-        Flow { transport: Transport::Udp, local, remote, conn: None }
+        let of_family = |it: &&SocketAddr| it.is_ipv4() == remote.is_ipv4();
+        let streams = self.config.local_streams.iter().filter(|it| it.0 == transport);
+        let local = match transport {
+            Transport::Udp => self.config.local.iter().find(of_family).copied(),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                streams.map(|it| &it.1).find(of_family).copied()
+            }
+        };
+        let port = transport.default_port();
+        let anywhere = || match remote {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        };
+        Flow { transport, local: local.unwrap_or_else(anywhere), remote, conn: None }
     }
 
-    /// Our host as the peer at `remote` should write it.
-    pub(super) fn own_host(&self, remote: SocketAddr) -> IpAddr {
-        let ip = self.flow_to(remote).local.ip();
+    /// Our host as the gateway should write it.
+    pub(super) fn own_host(&self, gateway: &GatewayConfig) -> IpAddr {
+        let ip = self.flow_to(gateway).local.ip();
         if ip.is_unspecified() { self.config.sip.advertised } else { ip }
     }
 
     pub(super) fn board_gateways(&self, trunk: &TrunkConfig) -> Vec<BoardGateway> {
         let all = self.fleet.gateways(&trunk.id);
-        all.map(|(address, lives)| BoardGateway { address, lives }).collect()
+        all.map(|(it, lives)| BoardGateway { address: it.address, transport: it.transport, lives })
+            .collect()
     }
 }

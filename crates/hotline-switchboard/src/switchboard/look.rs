@@ -71,6 +71,7 @@ impl Switchboard {
             out_in_use: self.admission.in_use_by(&it.id, Way::Out),
             channels_max: it.channels_max,
             gateways: self.board_gateways(it),
+            accounts: self.registrations.accounts(&it.id, &self.fleet),
         });
         let totals = self.traffic.statistics().totals().iter();
         let traffic = totals.map(|((trunk, way, outcome), n)| BoardTraffic {

@@ -8,7 +8,9 @@ use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Call, Dialling, LegEnd, LegEvent};
 use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
-use hotline_trunk::{Barred, GatewayId, NumberOf, Purpose, normalise_caller, rewrite, trunks_for};
+use hotline_trunk::{
+    Barred, GatewayConfig, GatewayId, NumberOf, Purpose, normalise_caller, rewrite, trunks_for,
+};
 
 use super::{Arc, CallEntry, Duration, Output, Switchboard, look::Arrived};
 use crate::{Alarm, Dialer};
@@ -124,6 +126,7 @@ impl Switchboard {
             kept: false,
             media_legs: vec![agent_leg, leg],
             recordings: Vec::new(),
+            ways: Vec::new(),
         };
         self.calls.insert(call, entry);
         self.step(call, now, |_, _, _| ());
@@ -160,7 +163,7 @@ impl Switchboard {
         for trunk in self.trunks_out(dialer, number.reveal(), now) {
             ways.extend(self.fleet.order(&trunk, &mut self.random));
         }
-        ways.sort_by_key(|it| !self.fleet.lives(it));
+        ways.sort_by_key(|it| self.doubts(it));
         let attempt = Attempt {
             call,
             number,
@@ -206,47 +209,77 @@ impl Switchboard {
         let Some(attempt) = self.attempts.get_mut(&leg) else { return false };
         let call = attempt.call;
         let display = self.admission.display(&way.trunk, attempt.display.as_deref());
-        let (Some(display), Some(address)) = (display.map(str::to_owned), self.fleet.address(&way))
+        let (Some(display), Some(gateway)) = (display.map(str::to_owned), self.fleet.config(&way))
         else {
             self.admission.release_out(call, &way.trunk);
             return false;
         };
+        let gateway = *gateway;
         let sdp = attempt.sdp.clone();
         attempt.at = Some(way.clone());
-        // As this carrier wants to read them.
-        let rules = self.config.rules.get(&way.trunk);
-        let written = |of, it: &str| match rules {
-            Some(rules) => rewrite(&rules.numbers_out, of, it).0,
-            None => it.to_owned(),
-        };
-        let number = written(NumberOf::Called, attempt.number.reveal());
-        let shown = written(NumberOf::Caller, &display);
-        let dial = Dial {
-            target: format!("sip:{number}@{address}"),
-            flow: self.flow_to(address),
-            from_display: String::new(),
-            headers: vec![(
-                "P-Asserted-Identity".to_owned(),
-                format!("<sip:{shown}@{}>", self.own_host(address)),
-            )],
-            from_user: shown,
-            sdp,
-            ring_limit: Some(self.config.outbound.ring_limit),
-            silence_limit: Some(SILENCE),
-            from_host: None,
-            credentials: None,
-        };
+        let number = attempt.number.clone();
+        let dial = self.invitation(&way, &gateway, number.reveal(), &display, sdp);
         self.endpoint.dial(leg, dial, now);
+        self.note_way(call, leg, &way.trunk);
         self.join_ladder(call, leg, Role::Carrier(way.trunk.clone()), now);
         if let Some(entry) = self.calls.get_mut(&call) {
             entry.arrival.trunk = way.trunk.clone();
             entry.arrival.called.clone_from(&display);
         }
-        let gateway = address.to_string();
+        let gateway = gateway.address.to_string();
         let early_media = self.admission.trunk(&way.trunk).is_none_or(|it| it.early_media);
         let trunk = (way.trunk, early_media);
         self.step(call, now, |call, _, now| call.went_out(trunk, gateway, display, now));
         true
+    }
+
+    /// The INVITE as this carrier wants to read it.
+    fn invitation(
+        &self,
+        way: &GatewayId,
+        gateway: &GatewayConfig,
+        number: &str,
+        display: &str,
+        sdp: String,
+    ) -> Dial {
+        let rules = self.config.rules.get(&way.trunk);
+        let written = |of, it: &str| match rules {
+            Some(rules) => rewrite(&rules.numbers_out, of, it).0,
+            None => it.to_owned(),
+        };
+        let (number, shown) =
+            (written(NumberOf::Called, number), written(NumberOf::Caller, display));
+        let identity = self.identity_for(way, display);
+        let domain = identity.as_ref().map(|it| it.domain.clone());
+        let own_host = || self.own_host(gateway).to_string();
+        let pai = format!("<sip:{shown}@{}>", domain.clone().unwrap_or_else(own_host));
+        let mut headers = vec![("P-Asserted-Identity".to_owned(), pai)];
+        let (mut from_user, mut credentials) = (shown, None);
+        if let Some(it) = identity {
+            headers.extend(it.routes.into_iter().map(|it| ("Route".to_owned(), it)));
+            // A carrier knows its account by its name, however the number is written.
+            from_user = if it.is_shown { it.user } else { from_user };
+            credentials = it.credentials;
+        }
+        let host = domain.clone().unwrap_or_else(|| gateway.address.to_string());
+        Dial {
+            target: format!("sip:{number}@{host}"),
+            flow: self.flow_to(gateway),
+            from_display: String::new(),
+            from_user,
+            from_host: domain,
+            sdp,
+            headers,
+            ring_limit: Some(self.config.outbound.ring_limit),
+            silence_limit: Some(SILENCE),
+            credentials,
+        }
+    }
+
+    /// What speaks against a way out: it is dead, or its accounts are not registered there.
+    fn doubts(&self, way: &GatewayId) -> (bool, bool) {
+        let accounts = self.admission.trunk(&way.trunk).is_some_and(|it| !it.accounts.is_empty());
+        (!self.fleet.lives(way), accounts && !self.registrations.is_held_at(way))
     }
 
     /// A leg ended before its answer. `true`: it is tried elsewhere, and the call need not know.

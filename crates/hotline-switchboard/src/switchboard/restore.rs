@@ -130,6 +130,7 @@ impl Switchboard {
             kept: true,
             media_legs,
             recordings,
+            ways: Vec::new(),
         };
         self.calls.insert(id, entry);
         self.step(id, now, |_, _, _| ());

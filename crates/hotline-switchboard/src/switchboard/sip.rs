@@ -1,6 +1,6 @@
 //! Between the SIP endpoint and the calls.
 
-use hotline_base::{CallId, LegId, Now, Pii};
+use hotline_base::{CallId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
 use hotline_cdr::{CallFact, EndReason, Party, RefusedWhy, Signalled, Stamped, fold};
 use hotline_ivr::Entry;
@@ -78,7 +78,8 @@ impl Switchboard {
             Event::Misbehaved { why, .. } => self.count(Count::Misbehaved(why)),
             // The latter two answer what the switchboard never does.
             Event::Confirmed { .. } => (),
-            Event::ReofferRefused { .. } | Event::RegisterDone { .. } | Event::Enrolled(_) => (),
+            Event::ReofferRefused { .. } | Event::RegisterDone { .. } => (),
+            Event::Enrolled(it) => self.enrolled(*it, now),
             Event::Changed { leg } => {
                 if let Some(id) = self.legs.get(&leg).copied() {
                     self.keep_call(id);
@@ -98,6 +99,7 @@ impl Switchboard {
     }
 
     fn invited(&mut self, mut it: Invited, now: Now) {
+        let trunk = self.recognise(&mut it);
         self.rewrite_numbers(&mut it);
         let id = self.new_call();
         let forms = CallerForms {
@@ -106,20 +108,22 @@ impl Switchboard {
             anonymous: it.anonymous_from,
             privacy_id: it.privacy_id,
         };
-        let admitted = self.admission.admit(id, it.flow.remote, &it.request_user, &forms, now.mono);
+        let admitted = self.admission.admit(id, trunk.as_ref(), &it.request_user, &forms, now.mono);
         match (admitted, self.closed()) {
             (Ok(admitted), None) => self.arrived(id, it, admitted, now),
             (Ok(admitted), Some(why)) => {
                 self.admission.release(id);
-                self.refused(id, &it, Some(&admitted), why, now);
+                self.refused(id, &it, (trunk, Some(&admitted)), why, now);
             }
             (Err(Refusal::UnknownNumber), _) => {
-                self.refused(id, &it, None, RefusedWhy::UnknownNumber, now);
+                self.refused(id, &it, (trunk, None), RefusedWhy::UnknownNumber, now);
             }
             (Err(Refusal::OverLimit), _) => {
-                self.refused(id, &it, None, RefusedWhy::OverLimit, now);
+                self.refused(id, &it, (trunk, None), RefusedWhy::OverLimit, now);
             }
-            (Err(Refusal::TooFast), _) => self.refused(id, &it, None, RefusedWhy::TooFast, now),
+            (Err(Refusal::TooFast), _) => {
+                self.refused(id, &it, (trunk, None), RefusedWhy::TooFast, now);
+            }
             // A registered phone that dials: outbound calls have their own issue.
             (Err(Refusal::UnknownSource), _) => {
                 self.endpoint.refuse(it.leg, 403, now);
@@ -146,13 +150,11 @@ impl Switchboard {
         &mut self,
         id: CallId,
         it: &Invited,
-        admitted: Option<&Admitted>,
+        (trunk, admitted): (Option<TrunkId>, Option<&Admitted>),
         why: RefusedWhy,
         now: Now,
     ) {
-        let Some(trunk) = self.admission.trunk_of(it.flow.remote).map(|it| it.id.clone()) else {
-            return;
-        };
+        let Some(trunk) = trunk else { return };
         let raw = it.asserted.as_ref().unwrap_or(&it.from_user).clone();
         let called = admitted.map(|it| it.called.norm.clone());
         self.join_ladder(id, it.leg, Role::Carrier(trunk.clone()), now);
@@ -247,6 +249,7 @@ impl Switchboard {
             kept: false,
             media_legs: vec![it.leg],
             recordings: Vec::new(),
+            ways: Vec::new(),
         };
         self.calls.insert(id, entry);
         self.step(id, now, |_, _, _| ());

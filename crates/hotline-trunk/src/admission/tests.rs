@@ -53,9 +53,23 @@ fn telecom() -> SocketAddr {
     "10.0.0.1:5060".parse().unwrap()
 }
 
+/// A call that names this number everywhere.
+fn come(
+    door: &mut Admission,
+    call: u64,
+    source: SocketAddr,
+    called: &str,
+    from: &CallerForms<'_>,
+) -> Result<Admitted, Refusal> {
+    let found = door.recognise(source, &CalledForms { request: called, party: None, to: called });
+    let (trunk, called) = found.unzip();
+    let called = called.unwrap_or_default();
+    door.admit(CallId(call), trunk.as_ref(), &called, from, MonoTime(0))
+}
+
 #[track_caller]
 fn enters(source: &str, called: &str, expected: Result<usize, Refusal>) {
-    let result = door().admit(CallId(1), source.parse().unwrap(), called, &KNOWN, MonoTime(0));
+    let result = come(&mut door(), 1, source.parse().unwrap(), called, &KNOWN);
     assert_eq!(result.map(|it| it.row), expected, "{called} from {source}");
 }
 
@@ -98,12 +112,12 @@ fn each_refusal_has_its_status_and_is_counted() {
         ("192.0.2.1:5060", "12345", Refusal::UnknownSource, 403),
         ("10.0.0.1:5060", "5551234", Refusal::UnknownNumber, 404),
     ] {
-        let result = door.admit(CallId(1), source.parse().unwrap(), called, &KNOWN, MonoTime(0));
+        let result = come(&mut door, 1, source.parse().unwrap(), called, &KNOWN);
         assert_eq!(result, Err(refusal));
         assert_eq!((refusal.status(), door.refused(refusal)), (Some(status), 1));
     }
     for call in 1..=3 {
-        let result = door.admit(CallId(call), telecom(), "12345", &KNOWN, MonoTime(0));
+        let result = come(&mut door, call, telecom(), "12345", &KNOWN);
         assert_eq!(result.is_ok(), call < 3);
     }
     assert_eq!(Refusal::OverLimit.status(), Some(503));
@@ -124,7 +138,7 @@ fn a_call_that_ends_gives_its_channel_back_once() {
     let mut door = door();
     let id = TrunkId::new("telecom");
     let admit = |door: &mut Admission, call| {
-        door.admit(CallId(call), telecom(), "12345", &KNOWN, MonoTime(0)).map(|it| it.trunk)
+        come(door, call, telecom(), "12345", &KNOWN).map(|it| it.trunk)
     };
     assert_eq!(admit(&mut door, 1), Ok(id.clone()));
     assert_eq!(admit(&mut door, 2), Ok(id.clone()));
@@ -146,10 +160,7 @@ fn a_call_that_outlived_a_restart_takes_its_channel_again() {
         door.adopt(CallId(call), &id, Way::In);
     }
     assert_eq!(door.in_use(&id), 3);
-    assert_eq!(
-        door.admit(CallId(4), telecom(), "12345", &KNOWN, MonoTime(0)),
-        Err(Refusal::OverLimit)
-    );
+    assert_eq!(come(&mut door, 4, telecom(), "12345", &KNOWN), Err(Refusal::OverLimit));
 }
 
 #[test]
@@ -160,17 +171,14 @@ fn a_changed_configuration_keeps_the_channels_in_use() {
     door.configure(vec![trunk("telecom", &["10.0.0.9"], 1)], vec![row(0, &["12345"], &[])]);
     assert_eq!(door.in_use(&id), 1);
     let source = "10.0.0.9:5060".parse().unwrap();
-    assert_eq!(
-        door.admit(CallId(2), source, "12345", &KNOWN, MonoTime(0)),
-        Err(Refusal::OverLimit)
-    );
+    assert_eq!(come(&mut door, 2, source, "12345", &KNOWN), Err(Refusal::OverLimit));
     door.release(CallId(1));
-    assert!(door.admit(CallId(2), source, "12345", &KNOWN, MonoTime(0)).is_ok());
+    assert!(come(&mut door, 2, source, "12345", &KNOWN).is_ok());
 }
 
 #[track_caller]
 fn shown_as(from: CallerForms<'_>, number: Option<&str>, raw: &str, restricted: bool) {
-    let it = door().admit(CallId(1), telecom(), "12345", &from, MonoTime(0)).unwrap().caller;
+    let it = come(&mut door(), 1, telecom(), "12345", &from).unwrap().caller;
     let seen = it.number.as_ref().map(|it| it.reveal().as_str());
     assert_eq!((seen, it.raw.reveal().as_str(), it.restricted), (number, raw, restricted));
 }
@@ -210,4 +218,36 @@ fn an_anonymous_from_is_not_believed_even_if_it_looks_like_a_number() {
 #[test]
 fn a_caller_who_gives_a_word_is_anonymous() {
     shown_as(CallerForms { from: "unknown", ..KNOWN }, None, "unknown", false);
+}
+
+#[test]
+fn a_call_to_the_contact_of_an_account_is_for_the_number_that_was_called() {
+    let account = |user: &str, number: &str| AccountConfig {
+        user: user.to_owned(),
+        domain: None,
+        number: number.to_owned(),
+        expires: std::time::Duration::from_hours(1),
+    };
+    // Two trunks of one carrier, behind the same address.
+    let mut nanning = trunk("nanning", &["10.9.0.4"], 2);
+    nanning.accounts = vec![account("hotline-nn", "077112345")];
+    let mut yulin = trunk("yulin", &["10.9.0.4"], 2);
+    yulin.accounts = vec![account("+8677512345", "077512345"), account("+8677512328", "077512328")];
+    let rows = vec![row(0, &["077112345"], &["nanning"]), row(1, &["077512345"], &["yulin"])];
+    let door = Admission::new(vec![nanning, yulin], rows);
+    let find = |request: &str, party, to: &str| {
+        let source = "10.9.0.4:5080".parse().unwrap();
+        let called = CalledForms { request, party, to };
+        door.recognise(source, &called).map(|it| (it.0.as_str().to_owned(), it.1))
+    };
+    let of = |trunk: &str, number: &str| Some((trunk.to_owned(), number.to_owned()));
+    assert_eq!(find("hotline-nn", None, "hotline-nn"), of("nanning", "077112345"));
+    assert_eq!(find("hotline-nn", Some("+8677112345"), "x"), of("nanning", "+8677112345"));
+    assert_eq!(find("+8677512328", None, "077512345"), of("yulin", "077512345"));
+    // To names somebody who was diverted to us.
+    assert_eq!(find("+8677512328", None, "13800138000"), of("yulin", "077512328"));
+    // No Contact of ours: the trunk is that of the address.
+    assert_eq!(find("077112345", None, "x"), of("nanning", "077112345"));
+    let elsewhere = CalledForms { request: "hotline-nn", party: None, to: "" };
+    assert_eq!(door.recognise("10.9.0.5:5060".parse().unwrap(), &elsewhere), None);
 }

@@ -12,24 +12,47 @@ pub(crate) struct TrunkJson {
     n_out: usize,
     channels_max: usize,
     gateways: Vec<GatewayJson>,
+    accounts: Vec<AccountJson>,
 }
 
 #[derive(Serialize)]
 struct GatewayJson {
     address: String,
+    transport: &'static str,
     up: bool,
+}
+
+#[derive(Serialize)]
+struct AccountJson {
+    user: String,
+    registered: bool,
+    gateway: Option<String>,
+    /// The last answer of the registrar.
+    status: Option<u16>,
 }
 
 impl From<&TrunkView> for TrunkJson {
     fn from(it: &TrunkView) -> Self {
-        let gateways = it.gateways.iter();
+        let (gateways, accounts) = (it.gateways.iter(), it.accounts.iter());
         Self {
             trunk: it.id.to_string(),
             n_in: it.n_in,
             n_out: it.n_out,
             channels_max: it.channels_max,
             gateways: gateways
-                .map(|(address, up)| GatewayJson { address: address.to_string(), up: *up })
+                .map(|it| GatewayJson {
+                    address: it.address.to_string(),
+                    transport: it.transport,
+                    up: it.lives,
+                })
+                .collect(),
+            accounts: accounts
+                .map(|it| AccountJson {
+                    user: it.user.clone(),
+                    registered: it.registered.is_some(),
+                    gateway: it.registered.map(|it| it.to_string()),
+                    status: (it.status != 0).then_some(it.status),
+                })
                 .collect(),
         }
     }

@@ -72,7 +72,7 @@ fn a_trunk_that_names_no_set_there_is_is_told() {
     let document = Document::new("e.toml".into(), PathBuf::new(), text);
     let tables = Tables::parse(text);
     let root = document.root(&tables);
-    let (_, rules, _) = crate::part::trunk::read(&root, &read(&root));
+    let rules = crate::part::trunk::read(&root, &read(&root)).rules;
     assert_eq!(rules.keys().map(hotline_base::TrunkId::as_str).collect::<Vec<_>>(), ["u"]);
     let told: Vec<_> = document.finish().iter().map(|it| (it.line, it.key.clone())).collect();
     assert_eq!(told, [(6, "trunk[1].rules".to_owned())]);
