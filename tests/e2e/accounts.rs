@@ -60,7 +60,8 @@ impl Drop for Carrier {
     }
 }
 
-fn answer(request: &str) -> Option<String> {
+/// What a carrier answers who knows nobody but its accounts, and whose called parties are all busy.
+pub(crate) fn answer(request: &str) -> Option<String> {
     let asks = |it: &str| {
         format!("{it}-Authenticate: Digest realm=\"ims.example\",nonce=\"n\",algorithm=MD5\r\n")
     };

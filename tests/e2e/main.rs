@@ -21,6 +21,7 @@ mod disk;
 mod engine;
 mod faults;
 mod figures;
+mod gateways;
 mod hangups;
 mod happy;
 mod hold;

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
 };
 
 use super::*;
-use crate::{Tls, TlsPeer};
+use crate::{Tls, TlsPeer, TlsServer};
 
 /// An authority, and the folder with what it has issued to the edge.
 struct Pki {
@@ -240,6 +240,47 @@ async fn a_request_to_a_tls_peer_goes_only_to_who_proves_its_name() {
             assert_eq!(flow.remote, remote);
         }
     }
+}
+
+#[tokio::test]
+async fn a_gateway_proves_its_name_is_shown_its_own_certificate_and_may_use_the_connection() {
+    let pki = Pki::new();
+    // Another edge plays the carrier, who wants to know who calls.
+    let sources = vec!["127.0.0.1".parse().unwrap()];
+    let peer = TlsPeer { sources, names: vec!["hotline.gx.example".to_owned()] };
+    let mut carrier = secure(Tls { peers: vec![peer], ..pki.tls() });
+    let own = pki.issue("hotline.gx.example");
+    let files = ["own.crt", "own.key"].map(|it| pki.folder.path().join(it));
+    fs::write(&files[0], own.0).unwrap();
+    fs::write(&files[1], own.1).unwrap();
+    let own: (_, _) = files.into();
+    let remote = carrier.tcp;
+    let reach = |name: &str, certificate| {
+        let server = TlsServer { address: remote, name: name.to_owned(), certificate };
+        let it = secure(Tls { servers: vec![server], ..pki.tls() });
+        let flow = Flow { transport: Transport::Tls, local: it.tcp, remote, conn: None };
+        (it, Transmit { flow, bytes: OPTIONS.to_vec() })
+    };
+    // A name that is not the carrier's, and a certificate that is not ours.
+    let (mut it, request) = reach("other.example", Some(own.clone()));
+    it.transmits.send(request).await.unwrap();
+    assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
+    assert!(matches!(it.next().await, NetInput::Unreachable { .. }));
+    let (mut it, request) = reach("sip.example", None);
+    it.transmits.send(request).await.unwrap();
+    assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
+    for _ in 0..2 {
+        assert!(matches!(carrier.next().await, NetInput::ConnectionGone { .. }));
+    }
+    let (mut it, request) = reach("sip.example", Some(own));
+    it.transmits.send(request.clone()).await.unwrap();
+    let first = carrier.sip().await;
+    it.transmits.send(request).await.unwrap();
+    assert_eq!(carrier.sip().await, first, "one connection for all requests");
+    carrier.transmits.send(Transmit { flow: first, bytes: OPTIONS.to_vec() }).await.unwrap();
+    let back = it.sip().await;
+    assert_eq!((back.transport, back.remote), (Transport::Tls, remote));
+    assert_eq!((it.counters.of(Count::Connected), it.counters.of(Count::Accepted)), (1, 0));
 }
 
 async fn browser(
