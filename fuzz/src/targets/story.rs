@@ -234,6 +234,8 @@ impl Story {
             headers: vec![],
             ring_limit: b.is_multiple_of(2).then_some(Duration::from_secs(20)),
             silence_limit: b.is_multiple_of(3).then_some(Duration::from_secs(1)),
+            from_host: None,
+            credentials: None,
         };
         if b.is_multiple_of(5) {
             let began = self.end.dial_extension(leg, &extension(), |it| how(it.flow), self.now);

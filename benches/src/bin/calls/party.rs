@@ -93,6 +93,8 @@ impl Party {
             headers: Vec::new(),
             ring_limit: None,
             silence_limit: None,
+            from_host: None,
+            credentials: None,
         };
         self.endpoint.dial(leg, dial, self.now());
         self.flush()?;

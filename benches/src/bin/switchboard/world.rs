@@ -244,6 +244,8 @@ impl World {
             headers: Vec::new(),
             ring_limit: None,
             silence_limit: None,
+            from_host: None,
+            credentials: None,
         };
         let now = self.at();
         self.carrier.dial(leg, dial, now);

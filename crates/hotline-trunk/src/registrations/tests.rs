@@ -30,6 +30,7 @@ fn trunk(n_accounts: usize) -> TrunkConfig {
         accounts: (0..n_accounts).map(account).collect(),
         numbers: Vec::new(),
         prack: true,
+        early_media: true,
         area_code: None,
         city: None,
     }
