@@ -29,7 +29,10 @@ struct Storm {
     queue: VecDeque<(usize, Vec<u8>)>,
     busy_until: MonoTime,
     longest_queue: usize,
+    /// In percent. Two messages in a row the same way are never lost: how bad luck can be is the
+    /// same for every seed.
     loss: u64,
+    lost: BTreeSet<(usize, usize)>,
     /// No phone has power.
     dark: bool,
     registered: BTreeSet<usize>,
@@ -37,6 +40,9 @@ struct Storm {
     ended: usize,
     n_reoffered: usize,
     n_reanswered: usize,
+    /// When a question in a call was asked that is not answered yet.
+    asked: BTreeMap<LegId, MonoTime>,
+    longest_answer: Duration,
     up: Vec<LegId>,
 }
 
@@ -49,7 +55,7 @@ fn name(end: usize) -> Extension {
     Extension::new(&format!("{}", 10_000 + end))
 }
 
-fn endpoint(end: usize, life: u64) -> Endpoint {
+fn endpoint(end: usize, seed: u64, life: u64) -> Endpoint {
     let mut it = config();
     it.advertised = place(end).ip();
     if end == ENGINE {
@@ -57,16 +63,17 @@ fn endpoint(end: usize, life: u64) -> Endpoint {
         it.probe_every = Duration::from_secs(30);
         it.accounts = (FIRST..FIRST + PHONES).map(|it| (name(it), Account::new("pw"))).collect();
     }
-    Endpoint::new(it, 100 + u64::try_from(end).unwrap() + life * 10_000, 1 + life * 1_000_000)
+    let own = u64::try_from(end).unwrap() + life * 10_000;
+    Endpoint::new(it, seed * 1_000_000 + own, 1 + life * 1_000_000)
 }
 
 impl Storm {
-    fn new() -> Self {
+    fn new(seed: u64) -> Self {
         let n = FIRST + PHONES;
         Self {
             now: MonoTime(0),
-            random: Random::new(5),
-            ends: (0..n).map(|it| endpoint(it, 0)).collect(),
+            random: Random::new(seed),
+            ends: (0..n).map(|it| endpoint(it, seed, 0)).collect(),
             due: BTreeSet::new(),
             due_of: vec![None; n],
             flying: BTreeMap::new(),
@@ -75,12 +82,15 @@ impl Storm {
             busy_until: MonoTime(0),
             longest_queue: 0,
             loss: 0,
+            lost: BTreeSet::new(),
             dark: false,
             registered: BTreeSet::new(),
             refused: 0,
             ended: 0,
             n_reoffered: 0,
             n_reanswered: 0,
+            asked: BTreeMap::new(),
+            longest_answer: Duration::ZERO,
             up: vec![],
         }
     }
@@ -107,7 +117,11 @@ impl Storm {
         let SocketAddr::V4(to) = flow.remote else { panic!("no IPv4") };
         let [.., a, b] = to.ip().octets();
         let to = usize::from(a) * 256 + usize::from(b);
-        if self.random.chance(self.loss) || (self.dark && from.max(to) >= FIRST) {
+        if self.dark && from.max(to) >= FIRST {
+            return;
+        }
+        if !self.lost.remove(&(from, to)) && self.random.chance(self.loss) {
+            self.lost.insert((from, to));
             return;
         }
         self.n_sent += 1;
@@ -123,7 +137,11 @@ impl Storm {
                 self.act(end, |end, now| end.accept_offer(leg, "sdp".into(), now));
             }
             Event::Answered { leg, .. } => self.up.push(leg),
-            Event::Reanswered { .. } => self.n_reanswered += 1,
+            Event::Reanswered { leg, .. } => {
+                self.n_reanswered += 1;
+                let asked = self.asked.remove(&leg).unwrap();
+                self.longest_answer = self.longest_answer.max(self.now.since(asked));
+            }
             Event::RegisterDone { ok: true, .. } => {
                 self.registered.insert(end);
             }
@@ -180,9 +198,13 @@ impl Storm {
         self.act(phone, |end, now| end.register(&extension, &account, flow, hour, now));
     }
 
-    /// Every call is asked something; who is not answered in time is missed.
+    /// Every call whose last question is answered is asked another.
     fn reoffer_all(&mut self) {
         for leg in self.up.clone() {
+            if self.asked.contains_key(&leg) {
+                continue;
+            }
+            self.asked.insert(leg, self.now);
             self.n_reoffered += 1;
             self.act(CARRIER, |end, now| end.reoffer(leg, "again".into(), now));
         }
@@ -196,7 +218,8 @@ impl Storm {
 
 #[test]
 fn two_thousand_phones_are_back_10_s_after_the_power_and_calls_notice_nothing() {
-    let mut it = Storm::new();
+    let seed = 1;
+    let mut it = Storm::new(seed);
     // An ordinary morning: they come one after the other, and calls are up.
     for phone in FIRST..FIRST + PHONES {
         it.register(phone);
@@ -222,7 +245,7 @@ fn two_thousand_phones_are_back_10_s_after_the_power_and_calls_notice_nothing() 
     assert_eq!((it.registered.len(), it.up.len(), it.n_reachable()), (PHONES, CALLS, PHONES));
     // The power goes; after two minutes the probes have told of everybody.
     for phone in FIRST..FIRST + PHONES {
-        it.ends[phone] = endpoint(phone, 1);
+        it.ends[phone] = endpoint(phone, seed, 1);
     }
     it.dark = true;
     let gone = it.now;
@@ -244,7 +267,11 @@ fn two_thousand_phones_are_back_10_s_after_the_power_and_calls_notice_nothing() 
     assert!(it.longest_queue < 4_096, "{}", it.longest_queue);
     it.until(back + Duration::from_secs(15));
     assert_eq!((it.ended, it.n_reanswered), (0, it.n_reoffered));
-    assert_eq!((it.ends[ENGINE].n_legs(), it.n_reoffered), (CALLS, CALLS * 10));
+    assert_eq!(it.ends[ENGINE].n_legs(), CALLS);
+    // The question lost once, the answer once: sent again after 0.5 s and after 1 s more. The
+    // rest stood in the queue.
+    assert!(it.longest_answer < Duration::from_secs(4), "{:?}", it.longest_answer);
+    assert!(it.n_reoffered > CALLS * 5, "{}", it.n_reoffered);
     // They will not come again together: of twelve minutes no ten seconds see one in twenty.
     let mut ends: BTreeMap<u64, usize> = BTreeMap::new();
     for phone in FIRST..FIRST + PHONES {
