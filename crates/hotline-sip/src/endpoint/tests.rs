@@ -17,6 +17,7 @@ mod registrar;
 mod reliable;
 mod sessions;
 mod storm;
+mod times;
 mod transport;
 
 use std::{
