@@ -5,6 +5,7 @@
 mod accounts;
 mod calls;
 mod contacts;
+mod dialogs;
 mod early;
 mod forks;
 mod guests;
