@@ -138,7 +138,7 @@ fn is_kept(took: &[Duration], limit: Duration) -> bool {
 }
 
 #[expect(clippy::print_stdout, reason = "figures are for people")]
-fn tell(what: &str, figure: &dyn std::fmt::Debug) {
+pub(crate) fn tell(what: &str, figure: &dyn std::fmt::Debug) {
     println!("{what}: {figure:.3?}");
 }
 
@@ -183,7 +183,7 @@ fn scheduled(process: u64, column: Column) -> Vec<Duration> {
 }
 
 /// Processor time of some processes.
-fn spent(processes: &[u64]) -> Duration {
+pub(crate) fn spent(processes: &[u64]) -> Duration {
     processes.iter().flat_map(|it| scheduled(*it, Ran)).sum()
 }
 

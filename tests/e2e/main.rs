@@ -34,6 +34,7 @@ mod lists;
 mod outbound;
 mod overload;
 mod people;
+mod power;
 mod program;
 mod prompts;
 mod push;
