@@ -458,3 +458,19 @@ async fn sipp_as_a_telephone_that_forwards_is_not_followed() {
     assert_eq!(record["segments"][0]["unanswered"], "rejected");
     assert_eq!(record["segments"][0]["cause_text"], "其他");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_offers_in_every_shape_is_answered_and_our_version_counts_our_changes() {
+    let engine = Engine::quick().await;
+    // Somebody is there to be waited for.
+    engine.busy_agent(1).await;
+    let mut caller = call(&engine, "caller-reoffers", "13700000036").await;
+    caller.goes_on().await;
+    caller.reports("held").await;
+    caller.goes_on().await;
+    caller.reports("back").await;
+    caller.goes_on().await;
+    caller.succeeds().await;
+    let record = engine.record_of("13700000036").await;
+    assert_eq!((&record["released_by"], &record["cause"]), (&json!("caller"), &json!(null)));
+}
