@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use hotline_base::{CallId, WallTime};
-use hotline_sip::{Message, Transport, decode};
+use hotline_sip::{Message, Transport, decode, visible};
 
 use crate::{
     Audio, Role, Sight, Trace, mask,
@@ -111,11 +111,11 @@ struct Eyes {
 }
 
 impl Eyes {
-    /// A peer's text: of one line, not too long, without what could move a terminal's cursor.
+    /// A peer's text: of one line, not too long, without what could steer a terminal or deceive who
+    /// reads it.
     fn text(&self, it: &str) -> String {
-        let clean = |it: char| if it.is_control() { ' ' } else { it };
-        let short: String = it.trim().chars().take(TEXT_MAX).map(clean).collect();
-        if self.masked { mask::text(&short, &self.numbers) } else { short }
+        let short: String = it.trim().chars().take(TEXT_MAX).collect();
+        visible(if self.masked { mask::text(&short, &self.numbers) } else { short })
     }
 }
 

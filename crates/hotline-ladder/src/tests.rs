@@ -248,6 +248,25 @@ fn no_secret_and_for_masked_eyes_no_number_is_in_what_goes_out() {
     assert!(contains(&pcap(trace, Sight::Whole), "13900139000"));
 }
 
+#[test]
+fn v17_no_ladder_steers_a_terminal_or_turns_its_text_around() {
+    let mut wire = Wire::new(Config::default());
+    let evil = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\u{2066}\u{200b}\u{feff}";
+    let invite = String::from_utf8(message(INVITE, "1 INVITE", "v17", "", SDP)).unwrap();
+    let invite = invite.replace("13800138000@", &format!("138{evil}@")).replace("张三", evil);
+    wire.heard(0, CARRIER, invite.as_bytes());
+    wire.ring.join(CALL, Role::Carrier("t".into()), b"v17", at(0));
+    let more = format!("Reason: Q.850{evil};cause=17;text=\"{evil}\"\r\n");
+    let start = format!("SIP/2.0 486 Busy{evil}");
+    wire.said(2, CARRIER, &message(&start, "1 INVITE", "v17", &more, ""));
+    for sight in [Sight::Masked, Sight::Whole] {
+        let text = draw(&read(wire.ring.trace(CALL).unwrap(), sight), "");
+        let steers = |it: char| it != '\n' && !matches!(it, ' '..='~') && evil.contains(it);
+        assert!(!text.contains(steers), "{text:?}");
+        assert!(text.contains("\\u{1b}"), "{text:?}");
+    }
+}
+
 fn contains(bytes: &[u8], text: &str) -> bool {
     memchr::memmem::find(bytes, text.as_bytes()).is_some()
 }

@@ -4,7 +4,7 @@ use hotline_base::Pii;
 
 use crate::{
     Diverted, Message, NameAddr, Uri,
-    text::{decode, slice, unescape, unquote},
+    text::{decode, slice, unescape, unquote, visible},
 };
 
 /// Longer User-to-User is no user's data (RFC 7433 §4.1 has 128 octets in hexadecimal).
@@ -39,7 +39,8 @@ pub(crate) fn diverted(message: &Message) -> Option<Diverted> {
     let oldest = message.values("Diversion").filter_map(NameAddr::parse).last();
     if let Some(it) = oldest {
         let from = it.uri().map(|it| it.user).filter(|it| !it.is_empty())?;
-        let reason = it.params.get("reason").map(|it| decode(&unquote(it))).unwrap_or_default();
+        let reason = it.params.get("reason").map(|it| visible(decode(&unquote(it))));
+        let reason = reason.unwrap_or_default();
         return Some(Diverted { from: Pii::new(from), reason });
     }
     let mut history = message.values("History-Info").filter_map(NameAddr::parse);
@@ -60,7 +61,7 @@ pub(crate) fn diverted(message: &Message) -> Option<Diverted> {
 
 pub(crate) fn user_to_user(message: &Message) -> Option<Pii<String>> {
     let value = message.header("User-to-User")?;
-    (!value.is_empty() && value.len() <= USER_TO_USER_MAX).then(|| Pii::new(decode(value)))
+    (!value.is_empty() && value.len() <= USER_TO_USER_MAX).then(|| Pii::new(visible(decode(value))))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub use self::{
         RuleText,
     },
     stream::{StreamStep, next_start, split_stream},
-    text::decode,
+    text::{decode, visible},
     uri::Uri,
     value::{CSeq, NameAddr, Params, Via},
 };

@@ -11,6 +11,39 @@ pub fn decode(bytes: &[u8]) -> String {
     )
 }
 
+/// Text of a peer as it may be shown, logged and kept: characters that steer a terminal, turn the
+/// direction of writing or have no width become escapes such as `\u{202e}`.
+pub fn visible(text: String) -> String {
+    if text.bytes().all(|it| matches!(it, b' '..=b'~')) || !text.chars().any(is_unseen) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len().saturating_add(16));
+    for it in text.chars() {
+        if is_unseen(it) { out.extend(it.escape_unicode()) } else { out.push(it) }
+    }
+    out
+}
+
+fn is_unseen(it: char) -> bool {
+    it.is_control()
+        || matches!(
+            it,
+            '\u{AD}'
+                | '\u{61C}'
+                | '\u{115F}'..='\u{1160}'
+                | '\u{180B}'..='\u{180F}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{3164}'
+                | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}'
+                | '\u{FFA0}'
+                | '\u{FFF0}'..='\u{FFFB}'
+                | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
 pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()
 }
@@ -206,5 +239,14 @@ mod tests {
     #[test]
     fn escapes_of_a_user_are_undone_and_nonsense_stays() {
         assert_eq!(unescape(b"%31%32%zz%3"), b"12%zz%3");
+    }
+
+    #[test]
+    fn v17_what_steers_turns_or_hides_is_shown_as_an_escape_and_writing_stays() {
+        let check = |text: &str, shown: &str| assert_eq!(visible(text.to_owned()), shown);
+        check("Zhang San 张三 \u{1F4DE}", "Zhang San 张三 \u{1F4DE}");
+        check("\x1B[2J\r\n\0\x7F\u{9B}", "\\u{1b}[2J\\u{d}\\u{a}\\u{0}\\u{7f}\\u{9b}");
+        check("138\u{202E}0008\u{2066}", "138\\u{202e}0008\\u{2066}");
+        check("1\u{200B}2\u{FEFF}3\u{AD}\u{E0041}", "1\\u{200b}2\\u{feff}3\\u{ad}\\u{e0041}");
     }
 }

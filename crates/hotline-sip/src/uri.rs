@@ -1,13 +1,14 @@
 //! A SIP, SIPS or tel URI (RFC 3261 §19.1, RFC 3966).
 
-use crate::text::{decode, number, slice, split_bare, trim, unescape};
+use crate::text::{decode, number, slice, split_bare, trim, unescape, visible};
 
 /// A URI in parts, for reading. What is echoed or sent on is always the original text.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Uri {
     /// In lower case.
     pub scheme: String,
-    /// Without password, parameters (`;phone-context=…`) and escapes. The number of a `tel:` URI.
+    /// Without password, parameters (`;phone-context=…`) and escapes, and [`visible`]. The number of
+    /// a `tel:` URI.
     pub user: String,
     /// In lower case; an IPv6 address without its brackets. Schemes other than `sip`, `sips` and
     /// `tel` keep everything after the colon here.
@@ -53,7 +54,7 @@ impl Uri {
         let host_end = memchr::memchr(b';', after).unwrap_or(after.len());
         let (host, port) = host_port(slice(after, 0, host_end))?;
         let params = params(after.get(host_end..).unwrap_or_default());
-        Some(Self { scheme, user: decode(&unescape(user)), host, port, params })
+        Some(Self { scheme, user: visible(decode(&unescape(user))), host, port, params })
     }
 
     fn parse_tel(scheme: String, rest: &[u8]) -> Self {
@@ -65,7 +66,7 @@ impl Uri {
             .filter(|it| !matches!(it, b'-' | b'.' | b'(' | b')'))
             .collect();
         let params = params(rest.get(end..).unwrap_or_default());
-        Self { scheme, user: decode(&unescape(&user)), params, ..Self::default() }
+        Self { scheme, user: visible(decode(&unescape(&user))), params, ..Self::default() }
     }
 
     /// A parameter's value; `Some("")` for a parameter without one.

@@ -2,7 +2,7 @@
 
 use crate::{
     Uri,
-    text::{decode, find_bare, number, slice, split_bare, trim, unquote},
+    text::{decode, find_bare, number, slice, split_bare, trim, unquote, visible},
     uri::host_port,
 };
 
@@ -73,9 +73,9 @@ impl<'a> NameAddr<'a> {
         (!it.uri.is_empty()).then_some(it)
     }
 
-    /// The display name in characters, whatever its encoding.
+    /// The display name in characters, whatever its encoding, and [`visible`].
     pub fn display(&self) -> String {
-        decode(&unquote(self.display))
+        visible(decode(&unquote(self.display)))
     }
 
     pub fn uri(&self) -> Option<Uri> {

@@ -18,7 +18,7 @@ use crate::{
     leg::{Accepted, Can, Incoming, Leg, Offer, Purpose, Reliable, Talk, Up},
     message::Reply,
     session::{Session, has_option},
-    text::decode,
+    text::{decode, visible},
     timers::TimerName,
     transaction::TxId,
 };
@@ -279,7 +279,7 @@ fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
     Invited {
         leg,
         flow,
-        call_id: Pii::new(decode(message.call_id())),
+        call_id: Pii::new(visible(decode(message.call_id()))),
         request_user: message.request_uri().unwrap_or_default().user,
         to_user: to_uri.user,
         called_party: identity::named_user(message, "P-Called-Party-ID"),
