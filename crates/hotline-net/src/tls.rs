@@ -308,6 +308,15 @@ impl Certificates {
             return false;
         };
         let mut names = names.iter().filter_map(|it| ServerName::try_from(it.as_str()).ok());
-        names.any(|it| verify_server_name(&parsed, &it).is_ok())
+        names.any(|it| verify_server_name(&parsed, &it).is_ok() && !is_for_all(&parsed, &it))
     }
+}
+
+/// Whether the certificate is for whoever stands beside this name, too: `*.example`. RFC 5922 §7.2:
+/// no form of wildcard matches.
+fn is_for_all(parsed: &ParsedCertificate<'_>, name: &ServerName<'_>) -> bool {
+    let text = name.to_str();
+    let Some((_, parent)) = text.split_once('.') else { return false };
+    ServerName::try_from(format!("no-such-host.{parent}"))
+        .is_ok_and(|it| verify_server_name(parsed, &it).is_ok())
 }

@@ -1,5 +1,7 @@
 //! TLS and WebSocket.
 
+mod certificates;
+
 use std::fs;
 
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -257,3 +257,52 @@ async fn ipv6_is_spoken_over_datagrams_and_streams() {
     let flow = it.sip().await;
     assert!(flow.remote.is_ipv6() && flow.transport == Transport::Tcp);
 }
+
+#[tokio::test]
+async fn v22_a_stranger_has_a_hundred_connections_and_a_trunk_still_gets_its_own() {
+    let mut config = of_trunk();
+    config.flood.trunks = vec!["127.0.0.9".parse().unwrap()];
+    config.first_message = Duration::from_mins(10);
+    let it = edge(config);
+    let mut open = Vec::new();
+    for _ in 0..150 {
+        open.push(TcpStream::connect(it.tcp).await.unwrap());
+    }
+    while it.counters.of(Count::RefusedOverAddressLimit) < 50 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(it.counters.of(Count::Accepted), 100);
+    let trunk = tokio::net::TcpSocket::new_v4().unwrap();
+    trunk.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    let mut trunk = trunk.connect(it.tcp).await.unwrap();
+    trunk.write_all(b"\r\n\r\n").await.unwrap();
+    trunk.read_exact(&mut [0; 2]).await.unwrap();
+    assert_eq!(it.counters.of(Count::RefusedOverAddressLimit), 50);
+}
+
+#[tokio::test]
+async fn v22_headers_that_come_byte_by_byte_end_the_connection_all_the_same() {
+    let config = Config { first_message: Duration::from_millis(100), ..Config::default() };
+    let it = edge(config);
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        let (mut reader, mut writer) = TcpStream::connect(it.tcp).await.unwrap().into_split();
+        slow.push(tokio::spawn(async move {
+            let mut line = [0; 64];
+            loop {
+                let (got, sent) = tokio::join!(
+                    timeout(Duration::from_millis(10), reader.read(&mut line)),
+                    writer.write_all(b"X")
+                );
+                // Closed by the other end, in whichever way it is noticed first.
+                if sent.is_err() || matches!(got, Ok(Ok(0) | Err(_))) {
+                    return;
+                }
+            }
+        }));
+    }
+    for it in slow {
+        timeout(Duration::from_secs(30), it).await.unwrap().unwrap();
+    }
+    assert_eq!(it.counters.of(Count::FirstMessageLate), 20);
+}
