@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_plan_has_is_dialled() {
+    fn v26_only_what_the_plan_has_is_dialled() {
         let mut guard = Guard::new(GuardConfig::default());
         let plan = plan(&["1", "0771", "00852"], &["16", "077116"], 99);
         let mut check = |plan: Option<&DialPlan>, number: &str, expected| {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_calls_so_often_in_any_hour() {
+    fn v26_an_agent_calls_so_often_in_any_hour() {
         let mut guard = Guard::new(GuardConfig::default());
         let plan = plan(&["1"], &[], 2);
         let mut at = |n| guard.pass(&agent(), Some(&plan), "138", minute(n));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_abroad_closes_the_way_abroad_for_everybody_and_it_opens_again() {
+    fn v26_a_burst_abroad_closes_the_way_abroad_for_everybody_and_it_opens_again() {
         let config = GuardConfig { abroad_max: 2, ..GuardConfig::default() };
         let mut guard = Guard::new(config);
         let plan = plan(&["00", "1"], &[], 99);
@@ -199,5 +199,11 @@ mod tests {
         assert_eq!(dial("1003", "0021", 62), Ok(()));
         // Slow ones are ordinary.
         assert_eq!([73, 84, 95].map(|at| dial("1001", "0021", at)), [Ok(()); 3]);
+        // By default the sixth within ten minutes is one too many.
+        let mut guard = Guard::new(GuardConfig::default());
+        let mut dial = |at| guard.pass(&agent(), Some(&plan), "0021", minute(at));
+        assert_eq!([0, 1, 2, 3, 4].map(&mut dial), [Ok(()); 5]);
+        assert_eq!(dial(9), Err(Barred::Abroad { began: true }));
+        assert_eq!(dial(68), Err(Barred::Abroad { began: false }));
     }
 }

@@ -30,6 +30,16 @@ fn a_replacement_is_filled_from_another_text() {
 }
 
 #[test]
+fn v18_what_a_peer_wrote_is_put_in_as_it_is_and_never_read_again() {
+    replaced("a$2{x}[y](z),$1", "^(a)(.*)$", "$2$1", Some("$2{x}[y](z),$1a"));
+    let from = pattern("^(.*)$");
+    let to = Replacement::new("<$1>", &from).unwrap();
+    for evil in ["${1}", "$$", "{{ 1 + 1 }}", ",{}[]$()", "\\1", "%41"] {
+        assert_eq!(from.fill(evil, &to), Some(format!("<{evil}>")));
+    }
+}
+
+#[test]
 fn what_could_cost_too_much_is_refused() {
     assert_eq!(Pattern::new(&"a".repeat(PATTERN_MAX + 1)), Err(BadPattern::TooLong));
     assert!(Pattern::new("(a{900}){900}").is_err());

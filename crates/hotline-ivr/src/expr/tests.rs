@@ -251,3 +251,20 @@ fn text_between_braces_is_an_expression() {
     assert_eq!(made("{{ '}}' }}{{ '{{' }}"), ok("}}{{", "string"));
     assert_eq!(made("a {{ 1"), Err("“{{”没有“}}”配对".to_owned()));
 }
+
+#[test]
+fn v18_what_a_caller_brings_is_a_value_and_never_an_expression() {
+    for evil in ["{{ 1 + 1 }}", "'; drop", ",{}[]$()", "${var.n}", "}}{{ var.n }}"] {
+        let made = with_names(|names, bundle| {
+            let template = Template::parse("to {{ param.city }}", names).unwrap();
+            let params = [Value::str(evil), Value::str("cities")];
+            let vars = [Value::Int(7), Value::List(Vec::new()), Value::str("")];
+            let field = |_: Field| Value::str("");
+            let (session, env, wall) = (&[][..], &Desk, WallTime(0));
+            let scope =
+                Scope { params: &params, vars: &vars, session, field: &field, env, bundle, wall };
+            template.eval_text(&scope).unwrap()
+        });
+        assert_eq!(made, format!("to {evil}"));
+    }
+}
