@@ -11,7 +11,7 @@ use hotline_fuzz::{
     mutate::EDGES,
 };
 use hotline_sip::{
-    Account, Admit, Config, Endpoint, Event, Flow, Limits, Message, Output, Transport,
+    Account, Admit, Config, Endpoint, Event, Flow, HangUp, Limits, Message, Output, Transport,
 };
 
 struct World {
@@ -260,9 +260,8 @@ const fn slack() -> u32 {
 #[test]
 fn v12_ten_thousand_parts_of_a_body_cost_no_more_than_their_bytes() {
     let parts = "--b\r\n\r\n".repeat(9_000);
-    let nested: String = (0..1_000)
-        .map(|it| format!("--{it}\r\nContent-Type: multipart/mixed;boundary={}\r\n\r\n", it + 1))
-        .collect();
+    let part = |it| format!("--{it}\r\nContent-Type: multipart/mixed;boundary={}\r\n\r\n", it + 1);
+    let nested = (0..1_000).map(part).collect::<Vec<_>>().concat();
     let cases = [
         ("b", format!("{parts}--b--")),
         ("0", nested),
@@ -367,5 +366,37 @@ impl World {
             }
         }
         said
+    }
+}
+
+#[test]
+fn v23_names_in_headers_are_never_looked_up_and_lead_nowhere() {
+    let mut it = World::new();
+    let names = "evil.example, ".repeat(300);
+    let text = it.request("INVITE", "Contact: <sip:a@evil.example:1;maddr=evil.example>");
+    let routes = "Record-Route: <sip:evil.example;lr>\r\nRoute: <sip:evil.example;lr>\r\n";
+    let text = text
+        .replacen("Max-Forwards", &format!("{routes}X-Names: {names}\r\nMax-Forwards"), 1)
+        .replacen("203.0.113.9:5060;rport", "evil.example:1;maddr=evil.example", 1);
+    let message = Message::parse(text.as_bytes()).unwrap();
+    let at = flow(Transport::Udp);
+    it.end.handle_message(at, message, Admit::Trusted, it.now);
+    let mut leg = None;
+    for turn in 0..4 {
+        while let Some(output) = it.end.poll_output() {
+            match output {
+                // Flows are addresses that the rim has seen or the configuration names.
+                Output::Transmit { flow, .. } => assert_eq!(flow.remote, at.remote),
+                Output::Event(Event::Invited(call)) => leg = Some(call.leg),
+                Output::Event(_) => (),
+            }
+        }
+        let leg = leg.unwrap();
+        match turn {
+            0 => it.end.answer(leg, String::new(), it.now),
+            1 => it.end.reoffer(leg, String::new(), it.now),
+            2 => it.end.hang_up(leg, HangUp { status: 480, reason: None }, it.now),
+            _ => (),
+        }
     }
 }
