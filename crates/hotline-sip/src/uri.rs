@@ -7,8 +7,8 @@ use crate::text::{decode, number, slice, split_bare, trim, unescape, visible};
 pub struct Uri {
     /// In lower case.
     pub scheme: String,
-    /// Without password, parameters (`;phone-context=…`) and escapes, and [`visible`]. The number of
-    /// a `tel:` URI.
+    /// Without password, parameters (`;phone-context=…`) and escapes, made visible as
+    /// [`visible`](crate::visible) does. The number of a `tel:` URI.
     pub user: String,
     /// In lower case; an IPv6 address without its brackets. Schemes other than `sip`, `sips` and
     /// `tel` keep everything after the colon here.

@@ -73,7 +73,7 @@ impl<'a> NameAddr<'a> {
         (!it.uri.is_empty()).then_some(it)
     }
 
-    /// The display name in characters, whatever its encoding, and [`visible`].
+    /// The display name in characters, whatever its encoding, made [`visible`].
     pub fn display(&self) -> String {
         visible(decode(&unquote(self.display)))
     }
