@@ -7,5 +7,6 @@ mod house;
 mod layering;
 mod licences;
 mod papers;
+mod security;
 mod simulation;
 mod tidy;
