@@ -2,7 +2,7 @@
 //! stamped by the kernel.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -40,14 +40,22 @@ pub(crate) struct Crowd {
     next_number: u64,
     /// When each call began that has no final answer, and who is in a talk.
     calling: BTreeMap<LegId, u64>,
-    talking: BTreeSet<LegId>,
+    /// And where they are heard.
+    talking: BTreeMap<LegId, String>,
+    n_packets: u16,
     pub(crate) seen: Seen,
 }
 
 impl Crowd {
     pub(crate) fn new(party: Party, first_number: u64) -> Self {
-        let (calling, talking) = (BTreeMap::new(), BTreeSet::new());
-        Self { party, next_number: first_number, calling, talking, seen: Seen::default() }
+        Self {
+            party,
+            next_number: first_number,
+            calling: BTreeMap::new(),
+            talking: BTreeMap::new(),
+            n_packets: 0,
+            seen: Seen::default(),
+        }
     }
 
     /// Calls evenly at this rate for so long.
@@ -90,9 +98,18 @@ impl Crowd {
         self.talking.len()
     }
 
+    /// Everybody who talks says something: the engine ends calls that fall silent.
+    pub(crate) fn speak(&mut self) -> Result<()> {
+        self.n_packets = self.n_packets.wrapping_add(1);
+        for sdp in self.talking.values() {
+            self.party.speak(sdp, self.n_packets)?;
+        }
+        Ok(())
+    }
+
     /// Everybody who talks hangs up.
     pub(crate) fn hang_up(&mut self) -> Result<()> {
-        for leg in &self.talking {
+        for leg in self.talking.keys() {
             self.party.hang_up(*leg)?;
         }
         Ok(())
@@ -102,13 +119,13 @@ impl Crowd {
         wait(&[&self.party], most)?;
         for (at, event) in self.party.turn()? {
             let millis = |since: u64| at.saturating_sub(since) as f64 / 1e6;
-            if let Event::Answered { leg, .. } = event {
+            if let Event::Answered { leg, sdp } = event {
                 if let Some(since) = self.calling.remove(&leg) {
                     self.seen.set_up.push(millis(since));
-                    self.talking.insert(leg);
+                    self.talking.insert(leg, sdp.unwrap_or_default());
                 }
             } else if let Event::Ended { leg, why } = event {
-                if self.talking.remove(&leg) {
+                if self.talking.remove(&leg).is_some() {
                     let well = matches!(why, EndWhy::Bye { .. } | EndWhy::Local);
                     *(if well { &mut self.seen.completed } else { &mut self.seen.failed }) += 1;
                 } else if let Some(since) = self.calling.remove(&leg) {

@@ -2,7 +2,8 @@
 //!
 //! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
 //! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
-//! socket. `overload`: three times what it bears. See `benches/README.md`.
+//! socket. `overload`: three times what the engine bears. `flood`: strangers beside honest callers.
+//! See `benches/README.md`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(
@@ -16,6 +17,7 @@ mod crowd;
 mod dispatch;
 mod echo;
 mod engine;
+mod flood;
 mod office;
 mod overload;
 mod party;
@@ -45,6 +47,8 @@ enum What {
     Dispatch(dispatch::Args),
     /// Three times what the engine bears: goodput, refusals, calls in progress
     Overload(overload::Args),
+    /// Strangers at ten times the honest load: completion, set-up delay, memory
+    Flood(flood::Args),
     /// (Started by the driver.) Sends every datagram back.
     #[command(hide = true)]
     Echo,
@@ -59,6 +63,7 @@ fn main() -> Result<()> {
         What::Setup(it) => setup::run(&it, args.program),
         What::Dispatch(it) => dispatch::run(&it, args.program),
         What::Overload(it) => overload::run(&it, args.program),
+        What::Flood(it) => flood::run(&it, args.program),
         What::Echo => echo::serve(),
     }
 }

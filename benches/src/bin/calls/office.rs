@@ -1,7 +1,7 @@
 //! Agents: each answers at once, talks, and hangs up.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -47,7 +47,8 @@ impl Office {
 
 fn work(mut office: Party, talk: Duration, stop: &AtomicBool) -> Result<()> {
     let mut talks = VecDeque::new();
-    let mut guests = Vec::new();
+    let mut guests = BTreeMap::new();
+    let (mut spoken, mut n_packets) = (Instant::now(), 0_u16);
     while !stop.load(Relaxed) {
         let next = talks.front().map(|it: &(Instant, _)| it.0);
         let left = next.map(|it| it.saturating_duration_since(Instant::now()));
@@ -57,13 +58,19 @@ fn work(mut office: Party, talk: Duration, stop: &AtomicBool) -> Result<()> {
             if let Event::Invited(it) = event {
                 let from: u64 = it.from_user.reveal().parse().unwrap_or(0);
                 if (GUESTS_FROM..GUESTS_FROM + 1_000).contains(&from) {
-                    guests.push(it.leg);
+                    guests.insert(it.leg, it.sdp.clone().unwrap_or_default());
                 }
                 office.answer(it.leg)?;
             } else if let Event::Confirmed { leg } = event
-                && !guests.contains(&leg)
+                && !guests.contains_key(&leg)
             {
                 talks.push_back((Instant::now() + talk, leg));
+            }
+        }
+        if spoken.elapsed() >= Duration::from_millis(200) {
+            (spoken, n_packets) = (Instant::now(), n_packets.wrapping_add(1));
+            for sdp in guests.values() {
+                office.speak(sdp, n_packets)?;
             }
         }
         while let Some((_, leg)) = talks.pop_front_if(|it| it.0 <= Instant::now()) {

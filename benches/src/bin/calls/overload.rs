@@ -1,9 +1,18 @@
 //! Three times what the engine bears: what gets through, how fast the others are told, and what
 //! the calls in it notice.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use hotline_benches::load;
 
 use crate::{
@@ -41,36 +50,32 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let setup = Setup { flows: Flows::Short, agents: args.agents, acw_manual: false, program };
     let mut engine = Engine::start(&setup)?;
     let office = Office::open(&mut engine, args.agents, TALK)?;
-    let mut guests = Crowd::new(Party::bind(CARRIER, engine.sip)?, GUESTS_FROM);
-    guests.call(20.0, Duration::from_millis(GUESTS as u64 * 50))?;
-    for _ in 0..100 {
-        guests.hear(Duration::from_millis(50))?;
-    }
+    let guests = Guests::begin(engine.sip)?;
     let n_guests = guests.n_talking();
-    ensure!(n_guests > 0, "nobody is in a talk\n{}", engine.log());
+    ensure!(n_guests == GUESTS, "{n_guests} are in a talk\n{}", engine.log());
 
     let mut crowd = Crowd::new(Party::bind(CARRIER, engine.sip)?, 13_900_000_000);
     println!("\n phase      rate  load  dialled completed refused failed  per s   {HEAD}");
     let mut rated = None;
     for rate in &args.rates {
-        let seen = phase(&mut crowd, &mut guests, "ramp", *rate, args.rate_secs)?;
+        let seen = phase(&mut crowd, "ramp", *rate, args.rate_secs)?;
         let n = seen.dialled;
         if seen.refused + seen.failed > 0 || seen.completed < n {
             break;
         }
         rated = Some(n as f64 / args.rate_secs as f64);
     }
-    let rated = rated.ok_or_else(|| anyhow::anyhow!("no rate is clean"))?;
+    let rated = rated.ok_or_else(|| anyhow!("no rate is clean"))?;
     let cpu = engine.cpu()?;
-    let seen = phase(&mut crowd, &mut guests, "overload", rated * args.times, args.secs)?;
+    let seen = phase(&mut crowd, "overload", rated * args.times, args.secs)?;
     let spent: f64 = engine
         .cpu()?
         .iter()
         .zip(cpu)
         .map(|(after, before)| after.saturating_sub(before).as_secs_f64())
         .sum();
-    let first = phase(&mut crowd, &mut guests, "after", rated * 0.8, 5)?;
-    let later = phase(&mut crowd, &mut guests, "normal", rated * 0.8, 10)?;
+    let first = phase(&mut crowd, "after", rated * 0.8, 5)?;
+    let later = phase(&mut crowd, "normal", rated * 0.8, 10)?;
 
     let goodput = seen.completed as f64 / args.secs as f64;
     let [_, p99, most] = Seen::quantiles(&seen.refusal);
@@ -84,23 +89,58 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     println!("== engine: {:.2} cores; {}", spent / args.secs as f64, memory(&engine));
     let still = guests.n_talking();
     guests.hang_up()?;
-    guests.settle(Duration::from_secs(10))?;
-    println!(
-        "== talks in progress: {n_guests} before, {still} after; {} hung up well",
-        guests.seen.completed
-    );
+    println!("== talks in progress: {n_guests} before, {still} after");
     office.close()
+}
+
+/// Callers who talk all the time, in a thread of their own.
+struct Guests {
+    stop: Arc<AtomicBool>,
+    n_talking: Arc<AtomicUsize>,
+    work: JoinHandle<Result<()>>,
+}
+
+impl Guests {
+    fn begin(engine: SocketAddr) -> Result<Self> {
+        let mut crowd = Crowd::new(Party::bind(CARRIER, engine)?, GUESTS_FROM);
+        crowd.call(20.0, Duration::from_millis(GUESTS as u64 * 50))?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while crowd.n_talking() < GUESTS && Instant::now() < end {
+            crowd.hear(Duration::from_millis(50))?;
+        }
+        let (stop, n_talking) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        n_talking.store(crowd.n_talking(), Relaxed);
+        let (told, shown) = (Arc::clone(&stop), Arc::clone(&n_talking));
+        let work = thread::spawn(move || {
+            while !told.load(Relaxed) {
+                crowd.speak()?;
+                crowd.hear(Duration::from_millis(200))?;
+                shown.store(crowd.n_talking(), Relaxed);
+            }
+            crowd.hang_up()?;
+            crowd.settle(Duration::from_secs(10))
+        });
+        Ok(Self { stop, n_talking, work })
+    }
+
+    fn n_talking(&self) -> usize {
+        self.n_talking.load(Relaxed)
+    }
+
+    fn hang_up(self) -> Result<()> {
+        self.stop.store(true, Relaxed);
+        self.work.join().map_err(|_| anyhow!("the guests failed"))?
+    }
 }
 
 const HEAD: &str = "set-up ms: p50    p99   most   refusal ms: p50    p99   most";
 
-fn phase(crowd: &mut Crowd, guests: &mut Crowd, name: &str, rate: f64, secs: u64) -> Result<Seen> {
+fn phase(crowd: &mut Crowd, name: &str, rate: f64, secs: u64) -> Result<Seen> {
     crowd.call(rate, Duration::from_secs(secs))?;
     // What completes within the span counts, and what it began may end after it.
     let within = crowd.seen.completed;
     let per_sec = within as f64 / secs as f64;
     crowd.settle(Duration::from_secs(15))?;
-    guests.hear(Duration::ZERO)?;
     let seen = crowd.take();
     let shown = |all: &[f64]| {
         let [median, p99, most] = Seen::quantiles(all);
