@@ -1,7 +1,14 @@
 //! Streams through bad weather, hours of them, in no time.
 
-use hotline_dsp::{Tone, g711::linear_to_alaw, level_dbm0, strength};
-use hotline_rtp::{Header, MediaTime};
+use hotline_base::Now;
+use hotline_dsp::{
+    DtmfDetector, G722Decoder, G722Encoder, SignalDetector, Tone, g711::linear_to_alaw, level_dbm0,
+    strength,
+};
+use hotline_rtp::{
+    Header, MediaTime, Reception,
+    rtcp::{REPORT_MAX, RtcpConfig, RtcpSession},
+};
 
 use super::*;
 use crate::{Ear, FRAME};
@@ -238,6 +245,52 @@ fn a_network_that_stands_still_for_a_second_is_caught_up_with_at_once() {
     }
     assert!(stopped.len() < 100, "silent for {} frames", stopped.len());
     assert!(caught_up.is_some_and(|it| it < 100), "{caught_up:?}");
+}
+
+#[test]
+fn a_minute_of_bad_weather_heard_watched_and_reported_allocates_nothing() {
+    let mut network = Network::new(12, ROUGH);
+    let mut arrivals = Vec::new();
+    for n in 0..3_000_u16 {
+        let header = Header {
+            marker: false,
+            payload_type: 8,
+            sequence: n,
+            timestamp: MediaTime(u32::from(n) * 160),
+            ssrc: 1,
+        };
+        network.send(header, START_AT + ms(u64::from(n) * 20));
+    }
+    while let Some(it) = network.receive(START_AT + ms(100_000)) {
+        arrivals.push(it);
+    }
+    let mut ear = Ear::default();
+    let mut arrivals = arrivals.into_iter().peekable();
+    let (mut keys, mut signals) = (DtmfDetector::default(), SignalDetector::default());
+    let (mut encoder, mut decoder) = (G722Encoder::default(), G722Decoder::default());
+    let mut reception = Reception::default();
+    let config = RtcpConfig { ssrc: 2, seed: 1, ticks_per_ms: 8 };
+    let mut rtcp = RtcpSession::new(config, b"name", Now { mono: START_AT, ..Now::default() });
+    let mut n_reports = 0;
+    let counted = allocation_counter::measure(|| {
+        for now in ticks(60) {
+            while let Some((header, at)) = arrivals.next_if(|it| it.1 <= now) {
+                reception.handle(&header, at);
+                ear.handle(&header, &[0x55; FRAME], at);
+            }
+            let mut frame = ear.frame(now);
+            keys.hear(&frame);
+            signals.hear(&frame);
+            let mut bytes = [0; FRAME];
+            encoder.encode(&frame, &mut bytes);
+            decoder.decode(&bytes, &mut frame);
+            let mut report = [0; REPORT_MAX];
+            n_reports +=
+                usize::from(rtcp.handle_timeout(now, &mut reception, &mut report).is_some());
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    assert!(n_reports > 5 && ear.jitter().counts().lost > 100);
 }
 
 #[test]
