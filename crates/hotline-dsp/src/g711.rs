@@ -30,6 +30,20 @@ macro_rules! table {
 static ALAW_LINEAR: [i16; 256] = table!(byte => alaw_expand(byte));
 static ULAW_LINEAR: [i16; 256] = table!(byte => ulaw_expand(byte));
 
+/// The A-law byte of each linear sample by its upper twelve bits: the finest step of A-law is 16.
+static LINEAR_ALAW: [u8; 4_096] = {
+    let mut table = [0; 4_096];
+    let mut upper = 0_u16;
+    while upper < 4_096 {
+        #[expect(clippy::indexing_slicing, reason = "below 4,096")]
+        {
+            table[upper as usize] = alaw_compress((upper << 4).cast_signed());
+        }
+        upper += 1;
+    }
+    table
+};
+
 /// The A-law byte nearest to each µ-law byte.
 pub static ULAW_TO_ALAW: [u8; 256] = table!(byte => alaw_compress(ulaw_expand(byte)));
 
@@ -42,8 +56,9 @@ pub fn alaw_to_linear(byte: u8) -> i16 {
 }
 
 /// One linear sample as an A-law byte.
-pub const fn linear_to_alaw(sample: i16) -> u8 {
-    alaw_compress(sample)
+#[expect(clippy::indexing_slicing, reason = "twelve bits are always below 4,096")]
+pub fn linear_to_alaw(sample: i16) -> u8 {
+    LINEAR_ALAW[(sample.cast_unsigned() >> 4) as usize]
 }
 
 /// One µ-law byte as a linear sample.

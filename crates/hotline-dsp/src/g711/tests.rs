@@ -58,3 +58,10 @@ fn a_listener_on_the_other_law_hears_the_same_loudness() {
     transcode_into(&ALAW_TO_ULAW, &[ALAW_SILENCE; 4], &mut copy);
     assert_eq!(frame, copy);
 }
+
+#[test]
+fn the_table_has_the_byte_of_every_sample() {
+    for sample in i16::MIN..=i16::MAX {
+        assert_eq!(linear_to_alaw(sample), alaw_compress(sample), "{sample}");
+    }
+}
