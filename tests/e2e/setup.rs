@@ -60,6 +60,8 @@ pub(crate) struct Setup {
     pub(crate) grace_secs: u32,
     /// Further gateways, and accounts, as sections of the trunk.
     pub(crate) trunk_more: String,
+    /// Further keys of the trunk with gateways.
+    pub(crate) trunk_keys: &'static str,
     /// Gateways are probed.
     pub(crate) options_probes: bool,
     /// Where records and agents' states are pushed to.
@@ -87,6 +89,7 @@ impl Default for Setup {
             calls_per_hour: 2,
             grace_secs: 1,
             trunk_more: String::new(),
+            trunk_keys: "",
             options_probes: true,
             push: None,
             disk: None,
@@ -215,6 +218,7 @@ impl Setup {
         if !(self.gateways.is_empty() && self.trunk_more.is_empty()) {
             writeln!(text, "numbers = [\"077112345\"]").unwrap();
             writeln!(text, "options_probes = {}", self.options_probes).unwrap();
+            *text += self.trunk_keys;
         }
         for (n, gateway) in self.gateways.iter().enumerate() {
             write!(text, "[[trunk.gateway]]\naddress = \"{gateway}\"\npriority = {n}\n").unwrap();

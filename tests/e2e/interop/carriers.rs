@@ -15,12 +15,18 @@ use crate::{
 
 /// An engine whose calls go to one carrier, and its agent 1001, who is busy.
 async fn engine() -> (Engine, Agent, SocketAddr) {
+    engine_with("").await
+}
+
+/// The same with further lines for the carrier's trunk.
+async fn engine_with(trunk_keys: &'static str) -> (Engine, Agent, SocketAddr) {
     // Nobody else asks for a port at this address between here and SIPp.
     let carrier = UdpSocket::bind((CARRIER, 0)).unwrap().local_addr().unwrap();
     let engine = Engine::start(Setup {
         gateways: vec![carrier],
         options_probes: false,
         calls_per_hour: 100,
+        trunk_keys,
         ..Setup::default()
     })
     .await;
@@ -128,4 +134,29 @@ async fn sipp_that_answers_what_we_cancelled_is_hung_up() {
         of(&record, ["outcome", "released_by", "t_ans"]),
         [&json!("not_reached"), &json!("agent"), &json!(null)]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_that_announces_why_is_heard_or_our_ring_back_as_configured() {
+    for (trunk_keys, number) in [("", "13800138203"), ("early_media = false\n", "13800138204")] {
+        let (engine, agent, carrier) = engine_with(trunk_keys).await;
+        let mut says = Sipp::start(&engine, "carrier-announces", carrier, &[]).await;
+        let phone = dial(&engine, &agent, number).await;
+        says.reports("announces").await;
+        if trunk_keys.is_empty() {
+            phone.until_tone(AGENT_HZ, SOON).await.unwrap();
+        } else {
+            let ring_back = engine.setup.prompts.sound("tone.ringback");
+            phone.until_sound("ring-back", &ring_back, SOON).await.unwrap();
+            assert!(phone.heard().since(0).tone_anywhere(AGENT_HZ) < 0.5);
+        }
+        says.goes_on().await;
+        phone.until_ended(SOON).await.unwrap();
+        says.succeeds().await;
+        let record = record_to(&engine, number).await;
+        assert_eq!(
+            of(&record, ["outcome", "cause", "cause_text"]),
+            [&json!("not_reached"), &json!(20), &json!("关机")]
+        );
+    }
 }
