@@ -299,7 +299,11 @@ impl Certificates {
         let name = ServerName::try_from(name.unwrap_or_else(|| ip.to_string())).ok()?;
         let mut current = self.current()?;
         let connector = current.others.remove(&remote).or(current.connector)?;
-        connector.connect(name, stream).await.ok().map(TlsStream::Client)
+        let stream = connector.connect(name.clone(), stream).await.ok()?;
+        // Our side has said nothing yet.
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first)?;
+        let wildcard = is_for_all(&ParsedCertificate::try_from(shown).ok()?, &name);
+        (!wildcard).then_some(TlsStream::Client(stream))
     }
 
     fn is_named(&self, ip: IpAddr, shown: Option<&CertificateDer<'_>>) -> bool {

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use rcgen::{DnType, ExtendedKeyUsagePurpose, SanType, date_time_ymd, string::Ia5String};
+use rustls::ServerConfig;
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
@@ -125,4 +127,47 @@ async fn v24_twenty_bad_certificates_of_twenty_are_refused() {
         .await
         .unwrap();
     check_talk(&mut it, &mut stream).await;
+}
+
+/// Serves one connection with this certificate, and returns what it was told.
+async fn told(listener: tokio::net::TcpListener, (cert, key): Pair) -> Vec<u8> {
+    let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert], key)
+        .unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut told = Vec::new();
+    if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await {
+        // A connection that is cut has told what it told.
+        stream.read_to_end(&mut told).await.unwrap_or_default();
+    }
+    told
+}
+
+#[tokio::test]
+async fn v24_a_server_with_a_bad_certificate_is_told_nothing() {
+    let pki = Pki::new();
+    let for_clients = forged(&pki, &dns("sbc.example"), |it| {
+        it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let bad = bad(&pki).into_iter().filter(|it| it.0 != "for servers only");
+    let bad = bad.filter_map(|(what, own)| Some((what, own?)));
+    let bad: Vec<_> = bad.chain([("for clients only", for_clients)]).collect();
+    assert_eq!(bad.len(), 19);
+    for (what, own) in bad {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = TlsServer { address, name: "sbc.example".to_owned(), certificate: None };
+        let mut it = secure(Tls { servers: vec![server], ..pki.tls() });
+        let told = tokio::spawn(told(listener, own));
+        let flow = Flow { transport: Transport::Tls, local: it.tcp, remote: address, conn: None };
+        it.transmits.send(Transmit { flow, bytes: OPTIONS.to_vec() }).await.unwrap();
+        assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }), "{what}");
+        assert!(matches!(it.next().await, NetInput::Unreachable { .. }), "{what}");
+        assert_eq!(told.await.unwrap(), b"", "{what}");
+    }
 }
