@@ -31,7 +31,7 @@ pub(super) const WORDS: &[&str] = &[
 ];
 
 /// More lines than this say nothing new, and would only make every input slow.
-const LINES_MAX: usize = 48;
+const LINES_MAX: usize = 32;
 
 pub(super) fn run(bytes: &[u8]) -> u64 {
     let mut story = Story::new(1);
