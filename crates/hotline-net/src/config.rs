@@ -11,7 +11,7 @@ use crate::Tls;
 pub struct Config {
     /// Connections in all. The last quarter is for addresses that are known.
     pub connections_max: usize,
-    /// From one address that is not known. Many telephones may share one address.
+    /// From one address that is not known, or one /64 of IPv6. Many telephones may share one.
     pub connections_per_address_max: usize,
     /// A connection that has not sent a whole message by then is closed, unless its address is
     /// known. The handshakes of TLS and WebSocket count.

@@ -237,8 +237,8 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// What is banned together: an IPv4 address, or a /64 of IPv6, which one subscriber has whole.
-fn address(ip: IpAddr) -> IpAddr {
+/// What is counted and banned together: an IPv4 address, or a /64 of IPv6, which one subscriber has whole.
+pub(crate) fn address(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() >> 64 << 64)),
         ip @ IpAddr::V4(_) => ip,

@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     Config, Count, Counters, Gate, NetInput, Sockets, Transmit,
     connection::{self, Ended},
+    gate::address,
     icmp,
     stream::{OUTBOX_MAX, Own, Shared},
     tls::Certificates,
@@ -257,7 +258,7 @@ impl Router {
             self.count(Count::RefusedOverLimit);
             return true;
         }
-        let of_address = self.by_address.get(&remote.ip()).copied().unwrap_or(0);
+        let of_address = self.by_address.get(&address(remote.ip())).copied().unwrap_or(0);
         if !known && of_address >= config.connections_per_address_max {
             self.count(Count::RefusedOverAddressLimit);
             return true;
@@ -273,7 +274,7 @@ impl Router {
         let own = Own { pong: outbox.downgrade(), outbox: receiver, dropped };
         self.peers.insert(conn, Peer { transport, remote, outbox, alive: Some(alive) });
         self.by_remote.insert((transport, remote), conn);
-        *self.by_address.entry(remote.ip()).or_default() += 1;
+        *self.by_address.entry(address(remote.ip())).or_default() += 1;
         (conn, own)
     }
 
@@ -287,10 +288,11 @@ impl Router {
         let Ended { conn, unreachable } = ended;
         let Some(peer) = self.peers.remove(&conn) else { return };
         self.by_remote.retain(|_, it| *it != conn);
-        if let Some(n) = self.by_address.get_mut(&peer.remote.ip()) {
+        let address = address(peer.remote.ip());
+        if let Some(n) = self.by_address.get_mut(&address) {
             *n -= 1;
             if *n == 0 {
-                self.by_address.remove(&peer.remote.ip());
+                self.by_address.remove(&address);
             }
         }
         self.tell(NetInput::ConnectionGone { conn }).await;

@@ -32,7 +32,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::{Count, stream::Shared};
 
-/// Handshakes at the same time. Each costs a core some tenths of a millisecond.
+/// Handshakes of strangers at the same time. Each costs a core some tenths of a millisecond.
 const HANDSHAKES_MAX: usize = 64;
 
 /// What TLS needs, as files of PEM.
@@ -270,7 +270,9 @@ impl Certificates {
         deadline: Instant,
     ) -> Option<TlsStream<TcpStream>> {
         let handshake = async {
-            let _permit = self.handshakes.acquire().await.ok()?;
+            // Who is known waits for nobody: strangers can leave all of theirs half done.
+            let is_known = shared.gate.is_known(flow.remote.ip());
+            let _permit = if is_known { None } else { Some(self.handshakes.acquire().await.ok()?) };
             self.current()?.acceptor.accept(stream).await.ok()
         };
         let Ok(Some(stream)) = timeout_at(deadline, handshake).await else {

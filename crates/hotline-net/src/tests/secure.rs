@@ -210,6 +210,29 @@ async fn a_trunk_that_must_show_a_certificate_is_taken_with_its_own_alone() {
 }
 
 #[tokio::test]
+async fn strangers_who_leave_their_handshakes_half_done_keep_no_trunk_waiting() {
+    let world = Pki::new();
+    let flood = Flood { trunks: vec!["127.0.0.9".parse().unwrap()], ..Flood::default() };
+    let config = Config { tls: Some(world.tls()), flood, ..Config::default() };
+    let mut it = edge_at("127.0.0.1:0", Transport::Tls, config);
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let mut stranger = TcpStream::connect(it.tcp).await.unwrap();
+        // The beginning of a record that never ends.
+        stranger.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
+        strangers.push(stranger);
+    }
+    until(&it, Count::Accepted, 100).await;
+    let trunk = tokio::net::TcpSocket::new_v4().unwrap();
+    trunk.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    let stream = trunk.connect(it.tcp).await.unwrap();
+    let name = ServerName::try_from("sip.example").unwrap();
+    let mut stream = world.client(None, &TLS13).connect(name, stream).await.unwrap();
+    check_talk(&mut it, &mut stream).await;
+    assert_eq!(it.counters.of(Count::HandshakeFailed), 0, "they are still at it");
+}
+
+#[tokio::test]
 async fn a_handshake_that_never_comes_ends_the_connection() {
     let pki = Pki::new();
     let first_message = Duration::from_millis(50);

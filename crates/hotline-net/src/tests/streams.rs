@@ -164,6 +164,23 @@ async fn a_flooding_stranger_is_banned_on_every_transport_and_a_trunk_is_not() {
 }
 
 #[tokio::test]
+async fn a_request_that_drips_in_is_given_up_when_its_time_is_over() {
+    let config = Config { first_message: Duration::from_millis(300), ..Config::default() };
+    let it = edge(config);
+    let mut slow = TcpStream::connect(it.tcp).await.unwrap();
+    slow.set_nodelay(true).unwrap();
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for byte in &OPTIONS[..OPTIONS.len() - 1] {
+        if it.counters.of(Count::FirstMessageLate) > 0 || slow.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tick.tick().await;
+    }
+    assert_eq!(it.counters.of(Count::FirstMessageLate), 1);
+}
+
+#[tokio::test]
 async fn strangers_cannot_take_the_last_connections_from_a_trunk() {
     let mut config = of_trunk();
     config.connections_max = 4;
