@@ -234,7 +234,7 @@ fn offer_alias(first: &NetInput, shared: &Shared) {
     let NetInput::Sip { flow, message, .. } = first else { return };
     let Some(via) = message.method().and_then(|_| message.top_via()) else { return };
     let ip = flow.remote.ip().to_canonical();
-    let own = via.host.parse() == Ok(ip) && shared.gate.is_known(ip);
+    let own = via.host_ip() == Some(ip) && shared.gate.is_known(ip);
     let (true, Some(_), Some(conn)) = (own, via.params.get("alias"), flow.conn) else { return };
     let port = via.port.unwrap_or(flow.transport.default_port());
     let note = Note::Alias { conn, remote: SocketAddr::new(ip, port) };

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
-use hotline_sip::{Flow, Message, Transport};
+use hotline_sip::{Flow, Malformed, Message, Transport};
 use tokio::{net::UdpSocket, sync::mpsc::error::TrySendError};
 
 use crate::{Count, NetInput, gate::Verdict, keepalive::is_keepalive, stream::Shared};
@@ -13,12 +13,13 @@ const DATAGRAM_MAX: usize = 65_536;
 /// Reads until control is gone.
 pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shared) {
     let mut buffer = vec![0; DATAGRAM_MAX];
+    let mut place = Message::blank();
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((n, remote)) => {
                 let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
                 let datagram = buffer.get(..n).unwrap_or_default();
-                if !take(datagram, flow, &shared) {
+                if !take(datagram, flow, &mut place, &shared) {
                     return;
                 }
             }
@@ -33,8 +34,8 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shar
     }
 }
 
-/// `false`: control is gone.
-fn take(datagram: &[u8], flow: Flow, shared: &Shared) -> bool {
+/// `false`: control is gone. `place` is where messages are read; only a good one is copied.
+fn take(datagram: &[u8], flow: Flow, place: &mut Message, shared: &Shared) -> bool {
     shared.counters.add(Count::UdpReceived);
     if is_keepalive(datagram) {
         shared.counters.add(Count::KeepAlive);
@@ -47,7 +48,11 @@ fn take(datagram: &[u8], flow: Flow, shared: &Shared) -> bool {
         shared.counters.add(Count::CertificateRefused);
         return true;
     }
-    match shared.to_control.try_send(parse(datagram, flow, shared)) {
+    let input = match place.read_again(flow, datagram, shared.config.limits) {
+        Ok(()) => NetInput::Sip { flow, message: place.clone(), at: Instant::now() },
+        Err(malformed) => broken(malformed, flow, shared),
+    };
+    match shared.to_control.try_send(input) {
         Ok(()) => true,
         Err(TrySendError::Full(_)) => {
             shared.counters.add(Count::InboxFull);
@@ -61,9 +66,11 @@ fn take(datagram: &[u8], flow: Flow, shared: &Shared) -> bool {
 pub(crate) fn parse(bytes: &[u8], flow: Flow, shared: &Shared) -> NetInput {
     match Message::parse_from(flow, bytes, shared.config.limits) {
         Ok(message) => NetInput::Sip { flow, message, at: Instant::now() },
-        Err(malformed) => {
-            shared.counters.add(Count::Malformed);
-            NetInput::Broken { flow, why: malformed.why, reply: malformed.reply }
-        }
+        Err(malformed) => broken(malformed, flow, shared),
     }
+}
+
+fn broken(it: Malformed, flow: Flow, shared: &Shared) -> NetInput {
+    shared.counters.add(Count::Malformed);
+    NetInput::Broken { flow, why: it.why, reply: it.reply }
 }

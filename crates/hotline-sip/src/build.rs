@@ -70,6 +70,9 @@ impl MessageBuilder {
     }
 
     fn put(&mut self, bytes: &[u8]) {
+        if memchr::memchr3(b'\r', b'\n', 0, bytes).is_none() {
+            return self.0.extend_from_slice(bytes);
+        }
         self.0.extend(
             bytes.iter().map(|it| if matches!(it, b'\r' | b'\n' | 0) { b' ' } else { *it }),
         );

@@ -61,18 +61,47 @@ impl Message {
         Self::read(bytes, limits, Some(flow))
     }
 
+    /// No message yet, to [`read_again`](Self::read_again) into.
+    pub fn blank() -> Self {
+        let (bytes, headers) = (Vec::new(), Vec::new());
+        Self { bytes, start: Start::None, headers, body: Span::default() }
+    }
+
+    /// [`parse_from`](Self::parse_from) into the memory of an earlier message: what is dropped
+    /// after a look has cost no allocation. After an error there is no message in it.
+    pub fn read_again(
+        &mut self,
+        flow: Flow,
+        bytes: &[u8],
+        limits: Limits,
+    ) -> Result<(), Malformed> {
+        self.read_into(bytes, limits, Some(flow))
+    }
+
     fn read(bytes: &[u8], limits: Limits, flow: Option<Flow>) -> Result<Self, Malformed> {
-        let (message, scanned) = scan::scan(bytes, limits);
-        match scanned.and_then(|()| check::check(&message)) {
-            Ok(()) => Ok(message),
-            Err(why) => Err(Malformed { why, reply: reply::to_malformed(&message, why, flow) }),
-        }
+        let mut message = Self::blank();
+        message.read_into(bytes, limits, flow)?;
+        Ok(message)
+    }
+
+    fn read_into(
+        &mut self,
+        bytes: &[u8],
+        limits: Limits,
+        flow: Option<Flow>,
+    ) -> Result<(), Malformed> {
+        let scanned = scan::scan(bytes, limits, self);
+        scanned.and_then(|()| check::check(self)).map_err(|why| {
+            let reply = reply::to_malformed(self, why, flow);
+            Malformed { why, reply }
+        })
     }
 
     /// The answer to a message of a stream that is refused for what stands in its head, without
     /// its body: [`StreamStep::Broken`](crate::StreamStep::Broken).
     pub fn answer_head(flow: Flow, head: &[u8], why: PeerMisbehaved) -> Option<Vec<u8>> {
-        let (message, _) = scan::scan(head, Limits::new());
+        let mut message = Self::blank();
+        let _fault_is_known = scan::scan(head, Limits::new(), &mut message);
         reply::to_malformed(&message, why, Some(flow))
     }
 

@@ -184,9 +184,23 @@ pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
 
 /// Whether `byte` may be in a token (RFC 3261 §25.1).
 pub(crate) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    byte < 128 && (TOKEN >> byte) & 1 == 1
 }
+
+/// A bit for each byte that may: every letter of every header's name is asked for.
+const TOKEN: u128 = {
+    let mut set = 0;
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let is_mark =
+            matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        if byte.is_ascii_alphanumeric() || is_mark {
+            set |= 1 << byte;
+        }
+        byte += 1;
+    }
+    set
+};
 
 /// An unsigned number and nothing else.
 pub(crate) fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {

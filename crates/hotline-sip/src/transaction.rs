@@ -79,7 +79,7 @@ pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: &[u8]) {
 enum ServerKey {
     Branch {
         branch: Vec<u8>,
-        sent_by: (String, Option<u16>),
+        sent_by: (Vec<u8>, Option<u16>),
         method: Method,
     },
     /// RFC 2543: no branch to trust.

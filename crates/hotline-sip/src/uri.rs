@@ -21,21 +21,8 @@ pub struct Uri {
 impl Uri {
     /// `None`: no scheme, a space, or a host that cannot be one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let bytes = trim(bytes);
-        if bytes.iter().any(|it| it.is_ascii_whitespace() || matches!(it, b'<' | b'>' | 0)) {
-            return None;
-        }
-        let colon = memchr::memchr(b':', bytes)?;
-        let (scheme, rest) = (slice(bytes, 0, colon), bytes.get(colon.saturating_add(1)..)?);
-        let scheme = scheme.to_ascii_lowercase();
-        let well_named = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme
-                .iter()
-                .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'+' | b'-' | b'.'));
-        if !well_named || rest.is_empty() {
-            return None;
-        }
-        let scheme = String::from_utf8(scheme).ok()?;
+        let (scheme, rest) = split_scheme(bytes)?;
+        let scheme = String::from_utf8(scheme.to_ascii_lowercase()).ok()?;
         match scheme.as_str() {
             "sip" | "sips" => Self::parse_sip(scheme, rest),
             "tel" => Some(Self::parse_tel(scheme, rest)),
@@ -43,18 +30,19 @@ impl Uri {
         }
     }
 
+    /// Whether [`parse`](Self::parse) takes it. Copies nothing.
+    pub(crate) fn is_one(bytes: &[u8]) -> bool {
+        split_scheme(bytes).is_some_and(|(scheme, rest)| {
+            let is_sip = [&b"sip"[..], b"sips"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+            !is_sip || host_port(split_sip(rest).1).is_some()
+        })
+    }
+
     fn parse_sip(scheme: String, rest: &[u8]) -> Option<Self> {
-        // The last @ before parameters and headers of the URI; a user may hold ; and ?.
-        let (user, after) = match memchr::memrchr(b'@', rest) {
-            Some(at) => (slice(rest, 0, at), rest.get(at.saturating_add(1)..)?),
-            None => (&[][..], rest),
-        };
-        let user = user.split(|it| matches!(it, b':' | b';')).next().unwrap_or_default();
-        let after = after.split(|it| *it == b'?').next().unwrap_or_default();
-        let host_end = memchr::memchr(b';', after).unwrap_or(after.len());
-        let (host, port) = host_port(slice(after, 0, host_end))?;
-        let params = params(after.get(host_end..).unwrap_or_default());
-        Some(Self { scheme, user: visible(decode(&unescape(user))), host, port, params })
+        let (user, host, more) = split_sip(rest);
+        let (host, port) = host_port(host)?;
+        let (user, host) = (visible(decode(&unescape(user))), decode(host).to_ascii_lowercase());
+        Some(Self { scheme, user, host, port, params: params(more) })
     }
 
     fn parse_tel(scheme: String, rest: &[u8]) -> Self {
@@ -76,8 +64,34 @@ impl Uri {
     }
 }
 
-/// `host`, `host:port`, `[v6]:port`.
-pub(crate) fn host_port(bytes: &[u8]) -> Option<(String, Option<u16>)> {
+/// The scheme and what stands behind its colon.
+fn split_scheme(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let bytes = trim(bytes);
+    if bytes.iter().any(|it| it.is_ascii_whitespace() || matches!(it, b'<' | b'>' | 0)) {
+        return None;
+    }
+    let colon = memchr::memchr(b':', bytes)?;
+    let (scheme, rest) = (slice(bytes, 0, colon), bytes.get(colon.saturating_add(1)..)?);
+    let well_named = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'+' | b'-' | b'.'));
+    (well_named && !rest.is_empty()).then_some((scheme, rest))
+}
+
+/// User, host with port, and parameters with their first `;`.
+fn split_sip(rest: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    // The last @ before parameters and headers of the URI; a user may hold ; and ?.
+    let (user, after) = match memchr::memrchr(b'@', rest) {
+        Some(at) => (slice(rest, 0, at), rest.get(at.saturating_add(1)..).unwrap_or_default()),
+        None => (&[][..], rest),
+    };
+    let user = user.split(|it| matches!(it, b':' | b';')).next().unwrap_or_default();
+    let after = after.split(|it| *it == b'?').next().unwrap_or_default();
+    let host_end = memchr::memchr(b';', after).unwrap_or(after.len());
+    (user, slice(after, 0, host_end), after.get(host_end..).unwrap_or_default())
+}
+
+/// `host`, `host:port`, `[v6]:port`; an IPv6 address without its brackets.
+pub(crate) fn host_port(bytes: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let bytes = trim(bytes);
     let (host, rest) = if bytes.first() == Some(&b'[') {
         let end = memchr::memchr(b']', bytes)?;
@@ -98,7 +112,7 @@ pub(crate) fn host_port(bytes: &[u8]) -> Option<(String, Option<u16>)> {
         None if trim(rest).is_empty() => None,
         None => return None,
     };
-    Some((decode(host).to_ascii_lowercase(), port))
+    Some((host, port))
 }
 
 fn params(bytes: &[u8]) -> Vec<(String, Option<String>)> {

@@ -1,5 +1,7 @@
 //! Values of headers, read where they lie: nothing is copied until it is asked for.
 
+use std::net::IpAddr;
+
 use crate::{
     Uri,
     text::{decode, find_bare, number, slice, split_bare, trim, unquote, visible},
@@ -93,7 +95,8 @@ impl<'a> NameAddr<'a> {
 pub struct Via<'a> {
     /// `UDP`, `TCP`, …
     pub transport: &'a [u8],
-    pub host: String,
+    /// As the peer wrote it; an IPv6 address without its brackets.
+    pub host: &'a [u8],
     pub port: Option<u16>,
     pub params: Params<'a>,
 }
@@ -112,6 +115,11 @@ impl<'a> Via<'a> {
         let (host, port) = host_port(rest.get(gap..)?)?;
         let params = Params(value.get(end..).unwrap_or_default());
         Some(Self { transport: slice(rest, 0, gap), host, port, params })
+    }
+
+    /// `None`: a name, or nonsense.
+    pub fn host_ip(&self) -> Option<IpAddr> {
+        std::str::from_utf8(self.host).ok()?.parse().ok()
     }
 
     /// Empty when there is none.
@@ -192,8 +200,8 @@ mod tests {
         let it =
             Via::parse(b"SIP / 2.0 / UDP  [2001:db8::9:1]:5070;rport ; branch=z9hG4bKx").unwrap();
         assert_eq!(
-            (it.transport, it.host.as_str(), it.port),
-            (&b"UDP"[..], "2001:db8::9:1", Some(5070))
+            (it.transport, it.host, it.port),
+            (&b"UDP"[..], &b"2001:db8::9:1"[..], Some(5070))
         );
         assert_eq!((it.branch(), it.params.get("rport")), (&b"z9hG4bKx"[..], Some(&b""[..])));
         assert_eq!(Via::parse(b"SIP/2.0/UDP"), None);

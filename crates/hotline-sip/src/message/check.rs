@@ -2,7 +2,7 @@
 
 use super::Message;
 use crate::{
-    CSeq, NameAddr, PeerMisbehaved, Via,
+    CSeq, NameAddr, PeerMisbehaved, Uri, Via,
     text::{number, trim},
 };
 
@@ -24,7 +24,7 @@ pub(super) fn check(message: &Message) -> Result<(), PeerMisbehaved> {
         return Err(PeerMisbehaved::CSeqMethodMismatch);
     }
     max_forwards(message)?;
-    if message.request_uri().is_none() {
+    if !Uri::is_one(message.raw_uri()) {
         return Err(PeerMisbehaved::BadRequestUri);
     }
     Ok(())

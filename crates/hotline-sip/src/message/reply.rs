@@ -132,7 +132,7 @@ impl<'a> Reply<'a> {
             }
         }
         // RFC 3581 §4: with rport, received is written even if it says nothing new.
-        let is_same = read.host.parse() == Ok(source);
+        let is_same = read.host_ip() == Some(source);
         if read.params.get("received").is_none() && (wants_port || !is_same) {
             out.extend_from_slice(format!(";received={source}").as_bytes());
         }

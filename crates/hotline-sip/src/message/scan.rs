@@ -57,20 +57,31 @@ impl Span {
     }
 }
 
-/// Reads as much as can be read; the first fault is said beside it, so that a malformed request
-/// can be answered.
-pub(super) fn scan(bytes: &[u8], limits: Limits) -> (Message, Result<(), PeerMisbehaved>) {
+/// Reads as much as can be read into `message`, whose memory is used again; the first fault is said
+/// beside it, so that a malformed request can be answered.
+pub(super) fn scan(
+    bytes: &[u8],
+    limits: Limits,
+    message: &mut Message,
+) -> Result<(), PeerMisbehaved> {
     let too_large = bytes.len() > limits.message;
     let bytes = slice(bytes, 0, bytes.len().min(MESSAGE_MAX));
     let skip = bytes.iter().position(|it| !matches!(it, b'\r' | b'\n')).unwrap_or(bytes.len());
-    let mut bytes = bytes.get(skip..).unwrap_or_default().to_vec();
-    unfold(&mut bytes);
-    let mut headers = Vec::with_capacity(24);
-    let (start, fault, body) = lines(&bytes, limits, &mut headers);
-    let body_len = bytes.len().saturating_sub(body);
-    let mut message =
-        Message { start, headers, body: Span::new(body, body.saturating_add(body_len)), bytes };
-    let length = content_length(&message);
+    message.bytes.clear();
+    message.bytes.extend_from_slice(bytes.get(skip..).unwrap_or_default());
+    message.headers.clear();
+    message.headers.reserve(24);
+    let scanned = lines(&message.bytes, limits, &mut message.headers).or_else(|| {
+        unfold(&mut message.bytes);
+        message.headers.clear();
+        lines(&message.bytes, limits, &mut message.headers)
+    });
+    let nothing = (Start::None, Err(PeerMisbehaved::BadStartLine), message.bytes.len());
+    let (start, fault, body) = scanned.unwrap_or(nothing);
+    let body_len = message.bytes.len().saturating_sub(body);
+    message.start = start;
+    message.body = Span::new(body, body.saturating_add(body_len));
+    let length = content_length(message);
     let mut fault = if too_large { Err(PeerMisbehaved::TooLarge) } else { fault };
     match length {
         Ok(Some(length)) if length > body_len => {
@@ -85,7 +96,7 @@ pub(super) fn scan(bytes: &[u8], limits: Limits) -> (Message, Result<(), PeerMis
         Ok(None) => (),
         Err(why) => fault = fault.and(Err(why)),
     }
-    (message, fault)
+    fault
 }
 
 /// Whether a header of the wire is `name`; compact names count (RFC 3261 §7.3.3).
@@ -151,15 +162,19 @@ fn unfold(bytes: &mut [u8]) {
     }
 }
 
-/// The start line and the headers; returns where the body begins.
+/// The start line and the headers, and where the body begins. `None`: a line is folded.
 fn lines(
     bytes: &[u8],
     limits: Limits,
     headers: &mut Vec<Header>,
-) -> (Start, Result<(), PeerMisbehaved>, usize) {
+) -> Option<(Start, Result<(), PeerMisbehaved>, usize)> {
     let Some((first, mut at)) = line(bytes, 0) else {
-        return (Start::None, Err(PeerMisbehaved::BadStartLine), bytes.len());
+        return Some((Start::None, Err(PeerMisbehaved::BadStartLine), bytes.len()));
     };
+    let is_folded = |next: usize| bytes.get(next).is_some_and(|it| matches!(it, b' ' | b'\t'));
+    if !first.is_empty() && is_folded(at) {
+        return None;
+    }
     let (start, mut fault) = start_line(bytes, first);
     let short = |line: &[u8]| {
         if line.len() > limits.line { Err(PeerMisbehaved::LineTooLong) } else { Ok(()) }
@@ -167,11 +182,14 @@ fn lines(
     fault = fault.and(short(first));
     loop {
         let Some((line, next)) = line(bytes, at) else {
-            return (start, fault.and(Err(PeerMisbehaved::Truncated)), bytes.len());
+            return Some((start, fault.and(Err(PeerMisbehaved::Truncated)), bytes.len()));
         };
         at = next;
         if line.is_empty() {
-            return (start, fault, at);
+            return Some((start, fault, at));
+        }
+        if is_folded(at) {
+            return None;
         }
         fault = fault.and(short(line));
         if headers.len() >= limits.headers {

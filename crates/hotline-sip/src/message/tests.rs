@@ -196,3 +196,23 @@ fn no_message_with_a_byte_changed_or_cut_panics() {
         }
     }
 }
+
+#[test]
+fn a_message_read_into_another_leaves_nothing_of_it() {
+    let flow = Flow {
+        transport: Transport::Udp,
+        local: "10.0.0.1:5060".parse().unwrap(),
+        remote: "10.0.0.9:5060".parse().unwrap(),
+        conn: None,
+    };
+    let long = invite("Subject: a\r\n b\r\nContent-Length: 3\r\n", "v=0");
+    let short = invite("", "");
+    let mut it = Message::blank();
+    for bytes in [&long, &short, &long] {
+        it.read_again(flow, bytes, Limits::new()).unwrap();
+        assert_eq!(it, Message::parse(bytes).unwrap());
+    }
+    it.read_again(flow, b"nonsense", Limits::new()).unwrap_err();
+    it.read_again(flow, &short, Limits::new()).unwrap();
+    assert_eq!((it.n_headers(), it.body()), (7, &b""[..]));
+}

@@ -268,7 +268,7 @@ fn server_key(message: &Message, of: Option<Method>) -> Option<ServerKey> {
     if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) {
         return Some(ServerKey::Branch {
             branch: branch.to_vec(),
-            sent_by: (via.host, via.port),
+            sent_by: (via.host.to_ascii_lowercase(), via.port),
             method,
         });
     }
