@@ -14,10 +14,17 @@ use crate::Clock;
 /// A turn longer than this delays everybody's and is a warning.
 const TURN_MAX: Duration = Duration::from_millis(5);
 
+/// Inputs that wait already and are taken one after the other before a timer is looked at. For them
+/// nobody is put to sleep and woken.
+const AT_ONCE_MAX: usize = 32;
+
 /// Where a machine's inputs come from and what becomes of its outputs. It never waits to send.
 pub(crate) trait Rim<M: Machine> {
     /// `None`: nobody is left who could send one.
     fn next(&mut self) -> impl Future<Output = Option<M::Input>>;
+
+    /// What is there already. `None`: nothing, or something that [`next`](Self::next) tells.
+    fn try_next(&mut self) -> Option<M::Input>;
 
     /// For logs; without personal data.
     fn name(input: &M::Input) -> &'static str;
@@ -54,6 +61,13 @@ pub(crate) async fn run<M: Machine, R: Rim<M>>(
     }
     let mut fired = false;
     while !machine.is_done() {
+        for _ in 0..AT_ONCE_MAX {
+            let Some(input) = rim.try_next() else { break };
+            turn(machine, rim, clock, Some(input));
+            if machine.is_done() {
+                return;
+            }
+        }
         let due = machine.poll_timeout().map(|(at, _)| clock.instant_of(at));
         let due = due.into_iter().chain(rim.wake_at()).min();
         let timeout = async {

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     alarms,
     desk::Wellness,
-    inbox::{Arrived, Asked, Inbox, Note, from_net},
+    inbox::{Arrived, Asked, Inbox, Note, Waiting, from_net},
     orders::Orders,
     spool::Spool,
     views::Views,
@@ -132,6 +132,16 @@ impl Rim<Switchboard> for Hands {
                     }
                 }
             }
+        }
+    }
+
+    fn try_next(&mut self) -> Option<Input> {
+        if let Some(order) = self.orders.take_lost() {
+            return Some(Input::OrderLost(order));
+        }
+        match self.inbox.try_next()? {
+            Waiting::Net(it) => Some(from_net(it)),
+            Waiting::Link(it) => Some(self.take_link(it)),
         }
     }
 

@@ -69,6 +69,7 @@ pub(crate) struct Inbox {
     pub(crate) lists: watch::Receiver<Arc<Lists>>,
     /// Until then nothing is taken from the wire; it waits in its channel and in the sockets.
     net_held_until: Option<Instant>,
+    link_first: bool,
 }
 
 /// The edge's ends.
@@ -108,7 +109,15 @@ pub(crate) fn roads(
     let to_net = Outlet::new(sip, to_net, Arc::clone(counters))?;
     let (lists, shown) = watch::channel(Arc::default());
     let net_held_until = Some(Instant::now() + HELD_MAX);
-    let inbox = Inbox { net, link, commands: asked, notes: own, lists: shown, net_held_until };
+    let inbox = Inbox {
+        net,
+        link,
+        commands: asked,
+        notes: own,
+        lists: shown,
+        net_held_until,
+        link_first: false,
+    };
     let roads = Roads { from_net, to_net: transmits, from_link, to_link, link_ends: ends };
     Ok((inbox, roads, Addresses { net: to_net, orders, link_ends, commands, notes, lists }))
 }
@@ -123,10 +132,32 @@ pub(crate) enum Arrived {
     Lists(Arc<Lists>),
 }
 
+/// One thing that waited on a crowded road.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    Net(NetInput),
+    Link(LinkInput),
+}
+
 impl Inbox {
     /// Media is there: what waits on the wire is taken.
     pub(crate) const fn release_net(&mut self) {
         self.net_held_until = None;
+    }
+
+    /// What waits already on the two roads that are ever crowded, by turns.
+    pub(crate) fn try_next(&mut self) -> Option<Waiting> {
+        if self.net_held_until.is_some() || self.lists.has_changed().is_ok_and(|it| it) {
+            return None;
+        }
+        self.link_first = !self.link_first;
+        let link = |it: &mut Self| it.link.try_recv().ok().map(Waiting::Link);
+        let net = |it: &mut Self| it.net.try_recv().ok().map(Waiting::Net);
+        if self.link_first {
+            link(self).or_else(|| net(self))
+        } else {
+            net(self).or_else(|| link(self))
+        }
     }
 
     /// In no fixed order, so that no road starves another. `None`: all roads are closed.

@@ -50,13 +50,22 @@ impl Machine for Counter {
 }
 
 struct Heard {
+    /// There already.
+    waiting: VecDeque<u8>,
     inputs: mpsc::Receiver<u8>,
     said: Vec<String>,
 }
 
 impl Rim<Counter> for Heard {
     async fn next(&mut self) -> Option<u8> {
-        self.inputs.recv().await
+        match self.waiting.pop_front() {
+            Some(it) => Some(it),
+            None => self.inputs.recv().await,
+        }
+    }
+
+    fn try_next(&mut self) -> Option<u8> {
+        self.waiting.pop_front()
     }
 
     fn name(_: &u8) -> &'static str {
@@ -80,7 +89,7 @@ impl Rim<Counter> for Heard {
 
 fn heard() -> (mpsc::Sender<u8>, Heard) {
     let (tell, inputs) = mpsc::channel(8);
-    (tell, Heard { inputs, said: Vec::new() })
+    (tell, Heard { waiting: VecDeque::new(), inputs, said: Vec::new() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,4 +132,15 @@ async fn the_loop_ends_when_nobody_can_send() {
     drop(tell);
     run(&mut Counter::default(), &mut rim, Clock::at_boot(), vec![3]).await;
     assert_eq!(rim.said, ["input 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_inputs_is_taken_in_order_and_lets_a_timer_through() {
+    let (_tell, mut rim) = heard();
+    rim.waiting = (0..100).map(|it| u8::from(it < 99)).collect();
+    let mut machine = Counter { due: Some(MonoTime(0)), ..Counter::default() };
+    run(&mut machine, &mut rim, Clock::at_boot(), vec![]).await;
+    let timer = rim.said.iter().position(|it| it.starts_with("timeout"));
+    assert!(timer.is_some_and(|it| it < 99), "{timer:?}");
+    assert_eq!((rim.said.len(), rim.said.last().map(String::as_str)), (101, Some("input 0")));
 }
