@@ -85,6 +85,10 @@ impl Inbox {
         std::array::from_fn(|_| [io::IoSliceMut::new(places.next().unwrap_or_default())])
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.arrivals.is_empty()
+    }
+
     pub(crate) fn arrived(&mut self, arrival: Arrival) {
         if self.arrivals.len() < BATCH {
             self.arrivals.push(arrival);

@@ -165,10 +165,7 @@ impl Lookup {
             Err(error) => return Err(error.into()),
         }
         let woken = fds.first().is_some_and(|it| it.revents().contains(PollFlags::IN));
-        if woken {
-            self.wake.clear();
-        }
-        Ok(woken)
+        Ok(woken && self.wake.clear())
     }
 
     /// Reads what new legs' own sockets hold.
@@ -248,7 +245,8 @@ impl Intake for Lookup {
         } else {
             self.read_fresh(inbox);
         }
-        Ok(woken)
+        // A wake since then, but before one of these packets was sent, comes first.
+        Ok(woken || (!inbox.is_empty() && self.wake.clear()))
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, payload: &[u8]) -> bool {
