@@ -155,8 +155,8 @@ impl Floor {
         }
     }
 
-    /// Sends the next 20 ms to everybody on the mix path.
-    pub(super) fn mix(&mut self, intake: &mut impl Intake, now: MonoTime) {
+    /// Sends the 20 ms that are `due` to everybody on the mix path.
+    pub(super) fn mix(&mut self, intake: &mut impl Intake, due: MonoTime, now: MonoTime) {
         self.turn += 1;
         let groups = std::mem::take(&mut self.groups);
         for group in &groups {
@@ -165,12 +165,12 @@ impl Floor {
                 let turn = self.turn;
                 let Some(leg) = self.leg_mut(member.slot) else { continue };
                 let Some(tap) = &mut leg.tap else { continue };
-                for (sum, sample) in sum.iter_mut().zip(tap.frame(turn)) {
+                for (sum, sample) in sum.iter_mut().zip(tap.frame(turn, due)) {
                     *sum += i32::from(*sample);
                 }
             }
             for member in group.members.iter().filter(|it| it.hears) {
-                self.send_mix(member.slot, &sum, intake, now);
+                self.send_mix(member.slot, &sum, intake, due, now);
             }
         }
         self.groups = groups;
@@ -182,6 +182,7 @@ impl Floor {
         listener: Slot,
         sum: &[i32; FRAME],
         intake: &mut impl Intake,
+        due: MonoTime,
         now: MonoTime,
     ) {
         let turn = self.turn;
@@ -199,7 +200,7 @@ impl Floor {
         };
         let mut packet = [0; HEADER_LEN + FRAME];
         let audio = packet.iter_mut().skip(HEADER_LEN);
-        for (to, (sum, own)) in audio.zip(sum.iter().zip(tap.frame(turn))) {
+        for (to, (sum, own)) in audio.zip(sum.iter().zip(tap.frame(turn, due))) {
             let rest = (sum - i32::from(*own)).clamp(i16::MIN.into(), i16::MAX.into());
             *to = encode(i16::try_from(rest).unwrap_or(0));
         }

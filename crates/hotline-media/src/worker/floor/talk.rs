@@ -26,6 +26,9 @@ use crate::{
 /// Ticks that are made up for when the worker was late; older ones are left out.
 const CATCH_UP: u32 = 2;
 
+/// Comfort noise (RFC 3551 §6).
+const COMFORT: u8 = 13;
+
 /// Samples that one relayed event packet stands for.
 const EVENT_SAMPLES: u32 = 160;
 
@@ -57,13 +60,16 @@ impl Floor {
         let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
         match kind {
             Kind::Event => {
+                if let Some(tap) = &mut leg.tap {
+                    tap.skip(&header);
+                }
                 if let Some(key) = leg.events.handle(&header, audio) {
                     self.on_key(slot, key);
                 }
             }
             Kind::Voice(codec) => {
                 if let Some(tap) = &mut leg.tap {
-                    tap.write(&header, codec, audio);
+                    tap.write(&header, codec, audio, now);
                 }
                 for (tape, channel) in tapes.into_iter().flatten() {
                     if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) {
@@ -72,7 +78,12 @@ impl Floor {
                     }
                 }
             }
-            Kind::Other => return,
+            Kind::Other => {
+                if let Some(tap) = leg.tap.as_mut().filter(|_| header.payload_type == COMFORT) {
+                    tap.rest(&header, audio, now);
+                }
+                return;
+            }
         }
         let relayed = Relayed { header, kind, payload, speaker };
         // Taken and put back: nothing that happens to a listener changes who listens.
@@ -153,7 +164,7 @@ impl Floor {
         while due <= now {
             if n < CATCH_UP {
                 self.feed(intake, now);
-                self.mix(intake, now);
+                self.mix(intake, due, now);
                 count(&self.out.counters.ticks);
             } else {
                 count(&self.out.counters.ticks_skipped);
