@@ -44,6 +44,9 @@ fn config() -> Config {
     };
     let dialer = Dialer { plan: Some(plan), ..Dialer::default() };
     it.outbound.dialers = it.agents.iter().map(|it| (it.no.clone(), dialer.clone())).collect();
+    for agent in it.agents.iter_mut().step_by(3) {
+        agent.supervisor = true;
+    }
     it.outbound.routes = vec![hotline_trunk::RouteConfig {
         prefixes: vec![String::new()],
         trunks: vec![it.trunks[0].id.clone()],
@@ -79,8 +82,11 @@ fn shifts_keep_every_promise() {
         return;
     }
     let mut sum = BTreeMap::<Outcome, u64>::new();
+    let mut n_parties = 0;
     for seed in 0..SEEDS {
-        for (outcome, n) in live(seed, &config).outcomes {
+        let report = live(seed, &config);
+        n_parties += report.n_parties;
+        for (outcome, n) in report.outcomes {
             *sum.entry(outcome).or_default() += n;
         }
     }
@@ -98,7 +104,8 @@ fn shifts_keep_every_promise() {
     ] {
         assert!(sum.contains_key(&outcome), "no call was {outcome:?}: {sum:?}");
     }
-    println!("{sum:?}");
+    assert!(n_parties > 100, "only {n_parties} parties were called into calls");
+    println!("{sum:?}, {n_parties} parties");
 }
 
 /// A room of agents and as many lines.

@@ -221,6 +221,11 @@ impl Dispatcher {
         self.ready.n_ready(group)
     }
 
+    /// Who of the group would get the next caller, for somebody who wants to ask him.
+    pub fn in_turn(&self, group: &GroupId) -> Option<&AgentNo> {
+        self.ready.first(group)
+    }
+
     /// When the caller who waits longest in the group came in.
     pub fn oldest(&self, group: &GroupId) -> Option<MonoTime> {
         self.queues.oldest(group)

@@ -102,6 +102,11 @@ impl ReadySet {
         Some((agent.clone(), group.clone()))
     }
 
+    /// Who is in turn in a group: the longest idle of the best level.
+    pub(crate) fn first(&self, group: &GroupId) -> Option<&AgentNo> {
+        Some(&self.turns.get(group)?.first()?.2)
+    }
+
     fn take_turn(&mut self, agent: &AgentNo) {
         let Some(ready) = self.agents.get(agent) else { return };
         for (group, level) in &ready.groups {

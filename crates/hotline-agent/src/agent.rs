@@ -23,6 +23,8 @@ pub struct AgentConfig {
     /// After-call work lasts until the agent ends it; `acw` is then not looked at.
     pub acw_manual: bool,
     pub sign_in_state: SignInState,
+    /// 班长: may take part in the calls of others.
+    pub supervisor: bool,
 }
 
 /// What an agent is after signing in.
@@ -154,58 +156,7 @@ impl Agent {
         }
     }
 
-    /// Whether the bar shows the button (domain paper 4.5). A command without a button is refused
-    /// unless it changes nothing.
-    pub const fn allows(&self, action: Action) -> bool {
-        match self.line {
-            Line::Free => match action {
-                Action::SignIn => matches!(self.presence, Presence::SignedOut),
-                Action::SignOut => !matches!(self.presence, Presence::SignedOut),
-                Action::SetReady => {
-                    self.device
-                        && matches!(self.presence, Presence::Busy | Presence::Rest | Presence::Acw)
-                }
-                Action::SetBusy => {
-                    matches!(self.presence, Presence::Idle | Presence::Rest | Presence::Acw)
-                }
-                Action::SetRest => {
-                    matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
-                }
-                Action::EnterAcw => match self.presence {
-                    Presence::Idle | Presence::Busy => true,
-                    Presence::Acw => self.until.is_some(),
-                    Presence::SignedOut | Presence::Rest => false,
-                },
-                Action::FinishAcw => matches!(self.presence, Presence::Acw),
-                Action::Dial => {
-                    self.device
-                        && matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
-                }
-                Action::Hold | Action::Retrieve | Action::HangUp => false,
-            },
-            Line::Reserved
-            | Line::Ringing
-            | Line::Connecting
-            | Line::Talking
-            | Line::Held
-            | Line::Dialing => match action {
-                Action::SignIn | Action::FinishAcw | Action::Dial => false,
-                Action::SetReady => self.pending.is_some(),
-                Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
-                Action::Hold => matches!(self.line, Line::Talking),
-                Action::Retrieve => matches!(self.line, Line::Held),
-                Action::HangUp => {
-                    matches!(
-                        self.line,
-                        Line::Connecting | Line::Talking | Line::Held | Line::Dialing
-                    )
-                }
-            },
-        }
-    }
-
-    /// Carries out a presence command. `Hold`, `Retrieve`, `HangUp` and `Dial` are refused: they go
-    /// to the call. While the line is in use, busy, rest, sign-out and after-call work become
+    /// Carries out a presence command. What goes to the call is refused. While the line is in use, busy, rest, sign-out and after-call work become
     /// pending and `SetReady` takes the pending wish back.
     pub fn command(&mut self, command: &Command, now: Now) -> Result<(), Refused> {
         let before = self.shown();
@@ -216,7 +167,9 @@ impl Agent {
             | Line::Connecting
             | Line::Talking
             | Line::Held
-            | Line::Dialing => self.command_for_later(command),
+            | Line::Dialing
+            | Line::Consulting
+            | Line::Conferring => self.command_for_later(command),
         };
         self.tell(before, now);
         result
@@ -235,7 +188,9 @@ impl Agent {
             | LineEvent::Bridge
             | LineEvent::Hold
             | LineEvent::Retrieve
-            | LineEvent::Release => true,
+            | LineEvent::Release
+            | LineEvent::Consult
+            | LineEvent::Confer => true,
         };
         if !may_begin {
             return Err(refused);
@@ -245,7 +200,12 @@ impl Agent {
         if event == LineEvent::Dial {
             self.step_out();
         }
-        let served = matches!(self.line, Line::Connecting | Line::Talking | Line::Held);
+        let served = match self.line {
+            Line::Connecting | Line::Talking | Line::Held | Line::Consulting | Line::Conferring => {
+                true
+            }
+            Line::Free | Line::Reserved | Line::Ringing | Line::Dialing => false,
+        };
         self.line = next;
         if event == LineEvent::Release {
             self.on_released(served, now);
@@ -261,7 +221,9 @@ impl Agent {
     pub fn set_aside(&mut self, reason: BusyReason, now: Now) {
         let before = self.shown();
         match self.line {
-            Line::Talking | Line::Held | Line::Dialing => self.want_aside(reason),
+            Line::Talking | Line::Held | Line::Dialing | Line::Consulting | Line::Conferring => {
+                self.want_aside(reason);
+            }
             Line::Free => self.force_busy(reason),
             Line::Reserved | Line::Ringing | Line::Connecting => {
                 self.line = Line::Free;
@@ -284,7 +246,9 @@ impl Agent {
                 | Line::Connecting
                 | Line::Talking
                 | Line::Held
-                | Line::Dialing => self.want_aside(BusyReason::DeviceUnavailable),
+                | Line::Dialing
+                | Line::Consulting
+                | Line::Conferring => self.want_aside(BusyReason::DeviceUnavailable),
             }
         }
         self.tell(before, now);
@@ -402,7 +366,18 @@ impl Agent {
                 }
                 self.finish_acw(now);
             }
-            Command::Hold | Command::Retrieve | Command::HangUp | Command::Dial { .. } => {
+            Command::Hold
+            | Command::Retrieve
+            | Command::HangUp
+            | Command::Dial { .. }
+            | Command::Consult { .. }
+            | Command::CancelConsult
+            | Command::Confer
+            | Command::CompleteTransfer
+            | Command::Transfer { .. }
+            | Command::Supervise { .. }
+            | Command::Intercept
+            | Command::ForceRelease { .. } => {
                 return Err(refused);
             }
         }
@@ -424,7 +399,15 @@ impl Agent {
             | Command::Hold
             | Command::Retrieve
             | Command::HangUp
-            | Command::Dial { .. } => return Err(refused),
+            | Command::Dial { .. }
+            | Command::Consult { .. }
+            | Command::CancelConsult
+            | Command::Confer
+            | Command::CompleteTransfer
+            | Command::Transfer { .. }
+            | Command::Supervise { .. }
+            | Command::Intercept
+            | Command::ForceRelease { .. } => return Err(refused),
         };
         Ok(())
     }
@@ -593,5 +576,6 @@ struct Shown {
     until: Option<Until>,
 }
 
+mod actions;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{Extension, Pii};
+use hotline_base::{AgentNo, Extension, GroupId, Oversight, Pii};
 
 use crate::{
     Display, LineEvent,
@@ -43,6 +43,32 @@ pub enum Command {
         /// 外显号码: the number to be shown, if the trunk owns it.
         display: Option<String>,
     },
+    /// 咨询: the caller waits with music while the agent talks to somebody else.
+    Consult { to: Target },
+    /// 取消咨询: back to the caller.
+    CancelConsult,
+    /// 三方通话: whom the agent consults joins the talk.
+    Confer,
+    /// 转移: the agent leaves the caller to whom he consults.
+    CompleteTransfer,
+    /// 盲转: the agent leaves at once, and somebody else is called for the caller.
+    Transfer { to: Target },
+    /// 监听, 耳语, 强插: rings the supervisor and lets him take part in this agent's call; in the
+    /// call, changes how.
+    Supervise { agent: AgentNo, how: Oversight },
+    /// 拦截: the supervisor takes over the call he is in.
+    Intercept,
+    /// 强拆: cuts this agent's call.
+    ForceRelease { agent: AgentNo },
+}
+
+/// Whom a caller is given to, or an agent asks.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    Agent(AgentNo),
+    /// Whoever of the group is free longest; a transferred caller waits there.
+    Group(GroupId),
+    Number(Pii<String>),
 }
 
 /// A button of the softphone bar (软电话条): what is possible now.
@@ -59,6 +85,14 @@ pub enum Action {
     EnterAcw,
     FinishAcw,
     Dial,
+    Consult,
+    CancelConsult,
+    Confer,
+    CompleteTransfer,
+    Transfer,
+    Supervise,
+    Intercept,
+    ForceRelease,
 }
 
 impl Command {
@@ -75,6 +109,14 @@ impl Command {
             Self::EnterAcw => Action::EnterAcw,
             Self::FinishAcw => Action::FinishAcw,
             Self::Dial { .. } => Action::Dial,
+            Self::Consult { .. } => Action::Consult,
+            Self::CancelConsult => Action::CancelConsult,
+            Self::Confer => Action::Confer,
+            Self::CompleteTransfer => Action::CompleteTransfer,
+            Self::Transfer { .. } => Action::Transfer,
+            Self::Supervise { .. } => Action::Supervise,
+            Self::Intercept => Action::Intercept,
+            Self::ForceRelease { .. } => Action::ForceRelease,
         }
     }
 }
@@ -92,6 +134,14 @@ impl Action {
         Self::EnterAcw,
         Self::FinishAcw,
         Self::Dial,
+        Self::Consult,
+        Self::CancelConsult,
+        Self::Confer,
+        Self::CompleteTransfer,
+        Self::Transfer,
+        Self::Supervise,
+        Self::Intercept,
+        Self::ForceRelease,
     ];
 }
 
@@ -124,6 +174,12 @@ pub enum Refused {
     NoTrunk,
     /// The engine takes no new calls now.
     Closed,
+    /// Whom the caller is to be given to has no free telephone, or is not there.
+    TargetAway,
+    /// Only a supervisor may.
+    NotSupervisor,
+    /// There is no call of this agent to be supervised.
+    NoCall,
 }
 
 impl fmt::Display for Refused {
@@ -152,6 +208,9 @@ impl fmt::Display for Refused {
             }
             Self::NoTrunk => f.write_str("no trunk leads to this number"),
             Self::Closed => f.write_str("the engine takes no new calls now"),
+            Self::TargetAway => f.write_str("whom this is meant for is not free now"),
+            Self::NotSupervisor => f.write_str("only a supervisor may do this"),
+            Self::NoCall => f.write_str("the agent has no call that can be supervised"),
         }
     }
 }

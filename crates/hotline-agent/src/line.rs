@@ -19,6 +19,10 @@ hotline_base::fsm! {
         Held,
         /// 外呼: a call of the agent's own, from his wish until the called party answers.
         Dialing,
+        /// 咨询: talks to somebody else while the caller waits.
+        Consulting,
+        /// 三方通话, 会议.
+        Conferring,
     }
     /// What happens to it.
     #[derive(BorshDeserialize, BorshSerialize)]
@@ -28,12 +32,16 @@ hotline_base::fsm! {
         Answer,
         Bridge,
         Hold,
-        /// 恢复 / 取回.
+        /// 恢复 / 取回; also the end of a consultation or of a conference that leaves two.
         Retrieve,
         /// The call has left this telephone, for whatever reason.
         Release,
         /// The agent calls somebody.
         Dial,
+        /// Another room than the caller's.
+        Consult,
+        /// More than two hear each other.
+        Confer,
     }
     table {
         Free + Reserve => Reserved,
@@ -51,10 +59,24 @@ hotline_base::fsm! {
         Connecting + Release => Free,
 
         Talking + Hold => Held,
+        Talking + Consult => Consulting,
+        Talking + Confer => Conferring,
         Talking + Release => Free,
 
         Held + Retrieve => Talking,
+        Held + Consult => Consulting,
+        Held + Confer => Conferring,
         Held + Release => Free,
+
+        Consulting + Retrieve => Talking,
+        Consulting + Hold => Held,
+        Consulting + Confer => Conferring,
+        Consulting + Release => Free,
+
+        Conferring + Retrieve => Talking,
+        Conferring + Hold => Held,
+        Conferring + Consult => Consulting,
+        Conferring + Release => Free,
 
         Free + Dial => Dialing,
         Dialing + Bridge => Talking,

@@ -19,6 +19,8 @@ pub enum Display {
     Held,
     Acw,
     Dialing,
+    Consulting,
+    Conferring,
 }
 
 impl Display {
@@ -37,6 +39,8 @@ impl Display {
             Line::Talking => Self::Talking,
             Line::Held => Self::Held,
             Line::Dialing => Self::Dialing,
+            Line::Consulting => Self::Consulting,
+            Line::Conferring => Self::Conferring,
         }
     }
 }

@@ -11,6 +11,7 @@ mod id;
 mod key;
 mod machine;
 pub mod media;
+mod oversight;
 mod pii;
 mod random;
 pub mod rewrite;
@@ -23,6 +24,7 @@ pub use self::{
     },
     key::{Key, NotAKey},
     machine::{Due, Machine, earliest},
+    oversight::Oversight,
     pii::Pii,
     random::Random,
     time::{MonoTime, Now, WallTime},

@@ -22,11 +22,25 @@ use crate::{LegEvent, LegOrder, OfferUpdate, SavedCall};
 mod audio;
 mod ending;
 mod events;
+mod guests;
+#[cfg(test)]
+mod nobody;
 mod outbound;
+mod restore;
 mod side;
 mod steps;
+mod transfer;
 
-pub use self::outbound::Dialling;
+use self::{
+    audio::Audio,
+    guests::Guest,
+    side::AgentSide,
+    transfer::{Served, Transfer},
+};
+pub use self::{
+    guests::{Joining, Who},
+    outbound::Dialling,
+};
 
 /// What all calls share.
 #[derive(Clone, Debug)]
@@ -129,17 +143,23 @@ pub struct Call {
     /// Whom the agent calls, in a call that goes out.
     dialled: Option<outbound::Dialled>,
     agent: Option<AgentSide>,
+    /// Who was called in besides: consulted, in a conference, or supervising.
+    guests: Vec<Guest>,
+    /// No agent has the caller: he is on his way to somebody.
+    transfer: Option<Transfer>,
+    /// Who had him last.
+    served: Option<Served>,
     ticket: Option<TicketId>,
     /// `None` in a call that an earlier control process began.
     session: Option<Session>,
     to_session: VecDeque<hotline_ivr::Event>,
+    audio: Audio,
     recordings: BTreeSet<RecordingId>,
     n_recordings: u32,
     /// Legs that media has not reported closed.
     open_legs: BTreeSet<LegId>,
     /// Recordings that were running then are sealed by another process.
     media_died: bool,
-    n_holds: u64,
     /// The last key, by which method and when.
     last_key: Option<(Key, KeyMethod, MonoTime)>,
     facts: Vec<Stamped>,
@@ -196,16 +216,6 @@ enum KeyMethod {
     Signalling,
 }
 
-#[derive(Debug)]
-struct AgentSide {
-    offering: Offering,
-    state: AgentState,
-    /// Hold by a re-INVITE of the phone, and by command.
-    held_by_phone: bool,
-    held_by_desk: bool,
-    recording: Option<RecordingId>,
-}
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum AgentState {
     Opening {
@@ -222,31 +232,10 @@ impl Call {
     /// Takes an admitted call and asks media for its leg.
     pub fn new(arrival: Arrival, config: Arc<Config>, now: Now) -> Self {
         let Arrival { call, leg, offer, entry, bundle, .. } = arrival;
-        let until = now.mono + config.open_limit;
-        let mut it = Self {
-            id: call,
-            config,
-            phase: Phase::Live,
-            caller: Caller {
-                leg,
-                state: CallerState::Opening { until },
-                owes_answer: offer.is_none(),
-                held: false,
-            },
-            dialled: None,
-            agent: None,
-            ticket: None,
-            session: None,
-            to_session: VecDeque::new(),
-            recordings: BTreeSet::new(),
-            n_recordings: 0,
-            open_legs: BTreeSet::from([leg]),
-            media_died: false,
-            n_holds: 0,
-            last_key: None,
-            facts: Vec::new(),
-            outputs: VecDeque::new(),
-        };
+        let state = CallerState::Opening { until: now.mono + config.open_limit };
+        let owes_answer = offer.is_none();
+        let mut it = Self::blank(call, config, Caller { leg, state, owes_answer, held: false });
+        it.open_legs.insert(leg);
         it.fact(
             CallFact::Arrived {
                 leg,
@@ -269,82 +258,30 @@ impl Call {
         it
     }
 
-    /// Adopts a call of an earlier control process: it can be ended, and its record written.
-    pub fn restore(saved: SavedCall, config: Arc<Config>, now: Now) -> Self {
-        let SavedCall { call, caller, talk, recordings, facts } = saved;
-        let mut open_legs: BTreeSet<_> = caller.into_iter().collect();
-        open_legs.extend(talk.as_ref().map(|it| it.leg));
-        let phase = match caller {
-            Some(_) => Phase::Live,
-            None => Phase::Closing { until: now.mono + config.seal_limit },
-        };
-        let mut it = Self {
-            id: call,
+    /// A call of which nothing is known but the party outside.
+    fn blank(id: CallId, config: Arc<Config>, caller: Caller) -> Self {
+        Self {
+            id,
             config,
-            phase,
-            caller: Caller {
-                leg: caller.unwrap_or(LegId(0)),
-                state: if caller.is_some() { CallerState::Up } else { CallerState::Gone },
-                owes_answer: false,
-                held: false,
-            },
-            dialled: outbound::Dialled::restore(&facts),
-            agent: talk.map(AgentSide::restore),
+            phase: Phase::Live,
+            caller,
+            dialled: None,
+            agent: None,
+            guests: Vec::new(),
+            transfer: None,
+            served: None,
             ticket: None,
             session: None,
             to_session: VecDeque::new(),
-            n_recordings: u32::try_from(recordings.len()).unwrap_or(u32::MAX),
-            recordings: recordings.into_iter().collect(),
-            open_legs,
+            audio: Audio::default(),
+            recordings: BTreeSet::new(),
+            n_recordings: 0,
+            open_legs: BTreeSet::new(),
             media_died: false,
-            n_holds: 1 << 32,
             last_key: None,
-            facts,
+            facts: Vec::new(),
             outputs: VecDeque::new(),
-        };
-        it.fact(CallFact::ControlRestarted, now);
-        if let Some(ticket) = open_ticket(&it.facts) {
-            // The queue died with its process.
-            it.fact(CallFact::LeftQueue { ticket, why: QueueExit::System }, now);
         }
-        it
-    }
-
-    /// What [`restore`](Self::restore) needs; `None` when nothing has to survive (not answered
-    /// yet, or over).
-    pub fn save(&self) -> Option<SavedCall> {
-        let agent_is_in = self.agent.as_ref().is_some_and(|it| it.state == AgentState::Announcing);
-        let caller = match (&self.phase, &self.caller.state) {
-            // An agent who answered for a call of his own must be told when it is lost.
-            (
-                Phase::Live,
-                CallerState::Opening { .. } | CallerState::Invited { .. } | CallerState::Settling,
-            ) if self.dialled.is_some() && agent_is_in => Some(self.caller.leg),
-            (Phase::Done, _)
-            | (
-                Phase::Live,
-                CallerState::Opening { .. }
-                | CallerState::Ready { .. }
-                | CallerState::Waits
-                | CallerState::Invited { .. }
-                | CallerState::Settling,
-            ) => return None,
-            (Phase::Live, CallerState::Up) => Some(self.caller.leg),
-            (Phase::Live, CallerState::Left | CallerState::Gone) | (Phase::Closing { .. }, _) => {
-                None
-            }
-        };
-        let talk = self.agent.as_ref().filter(|it| match it.state {
-            AgentState::Announcing | AgentState::Talking => true,
-            AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
-        });
-        Some(SavedCall {
-            call: self.id,
-            caller,
-            talk: talk.map(AgentSide::save),
-            recordings: self.recordings.iter().cloned().collect(),
-            facts: self.facts.clone(),
-        })
     }
 
     pub const fn id(&self) -> CallId {
@@ -369,11 +306,6 @@ impl Call {
     /// The group that found the agent.
     pub fn group(&self) -> Option<&GroupId> {
         self.agent.as_ref().map(|it| &it.offering.group)
-    }
-
-    /// The recording that runs.
-    pub fn recording(&self) -> Option<&RecordingId> {
-        self.agent.as_ref()?.recording.as_ref()
     }
 
     /// The facts so far and the place in the queue, of a call that cannot go on.
@@ -433,7 +365,10 @@ impl Call {
             Phase::Live => self.session.as_ref().and_then(Session::poll_timeout),
             Phase::Closing { .. } | Phase::Done => None,
         };
-        earliest(earliest(caller, agent), session)
+        let guests = self.guests.iter().filter_map(Guest::opening_until).min();
+        let transfer = self.transfer.as_ref().map(|it| (it.until, "transfer"));
+        let guests = guests.map(|it| (it, "leg open"));
+        earliest(earliest(earliest(caller, agent), session), earliest(guests, transfer))
     }
 
     pub fn handle_timeout(&mut self, env: &dyn Environment, now: Now) {
@@ -449,6 +384,7 @@ impl Call {
         {
             self.end_offer(OfferEnd::System, env, now);
         }
+        self.guests_timeout(env, now);
         if self.phase == Phase::Live
             && let Some(session) = &mut self.session
         {
@@ -466,10 +402,14 @@ impl Call {
         now: Now,
     ) {
         self.ticket = Some(ticket);
-        self.left_flow(now);
+        if !self.is_outbound() {
+            self.left_flow(now);
+        }
         let n = u32::try_from(position).unwrap_or(u32::MAX);
         self.fact(CallFact::Enqueued { ticket, group: group.clone(), priority, position: n }, now);
-        self.tell(hotline_ivr::Event::Enqueued { position }, env, now);
+        if self.transfer.is_none() {
+            self.tell(hotline_ivr::Event::Enqueued { position }, env, now);
+        }
     }
 
     /// The dispatcher did not take the caller in.
@@ -482,6 +422,9 @@ impl Call {
     ) {
         let exit = steps::refused_exit(why);
         self.fact(CallFact::EnqueueRefused { group: group.clone(), why: exit }, now);
+        if self.transfer.is_some() {
+            return self.give_transfer_up(env, now);
+        }
         self.tell(hotline_ivr::Event::EnqueueRefused(why), env, now);
     }
 
@@ -567,17 +510,4 @@ impl Call {
             self.fact(CallFact::FlowLeft, now);
         }
     }
-}
-
-/// The visit to a queue that has not ended.
-fn open_ticket(facts: &[Stamped]) -> Option<TicketId> {
-    facts.iter().fold(None, |open, it| {
-        if let CallFact::Enqueued { ticket, .. } = it.fact {
-            Some(ticket)
-        } else if let CallFact::LeftQueue { .. } = it.fact {
-            None
-        } else {
-            open
-        }
-    })
 }

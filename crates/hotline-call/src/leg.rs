@@ -95,12 +95,27 @@ pub enum OfferUpdate {
     Answered,
     /// Two-way speech is open; the ticket is served.
     Bridged,
-    Held,
-    Retrieved,
+    /// Who was called in is there.
+    Joined,
+    /// What the telephone of somebody in the talk is doing from now on.
+    Line(TalkLine),
     /// It ended without a bridge.
     Ended(OfferEnd),
     /// The talk ended.
     Released {
         by: Party,
     },
+}
+
+/// What an agent's telephone does in a talk.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TalkLine {
+    #[default]
+    Talking,
+    /// 保持.
+    Held,
+    /// 咨询: the caller waits in another room.
+    Consulting,
+    /// 三方通话, 会议.
+    Conferring,
 }

@@ -9,12 +9,14 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod hears;
 mod leg;
 mod naming;
 mod saved;
 
 pub use self::{
-    call::{Arrival, Call, Config, Dialling, Offering, Output, QueueOrder},
-    leg::{LegEnd, LegEvent, LegOrder, OfferUpdate},
-    saved::{SavedCall, SavedTalk},
+    call::{Arrival, Call, Config, Dialling, Joining, Offering, Output, QueueOrder, Who},
+    hears::{Role, Room, Seat, hears},
+    leg::{LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine},
+    saved::{SavedCall, SavedGuest, SavedTalk},
 };

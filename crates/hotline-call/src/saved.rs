@@ -2,16 +2,18 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, OfferId, RecordingId};
-use hotline_cdr::Stamped;
+use hotline_cdr::{CalledParty, PartyRole, Stamped};
 
-/// Enough to end the call cleanly and to write its record: its legs, its facts so far, and the
-/// agent it was talking to.
+/// Enough to end the call cleanly and to write its record: its legs, its facts so far, and whom it
+/// was talking to.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub struct SavedCall {
     pub call: CallId,
-    /// `None` once the caller is gone and only the record is open.
+    /// `None` once the caller is gone: others may still talk, or only the record is open.
     pub caller: Option<LegId>,
     pub talk: Option<SavedTalk>,
+    /// Who else was there.
+    pub guests: Vec<SavedGuest>,
     pub recordings: Vec<RecordingId>,
     pub facts: Vec<Stamped>,
 }
@@ -26,4 +28,21 @@ pub struct SavedTalk {
     /// The two hear each other; otherwise the announcement before runs.
     pub bridged: bool,
     pub held: bool,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct SavedGuest {
+    pub offer: OfferId,
+    pub leg: LegId,
+    pub party: CalledParty,
+    pub role: PartyRole,
+    pub held: bool,
+}
+
+impl SavedCall {
+    /// All legs of it.
+    pub fn legs(&self) -> Vec<LegId> {
+        let guests = self.guests.iter().map(|it| it.leg);
+        self.caller.into_iter().chain(self.talk.iter().map(|it| it.leg)).chain(guests).collect()
+    }
 }

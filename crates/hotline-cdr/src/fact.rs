@@ -2,8 +2,8 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
-    AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Pii, RecordingId, TicketId,
-    TrunkId, media::LegStats,
+    AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Oversight, Pii, RecordingId,
+    TicketId, TrunkId, media::LegStats,
 };
 
 /// A fact and when it happened.
@@ -213,6 +213,98 @@ pub enum CallFact {
     },
     /// What else the caller's INVITE said; after [`CallFact::Arrived`], when there is any of it.
     Signalled(Signalled),
+    /// Somebody is called into the running call: `t_off` of an agent.
+    PartyCalled {
+        offer: OfferId,
+        leg: LegId,
+        role: PartyRole,
+        party: CalledParty,
+    },
+    /// INVITE to a gateway of a trunk, for a party outside who is called in.
+    PartyWentOut {
+        offer: OfferId,
+        trunk: TrunkId,
+        gateway: String,
+        display: String,
+    },
+    /// A party outside, or a supervisor, is there.
+    PartyJoined {
+        offer: OfferId,
+    },
+    /// A party takes part in another way from now on.
+    PartyMoved {
+        offer: OfferId,
+        role: PartyRole,
+    },
+    /// A party outside, or a supervisor, is gone; `why` when he had not been there.
+    PartyLeft {
+        offer: OfferId,
+        by: Party,
+        why: Option<OfferEnd>,
+    },
+    /// 转移: this agent gave the caller away.
+    Transferred {
+        offer: OfferId,
+        mode: TransferMode,
+    },
+    /// `t_rel` of a call whose other parties talk on.
+    CallerLeft {
+        by: Party,
+        cause: Option<u16>,
+    },
+    /// The recording that runs is this agent's too.
+    RecordingFollows {
+        recording: RecordingId,
+        offer: OfferId,
+    },
+}
+
+/// Who is called into a call.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub enum CalledParty {
+    Agent { agent: AgentNo, extension: Extension, group: GroupId },
+    Outside { number: Pii<String> },
+}
+
+/// As what.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PartyRole {
+    /// 咨询: talks to the agent while the caller waits.
+    Consulted,
+    /// 三方通话, 会议: talks with everybody.
+    Joined,
+    /// 转移: the caller waits for him.
+    Transferred,
+    /// 监控.
+    Supervisor(Oversight),
+}
+
+impl PartyRole {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Consulted => "consulted",
+            Self::Joined => "joined",
+            Self::Transferred => "transferred",
+            Self::Supervisor(it) => it.as_str(),
+        }
+    }
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TransferMode {
+    /// 盲转, 释放转: before the target was asked.
+    Blind,
+    /// 成功转, 咨询转: to whom the agent had called first.
+    Attended,
+}
+
+impl TransferMode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blind => "blind",
+            Self::Attended => "attended",
+        }
+    }
 }
 
 /// What a carrier may tell of a call besides its two numbers.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use hotline_base::{CallId, Now, OfferId};
+use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, Now, OfferId};
 
 use crate::{
-    CallFact, CallRecord, CallSegment, EndReason, Outcome, Party, QueueExit, QueueSegment, Rating,
-    RecordedAudio, ShortAfter, Stamped,
+    CallFact, CallRecord, CallSegment, CalledParty, EndReason, Outcome, Party, PartyRole,
+    QueueExit, QueueSegment, Rating, RecordedAudio, ShortAfter, Stamped,
 };
 
 /// Folds a call's facts, oldest first, into its record. `complete` says that no fact will follow.
@@ -27,6 +27,8 @@ struct Fold {
     queued: Vec<Now>,
     bridged: Vec<Option<Now>>,
     held: Vec<Option<Now>>,
+    /// Who watches only.
+    supervisors: Vec<(OfferId, LegId, CalledParty)>,
     rang_at_end: bool,
     is_outbound: bool,
 }
@@ -78,6 +80,7 @@ impl Fold {
             queued: Vec::new(),
             bridged: Vec::new(),
             held: Vec::new(),
+            supervisors: Vec::new(),
             rang_at_end: false,
             is_outbound: false,
         }
@@ -87,28 +90,7 @@ impl Fold {
         let wall = Some(at.wall);
         let record = &mut self.record;
         match fact {
-            CallFact::Arrived {
-                leg: _,
-                trunk,
-                caller,
-                caller_raw,
-                restricted,
-                called,
-                called_raw,
-                flow,
-                bundle,
-            } => {
-                self.arrived = Some(at);
-                record.t_in = wall;
-                record.trunk = Some(trunk.clone());
-                record.caller.clone_from(caller);
-                record.caller_raw = Some(caller_raw.clone());
-                record.restricted = *restricted;
-                record.called.clone_from(called);
-                record.called_raw.clone_from(called_raw);
-                record.flow.clone_from(flow);
-                record.bundle.clone_from(bundle);
-            }
+            CallFact::Arrived { .. } => self.take_arrival(at, fact),
             CallFact::Refused { status, .. } => record.refused_status = Some(*status),
             CallFact::Answered => record.t_ans = record.t_ans.or(wall),
             CallFact::FlowEntered => record.t_ivr0 = record.t_ivr0.or(wall),
@@ -116,12 +98,10 @@ impl Fold {
             CallFact::PersonRequested => record.t_req = record.t_req.or(wall),
             CallFact::ControlRestarted => record.control_restarted = true,
             CallFact::Ended { by, reason, cause } => {
-                self.released = Some(at);
-                record.t_rel = wall;
-                record.released_by = Some(*by);
                 record.reason = Some(reason.clone());
-                record.cause = *cause;
+                self.take_release(at, *by, *cause);
             }
+            CallFact::CallerLeft { by, cause } => self.take_release(at, *by, *cause),
             CallFact::Enqueued { .. }
             | CallFact::EnqueueRefused { .. }
             | CallFact::LeftQueue { .. } => self.take_queue(at, fact),
@@ -134,7 +114,9 @@ impl Fold {
             | CallFact::Held { .. }
             | CallFact::Retrieved { .. }
             | CallFact::AgentReleased { .. } => self.take_agent(at, fact),
-            CallFact::RecordingStarted { .. }
+            CallFact::PartyCalled { .. } | CallFact::PartyMoved { .. } => self.take_party(at, fact),
+            CallFact::RecordingFollows { .. }
+            | CallFact::RecordingStarted { .. }
             | CallFact::RecordingSealed { .. }
             | CallFact::RecordingFailed { .. } => self.take_recording(at, fact),
             CallFact::SurveyOffered { .. }
@@ -151,8 +133,50 @@ impl Fold {
             | CallFact::MediaQuiet { .. }
             | CallFact::DialFailed { .. }
             | CallFact::Signalled(_)
+            | CallFact::PartyWentOut { .. }
+            | CallFact::PartyJoined { .. }
+            | CallFact::PartyLeft { .. }
+            | CallFact::Transferred { .. }
             | CallFact::LegClosed { .. }
             | CallFact::Listed { .. } => (),
+        }
+    }
+
+    fn take_arrival(&mut self, at: Now, fact: &CallFact) {
+        let CallFact::Arrived {
+            leg: _,
+            trunk,
+            caller,
+            caller_raw,
+            restricted,
+            called,
+            called_raw,
+            flow,
+            bundle,
+        } = fact
+        else {
+            return;
+        };
+        let record = &mut self.record;
+        self.arrived = Some(at);
+        record.t_in = Some(at.wall);
+        record.trunk = Some(trunk.clone());
+        record.caller.clone_from(caller);
+        record.caller_raw = Some(caller_raw.clone());
+        record.restricted = *restricted;
+        record.called.clone_from(called);
+        record.called_raw.clone_from(called_raw);
+        record.flow.clone_from(flow);
+        record.bundle.clone_from(bundle);
+    }
+
+    /// The caller's connection ended: the first who says so counts.
+    fn take_release(&mut self, at: Now, by: Party, cause: Option<u16>) {
+        if self.released.is_none() {
+            self.released = Some(at);
+            self.record.t_rel = Some(at.wall);
+            self.record.released_by = Some(by);
+            self.record.cause = cause;
         }
     }
 
@@ -215,26 +239,7 @@ impl Fold {
         if let CallFact::Offered { offer, agent, extension, group, leg, .. }
         | CallFact::AgentCalled { offer, agent, extension, group, leg } = fact
         {
-            self.bridged.push(None);
-            self.held.push(None);
-            self.record.segments.push(CallSegment {
-                offer: *offer,
-                agent: agent.clone(),
-                extension: extension.clone(),
-                group: group.clone(),
-                leg: *leg,
-                t_off: at.wall,
-                t_ring: None,
-                t_agent: None,
-                t_br: None,
-                t_end: None,
-                talk_ms: 0,
-                hold_ms: 0,
-                n_holds: 0,
-                recording: None,
-                unanswered: None,
-                released_by: None,
-            });
+            self.visit(at, (*offer, *leg), (agent, extension, group));
         } else if let CallFact::Ringing { offer } = fact {
             self.with(*offer, |it, _, _| it.t_ring = it.t_ring.or(Some(at.wall)));
         } else if let CallFact::AgentAnswered { offer } = fact {
@@ -267,6 +272,59 @@ impl Fold {
                 it.released_by = Some(*by);
                 it.talk_ms = bridged.map_or(0, |since| millis(since.mono.0, at.mono.0));
             });
+        }
+    }
+
+    /// A visit to an agent's device begins.
+    fn visit(
+        &mut self,
+        at: Now,
+        (offer, leg): (OfferId, LegId),
+        (agent, extension, group): (&AgentNo, &Extension, &GroupId),
+    ) {
+        self.bridged.push(None);
+        self.held.push(None);
+        self.record.segments.push(CallSegment {
+            offer,
+            agent: agent.clone(),
+            extension: extension.clone(),
+            group: group.clone(),
+            leg,
+            t_off: at.wall,
+            t_ring: None,
+            t_agent: None,
+            t_br: None,
+            t_end: None,
+            talk_ms: 0,
+            hold_ms: 0,
+            n_holds: 0,
+            recording: None,
+            unanswered: None,
+            released_by: None,
+        });
+    }
+
+    /// Agents who are called in have segments like those who are offered; a supervisor has one
+    /// from when he takes the call over.
+    fn take_party(&mut self, at: Now, fact: &CallFact) {
+        if let CallFact::PartyCalled { offer, leg, role, party } = fact {
+            let CalledParty::Agent { agent, extension, group } = party else { return };
+            if let PartyRole::Supervisor(_) = role {
+                self.supervisors.push((*offer, *leg, party.clone()));
+            } else {
+                self.visit(at, (*offer, *leg), (agent, extension, group));
+            }
+        } else if let CallFact::PartyMoved { offer, role } = fact {
+            let found = self.supervisors.iter().position(|it| it.0 == *offer);
+            if let PartyRole::Supervisor(_) = role {
+                return;
+            }
+            let Some(found) = found else { return };
+            let (offer, leg, party) = self.supervisors.remove(found);
+            if let CalledParty::Agent { agent, extension, group } = party {
+                self.visit(at, (offer, leg), (&agent, &extension, &group));
+                self.with(offer, |it, _, _| it.t_agent = Some(at.wall));
+            }
         }
     }
 
@@ -305,6 +363,10 @@ impl Fold {
                 gap_ms: 0,
                 n_gaps: 0,
             });
+        } else if let CallFact::RecordingFollows { recording, offer } = fact {
+            if let Some(it) = record.segments.iter_mut().find(|it| it.offer == *offer) {
+                it.recording = Some(recording.clone());
+            }
         } else if let CallFact::RecordingSealed {
             recording,
             duration_ms,

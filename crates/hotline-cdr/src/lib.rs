@@ -14,8 +14,8 @@ mod record;
 pub use self::{
     cause::FailCause,
     fact::{
-        CallFact, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, Signalled, Stamped,
-        SurveyAnswer,
+        CallFact, CalledParty, EndReason, OfferEnd, Party, PartyRole, QueueExit, RefusedWhy,
+        Signalled, Stamped, SurveyAnswer, TransferMode,
     },
     fold::fold,
     record::{

@@ -158,6 +158,11 @@ impl Meters {
             CallFact::Listed { list, .. } => {
                 self.count("hotline_list_hits_total", "Callers found on a list.", ("list", list));
             }
+            CallFact::Transferred { mode, .. } => self.count(
+                "hotline_transfers_total",
+                "Callers whom an agent gave away, by how.",
+                ("mode", mode.as_str()),
+            ),
             CallFact::DialFailed { status, cause, .. } => self.dial_failed(*status, *cause),
             CallFact::Answered
             | CallFact::FlowEntered
@@ -182,6 +187,13 @@ impl Meters {
             | CallFact::ControlRestarted
             | CallFact::Dialled { .. }
             | CallFact::AgentCalled { .. }
+            | CallFact::PartyCalled { .. }
+            | CallFact::PartyWentOut { .. }
+            | CallFact::PartyJoined { .. }
+            | CallFact::PartyMoved { .. }
+            | CallFact::PartyLeft { .. }
+            | CallFact::CallerLeft { .. }
+            | CallFact::RecordingFollows { .. }
             | CallFact::PartyRinging => (),
         }
     }
@@ -421,6 +433,8 @@ const DISPLAYS: &[Display] = &[
     Display::Held,
     Display::Acw,
     Display::Dialing,
+    Display::Consulting,
+    Display::Conferring,
 ];
 
 fn signed(n: usize) -> i64 {

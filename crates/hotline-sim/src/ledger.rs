@@ -9,7 +9,7 @@ use hotline_base::{
     AgentNo, CallId, CommandId, LegId, MonoTime, OfferId, TicketId,
     media::{Order, Play},
 };
-use hotline_cdr::{CallFact, CallRecord, Outcome, Stamped};
+use hotline_cdr::{CallFact, CallRecord, CalledParty, Outcome, Stamped};
 use hotline_ladder::Trace;
 use hotline_switchboard::{AgentUpdate, Config, Count};
 
@@ -35,6 +35,12 @@ pub(crate) struct Ledger {
     unheard: BTreeSet<CallId>,
     waiting: BTreeMap<TicketId, Waiting>,
     offers: BTreeMap<OfferId, (CallId, AgentNo, TicketId)>,
+    /// Agents who were called into a call.
+    guests: BTreeMap<OfferId, AgentNo>,
+    /// Transfers, three-way talks and supervisions there were, by what facts say.
+    n_parties: u64,
+    /// Callers who left while others talked on: nobody is bridged to them.
+    left: BTreeSet<CallId>,
     commands: BTreeSet<CommandId>,
     entered: BTreeMap<CallId, MonoTime>,
     /// Calls that an agent made: where they stand.
@@ -84,6 +90,8 @@ pub struct Report {
     pub n_turned_away: u64,
     /// The longest that a message would have waited for its turn.
     pub longest_wait: Duration,
+    /// Parties who were called into calls.
+    pub n_parties: u64,
 }
 
 impl Ledger {
@@ -144,6 +152,7 @@ impl Ledger {
     pub(crate) fn control_died(&mut self) {
         self.waiting.clear();
         self.offers.clear();
+        self.guests.clear();
         self.open.clear();
         self.outgoing.clear();
     }
@@ -236,6 +245,7 @@ impl Ledger {
             self.fail(format!("a fact about call {call}, which is over"));
         }
         self.outgoing_fact(call, &stamped.fact);
+        self.party_fact(call, &stamped.fact);
         if let CallFact::Arrived { leg, caller_raw, .. } = &stamped.fact {
             self.n_arrived += 1;
             if !self.finished.contains_key(&call) {
@@ -279,6 +289,31 @@ impl Ledger {
         }
     }
 
+    /// Nobody is called into two calls, and everybody who was called leaves.
+    fn party_fact(&mut self, call: CallId, fact: &CallFact) {
+        if let CallFact::PartyCalled { offer, leg, party, .. } = fact {
+            self.n_parties += 1;
+            self.offer_legs.insert(*offer, *leg);
+            self.call_legs.insert(*leg, call);
+            if let CalledParty::Agent { agent, .. } = party {
+                let offered = self.offers.values().any(|it| it.1 == *agent);
+                if offered || self.guests.values().any(|it| it == agent) {
+                    self.fail(format!("agent {agent} is called into a call and has another"));
+                }
+                self.guests.insert(*offer, agent.clone());
+            }
+        } else if let CallFact::PartyLeft { offer, .. }
+        | CallFact::OfferEnded { offer, .. }
+        | CallFact::AgentReleased { offer, .. } = fact
+        {
+            self.guests.remove(offer);
+        } else if let CallFact::CallerLeft { .. } = fact
+            && !self.left.insert(call)
+        {
+            self.fail(format!("the caller of {call} left twice"));
+        }
+    }
+
     /// Never more outgoing calls than agreed, and never a second INVITE once a telephone rings.
     fn outgoing_fact(&mut self, call: CallId, fact: &CallFact) {
         if let CallFact::Dialled { leg, emergency, .. } = fact {
@@ -315,8 +350,8 @@ impl Ledger {
         }
     }
 
-    /// The plan is with media before anybody is told: the two hear each other, or the caller
-    /// hears music.
+    /// The plan is with media before anybody is told: the two hear each other, or do not; and a
+    /// caller hears music exactly when he hears nobody.
     fn expect_audio(&mut self, call: CallId, offer: OfferId, media: &MediaModel, open: bool) {
         let (Some(caller), Some(agent)) =
             (self.caller_legs.get(&call), self.offer_legs.get(&offer))
@@ -328,8 +363,11 @@ impl Ledger {
         }
         let bridged = media.is_bridged(*caller, *agent);
         let music = media.is_playing(*caller);
-        if bridged != open || music == open {
-            self.fail(format!("call {call}: bridged {bridged}, music {music}, open {open}"));
+        let alone = media.hears_nobody(*caller);
+        if bridged != open || music != alone {
+            self.fail(format!(
+                "call {call}: bridged {bridged}, music {music}, alone {alone}, open {open}"
+            ));
         }
     }
 
@@ -341,6 +379,9 @@ impl Ledger {
         agent: &AgentNo,
         group: &str,
     ) {
+        if self.guests.values().any(|it| it == agent) {
+            self.fail(format!("agent {agent} was called into a call and is offered"));
+        }
         for (other, (owner, holder, _)) in &self.offers {
             if holder == agent {
                 self.broken.get_or_insert(format!("agent {agent} has offers {other} and {offer}"));
@@ -380,6 +421,9 @@ impl Ledger {
         if let Some((offer, _)) = self.offers.first_key_value() {
             return Err(format!("offer {offer} never ended"));
         }
+        if let Some((offer, agent)) = self.guests.first_key_value() {
+            return Err(format!("agent {agent} is in a call for ever by {offer}"));
+        }
         if let Some((ticket, _)) = self.waiting.first_key_value() {
             return Err(format!("ticket {ticket} waits for ever"));
         }
@@ -399,6 +443,7 @@ impl Ledger {
             n_arrived: self.n_arrived,
             n_turned_away: self.n_turned_away,
             longest_wait: self.longest_wait,
+            n_parties: self.n_parties,
         }
     }
 }

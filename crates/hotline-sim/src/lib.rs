@@ -16,6 +16,7 @@ mod callers;
 mod crowd;
 mod ledger;
 mod media;
+mod parties;
 mod phones;
 mod shift;
 mod vanish;

@@ -12,8 +12,8 @@ use hotline_base::{
 pub(crate) struct MediaModel {
     legs: BTreeMap<LegId, Option<Play>>,
     recordings: BTreeMap<RecordingId, String>,
-    /// Legs heard of in `Mix`, listener → speaker.
-    hears: BTreeMap<LegId, LegId>,
+    /// As `Mix` said last.
+    hears: BTreeMap<LegId, Vec<LegId>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,12 @@ impl MediaModel {
 
     /// Whether the two hear each other now.
     pub(crate) fn is_bridged(&self, a: LegId, b: LegId) -> bool {
-        self.hears.get(&a) == Some(&b) && self.hears.get(&b) == Some(&a)
+        let hears = |a, b| self.hears.get(a).is_some_and(|it| it.contains(b));
+        hears(&a, &b) && hears(&b, &a)
+    }
+
+    pub(crate) fn hears_nobody(&self, leg: LegId) -> bool {
+        self.hears.get(&leg).is_none_or(Vec::is_empty)
     }
 
     /// Whether the caller hears a play.
@@ -77,10 +82,7 @@ impl MediaModel {
             | Order::SendKeys { .. } => Vec::new(),
             Order::Mix { hears } => {
                 for it in hears {
-                    match it.speakers.first() {
-                        Some(speaker) => self.hears.insert(it.listener, *speaker),
-                        None => self.hears.remove(&it.listener),
-                    };
+                    self.hears.insert(it.listener, it.speakers);
                 }
                 Vec::new()
             }
@@ -183,7 +185,9 @@ impl MediaModel {
 
     fn close(&mut self, leg: LegId, soon: Duration) -> Said {
         self.hears.remove(&leg);
-        self.hears.retain(|_, speaker| *speaker != leg);
+        for speakers in self.hears.values_mut() {
+            speakers.retain(|it| *it != leg);
+        }
         match self.legs.remove(&leg) {
             Some(_) => vec![(soon, Event::Closed { leg, stats: LegStats::default() })],
             None => Vec::new(),

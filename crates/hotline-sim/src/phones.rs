@@ -190,7 +190,9 @@ impl Shift {
         let Some(view) = board.agents.iter().find(|it| it.no == *agent) else { return };
         let command = match view.display {
             Display::SignedOut => Command::SignIn { extension: None },
-            Display::Idle | Display::Busy | Display::Acw if self.dials_now() => self.dials(),
+            Display::Idle | Display::Busy | Display::Acw if self.dials_now() => {
+                if self.random.chance(50) { self.dials() } else { self.supervises(agent) }
+            }
             Display::Busy | Display::Rest => Command::SetReady,
             Display::Acw => Command::FinishAcw,
             Display::Held => Command::Retrieve,
@@ -199,8 +201,18 @@ impl Shift {
             | Display::Ringing
             | Display::Connecting
             | Display::Dialing => self.whim(),
-            Display::Talking => {
-                self.pick(&[Command::Hold, Command::HangUp, Command::SetBusy { reason: 1 }]).clone()
+            Display::Talking => self.deed_in_talk(agent),
+            Display::Consulting => {
+                let ways = [
+                    Command::CompleteTransfer,
+                    Command::Confer,
+                    Command::CancelConsult,
+                    Command::HangUp,
+                ];
+                self.pick(&ways).clone()
+            }
+            Display::Conferring => {
+                self.pick(&[Command::HangUp, Command::Hold, Command::SetBusy { reason: 1 }]).clone()
             }
         };
         let id = self.agenda.command();

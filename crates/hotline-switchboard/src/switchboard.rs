@@ -37,6 +37,7 @@ mod look;
 mod offers;
 mod outbound;
 mod overload;
+mod parties;
 mod phones;
 mod registrations;
 mod restore;
@@ -80,7 +81,9 @@ pub struct Switchboard {
     legs: BTreeMap<LegId, CallId>,
     media_legs: BTreeMap<LegId, CallId>,
     /// Offers and talks: which call has which agent.
-    offers: BTreeMap<OfferId, (CallId, AgentNo)>,
+    offers: BTreeMap<OfferId, parties::Holding>,
+    /// Channels taken for parties outside who were called into a call.
+    guest_ways: BTreeMap<LegId, hotline_base::TrunkId>,
     recordings: BTreeMap<RecordingId, CallId>,
     repeats: BTreeMap<String, VecDeque<MonoTime>>,
     /// Live: calls in progress see a change, too.
@@ -151,6 +154,7 @@ impl Switchboard {
             legs: BTreeMap::new(),
             media_legs: BTreeMap::new(),
             offers: BTreeMap::new(),
+            guest_ways: BTreeMap::new(),
             recordings: BTreeMap::new(),
             repeats: BTreeMap::new(),
             lists: Arc::default(),

@@ -133,13 +133,17 @@ fn refused_status(refused: &Refused) -> StatusCode {
     match refused {
         Refused::UnknownAgent => StatusCode::NOT_FOUND,
         Refused::UnknownReason(_) | Refused::NotANumber => StatusCode::BAD_REQUEST,
-        Refused::NotPermitted | Refused::AbroadBlocked => StatusCode::FORBIDDEN,
+        Refused::NotPermitted | Refused::AbroadBlocked | Refused::NotSupervisor => {
+            StatusCode::FORBIDDEN
+        }
         Refused::TooManyCalls => StatusCode::TOO_MANY_REQUESTS,
         Refused::NoTrunk | Refused::Closed => StatusCode::SERVICE_UNAVAILABLE,
         Refused::WrongState { .. }
         | Refused::WrongLine { .. }
         | Refused::ExtensionTaken
         | Refused::NotRegistered
+        | Refused::TargetAway
+        | Refused::NoCall
         | Refused::Late => StatusCode::CONFLICT,
     }
 }
@@ -183,6 +187,9 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
             }
             Refused::NoTrunk => ("no_trunk", english, "没有通往此号码的中继".to_owned()),
             Refused::Closed => ("closed", english, "引擎现在不接新的呼叫，请稍后重试".to_owned()),
+            Refused::TargetAway => ("target_away", english, "对方不空闲或未签入".to_owned()),
+            Refused::NotSupervisor => ("not_supervisor", english, "只有班长可以这样做".to_owned()),
+            Refused::NoCall => ("no_call", english, "该坐席没有可监控的通话".to_owned()),
         },
     }
 }

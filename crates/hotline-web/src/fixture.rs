@@ -39,6 +39,7 @@ pub(crate) fn agent(no: &str) -> Agent {
         acw: Duration::ZERO,
         acw_manual: false,
         sign_in_state: SignInState::Busy,
+        supervisor: false,
     })
 }
 

@@ -8,6 +8,7 @@ mod ladders;
 mod letters;
 mod lists;
 mod outside;
+mod parties;
 mod recordings;
 mod statistics;
 mod trunks;
@@ -64,6 +65,14 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/hang-up", post(agents::hang_up)),
         on("post", "/api/v1/agents/{no}/enter-acw", post(agents::enter_acw)),
         on("post", "/api/v1/agents/{no}/finish-acw", post(agents::finish_acw)),
+        on("post", "/api/v1/agents/{no}/consult", post(parties::consult)),
+        on("post", "/api/v1/agents/{no}/cancel-consult", post(parties::cancel_consult)),
+        on("post", "/api/v1/agents/{no}/three-way", post(parties::three_way)),
+        on("post", "/api/v1/agents/{no}/complete-transfer", post(parties::complete_transfer)),
+        on("post", "/api/v1/agents/{no}/transfer", post(parties::transfer)),
+        on("post", "/api/v1/agents/{no}/supervise", post(parties::supervise)),
+        on("post", "/api/v1/agents/{no}/intercept", post(parties::intercept)),
+        on("post", "/api/v1/agents/{no}/force-release", post(parties::force_release)),
         on("get", "/api/v1/groups", get(agents::groups)),
         on("get", "/api/v1/trunks/statistics", get(statistics::list)),
         on("get", "/api/v1/trunks", get(trunks::list)),

@@ -18,6 +18,7 @@ fn config() -> AgentConfig {
         acw: ACW,
         acw_manual: false,
         sign_in_state: SignInState::Idle,
+        supervisor: false,
     }
 }
 

@@ -1,125 +1,325 @@
-//! What is heard and recorded between the two.
+//! What is heard and recorded, as it follows from where the parties are.
 
 use hotline_base::{
     LegId, PlayId, RecordingId,
-    media::{Hears, Order, Play},
+    media::{Channel, Hears, Order, Play},
+};
+use hotline_cdr::PartyRole;
+
+use super::{
+    AgentState, Call, CallFact, CallerState, Now, OfferUpdate, Output, Party, guests::Guest,
+    side::Told,
+};
+use crate::{
+    Role, Room, Seat, TalkLine, hears,
+    naming::{recording_id, recording_path},
 };
 
-use super::{AgentState, Call, CallFact, Now, OfferUpdate, Output, Party};
-use crate::naming::{recording_id, recording_path};
-
 /// Plays of the call itself are numbered from here; below are those of the flow.
-const HOLD_PLAYS: u64 = 1 << 32;
+const OWN_PLAYS: u64 = 1 << 32;
+
+/// What media was told last.
+#[derive(Debug, Default)]
+pub(super) struct Audio {
+    heard: Vec<Hears>,
+    recording: Option<RecordingId>,
+    /// Whose voices are in its right channel.
+    recorded: Vec<LegId>,
+    /// Who hears music, and who hears ring-back.
+    music: Option<(LegId, PlayId)>,
+    ringback: Option<(LegId, PlayId)>,
+    n_plays: u64,
+}
+
+impl Audio {
+    /// Plays of an earlier control process may still run; ours have other numbers.
+    pub(super) const fn restart(&mut self) {
+        self.n_plays = 1 << 32;
+    }
+}
 
 impl Call {
-    /// Two-way speech.
+    /// Two-way speech between the caller and the agent who was offered.
     pub(super) fn bridge(&mut self, now: Now) {
         let Some(side) = &mut self.agent else { return };
         if side.state != AgentState::Announcing {
             return;
         }
         side.state = AgentState::Talking;
-        let (offer, leg) = (side.offering.offer, side.offering.leg);
-        self.mix(leg, true);
-        self.fact(CallFact::Bridged { offer }, now);
+        // A telephone that held during the announcement holds from now on.
+        let held = std::mem::take(&mut side.held_by_phone);
+        let offer = side.offering.offer;
+        self.remix(now);
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Bridged });
         self.leave_queue(super::QueueExit::Answered, now);
         self.outputs.push_back(Output::Keep);
-    }
-
-    /// `open` lets the two hear each other; otherwise each hears silence, or a play.
-    fn mix(&mut self, agent: LegId, open: bool) {
-        let caller = self.caller.leg;
-        let hears = [(caller, agent), (agent, caller)].map(|(listener, speaker)| {
-            let speakers = if open { vec![speaker] } else { Vec::new() };
-            Hears { listener, speakers }
-        });
-        self.media(Order::Mix { hears: hears.to_vec() });
-    }
-
-    /// Records caller (left) and agent (right) from the agent's answer on.
-    pub(super) fn start_recording(&mut self, now: Now) {
-        self.n_recordings += 1;
-        let recording = recording_id(self.id, self.n_recordings, now.wall);
-        let path = recording_path(&recording, now.wall);
-        let caller = self.caller.leg;
-        let Some(side) = &mut self.agent else { return };
-        side.recording = Some(recording.clone());
-        let (offer, agent) = (side.offering.offer, side.offering.leg);
-        self.recordings.insert(recording.clone());
-        self.media(Order::Record {
-            recording: recording.clone(),
-            path: path.clone(),
-            left: caller,
-            right: agent,
-        });
-        self.fact(CallFact::RecordingStarted { recording, path, offer }, now);
-    }
-
-    pub(super) fn stop_recording(&mut self, recording: Option<RecordingId>) {
-        if let Some(recording) = recording {
-            self.media(Order::StopRecord { recording });
+        if let Some(side) = &mut self.agent {
+            side.held_by_phone = held;
         }
+        self.remix(now);
     }
 
-    /// 保持 by command: the caller hears music, the agent silence.
-    ///
-    /// Says whether there is a talk to hold.
-    pub fn hold(&mut self, now: Now) -> bool {
-        self.set_hold(now, |it| it.held_by_desk = true)
+    /// The caller is with people, or on his way from one to another: what he hears is the call's
+    /// to say, not the flow's.
+    pub fn is_open(&self) -> bool {
+        self.is_talking() || self.transfer.is_some() || self.guests.iter().any(Guest::talks)
     }
 
-    /// 恢复 by command.
-    pub fn retrieve(&mut self, now: Now) -> bool {
-        self.set_hold(now, |it| it.held_by_desk = false)
-    }
-
-    pub(super) fn hold_by_phone(&mut self, held: bool, now: Now) {
-        self.set_hold(now, |it| it.held_by_phone = held);
-    }
-
-    fn set_hold(&mut self, now: Now, change: impl FnOnce(&mut super::AgentSide)) -> bool {
-        let Some(side) = &mut self.agent else { return false };
-        let before = side.is_held();
-        change(side);
-        let after = side.is_held();
-        let (offer, leg, state) = (side.offering.offer, side.offering.leg, side.state);
-        if state != AgentState::Talking {
-            return false;
+    /// Who is where. Empty while the flow has the caller.
+    fn seats(&self) -> Vec<Seat> {
+        let mut seats = Vec::new();
+        if !self.is_open() {
+            return seats;
         }
-        if before == after {
-            return true;
+        if matches!(self.caller.state, CallerState::Up) {
+            seats.push(Seat { leg: self.caller.leg, role: Role::Caller, room: Room::Talk });
         }
-        self.mix(leg, !after);
-        let by = Party::Agent;
-        if after {
-            self.start_hold_music();
-            self.fact(CallFact::Held { offer, by }, now);
-            self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Held });
+        let room = self.agents_room();
+        if let (Some(room), Some(side)) = (room, &self.agent) {
+            seats.push(Seat { leg: side.offering.leg, role: Role::Agent, room });
+        }
+        seats.extend(self.guests.iter().filter_map(|it| it.seat(room)));
+        seats
+    }
+
+    /// Where the agent is who has the caller; `None` when nobody has.
+    fn agents_room(&self) -> Option<Room> {
+        let side = self.agent.as_ref().filter(|it| it.state == AgentState::Talking)?;
+        Some(if side.is_held() {
+            Room::Apart
+        } else if self.guests.iter().any(|it| it.role == PartyRole::Consulted) {
+            Room::Aside
         } else {
-            self.stop_hold_music();
-            self.fact(CallFact::Retrieved { offer, by }, now);
-            self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Retrieved });
-        }
-        true
+            Room::Talk
+        })
     }
 
-    fn start_hold_music(&mut self) {
-        self.n_holds += 1;
+    /// Makes everybody hear what follows from where everybody is, and tells desks and the record
+    /// what has become of whom.
+    pub(super) fn remix(&mut self, now: Now) {
+        let seats = self.seats();
+        let hears = hears(&seats);
+        if hears != self.audio.heard {
+            self.audio.heard.clone_from(&hears);
+            if !hears.is_empty() {
+                self.media(Order::Mix { hears });
+            }
+        }
+        self.play_music();
+        self.play_ringback();
+        self.record_parties();
+        self.tell_parties(&seats, now);
+    }
+
+    /// Who is in the talk and hears nobody.
+    fn is_alone(&self, leg: LegId) -> bool {
+        self.audio.heard.iter().any(|it| it.listener == leg && it.speakers.is_empty())
+    }
+
+    /// A caller who is alone hears music.
+    fn play_music(&mut self) {
+        let leg = self.caller.leg;
+        let is_up = matches!(self.caller.state, CallerState::Up);
+        let wanted = (is_up && self.is_alone(leg)).then_some(leg);
+        let (running, prompt) = (self.audio.music, self.config.hold_music.clone());
+        self.audio.music = self.play(running, wanted, prompt);
+    }
+
+    /// An agent who waits for whom he consults hears it ring.
+    fn play_ringback(&mut self) {
+        let rings = self.guests.iter().any(|it| it.role == PartyRole::Consulted && !it.is_in());
+        let agent = self.agent.as_ref().map(|it| it.offering.leg);
+        let aside = self.agents_room() == Some(Room::Aside);
+        let wanted = agent.filter(|it| rings && aside && self.is_alone(*it));
+        let (running, prompt) = (self.audio.ringback, self.config.ringback.clone());
+        self.audio.ringback = self.play(running, wanted, prompt);
+    }
+
+    fn play(
+        &mut self,
+        running: Option<(LegId, PlayId)>,
+        wanted: Option<LegId>,
+        prompt: hotline_base::PromptId,
+    ) -> Option<(LegId, PlayId)> {
+        if running.map(|it| it.0) == wanted {
+            return running;
+        }
+        if let Some((leg, play)) = running {
+            self.media(Order::Stop { leg, play });
+        }
+        let leg = wanted?;
+        self.audio.n_plays += 1;
+        let play = PlayId(OWN_PLAYS + self.audio.n_plays);
         self.media(Order::Play(Play {
-            leg: self.caller.leg,
-            play: PlayId(HOLD_PLAYS + self.n_holds),
-            prompts: vec![self.config.hold_music.clone()],
+            leg,
+            play,
+            prompts: vec![prompt],
             times: 0,
             gap_ms: 0,
             stop_on_key: false,
             grace_ms: 0,
             limit_ms: 0,
         }));
+        Some((leg, play))
     }
 
-    pub(super) fn stop_hold_music(&mut self) {
-        let play = PlayId(HOLD_PLAYS + self.n_holds);
-        self.media(Order::Stop { leg: self.caller.leg, play });
+    /// The right channel is everybody who speaks with the caller or for him, but no supervisor.
+    fn record_parties(&mut self) {
+        let Some(recording) = self.audio.recording.clone() else { return };
+        let agent = self.agent.as_ref().filter(|it| match it.state {
+            AgentState::Announcing | AgentState::Talking => true,
+            AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
+        });
+        let guests = self.guests.iter().filter(|it| it.talks()).map(|it| it.leg);
+        let legs: Vec<_> = agent.map(|it| it.offering.leg).into_iter().chain(guests).collect();
+        if legs != self.audio.recorded {
+            self.audio.recorded.clone_from(&legs);
+            self.media(Order::RecordSource { recording, channel: Channel::Right, legs });
+        }
+    }
+
+    /// Records caller (left) and agents (right) from the first agent's answer on, through every
+    /// hold, consultation and transfer.
+    pub(super) fn record(&mut self, now: Now) {
+        let Some(side) = &self.agent else { return };
+        let (offer, agent) = (side.offering.offer, side.offering.leg);
+        if let Some(recording) = self.audio.recording.clone() {
+            self.fact(CallFact::RecordingFollows { recording, offer }, now);
+            return self.record_parties();
+        }
+        self.n_recordings += 1;
+        let recording = recording_id(self.id, self.n_recordings, now.wall);
+        let path = recording_path(&recording, now.wall);
+        self.recordings.insert(recording.clone());
+        self.audio.recording = Some(recording.clone());
+        self.audio.recorded = vec![agent];
+        self.media(Order::Record {
+            recording: recording.clone(),
+            path: path.clone(),
+            left: self.caller.leg,
+            right: agent,
+        });
+        self.fact(CallFact::RecordingStarted { recording, path, offer }, now);
+    }
+
+    pub(super) fn stop_recording(&mut self) {
+        self.audio.recorded.clear();
+        if let Some(recording) = self.audio.recording.take() {
+            self.media(Order::StopRecord { recording });
+        }
+    }
+
+    /// The recording that runs.
+    pub const fn recording(&self) -> Option<&RecordingId> {
+        self.audio.recording.as_ref()
+    }
+
+    /// Says of everybody who is in the talk whether the caller hears him, and what his telephone
+    /// is doing, when it is another than before.
+    fn tell_parties(&mut self, seats: &[Seat], now: Now) {
+        let has_caller = matches!(self.caller.state, CallerState::Up);
+        let others = |it: &&Seat| !matches!(it.role, Role::Supervisor(_));
+        let n_talking = seats.iter().filter(|it| it.room == Room::Talk).filter(others).count();
+        let parties =
+            self.agent.as_mut().map(|it| (it.offering.offer, it.offering.leg, &mut it.told));
+        let guests = self.guests.iter_mut().filter(|it| it.talks());
+        let guests = guests.map(|it| (it.offer, it.leg, &mut it.told));
+        let mut said = Vec::new();
+        for (offer, leg, told) in parties.into_iter().chain(guests) {
+            let Some(seat) = seats.iter().find(|it| it.leg == leg) else { continue };
+            let line = match seat.room {
+                Room::Apart => TalkLine::Held,
+                Room::Aside if seat.role == Role::Agent => TalkLine::Consulting,
+                Room::Talk if n_talking > 2 => TalkLine::Conferring,
+                Room::Aside | Room::Talk => TalkLine::Talking,
+            };
+            said.push((offer, told.take(line, seat.room != Room::Talk, has_caller)));
+        }
+        for (offer, (fact, line)) in said {
+            let by = Party::Agent;
+            match fact {
+                Some(Heard::First) => self.fact(CallFact::Bridged { offer }, now),
+                Some(Heard::NoMore) => self.fact(CallFact::Held { offer, by }, now),
+                Some(Heard::Again) => self.fact(CallFact::Retrieved { offer, by }, now),
+                None => (),
+            }
+            if let Some(line) = line {
+                self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Line(line) });
+            }
+        }
+    }
+
+    /// 保持 by command of this agent: he hears silence, and a caller who is alone then music.
+    ///
+    /// Says whether there is a talk to hold.
+    pub fn hold(&mut self, agent: &hotline_base::AgentNo, now: Now) -> bool {
+        self.set_hold_by(agent, true, now)
+    }
+
+    /// 恢复 by command.
+    pub fn retrieve(&mut self, agent: &hotline_base::AgentNo, now: Now) -> bool {
+        self.set_hold_by(agent, false, now)
+    }
+
+    fn set_hold_by(&mut self, agent: &hotline_base::AgentNo, held: bool, now: Now) -> bool {
+        let main = self.agent.as_mut().filter(|it| it.offering.agent == *agent);
+        if let Some(side) = main {
+            if side.state != AgentState::Talking {
+                return false;
+            }
+            side.held_by_desk = held;
+        } else if let Some(guest) = self.guests.iter_mut().find(|it| it.is_agent(agent)) {
+            if !guest.talks() {
+                return false;
+            }
+            guest.held = held;
+        } else {
+            return false;
+        }
+        self.remix(now);
+        true
+    }
+
+    pub(super) fn hold_by_phone(&mut self, leg: LegId, held: bool, now: Now) {
+        if let Some(side) = self.agent.as_mut().filter(|it| it.offering.leg == leg) {
+            side.held_by_phone = held;
+        } else if let Some(guest) = self.guests.iter_mut().find(|it| it.leg == leg) {
+            guest.held = held;
+        }
+        self.remix(now);
+    }
+}
+
+/// What the caller and a party hear of each other from now on.
+enum Heard {
+    First,
+    NoMore,
+    Again,
+}
+
+impl Told {
+    /// Notes how it is now; says what is new of it.
+    fn take(
+        &mut self,
+        line: TalkLine,
+        apart: bool,
+        has_caller: bool,
+    ) -> (Option<Heard>, Option<TalkLine>) {
+        let heard = if !has_caller || apart == self.apart && self.bridged || apart && !self.bridged
+        {
+            None
+        } else if !self.bridged {
+            Some(Heard::First)
+        } else if apart {
+            Some(Heard::NoMore)
+        } else {
+            Some(Heard::Again)
+        };
+        if has_caller {
+            self.bridged |= !apart;
+            self.apart = apart && self.bridged;
+        }
+        let is_new = line != std::mem::replace(&mut self.line, line);
+        (heard, is_new.then_some(line))
     }
 }

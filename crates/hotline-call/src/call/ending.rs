@@ -2,11 +2,11 @@
 
 use super::{
     AgentState, Call, CallFact, CallerState, EndReason, Environment, LegOrder, Now, OfferEnd,
-    OfferUpdate, Output, Party, Phase, QueueExit, QueueOrder, RefusedWhy, fold,
+    OfferId, OfferUpdate, Output, Party, Phase, QueueExit, QueueOrder, RefusedWhy, Served, fold,
 };
 
 /// Q.850: normal call clearing.
-const NORMAL: u8 = 16;
+pub(super) const NORMAL: u8 = 16;
 
 impl Call {
     /// The call is over, whoever ended it. Frees the agent, the place in the queue, the legs and
@@ -24,10 +24,11 @@ impl Call {
         }
         self.phase = Phase::Closing { until: now.mono + self.config.seal_limit };
         self.end_agent_side(by, &reason, now);
+        self.stop_recording();
         if self.session.is_none() {
             // A restored call does not know which of its recordings still runs.
             for recording in self.recordings.clone() {
-                self.stop_recording(Some(recording));
+                self.media(hotline_base::media::Order::StopRecord { recording });
             }
         }
         self.leave_queue_at_end(by, &reason, now);
@@ -91,7 +92,7 @@ impl Call {
         if self.agent.as_ref().is_none_or(|it| it.state == AgentState::Talking) {
             return;
         }
-        if self.is_outbound() {
+        if self.is_dialling() {
             return self.end_dialling(why, env, now);
         }
         let had_answered = self.drop_offer(why, now);
@@ -104,7 +105,9 @@ impl Call {
     pub(super) fn drop_offer(&mut self, why: OfferEnd, now: Now) -> bool {
         let Some(side) = self.agent.take() else { return false };
         let leg = side.offering.leg;
-        self.stop_recording(side.recording);
+        if self.transfer.is_none() {
+            self.stop_recording();
+        }
         self.leg(leg, LegOrder::HangUp { cause: NORMAL });
         self.close_leg(leg);
         let offer = side.offering.offer;
@@ -117,42 +120,21 @@ impl Call {
         had_answered
     }
 
-    /// The talk with the agent is over while the caller may still be there.
+    /// The agent leaves while others may still be there.
     pub(super) fn release_agent(&mut self, by: Party, env: &dyn Environment, now: Now) {
-        let Some((talk_ms, side)) = self.drop_talk(by, now) else { return };
+        let Some(offer) = self.drop_talk(by, now) else { return };
         if self.phase != Phase::Live {
             return;
         }
-        if self.session.is_none() {
-            // The flow of this call ended with an earlier control process.
-            let reason = EndReason::Normal { tag: "agent_done".to_owned() };
-            return self.end(by, reason, None, env, now);
-        }
+        self.hand_over(offer, now);
+        self.settle_parties(by, env, now);
         self.outputs.push_back(Output::Keep);
-        let ended_by = match by {
-            Party::Agent => hotline_ivr::EndedBy::Agent,
-            Party::Supervisor => hotline_ivr::EndedBy::Supervisor,
-            Party::Caller | Party::Platform | Party::Carrier | Party::Called => {
-                hotline_ivr::EndedBy::System
-            }
-        };
-        let done = hotline_ivr::Event::AgentDone {
-            agent: side.agent,
-            group: side.group,
-            talk_ms,
-            ended_by,
-        };
-        self.tell(done, env, now);
     }
 
-    fn drop_talk(&mut self, by: Party, now: Now) -> Option<(u64, super::Offering)> {
+    fn drop_talk(&mut self, by: Party, now: Now) -> Option<OfferId> {
         let side = self.agent.take()?;
         let leg = side.offering.leg;
         let offer = side.offering.offer;
-        if side.is_held() {
-            self.stop_hold_music();
-        }
-        self.stop_recording(side.recording);
         self.leg(leg, LegOrder::HangUp { cause: NORMAL });
         self.close_leg(leg);
         self.fact(CallFact::AgentReleased { offer, by }, now);
@@ -161,21 +143,36 @@ impl Call {
             |it: &super::Stamped| matches!(it.fact, CallFact::Bridged { offer: o } if o == offer);
         let since = self.facts.iter().rev().find(|it| bridged(it)).map(|it| it.at.mono);
         let talk = since.map_or(0, |it| (now.mono - it).as_millis());
-        Some((u64::try_from(talk).unwrap_or(u64::MAX), side.offering))
+        let talk_ms = u64::try_from(talk).unwrap_or(u64::MAX);
+        let super::Offering { agent, group, .. } = side.offering;
+        self.served = Some(Served { agent, group, talk_ms });
+        Some(offer)
     }
 
+    /// Everybody but the caller goes.
     fn end_agent_side(&mut self, by: Party, reason: &EndReason, now: Now) {
-        let Some(side) = &self.agent else { return };
-        if side.state == AgentState::Talking {
-            self.drop_talk(by, now);
-        } else {
-            let why = match () {
-                () if reason.is_our_fault() => OfferEnd::System,
-                () if self.is_outbound() => OfferEnd::NotReached,
-                () => OfferEnd::CallerLeft,
-            };
-            self.drop_offer(why, now);
+        self.transfer = None;
+        let why = match () {
+            () if reason.is_our_fault() => OfferEnd::System,
+            () if self.is_outbound() => OfferEnd::NotReached,
+            () => OfferEnd::CallerLeft,
+        };
+        match self.agent.as_ref().map(|it| it.state) {
+            None => (),
+            Some(AgentState::Talking) => {
+                self.drop_talk(by, now);
+            }
+            Some(
+                AgentState::Opening { .. }
+                | AgentState::Dialing
+                | AgentState::Settling
+                | AgentState::Announcing,
+            ) => {
+                self.drop_offer(why, now);
+            }
         }
+        let why = if reason.is_our_fault() { OfferEnd::System } else { OfferEnd::CallerLeft };
+        self.drop_guests(by, why, now);
     }
 
     fn leave_queue_at_end(&mut self, by: Party, reason: &EndReason, now: Now) {
@@ -194,7 +191,7 @@ impl Call {
         }
     }
 
-    fn run_hang_up_chain(
+    pub(super) fn run_hang_up_chain(
         &mut self,
         by: Party,
         reason: &EndReason,

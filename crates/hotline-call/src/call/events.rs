@@ -22,6 +22,8 @@ impl Call {
             self.handle_caller(event, env, now);
         } else if self.agent.as_ref().is_some_and(|it| it.offering.leg == leg) {
             self.handle_agent(leg, event, env, now);
+        } else {
+            self.handle_guest(leg, event, env, now);
         }
     }
 
@@ -62,7 +64,9 @@ impl Call {
                 (Party::Carrier, EndReason::PeerGone, None)
             }
         };
-        self.end(by, reason, cause, env, now);
+        if !self.caller_leaves(by, &reason, cause, env, now) {
+            self.end(by, reason, cause, env, now);
+        }
     }
 
     fn handle_agent(&mut self, leg: LegId, event: LegEvent, env: &dyn Environment, now: Now) {
@@ -72,7 +76,7 @@ impl Call {
             LegEvent::Ringing { .. } => {
                 if side.state == AgentState::Dialing {
                     self.fact(CallFact::Ringing { offer }, now);
-                    if self.is_outbound() {
+                    if self.is_dialling() {
                         return;
                     }
                     let update = OfferUpdate::Ringing;
@@ -107,27 +111,24 @@ impl Call {
             let leg = side.offering.leg;
             self.fact(CallFact::DialFailed { leg, status, cause }, now);
         }
-        let why = match (state, end) {
+        match (state, end) {
             (AgentState::Talking, LegEnd::HungUp { .. }) => {
-                return self.release_agent(Party::Agent, env, now);
+                self.release_agent(Party::Agent, env, now);
             }
-            (AgentState::Talking, _) => return self.release_agent(Party::Carrier, env, now),
-            (_, LegEnd::NoAnswer) => OfferEnd::NoAnswer,
-            (_, LegEnd::NoResponse | LegEnd::PeerGone | LegEnd::Expired) => OfferEnd::Unreachable,
-            (_, LegEnd::Refused { status, .. }) => match status {
-                404 | 408 | 410 | 480 | 500..=599 => OfferEnd::Unreachable,
-                _ => OfferEnd::Rejected,
-            },
-            (_, LegEnd::HungUp { .. } | LegEnd::Cancelled | LegEnd::AckMissing) => {
-                OfferEnd::AgentLeft
-            }
-        };
-        self.end_offer(why, env, now);
+            (AgentState::Talking, _) => self.release_agent(Party::Carrier, env, now),
+            (
+                AgentState::Opening { .. }
+                | AgentState::Dialing
+                | AgentState::Settling
+                | AgentState::Announcing,
+                _,
+            ) => self.end_offer(offer_end(end), env, now),
+        }
     }
 
     /// A party offers anew, and media answers; or it wants an offer of ours, and its answer comes
     /// as [`LegEvent::Reanswered`].
-    fn reoffered(&mut self, leg: LegId, sdp: Option<String>) {
+    pub(super) fn reoffered(&mut self, leg: LegId, sdp: Option<String>) {
         match sdp {
             Some(offer) => self.media(Order::Reoffer { leg, offer }),
             None => self.media(Order::Describe { leg }),
@@ -139,23 +140,8 @@ impl Call {
         if leg == self.caller.leg {
             self.caller.held = hold;
         } else {
-            self.hold_by_phone(hold, now);
+            self.hold_by_phone(leg, hold, now);
         }
-    }
-
-    /// 挂机 by command of the agent in the talk.
-    pub fn hang_up_agent(&mut self, env: &dyn Environment, now: Now) -> bool {
-        match self.agent.as_ref().map(|it| it.state) {
-            Some(AgentState::Talking) => self.release_agent(Party::Agent, env, now),
-            Some(AgentState::Announcing | AgentState::Settling) => {
-                self.end_offer(OfferEnd::AgentLeft, env, now);
-            }
-            Some(AgentState::Opening { .. } | AgentState::Dialing) => {
-                self.end_offer(OfferEnd::Rejected, env, now);
-            }
-            None => return false,
-        }
-        true
     }
 
     /// Something happened to the audio of one of this call's legs.
@@ -225,6 +211,8 @@ impl Call {
             side.state = AgentState::Dialing;
             let extension = side.offering.extension.clone();
             self.leg(leg, LegOrder::Dial { extension, sdp });
+        } else {
+            self.guest_opened(leg, sdp);
         }
     }
 
@@ -233,6 +221,9 @@ impl Call {
         if leg == self.caller.leg {
             let called = self.is_outbound() && !matches!(self.caller.state, CallerState::Up);
             return !self.caller.owes_answer && !called;
+        }
+        if let Some(guest) = self.guests.iter().find(|it| it.leg == leg) {
+            return guest.is_in();
         }
         match self.agent.as_ref().filter(|it| it.offering.leg == leg).map(|it| it.state) {
             Some(AgentState::Announcing | AgentState::Talking) => true,
@@ -249,6 +240,9 @@ impl Call {
                 return self.party_settled(now);
             }
         }
+        if self.is_guest(leg) {
+            return self.guest_settled(leg, env, now);
+        }
         let Some(side) = &mut self.agent else { return };
         if side.offering.leg != leg || side.state != AgentState::Settling {
             return;
@@ -257,12 +251,16 @@ impl Call {
         let (offer, agent, group) =
             (side.offering.offer, side.offering.agent.clone(), side.offering.group.clone());
         self.fact(CallFact::AgentAnswered { offer }, now);
-        if self.is_outbound() {
+        if self.is_dialling() {
             return self.open_party(now);
         }
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Answered });
-        self.start_recording(now);
+        self.record(now);
         self.outputs.push_back(Output::Keep);
+        if self.transfer.take().is_some() {
+            // The flow is done with asking; nothing is announced once more.
+            return self.bridge(now);
+        }
         self.tell(hotline_ivr::Event::AgentAnswered { agent, group }, env, now);
     }
 
@@ -280,6 +278,8 @@ impl Call {
                 self.open_legs.remove(&leg);
                 if is_caller {
                     self.not_opened(refused_why(reason), env, now);
+                } else if self.is_guest(leg) {
+                    self.guest_lost(leg, OfferEnd::System, env, now);
                 } else {
                     self.end_offer(OfferEnd::System, env, now);
                 }
@@ -291,6 +291,9 @@ impl Call {
             FailedOrder::Answer if self.has_audio(leg) => (),
             FailedOrder::Answer if is_caller => {
                 self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
+            }
+            FailedOrder::Answer if self.is_guest(leg) => {
+                self.guest_lost(leg, OfferEnd::System, env, now);
             }
             FailedOrder::Answer => self.end_offer(OfferEnd::System, env, now),
             FailedOrder::Reoffer => {
@@ -317,6 +320,8 @@ impl Call {
         }
         if leg == self.caller.leg {
             self.end(Party::Platform, EndReason::MediaLost, None, env, now);
+        } else if self.is_guest(leg) {
+            self.guest_leaves(leg, Party::Platform, OfferEnd::Unreachable, env, now);
         } else if self.is_talking() {
             self.release_agent(Party::Platform, env, now);
         } else {
@@ -340,25 +345,29 @@ impl Call {
         self.complete_if_closed(now);
     }
 
-    /// How long a recording that has ended should be.
+    /// How long a recording that has ended should be: from its start to the last agent's end.
     fn recorded_ms(&self, recording: &RecordingId) -> u64 {
         let started = self.facts.iter().find_map(|it| {
-            let CallFact::RecordingStarted { recording: id, offer, .. } = &it.fact else {
-                return None;
-            };
-            (id == recording).then_some((it.at.mono, *offer))
+            let CallFact::RecordingStarted { recording: id, .. } = &it.fact else { return None };
+            (id == recording).then_some(it.at.mono)
         });
-        let Some((began, offer)) = started else { return 0 };
-        let ended = self.facts.iter().find_map(|it| {
-            let (CallFact::AgentReleased { offer: id, .. }
-            | CallFact::OfferEnded { offer: id, .. }) = &it.fact
-            else {
-                return None;
-            };
-            (*id == offer).then_some(it.at.mono)
-        });
-        let length = ended.map_or(Duration::ZERO, |it| it.since(began));
-        u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+        let Some(began) = started else { return 0 };
+        let mut offers = BTreeSet::new();
+        let mut ended = began;
+        for it in &self.facts {
+            if let CallFact::RecordingStarted { recording: id, offer, .. }
+            | CallFact::RecordingFollows { recording: id, offer } = &it.fact
+                && id == recording
+            {
+                offers.insert(*offer);
+            } else if let CallFact::AgentReleased { offer, .. } | CallFact::OfferEnded { offer, .. } =
+                &it.fact
+                && offers.contains(offer)
+            {
+                ended = it.at.mono;
+            }
+        }
+        u64::try_from(ended.since(began).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {
@@ -376,11 +385,29 @@ impl Call {
         let agent_lost = self.agent().is_some_and(|(_, _, leg)| lost.contains(&leg));
         if lost.contains(&self.caller.leg) || agent_lost {
             self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
-        } else if self.session.is_none() && !self.is_talking() {
+        } else if self.session.is_none() && !self.is_open() {
             // The flow cannot go on without its process.
             self.end(Party::Platform, EndReason::Internal, None, env, now);
+        } else {
+            for leg in lost {
+                self.guest_lost(leg, OfferEnd::System, env, now);
+            }
+            self.settle_parties(Party::Platform, env, now);
         }
         self.complete_if_closed(now);
+    }
+}
+
+/// How an offer ended whose telephone said this before the two talked.
+pub(super) const fn offer_end(end: LegEnd) -> OfferEnd {
+    match end {
+        LegEnd::NoAnswer => OfferEnd::NoAnswer,
+        LegEnd::NoResponse | LegEnd::PeerGone | LegEnd::Expired => OfferEnd::Unreachable,
+        LegEnd::Refused { status, .. } => match status {
+            404 | 408 | 410 | 480 | 500..=599 => OfferEnd::Unreachable,
+            _ => OfferEnd::Rejected,
+        },
+        LegEnd::HungUp { .. } | LegEnd::Cancelled | LegEnd::AckMissing => OfferEnd::AgentLeft,
     }
 }
 

@@ -8,9 +8,9 @@ use hotline_base::{
 use hotline_cdr::FailCause;
 
 use super::{
-    AgentNo, AgentSide, AgentState, Arc, BTreeSet, Call, CallFact, CallId, Caller, CallerState,
-    Config, EndReason, Environment, Extension, GroupId, LegId, LegOrder, Now, OfferEnd, OfferId,
-    Offering, Order, Output, Party, Phase, Pii, RefusedWhy, Stamped, TrunkId, VecDeque,
+    AgentNo, AgentSide, AgentState, Arc, Call, CallFact, CallId, Caller, CallerState, Config,
+    EndReason, Environment, Extension, GroupId, LegId, LegOrder, Now, OfferEnd, OfferId, Offering,
+    Order, Output, Party, Pii, RefusedWhy, Stamped, TrunkId,
 };
 use crate::LegEnd;
 
@@ -87,25 +87,11 @@ impl Call {
             leg: agent_leg,
         };
         let state = AgentState::Opening { until };
-        let mut this = Self {
-            id: call,
-            config,
-            phase: Phase::Live,
-            caller: Caller { leg, state: CallerState::Waits, owes_answer: false, held: false },
-            dialled: Some(Dialled::new(it.number.clone(), it.display)),
-            agent: Some(AgentSide::new(offering, state)),
-            ticket: None,
-            session: None,
-            to_session: VecDeque::new(),
-            recordings: BTreeSet::new(),
-            n_recordings: 0,
-            media_died: false,
-            open_legs: BTreeSet::from([agent_leg]),
-            n_holds: 0,
-            last_key: None,
-            facts: Vec::new(),
-            outputs: VecDeque::new(),
-        };
+        let caller = Caller { leg, state: CallerState::Waits, owes_answer: false, held: false };
+        let mut this = Self::blank(call, config, caller);
+        this.dialled = Some(Dialled::new(it.number.clone(), it.display));
+        this.agent = Some(AgentSide::new(offering, state));
+        this.open_legs.insert(agent_leg);
         let (number, emergency) = (it.number, it.emergency);
         this.fact(CallFact::Dialled { agent: agent.clone(), leg, number, emergency }, now);
         this.fact(CallFact::AgentCalled { offer, agent, extension, group, leg: agent_leg }, now);
@@ -113,15 +99,19 @@ impl Call {
         this
     }
 
-    /// The INVITE to the called party leaves over this trunk, whose sound before the answer the
+    /// The INVITE to a party outside leaves over this trunk, whose sound before the answer the
     /// agent hears, or our ring-back instead.
     pub fn went_out(
         &mut self,
+        leg: LegId,
         (trunk, early_media): (TrunkId, bool),
         gateway: String,
         display: String,
         now: Now,
     ) {
+        if let Some(offer) = self.guest(leg).map(|it| it.offer) {
+            return self.fact(CallFact::PartyWentOut { offer, trunk, gateway, display }, now);
+        }
         if let Some(it) = &mut self.dialled {
             it.network = early_media.then(Network::default);
         }
@@ -129,8 +119,15 @@ impl Call {
     }
 
     /// A gateway did not take the call; another one is tried, if there is one.
-    pub fn way_refused(&mut self, trunk: TrunkId, status: u16, now: Now) {
-        self.fact(CallFact::WayRefused { trunk, status }, now);
+    pub fn way_refused(&mut self, leg: LegId, trunk: TrunkId, status: u16, now: Now) {
+        if leg == self.caller.leg {
+            self.fact(CallFact::WayRefused { trunk, status }, now);
+        }
+    }
+
+    /// The agent's own call, before the called party was there.
+    pub(super) const fn is_dialling(&self) -> bool {
+        self.dialled.is_some() && !self.has_caller()
     }
 
     /// The agent is there: make a leg for the called party.
@@ -227,7 +224,7 @@ impl Call {
             CallerState::Settling => {
                 self.stop_ringback();
                 self.caller.state = CallerState::Up;
-                self.start_recording(now);
+                self.record(now);
                 self.bridge(now);
             }
             CallerState::Opening { .. }
@@ -261,7 +258,10 @@ impl Call {
                 return self.end(Party::Carrier, EndReason::PeerGone, None, env, now);
             }
         };
-        self.end(by, EndReason::Normal { tag: tag.to_owned() }, cause, env, now);
+        let reason = EndReason::Normal { tag: tag.to_owned() };
+        if !self.caller_leaves(by, &reason, cause, env, now) {
+            self.end(by, reason, cause, env, now);
+        }
     }
 
     /// The agent's telephone did not answer, or is gone before the two talked.

@@ -1,14 +1,36 @@
 //! The agent's side of a call: an offer in progress, or the talk.
 
-use super::{AgentSide, AgentState, Offering, TicketId};
-use crate::saved::SavedTalk;
+use super::{AgentState, Offering, TicketId};
+use crate::{TalkLine, saved::SavedTalk};
+
+#[derive(Debug)]
+pub(super) struct AgentSide {
+    pub(super) offering: Offering,
+    pub(super) state: AgentState,
+    /// Hold by a re-INVITE of the phone, and by command.
+    pub(super) held_by_phone: bool,
+    pub(super) held_by_desk: bool,
+    pub(super) told: Told,
+}
+
+/// What the agent's desk and the record were last told of a party.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    pub(super) line: TalkLine,
+    /// He and the caller heard each other once.
+    pub(super) bridged: bool,
+    /// They do not now.
+    pub(super) apart: bool,
+}
 
 impl AgentSide {
-    pub(super) const fn new(offering: Offering, state: AgentState) -> Self {
-        Self { offering, state, held_by_phone: false, held_by_desk: false, recording: None }
+    pub(super) fn new(offering: Offering, state: AgentState) -> Self {
+        let told = Told::default();
+        Self { offering, state, held_by_phone: false, held_by_desk: false, told }
     }
 
     pub(super) fn restore(saved: SavedTalk) -> Self {
+        let line = if saved.held { TalkLine::Held } else { TalkLine::Talking };
         Self {
             offering: Offering {
                 offer: saved.offer,
@@ -21,7 +43,7 @@ impl AgentSide {
             state: if saved.bridged { AgentState::Talking } else { AgentState::Announcing },
             held_by_phone: false,
             held_by_desk: saved.held,
-            recording: None,
+            told: Told { line, bridged: saved.bridged, apart: saved.held },
         }
     }
 

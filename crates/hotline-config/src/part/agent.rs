@@ -105,6 +105,7 @@ fn one(it: &Section<'_, '_>, known: &BTreeSet<&str>) -> Option<AgentConfig> {
         acw,
         acw_manual,
         sign_in_state,
+        supervisor: it.bool_or("supervisor", false),
     })
 }
 

@@ -69,6 +69,8 @@ const fn display_name(it: Display) -> &'static str {
         Display::Held => "held",
         Display::Acw => "acw",
         Display::Dialing => "dialing",
+        Display::Consulting => "consulting",
+        Display::Conferring => "conferring",
     }
 }
 
@@ -91,5 +93,7 @@ const fn line_name(it: Line) -> &'static str {
         Line::Talking => "talking",
         Line::Held => "held",
         Line::Dialing => "dialing",
+        Line::Consulting => "consulting",
+        Line::Conferring => "conferring",
     }
 }

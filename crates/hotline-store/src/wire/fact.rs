@@ -1,7 +1,7 @@
 //! Facts of a call as JSON.
 
 use hotline_base::Pii;
-use hotline_cdr::{CallFact, FailCause, Stamped};
+use hotline_cdr::{CallFact, CalledParty, FailCause, Stamped};
 use serde::{Deserialize, Serialize};
 
 use super::{Time, mask::masked_number};
@@ -207,6 +207,47 @@ pub enum FactJson {
         diverted_why: String,
         user_to_user: Option<String>,
     },
+    PartyCalled {
+        offer: String,
+        leg: String,
+        /// `consulted`, `joined`, `transferred`, `listen`, `whisper` or `barge_in`.
+        role: String,
+        /// Of an agent, all three; of somebody outside, the number.
+        agent_no: Option<String>,
+        extension: Option<String>,
+        skill_group: Option<String>,
+        called_no: Option<String>,
+    },
+    PartyWentOut {
+        offer: String,
+        trunk: String,
+        gateway: String,
+        display_no: String,
+    },
+    PartyJoined {
+        offer: String,
+    },
+    PartyMoved {
+        offer: String,
+        role: String,
+    },
+    PartyLeft {
+        offer: String,
+        by: String,
+        why: Option<String>,
+    },
+    Transferred {
+        offer: String,
+        mode: String,
+    },
+    CallerLeft {
+        by: String,
+        cause: Option<u16>,
+    },
+    RecordingFollows {
+        recording_id: String,
+        offer: String,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
@@ -225,6 +266,9 @@ impl StampedJson {
         }
         if let FactJson::Dialled { called_no, .. } = &mut self.fact {
             *called_no = masked_number(called_no);
+        }
+        if let FactJson::PartyCalled { called_no, .. } = &mut self.fact {
+            *called_no = called_no.as_deref().map(masked_number);
         }
         if let FactJson::Signalled { preferred, diverted_from, user_to_user, .. } = &mut self.fact {
             *preferred = preferred.as_deref().map(masked_number);
@@ -401,6 +445,51 @@ impl From<&CallFact> for FactJson {
                 Self::WayRefused { trunk: trunk.to_string(), status: *status }
             }
             CallFact::PartyRinging => Self::PartyRinging,
+            CallFact::PartyCalled { offer, leg, role, party } => {
+                let (agent_no, extension, skill_group, called_no) = match party {
+                    CalledParty::Agent { agent, extension, group } => {
+                        let it = (agent.to_string(), extension.to_string(), group.to_string());
+                        (Some(it.0), Some(it.1), Some(it.2), None)
+                    }
+                    CalledParty::Outside { number } => {
+                        (None, None, None, Some(number.reveal().clone()))
+                    }
+                };
+                Self::PartyCalled {
+                    offer: offer.to_string(),
+                    leg: leg.to_string(),
+                    role: role.as_str().to_owned(),
+                    agent_no,
+                    extension,
+                    skill_group,
+                    called_no,
+                }
+            }
+            CallFact::PartyWentOut { offer, trunk, gateway, display } => Self::PartyWentOut {
+                offer: offer.to_string(),
+                trunk: trunk.to_string(),
+                gateway: gateway.clone(),
+                display_no: display.clone(),
+            },
+            CallFact::PartyJoined { offer } => Self::PartyJoined { offer: offer.to_string() },
+            CallFact::PartyMoved { offer, role } => {
+                Self::PartyMoved { offer: offer.to_string(), role: role.as_str().to_owned() }
+            }
+            CallFact::PartyLeft { offer, by, why } => Self::PartyLeft {
+                offer: offer.to_string(),
+                by: by.as_str().to_owned(),
+                why: why.map(|it| it.as_str().to_owned()),
+            },
+            CallFact::Transferred { offer, mode } => {
+                Self::Transferred { offer: offer.to_string(), mode: mode.as_str().to_owned() }
+            }
+            CallFact::CallerLeft { by, cause } => {
+                Self::CallerLeft { by: by.as_str().to_owned(), cause: *cause }
+            }
+            CallFact::RecordingFollows { recording, offer } => Self::RecordingFollows {
+                recording_id: recording.to_string(),
+                offer: offer.to_string(),
+            },
             CallFact::Signalled(it) => {
                 let text = |it: &Option<Pii<String>>| it.as_ref().map(Pii::reveal).cloned();
                 Self::Signalled {

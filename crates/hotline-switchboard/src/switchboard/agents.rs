@@ -9,9 +9,17 @@ use crate::{AgentUpdate, CallBrief, timers::Owner};
 impl Switchboard {
     pub(super) fn command(&mut self, id: CommandId, no: &AgentNo, command: &Command, now: Now) {
         let done = match command {
-            Command::Hold | Command::Retrieve | Command::HangUp => {
-                self.command_call(no, command, now)
-            }
+            Command::Hold
+            | Command::Retrieve
+            | Command::HangUp
+            | Command::CancelConsult
+            | Command::Confer
+            | Command::CompleteTransfer
+            | Command::Intercept => self.command_call(no, command, now),
+            Command::Consult { to } => self.consult(no, to, now),
+            Command::Transfer { to } => self.transfer(no, to, now),
+            Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),
+            Command::ForceRelease { agent } => self.force_release(no, agent, now),
             Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
             Command::Dial { number, display } => self.dial(no, number, display.as_ref(), now),
             Command::SignOut
@@ -57,21 +65,20 @@ impl Switchboard {
         agent.command(&Command::SignIn { extension: Some(extension) }, now)
     }
 
-    /// Hold, retrieve and hang-up go to the call on the agent's line.
+    /// What needs nobody else goes to the call on the agent's line.
     fn command_call(&mut self, no: &AgentNo, command: &Command, now: Now) -> Result<(), Refused> {
-        let agent = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
         let action = command.action();
-        let refused = Refused::WrongState { display: agent.display(), command: action };
-        if !agent.allows(action) {
-            return Err(refused);
-        }
-        let call = agent.call().ok_or(Refused::Late)?;
+        let call = self.call_for(no, action)?;
         let mut done = false;
         self.step(call, now, |call, env, now| {
             done = match action {
-                Action::Hold => call.hold(now),
-                Action::Retrieve => call.retrieve(now),
-                Action::HangUp => call.hang_up_agent(env, now),
+                Action::Hold => call.hold(no, now),
+                Action::Retrieve => call.retrieve(no, now),
+                Action::HangUp => call.hang_up_agent(no, env, now),
+                Action::CancelConsult => call.cancel_consult(no, env, now),
+                Action::Confer => call.confer(no, now),
+                Action::CompleteTransfer => call.complete_transfer(no, env, now),
+                Action::Intercept => call.intercept(no, env, now),
                 Action::SignIn
                 | Action::SignOut
                 | Action::SetReady
@@ -79,10 +86,30 @@ impl Switchboard {
                 | Action::SetRest
                 | Action::EnterAcw
                 | Action::FinishAcw
-                | Action::Dial => false,
+                | Action::Dial
+                | Action::Consult
+                | Action::Transfer
+                | Action::Supervise
+                | Action::ForceRelease => false,
             };
         });
-        if done { Ok(()) } else { Err(refused) }
+        if done { Ok(()) } else { Err(self.wrong_state(no, action)) }
+    }
+
+    /// The call on the agent's line, if he may do this now.
+    pub(super) fn call_for(&self, no: &AgentNo, action: Action) -> Result<CallId, Refused> {
+        let agent = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        if !agent.allows(action) {
+            return Err(self.wrong_state(no, action));
+        }
+        agent.call().ok_or(Refused::Late)
+    }
+
+    pub(super) fn wrong_state(&self, no: &AgentNo, command: Action) -> Refused {
+        match self.agents.get(no) {
+            Some(it) => Refused::WrongState { display: it.display(), command },
+            None => Refused::UnknownAgent,
+        }
     }
 
     pub(super) fn agent_timeout(&mut self, no: &AgentNo, now: Now) {

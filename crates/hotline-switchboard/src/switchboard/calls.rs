@@ -92,6 +92,9 @@ impl Switchboard {
             }
             LegOrder::HangUp { cause } => {
                 self.attempts.remove(&leg);
+                if let Some(trunk) = self.guest_ways.remove(&leg) {
+                    self.admission.release_out(id, &trunk);
+                }
                 // The call is done with the leg; its end is nobody's news.
                 self.legs.remove(&leg);
                 let reason = Some(format!("Q.850;cause={cause}"));

@@ -4,7 +4,7 @@ use hotline_base::{Now, Pii, TrunkId, WallTime};
 
 use hotline_trunk::Way;
 
-use super::Switchboard;
+use super::{Switchboard, parties::Holding};
 use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk};
 
 /// Where a call came from.
@@ -43,7 +43,7 @@ impl Switchboard {
             t_in: it.arrival.t_in,
             stage: if it.call.is_over() {
                 "closing"
-            } else if it.call.is_talking() {
+            } else if it.call.is_open() {
                 "talking"
             } else if it.call.is_outbound() {
                 "dialing"
@@ -113,7 +113,7 @@ impl Switchboard {
         for agent in self.agents.values() {
             agent.check()?;
             let no = agent.no();
-            let holds = self.offers.values().filter(|(_, it)| it == no).count();
+            let holds = self.offers.values().filter(|it| it.agent == *no).count();
             let busy = agent.line() != hotline_agent::Line::Free;
             if holds != usize::from(busy) {
                 return Err(format!("agent {no} is {:?} with {holds} offers", agent.line()));
@@ -128,9 +128,9 @@ impl Switchboard {
                 return Err(format!("ticket {} waits for a call that is gone", ticket.id));
             }
         }
-        for (offer, (call, agent)) in &self.offers {
+        for (offer, Holding { call, agent, .. }) in &self.offers {
             let entry = self.calls.get(call).ok_or(format!("offer {offer} has no call"))?;
-            if entry.call.agent().is_none_or(|it| it.0 != *offer || it.1 != agent) {
+            if !entry.call.has_party(*offer, agent) {
                 return Err(format!("offer {offer} is not the offer of its call"));
             }
         }

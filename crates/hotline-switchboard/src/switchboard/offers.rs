@@ -3,10 +3,13 @@
 use hotline_acd::{Offer, OfferEnd as DispatchEnd, Output as DispatchOutput};
 use hotline_agent::{BusyReason, LineEvent};
 use hotline_base::{AgentNo, CallId, Now, OfferId};
-use hotline_call::{OfferUpdate, Offering};
+use hotline_call::{OfferUpdate, Offering, TalkLine};
 use hotline_cdr::OfferEnd;
 
-use super::Switchboard;
+use super::{
+    Switchboard,
+    parties::{Holding, Via},
+};
 
 impl Switchboard {
     pub(super) fn act_on_dispatch(&mut self, output: DispatchOutput, now: Now) {
@@ -48,7 +51,8 @@ impl Switchboard {
         if let Some(entry) = self.calls.get_mut(&offer.call) {
             entry.media_legs.push(leg);
         }
-        self.offers.insert(offer.id, (offer.call, offer.agent.clone()));
+        let holding = Holding { call: offer.call, agent: offer.agent.clone(), via: Via::Queue };
+        self.offers.insert(offer.id, holding);
         let offering = Offering {
             offer: offer.id,
             ticket: offer.ticket,
@@ -69,29 +73,39 @@ impl Switchboard {
         update: OfferUpdate,
         now: Now,
     ) {
-        let Some(agent) = self.agent_of(call, offer) else { return };
-        // An agent's own call was never offered by the dispatcher.
-        let is_own = self.calls.get(&call).is_some_and(|it| it.call.is_outbound());
-        let line = match update {
-            OfferUpdate::Ringing => LineEvent::Ring,
-            OfferUpdate::Answered => {
+        // A party outside holds no agent.
+        let Some(Holding { agent, via, .. }) = self.holding_of(call, offer) else { return };
+        let line = match (update, via) {
+            (OfferUpdate::Ringing, Via::Own) => return,
+            (OfferUpdate::Ringing, Via::Queue | Via::Direct) => LineEvent::Ring,
+            (OfferUpdate::Answered, Via::Queue) => {
                 // Too late only if the lease ran out in this very turn; then its end follows.
                 if self.dispatcher.answered(offer).is_err() {
                     return;
                 }
                 LineEvent::Answer
             }
-            OfferUpdate::Bridged => {
-                if !is_own && self.dispatcher.bridged(offer).is_err() {
+            (OfferUpdate::Answered, Via::Direct | Via::Own) => LineEvent::Answer,
+            (OfferUpdate::Bridged, Via::Queue) => {
+                if self.dispatcher.bridged(offer).is_err() {
                     return;
                 }
                 LineEvent::Bridge
             }
-            OfferUpdate::Held => LineEvent::Hold,
-            OfferUpdate::Retrieved => LineEvent::Retrieve,
-            OfferUpdate::Ended(_) if is_own => LineEvent::Release,
-            OfferUpdate::Ended(why) => return self.offer_ended(&agent, offer, why, now),
-            OfferUpdate::Released { .. } => LineEvent::Release,
+            (OfferUpdate::Bridged, Via::Direct | Via::Own) | (OfferUpdate::Joined, Via::Own) => {
+                LineEvent::Bridge
+            }
+            (OfferUpdate::Joined, Via::Queue | Via::Direct) => {
+                self.move_line(&agent, LineEvent::Answer, now);
+                LineEvent::Bridge
+            }
+            (OfferUpdate::Line(line), _) => talk_event(line),
+            (OfferUpdate::Ended(_), Via::Own) | (OfferUpdate::Released { .. }, _) => {
+                LineEvent::Release
+            }
+            (OfferUpdate::Ended(why), Via::Queue | Via::Direct) => {
+                return self.offer_ended(&agent, offer, why, now);
+            }
         };
         self.move_line(&agent, line, now);
         if let OfferUpdate::Released { .. } | OfferUpdate::Ended(_) = update {
@@ -150,8 +164,16 @@ impl Switchboard {
     }
 
     /// Who holds the offer.
-    fn agent_of(&self, call: CallId, offer: OfferId) -> Option<AgentNo> {
-        let (owner, agent) = self.offers.get(&offer)?;
-        (*owner == call).then(|| agent.clone())
+    fn holding_of(&self, call: CallId, offer: OfferId) -> Option<Holding> {
+        self.offers.get(&offer).filter(|it| it.call == call).cloned()
+    }
+}
+
+const fn talk_event(line: TalkLine) -> LineEvent {
+    match line {
+        TalkLine::Talking => LineEvent::Retrieve,
+        TalkLine::Held => LineEvent::Hold,
+        TalkLine::Consulting => LineEvent::Consult,
+        TalkLine::Conferring => LineEvent::Confer,
     }
 }

@@ -12,7 +12,11 @@ use hotline_trunk::{
     Barred, GatewayConfig, GatewayId, NumberOf, Purpose, normalise_caller, rewrite, trunks_for,
 };
 
-use super::{Arc, CallEntry, Duration, Output, Switchboard, look::Arrived};
+use super::{
+    Arc, CallEntry, Duration, Output, Switchboard,
+    look::Arrived,
+    parties::{Holding, Via},
+};
 use crate::{Alarm, Dialer};
 
 /// A gateway that says nothing for so long is not waited for (requirement R10).
@@ -53,6 +57,19 @@ impl Switchboard {
         if self.closed().is_some() {
             return Err(Refused::Closed);
         }
+        let (number, display, emergency) = self.permitted(no, number, display, now)?;
+        self.begin_dialling(no, number, display, emergency, now)
+    }
+
+    /// What an agent may call, normalised, with the number to be shown, and whether it is for
+    /// emergencies. A permission counts as a call.
+    pub(super) fn permitted(
+        &mut self,
+        no: &AgentNo,
+        number: &Pii<String>,
+        display: Option<&String>,
+        now: Now,
+    ) -> Result<(Pii<String>, Option<String>, bool), Refused> {
         let outbound = &self.config.outbound;
         let number = normalise_caller(number.reveal(), outbound.area_code.as_deref())
             .ok_or(Refused::NotANumber)?;
@@ -64,10 +81,10 @@ impl Switchboard {
         let plan = dialer.and_then(|it| it.plan.as_ref());
         let passed = self.guard.pass(no, plan, &number, now.mono);
         let display = display.or_else(|| dialer.and_then(|it| it.display.as_ref())).cloned();
-        if let Err(why) = passed {
-            return Err(self.barred(no, why));
+        match passed {
+            Ok(()) => Ok((Pii::new(number), display, emergency)),
+            Err(why) => Err(self.barred(no, why)),
         }
-        self.begin_dialling(no, Pii::new(number), display, emergency, now)
     }
 
     fn barred(&mut self, agent: &AgentNo, why: Barred) -> Refused {
@@ -115,7 +132,8 @@ impl Switchboard {
         self.legs.insert(agent_leg, call);
         self.media_legs.insert(agent_leg, call);
         self.media_legs.insert(leg, call);
-        self.offers.insert(offer, (call, no.clone()));
+        let holding = Holding { call, agent: no.clone(), via: Via::Own };
+        self.offers.insert(offer, holding);
         let arrival = Arrived { caller: Some(number), t_in: now.wall, ..Arrived::default() };
         let entry = CallEntry {
             call: Call::dial(dialling, Arc::clone(&self.call_config), now),
@@ -156,7 +174,7 @@ impl Switchboard {
         sdp: String,
         now: Now,
     ) {
-        let agent = self.calls.get(&call).and_then(|it| it.call.agent()).map(|it| it.1.clone());
+        let agent = self.calls.get(&call).and_then(|it| it.call.responsible()).cloned();
         let dialer = agent.and_then(|it| self.config.outbound.dialers.get(&it));
         let emergency = self.guard.is_emergency(number.reveal());
         let mut ways = Vec::new();
@@ -223,13 +241,17 @@ impl Switchboard {
         self.note_way(call, leg, &way.trunk);
         self.join_ladder(call, leg, Role::Carrier(way.trunk.clone()), now);
         if let Some(entry) = self.calls.get_mut(&call) {
-            entry.arrival.trunk = way.trunk.clone();
-            entry.arrival.called.clone_from(&display);
+            if entry.call.is_guest(leg) {
+                self.guest_ways.insert(leg, way.trunk.clone());
+            } else {
+                entry.arrival.trunk = way.trunk.clone();
+                entry.arrival.called.clone_from(&display);
+            }
         }
         let gateway = gateway.address.to_string();
         let early_media = self.admission.trunk(&way.trunk).is_none_or(|it| it.early_media);
         let trunk = (way.trunk, early_media);
-        self.step(call, now, |call, _, now| call.went_out(trunk, gateway, display, now));
+        self.step(call, now, |call, _, now| call.went_out(leg, trunk, gateway, display, now));
         true
     }
 
@@ -307,10 +329,11 @@ impl Switchboard {
         let call = attempt.call;
         if let Some(way) = attempt.at.take() {
             self.admission.release_out(call, &way.trunk);
+            self.guest_ways.remove(&leg);
             if status == 408 {
                 self.fleet.suspect(&way, now.mono);
             }
-            self.step(call, now, |call, _, now| call.way_refused(way.trunk, status, now));
+            self.step(call, now, |call, _, now| call.way_refused(leg, way.trunk, status, now));
         }
         self.next_way(leg, now);
         true

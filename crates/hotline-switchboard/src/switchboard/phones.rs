@@ -90,6 +90,10 @@ impl Switchboard {
             .get(&id)
             .map(|it| (it.arrival.caller.clone(), it.ring_limit))
             .unwrap_or_default();
+        // Nobody's lease ends the ringing of who was called in.
+        let is_guest = self.calls.get(&id).is_some_and(|it| it.call.is_guest(leg));
+        let ring_limit =
+            if is_guest { Some(self.config.outbound.agent_ring_limit) } else { ring_limit };
         let from_user = from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
         let headers = self.phone_headers(id, extension);
         let dial = |it: &Binding| Dial {

@@ -2,13 +2,17 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{Agent, LineEvent};
-use hotline_base::{AgentNo, CallId, Extension, Now, media::Order};
-use hotline_call::{Call, SavedCall, SavedTalk};
-use hotline_cdr::{CallFact, EndReason, Party, Stamped, fold};
+use hotline_base::{AgentNo, CallId, Extension, Now, OfferId, media::Order};
+use hotline_call::{Call, SavedCall};
+use hotline_cdr::{CallFact, CalledParty, EndReason, Party, Stamped, fold};
 use hotline_sip::HangUp;
 use hotline_trunk::Way;
 
-use super::{Arc, CallEntry, Output, Switchboard, look::Arrived};
+use super::{
+    Arc, CallEntry, Output, Switchboard,
+    look::Arrived,
+    parties::{Holding, Via},
+};
 use crate::{io::Count, region::city_of, timers::Owner};
 
 /// A call and its dialogs.
@@ -20,15 +24,14 @@ struct KeptCall {
 }
 
 /// The form of [`KeptCall`]; other forms are not read.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 impl Switchboard {
     /// Writes down what a later control process needs to end this call well.
     pub(super) fn keep_call(&mut self, id: CallId) {
         let Some(entry) = self.calls.get_mut(&id) else { return };
         let value = entry.call.save().and_then(|saved| {
-            let legs = [saved.caller, saved.talk.as_ref().map(|it| it.leg)];
-            let dialogs = legs.into_iter().flatten().filter_map(|it| self.endpoint.save(it));
+            let dialogs = saved.legs().into_iter().filter_map(|it| self.endpoint.save(it));
             borsh::to_vec(&KeptCall { form: FORM, saved, dialogs: dialogs.collect() }).ok()
         });
         if value.is_some() || entry.kept {
@@ -106,8 +109,7 @@ impl Switchboard {
                 self.legs.insert(leg, id);
             }
         }
-        let legs = [saved.caller, saved.talk.as_ref().map(|it| it.leg)];
-        let media_legs: Vec<_> = legs.into_iter().flatten().collect();
+        let media_legs = saved.legs();
         self.media_legs.extend(media_legs.iter().map(|it| (*it, id)));
         let recordings = saved.recordings.clone();
         self.recordings.extend(recordings.iter().map(|it| (it.clone(), id)));
@@ -117,10 +119,7 @@ impl Switchboard {
             self.admission.adopt(id, &arrival.trunk, way);
         }
         self.restore_ladder(&saved, arrival.as_ref(), now);
-        if let Some(talk) = &saved.talk {
-            self.offers.insert(talk.offer, (id, talk.agent.clone()));
-            self.seat(talk, id, now);
-        }
+        self.seat_all(&saved, now);
         let entry = CallEntry {
             call: Call::restore(saved, Arc::clone(&self.call_config), now),
             arrival: arrival.unwrap_or_default(),
@@ -136,14 +135,51 @@ impl Switchboard {
         self.step(id, now, |_, _, _| ());
     }
 
-    /// The agent's line is in the call it was in.
-    fn seat(&mut self, talk: &SavedTalk, call: CallId, now: Now) {
-        let no = &talk.agent;
+    /// Everybody's line is in the call it was in.
+    fn seat_all(&mut self, saved: &SavedCall, now: Now) {
+        let id = saved.call;
+        if let Some(talk) = &saved.talk {
+            let via = if is_outbound(&saved.facts) { Via::Own } else { Via::Direct };
+            self.seat((id, talk.offer), &talk.agent, via, (talk.bridged, talk.held), now);
+        }
+        for guest in &saved.guests {
+            match &guest.party {
+                CalledParty::Agent { agent, .. } => {
+                    self.seat((id, guest.offer), agent, Via::Direct, (true, guest.held), now);
+                }
+                CalledParty::Outside { .. } => {
+                    let trunk = saved.facts.iter().rev().find_map(|it| {
+                        let CallFact::PartyWentOut { offer, trunk, .. } = &it.fact else {
+                            return None;
+                        };
+                        (*offer == guest.offer).then_some(trunk)
+                    });
+                    if let Some(trunk) = trunk {
+                        self.admission.adopt(id, trunk, Way::Out);
+                        self.guest_ways.insert(guest.leg, trunk.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn seat(
+        &mut self,
+        (call, offer): (CallId, OfferId),
+        no: &AgentNo,
+        via: Via,
+        (bridged, held): (bool, bool),
+        now: Now,
+    ) {
+        self.offers.insert(offer, Holding { call, agent: no.clone(), via });
         let Some(agent) = self.agents.get_mut(no) else { return };
         agent.set_call(Some(call));
-        let bridge = talk.bridged.then_some(LineEvent::Bridge);
-        let hold = talk.held.then_some(LineEvent::Hold);
-        let path = [Some(LineEvent::Reserve), Some(LineEvent::Answer), bridge, hold];
+        let path = [
+            Some(LineEvent::Reserve),
+            Some(LineEvent::Answer),
+            bridged.then_some(LineEvent::Bridge),
+            held.then_some(LineEvent::Hold),
+        ];
         for event in path.into_iter().flatten() {
             let moved = agent.line_event(event, now);
             debug_assert!(moved.is_ok(), "a restored agent's line is free: {moved:?}");
@@ -165,6 +201,7 @@ impl Switchboard {
             self.endpoint.hang_up(leg, HangUp { status: 500, reason }, now);
             self.legs.remove(&leg);
             self.attempts.remove(&leg);
+            self.guest_ways.remove(&leg);
             self.media_legs.remove(&leg);
             self.outputs.push_back(Output::Order(Order::Close { leg }));
         }
@@ -190,8 +227,8 @@ impl Switchboard {
         let held: Vec<_> = self
             .offers
             .iter()
-            .filter(|(_, (call, _))| *call == id)
-            .map(|(offer, (_, agent))| (*offer, agent.clone()))
+            .filter(|(_, it)| it.call == id)
+            .map(|(offer, it)| (*offer, it.agent.clone()))
             .collect();
         for (offer, agent) in held {
             self.dispatcher.ended(offer, hotline_acd::OfferEnd::Withdrawn);

@@ -15,7 +15,7 @@ use crate::{
     wire::{agent::AgentJson, group::GroupJson},
 };
 
-type Reply = Result<Json<AgentJson>, ApiError>;
+pub(super) type Reply = Result<Json<AgentJson>, ApiError>;
 
 /// A rest without a planned length is this long.
 const REST: Duration = Duration::from_mins(10);
@@ -135,7 +135,7 @@ plain! {
     finish_acw => FinishAcw
 }
 
-async fn ask(app: App, who: Who, Name(name): Name, command: Command) -> Reply {
+pub(super) async fn ask(app: App, who: Who, Name(name): Name, command: Command) -> Reply {
     let agent = AgentNo::new(&name);
     who.may_act_for(&agent)?;
     match app.desk.command(agent.clone(), command).await {

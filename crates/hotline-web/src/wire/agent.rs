@@ -98,6 +98,8 @@ pub(crate) const fn display_name(it: Display) -> (&'static str, &'static str) {
         Display::Held => ("held", "保持"),
         Display::Acw => ("acw", "话后整理"),
         Display::Dialing => ("dialing", "外呼"),
+        Display::Consulting => ("consulting", "咨询"),
+        Display::Conferring => ("conferring", "三方通话"),
     }
 }
 
@@ -115,6 +117,14 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::EnterAcw => ("enter_acw", "进入话后整理"),
         Action::FinishAcw => ("finish_acw", "完成话后整理"),
         Action::Dial => ("dial", "外呼"),
+        Action::Consult => ("consult", "咨询"),
+        Action::CancelConsult => ("cancel_consult", "取消咨询"),
+        Action::Confer => ("confer", "三方通话"),
+        Action::CompleteTransfer => ("complete_transfer", "转移"),
+        Action::Transfer => ("transfer", "盲转"),
+        Action::Supervise => ("supervise", "监控"),
+        Action::Intercept => ("intercept", "拦截"),
+        Action::ForceRelease => ("force_release", "强拆"),
     }
 }
 
@@ -137,5 +147,7 @@ const fn line_name(it: Line) -> &'static str {
         Line::Talking => "talking",
         Line::Held => "held",
         Line::Dialing => "dialing",
+        Line::Consulting => "consulting",
+        Line::Conferring => "conferring",
     }
 }

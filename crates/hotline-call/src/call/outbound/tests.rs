@@ -7,37 +7,10 @@ use hotline_base::{
 use hotline_cdr::{CallRecord, Direction, Outcome};
 
 use super::*;
-use crate::{LegEvent, OfferUpdate};
+use crate::{LegEvent, OfferUpdate, call::nobody::Nobody};
 
 const AGENT: LegId = LegId(1);
 const PARTY: LegId = LegId(2);
-
-/// A flow is not there to ask anything.
-struct Nobody;
-
-impl Environment for Nobody {
-    fn queue_waiting(&self, _: &GroupId) -> usize {
-        0
-    }
-    fn queue_position(&self) -> Option<usize> {
-        None
-    }
-    fn agents_ready(&self, _: &GroupId) -> usize {
-        0
-    }
-    fn agents_signed_in(&self, _: &GroupId) -> usize {
-        0
-    }
-    fn group_known(&self, _: &GroupId) -> bool {
-        false
-    }
-    fn caller_city(&self) -> String {
-        String::new()
-    }
-    fn caller_repeat(&self, _: u32) -> u32 {
-        0
-    }
-}
 
 struct Story {
     call: Call,
@@ -97,7 +70,8 @@ impl Story {
         self.media(MediaEvent::Settled { leg: AGENT, hold: false });
         self.opened(PARTY);
         self.call.went_out(
-            (TrunkId::new("ct"), self.passes_on),
+            PARTY,
+            (hotline_base::TrunkId::new("ct"), self.passes_on),
             "10.0.0.1:5060".into(),
             "077112345".into(),
             self.now,
@@ -162,14 +136,18 @@ fn the_agents_telephone_rings_first_and_then_the_two_talk() {
     let bridged = |it: &Output| matches!(it, Output::Offer { update: OfferUpdate::Bridged, .. });
     assert_eq!(it.count(bridged), 1);
     assert_eq!(it.count(|it| matches!(it, Output::Media(Order::Record { .. }))), 1);
-    assert!(it.call.hold(it.now) && it.call.retrieve(it.now));
+    let agent = AgentNo::new("1001");
+    assert!(it.call.hold(&agent, it.now) && it.call.retrieve(&agent, it.now));
     it.leg(PARTY, LegEvent::Ended(LegEnd::HungUp { cause: Some(16) }));
     assert!(it.hung_up(AGENT) && !it.hung_up(PARTY));
     let record = it.record();
     assert_eq!((record.direction(), record.outcome), (Direction::Outbound, Outcome::Reached));
     assert_eq!(record.released_by, Some(Party::Called));
     assert_eq!(record.caller.map(|it| it.reveal().clone()), Some("13800138000".to_owned()));
-    assert_eq!((record.called.as_str(), record.trunk), ("077112345", Some(TrunkId::new("ct"))));
+    assert_eq!(
+        (record.called.as_str(), record.trunk),
+        ("077112345", Some(hotline_base::TrunkId::new("ct")))
+    );
     let times = [record.t_in, record.t_ans, record.t_br, record.t_rel];
     assert!(times.iter().all(Option::is_some) && times.is_sorted(), "{times:?}");
     let segment = &record.segments[0];
@@ -287,7 +265,7 @@ fn the_agent_may_hang_up_at_any_time() {
         if stage > 1 {
             it.party_answers();
         }
-        assert!(it.call.hang_up_agent(&Nobody, it.now));
+        assert!(it.call.hang_up_agent(&AgentNo::new("1001"), &Nobody, it.now));
         it.listen();
         assert!(it.hung_up(AGENT) && it.hung_up(PARTY) == (stage > 0), "stage {stage}");
         let record = it.record();

@@ -1,0 +1,54 @@
+//! Agents who ask others, give callers away, and watch each other.
+
+use hotline_agent::{Command, Target};
+use hotline_base::{AgentNo, GroupId, Oversight, Pii};
+
+use crate::Shift;
+
+const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
+
+impl Shift {
+    /// What an agent does who talks: often with somebody else's help.
+    pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
+        match self.random.below(10) {
+            0..3 => Command::Consult { to: self.target() },
+            3..5 => Command::Transfer { to: self.target() },
+            // Of those who supervise, who else is refused.
+            5 => self.supervises(agent),
+            6 => Command::Intercept,
+            7 => Command::Hold,
+            8 => Command::SetBusy { reason: 1 },
+            _ => Command::HangUp,
+        }
+    }
+
+    pub(crate) fn supervises(&mut self, own: &AgentNo) -> Command {
+        let agent = self.colleague();
+        let ways = [Oversight::Listen, Oversight::Whisper, Oversight::BargeIn];
+        let how = *self.pick(&ways);
+        if agent == *own && self.random.chance(50) {
+            return Command::Intercept;
+        }
+        if self.random.chance(5) {
+            return Command::ForceRelease { agent };
+        }
+        Command::Supervise { agent, how }
+    }
+
+    fn target(&mut self) -> Target {
+        match self.random.below(3) {
+            0 => Target::Agent(self.colleague()),
+            1 => {
+                let groups: Vec<GroupId> =
+                    self.config.groups.iter().map(|it| it.id.clone()).collect();
+                Target::Group(self.pick(&groups).clone())
+            }
+            _ => Target::Number(Pii::new((*self.pick(NUMBERS)).to_owned())),
+        }
+    }
+
+    fn colleague(&mut self) -> AgentNo {
+        let agents: Vec<AgentNo> = self.config.agents.iter().map(|it| it.no.clone()).collect();
+        self.pick(&agents).clone()
+    }
+}

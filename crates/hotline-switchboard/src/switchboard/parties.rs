@@ -1,0 +1,199 @@
+//! Calling others into a call: consultation, transfer, supervision.
+
+use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
+use hotline_base::{AgentNo, CallId, GroupId, Now, OfferId, Oversight};
+use hotline_call::{Call, Joining, Who};
+use hotline_cdr::CalledParty;
+
+use super::Switchboard;
+
+/// An agent is in a call, or on his way into it.
+#[derive(Clone, Debug)]
+pub(super) struct Holding {
+    pub(super) call: CallId,
+    pub(super) agent: AgentNo,
+    pub(super) via: Via,
+}
+
+/// How the call got him.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Via {
+    /// The dispatcher offered him; its lease ends by itself.
+    Queue,
+    /// Somebody in the call asked for him; his telephone's ring limit ends it.
+    Direct,
+    /// His own wish: he dials, or supervises.
+    Own,
+}
+
+impl Switchboard {
+    pub(super) fn consult(&mut self, no: &AgentNo, to: &Target, now: Now) -> Result<(), Refused> {
+        let call = self.call_for(no, Action::Consult)?;
+        if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(no)) {
+            return Err(self.wrong_state(no, Action::Consult));
+        }
+        let it = self.joining(call, no, to, now)?;
+        self.call_in((call, Action::Consult), no, it, now, |call, it, _, now| {
+            call.consult(no, it, now)
+        })
+    }
+
+    pub(super) fn transfer(&mut self, no: &AgentNo, to: &Target, now: Now) -> Result<(), Refused> {
+        let call = self.call_for(no, Action::Transfer)?;
+        if !self.calls.get(&call).is_some_and(|it| it.call.may_transfer(no)) {
+            return Err(self.wrong_state(no, Action::Transfer));
+        }
+        if let Target::Group(group) = to {
+            if self.dispatcher.group(group).is_none() || self.staff.of(group) == 0 {
+                return Err(Refused::TargetAway);
+            }
+            let group = group.clone();
+            self.step(call, now, |call, env, now| {
+                call.transfer_to_group(no, group, env, now);
+            });
+            return Ok(());
+        }
+        let it = self.joining(call, no, to, now)?;
+        self.call_in((call, Action::Transfer), no, it, now, |call, it, env, now| {
+            call.transfer_to(no, it, env, now)
+        })
+    }
+
+    /// A supervisor takes part in an agent's call, or in another way than before.
+    pub(super) fn supervise(
+        &mut self,
+        no: &AgentNo,
+        agent: &AgentNo,
+        how: Oversight,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let call = self.supervised(no, agent)?;
+        let supervisor = self.agents.get_mut(no).ok_or(Refused::UnknownAgent)?;
+        if supervisor.call() == Some(call) {
+            let mut done = false;
+            self.step(call, now, |call, _, now| done = call.change_oversight(no, how, now));
+            return if done { Ok(()) } else { Err(self.wrong_state(no, Action::Supervise)) };
+        }
+        if supervisor.call().is_some() || !supervisor.allows(Action::Supervise) {
+            return Err(self.wrong_state(no, Action::Supervise));
+        }
+        if !self.calls.get(&call).is_some_and(|it| it.call.is_talking()) {
+            return Err(Refused::NoCall);
+        }
+        let it = self.reserve((call, None), no, Via::Own, now)?;
+        self.call_in((call, Action::Supervise), no, it, now, |call, it, _, now| {
+            call.supervise(it, how, now)
+        })
+    }
+
+    /// 强拆.
+    pub(super) fn force_release(
+        &mut self,
+        no: &AgentNo,
+        agent: &AgentNo,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let call = self.supervised(no, agent)?;
+        self.step(call, now, |call, env, now| call.force_release(env, now));
+        Ok(())
+    }
+
+    /// The call of an agent, for a supervisor.
+    fn supervised(&self, no: &AgentNo, agent: &AgentNo) -> Result<CallId, Refused> {
+        let supervisor = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        if !supervisor.config().supervisor {
+            return Err(Refused::NotSupervisor);
+        }
+        if no == agent {
+            return Err(Refused::NoCall);
+        }
+        self.agents.get(agent).and_then(Agent::call).ok_or(Refused::NoCall)
+    }
+
+    /// Whom the agent named, with everything reserved that he needs.
+    fn joining(
+        &mut self,
+        call: CallId,
+        no: &AgentNo,
+        to: &Target,
+        now: Now,
+    ) -> Result<Joining, Refused> {
+        match to {
+            Target::Agent(other) => self.reserve((call, None), other, Via::Direct, now),
+            Target::Group(group) => {
+                let other = self.dispatcher.in_turn(group).cloned();
+                let other = other.ok_or(Refused::TargetAway)?;
+                self.reserve((call, Some(group.clone())), &other, Via::Direct, now)
+            }
+            Target::Number(number) => {
+                if self.closed().is_some() {
+                    return Err(Refused::Closed);
+                }
+                let (number, display, _) = self.permitted(no, number, None, now)?;
+                let offer = self.dispatcher.new_offer();
+                let who = Who { party: CalledParty::Outside { number }, display };
+                Ok(Joining { offer, leg: self.endpoint.new_leg(), who })
+            }
+        }
+    }
+
+    /// Promises an agent to a call. Who is called by others must be ready; who supervises needs not.
+    fn reserve(
+        &mut self,
+        (call, group): (CallId, Option<GroupId>),
+        no: &AgentNo,
+        via: Via,
+        now: Now,
+    ) -> Result<Joining, Refused> {
+        let agent = self.agents.get_mut(no).ok_or(Refused::UnknownAgent)?;
+        let event = match via {
+            Via::Queue | Via::Direct if !agent.is_ready() => return Err(Refused::TargetAway),
+            Via::Queue | Via::Direct => LineEvent::Reserve,
+            Via::Own => LineEvent::Dial,
+        };
+        let extension = agent.extension().cloned().ok_or(Refused::TargetAway)?;
+        let groups = &agent.config().groups;
+        let group = group.or_else(|| groups.first().map(|it| it.0.clone()));
+        let group = group.unwrap_or_else(|| GroupId::new(""));
+        agent.line_event(event, now)?;
+        agent.set_call(Some(call));
+        let offer = self.dispatcher.new_offer();
+        self.offers.insert(offer, Holding { call, agent: no.clone(), via });
+        self.agent_changed(no, now);
+        let party = CalledParty::Agent { agent: no.clone(), extension, group };
+        let who = Who { party, display: None };
+        Ok(Joining { offer, leg: self.endpoint.new_leg(), who })
+    }
+
+    /// Lets the call have him, and gives him back if it cannot.
+    fn call_in(
+        &mut self,
+        (id, action): (CallId, Action),
+        no: &AgentNo,
+        it: Joining,
+        now: Now,
+        step: impl FnOnce(&mut Call, Joining, &dyn hotline_ivr::Environment, Now) -> bool,
+    ) -> Result<(), Refused> {
+        let (offer, leg) = (it.offer, it.leg);
+        self.legs.insert(leg, id);
+        self.media_legs.insert(leg, id);
+        if let Some(entry) = self.calls.get_mut(&id) {
+            entry.media_legs.push(leg);
+        }
+        let mut done = false;
+        self.step(id, now, |call, env, now| done = step(call, it, env, now));
+        if done {
+            return Ok(());
+        }
+        self.legs.remove(&leg);
+        self.give_back(offer, now);
+        Err(self.wrong_state(no, action))
+    }
+
+    fn give_back(&mut self, offer: OfferId, now: Now) {
+        if let Some(Holding { agent, .. }) = self.offers.remove(&offer) {
+            self.move_line(&agent, LineEvent::Release, now);
+            self.free(&agent, now);
+        }
+    }
+}

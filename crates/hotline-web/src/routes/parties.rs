@@ -1,0 +1,127 @@
+//! 咨询, 转移, 三方通话, 监控: who else takes part in a call.
+
+use axum::extract::State;
+use hotline_agent::{Command, Target};
+use hotline_base::{AgentNo, GroupId, Oversight, Pii};
+use serde::Deserialize;
+
+use super::{
+    Body, Name,
+    agents::{Empty, Reply, ask},
+};
+use crate::{App, auth::Who, error::ApiError};
+
+/// Whom a caller is given to, or an agent asks: exactly one of the three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct To {
+    agent_no: Option<String>,
+    skill_group: Option<String>,
+    number: Option<String>,
+}
+
+impl To {
+    fn target(self) -> Result<Target, ApiError> {
+        match (self.agent_no, self.skill_group, self.number) {
+            (Some(it), None, None) => Ok(Target::Agent(AgentNo::new(&it))),
+            (None, Some(it), None) => Ok(Target::Group(GroupId::new(&it))),
+            (None, None, Some(it)) => Ok(Target::Number(Pii::new(it))),
+            (_, _, _) => Err(ApiError::BadRequest {
+                field: None,
+                why: "name exactly one of agent_no, skill_group and number".to_owned(),
+            }),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Supervised {
+    #[serde(default)]
+    agent_no: String,
+    #[serde(default)]
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    #[default]
+    Listen,
+    Whisper,
+    BargeIn,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cut {
+    #[serde(default)]
+    agent_no: String,
+}
+
+pub(super) async fn consult(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(to): Body<To>,
+) -> Reply {
+    let to = to.target()?;
+    ask(app, who, name, Command::Consult { to }).await
+}
+
+pub(super) async fn transfer(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(to): Body<To>,
+) -> Reply {
+    let to = to.target()?;
+    ask(app, who, name, Command::Transfer { to }).await
+}
+
+/// The agent in the path is the supervisor; whether he is one is for the control thread to say.
+pub(super) async fn supervise(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(it): Body<Supervised>,
+) -> Reply {
+    let how = match it.mode {
+        Mode::Listen => Oversight::Listen,
+        Mode::Whisper => Oversight::Whisper,
+        Mode::BargeIn => Oversight::BargeIn,
+    };
+    let agent = AgentNo::new(&it.agent_no);
+    ask(app, who, name, Command::Supervise { agent, how }).await
+}
+
+pub(super) async fn force_release(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(it): Body<Cut>,
+) -> Reply {
+    let agent = AgentNo::new(&it.agent_no);
+    ask(app, who, name, Command::ForceRelease { agent }).await
+}
+
+/// Handlers of commands without parameters.
+macro_rules! plain {
+    ($($handler:ident => $command:ident)+) => {$(
+        pub(super) async fn $handler(
+            State(app): State<App>,
+            who: Who,
+            name: Name,
+            Body(Empty {}): Body<Empty>,
+        ) -> Reply {
+            ask(app, who, name, Command::$command).await
+        }
+    )+};
+}
+
+plain! {
+    cancel_consult => CancelConsult
+    three_way => Confer
+    complete_transfer => CompleteTransfer
+    intercept => Intercept
+}
