@@ -102,6 +102,8 @@ impl Shift {
             | SipEvent::Changed { .. }
             | SipEvent::Reanswered { .. }
             | SipEvent::ReofferRefused { .. }
+            | SipEvent::ReferProgress { .. }
+            | SipEvent::Referred { .. }
             | SipEvent::Key { .. }
             | SipEvent::Bound { .. }
             | SipEvent::Unbound { .. }

@@ -127,6 +127,8 @@ impl Shift {
             | SipEvent::Answered { .. }
             | SipEvent::Reanswered { .. }
             | SipEvent::ReofferRefused { .. }
+            | SipEvent::ReferProgress { .. }
+            | SipEvent::Referred { .. }
             | SipEvent::Key { .. }
             | SipEvent::Ended { .. }
             | SipEvent::Bound { .. }

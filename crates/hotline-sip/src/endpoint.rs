@@ -12,6 +12,7 @@ mod overload;
 mod phones;
 mod probe;
 mod receive;
+mod refer;
 mod register;
 mod reliable;
 mod session;
@@ -19,7 +20,10 @@ mod session;
 mod tests;
 mod timeouts;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
 
@@ -54,6 +58,9 @@ pub struct Endpoint {
     /// Told to peers that take part in overload control; `None`: nothing is.
     feedback: Option<Feedback>,
     turned_away: TurnedAway,
+    /// REFERs of peers that wait for an answer, and our own that may still be notified of.
+    refers: BTreeMap<LegId, refer::Refer>,
+    referring: BTreeSet<LegId>,
 }
 
 impl Endpoint {
@@ -75,6 +82,8 @@ impl Endpoint {
             contact_params: String::new(),
             feedback: None,
             turned_away: TurnedAway::default(),
+            refers: BTreeMap::new(),
+            referring: BTreeSet::new(),
         }
     }
 
@@ -239,6 +248,8 @@ impl Endpoint {
     fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
         let leg = self.legs.remove(&id)?;
         self.timers.cancel_all(&id);
+        self.refers.remove(&id);
+        self.referring.remove(&id);
         let dialog = match &leg {
             Leg::Incoming(it) => Some(&it.dialog),
             Leg::Up(it) => Some(&it.dialog),

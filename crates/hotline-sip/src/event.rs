@@ -301,6 +301,19 @@ pub enum Event {
         leg: LegId,
         status: u16,
     },
+    /// The peer asks that its counterpart be called elsewhere (RFC 3515); `replaces`: instead of
+    /// another dialog (RFC 3891). Wants `answer_refer`.
+    Referred {
+        leg: LegId,
+        /// User of Refer-To.
+        to: Pii<String>,
+        replaces: bool,
+    },
+    /// What becomes of our own `refer`: its answer, then what the peer notifies.
+    ReferProgress {
+        leg: LegId,
+        status: u16,
+    },
     /// A key by INFO.
     Key {
         leg: LegId,

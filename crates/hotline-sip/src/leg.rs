@@ -183,7 +183,9 @@ pub(crate) enum Purpose {
     Bye(LegId),
     /// An UPDATE that refreshes the session.
     Refresh(LegId),
-    /// A BYE that ends a fork, a CANCEL or a PRACK: its end interests nobody.
+    /// Our REFER.
+    Refer(LegId),
+    /// A BYE that ends a fork, a CANCEL, a PRACK or a NOTIFY: its end interests nobody.
     Nothing,
     /// An INVITE or UPDATE of the peer.
     Asked(LegId),

@@ -48,6 +48,8 @@ pub struct View {
     pub n_reanswered: u32,
     /// Status with which the peer refused our newest offer within the call.
     pub reoffer_refused: Option<u16>,
+    /// What the peer said to our wish that somebody else be called, and of what became of it.
+    pub referred: Vec<u16>,
     /// Keys by INFO; keys by RTP are in [`Heard::keys`].
     pub keys: Vec<Key>,
     /// A description of the peer that led to no stream.
@@ -134,6 +136,11 @@ impl Call {
     /// Takes a held call back, by re-INVITE with `sendrecv`.
     pub fn retrieve(&self) {
         self.act(Action::Reoffer { hold: false });
+    }
+
+    /// Asks the peer to connect its other party to somebody else, by REFER.
+    pub fn refer(&self, to: &str) {
+        self.act(Action::Refer { to: to.to_owned() });
     }
 
     /// Says something from now on, instead of what was said so far.

@@ -71,13 +71,14 @@ pub(crate) enum Command {
     Act(LegId, Action),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Action {
     Ring,
     Answer,
     Refuse(u16),
     HangUp,
     Reoffer { hold: bool },
+    Refer { to: String },
 }
 
 /// Commands and calls that wait; more would mean a robot that hangs.

@@ -108,6 +108,7 @@ impl Endpoint {
             Purpose::Invite(it) => Some(it),
             Purpose::Bye(_)
             | Purpose::Refresh(_)
+            | Purpose::Refer(_)
             | Purpose::Nothing
             | Purpose::Asked(_)
             | Purpose::Probe(_)

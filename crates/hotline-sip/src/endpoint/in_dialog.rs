@@ -46,15 +46,15 @@ impl Endpoint {
             Method::Update => self.on_update(leg, id, &message, now),
             Method::Info => self.on_info(leg, id, &message, now),
             Method::Prack => self.on_prack(leg, id, &message, now),
+            Method::Refer => self.on_refer(leg, id, &message, now),
+            Method::Notify => self.on_notify(leg, id, &message, now),
             Method::Options
             | Method::Ack
             | Method::Cancel
             | Method::Register
             | Method::Message
             | Method::Subscribe
-            | Method::Notify
             | Method::Publish
-            | Method::Refer
             | Method::Other => {
                 let more = [("Allow", ALLOW.to_owned()), ("Accept", ACCEPT.to_owned())];
                 self.respond(id, 200, &more, now);
@@ -263,13 +263,12 @@ fn refusal(message: &Message) -> Option<(u16, Option<(&'static str, String)>)> {
         | Method::Update
         | Method::Info
         | Method::Prack
-        | Method::Options => None,
-        Method::Notify => Some((481, None)),
-        Method::Message
-        | Method::Subscribe
-        | Method::Publish
         | Method::Refer
-        | Method::Register => Some((405, allow())),
+        | Method::Notify
+        | Method::Options => None,
+        Method::Message | Method::Subscribe | Method::Publish | Method::Register => {
+            Some((405, allow()))
+        }
         Method::Other => Some((501, allow())),
         Method::Ack | Method::Cancel => Some((400, None)),
     };

@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// What we take, for Allow (RFC 3261 §20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER";
 /// Extensions we know, for Supported (RFC 3261 §20.37).
 pub(super) const SUPPORTED: &str = "100rel, timer";
 /// For Accept (RFC 3261 §20.1).

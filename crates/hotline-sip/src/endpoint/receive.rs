@@ -41,6 +41,9 @@ impl Endpoint {
             }
             Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
             Some(Purpose::Refresh(leg)) => self.on_refresh_response(id, leg, message, now),
+            Some(Purpose::Refer(leg)) => {
+                self.on_refer_response(id, leg, message.status().unwrap_or(500));
+            }
             Some(Purpose::Probe(it)) => self.on_probe_response(id, it, message),
             Some(Purpose::Register(it)) => self.on_register_response(id, it, flow, message, now),
             Some(Purpose::Phone(it)) => self.on_phone_response(id, it, message),
@@ -177,9 +180,9 @@ fn refused_method(method: Method) -> Option<(u16, Option<(&'static str, String)>
         Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Notify => {
             Some((481, None))
         }
-        Method::Message | Method::Subscribe | Method::Publish | Method::Refer => {
-            Some((405, allow()))
-        }
+        // Only who is in a call may ask for another one.
+        Method::Refer => Some((403, None)),
+        Method::Message | Method::Subscribe | Method::Publish => Some((405, allow())),
         Method::Other => Some((501, allow())),
         Method::Ack | Method::Cancel => Some((400, None)),
     }

@@ -14,6 +14,7 @@ mod offers;
 mod office;
 mod overload;
 mod raw;
+mod refer;
 mod registrar;
 mod reliable;
 mod sessions;

@@ -107,6 +107,7 @@ impl Endpoint {
             }
             Some(Purpose::Refresh(leg)) => self.session_over(leg, now),
             Some(Purpose::Register(it)) => self.end_registration(&it, status, None),
+            Some(Purpose::Refer(leg)) => self.say(Event::ReferProgress { leg, status }),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),
             Some(Purpose::Phone(it)) => self.phone_heard(&it, false),
             Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),

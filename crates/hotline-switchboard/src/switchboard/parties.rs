@@ -1,7 +1,7 @@
 //! Calling others into a call: consultation, transfer, supervision.
 
 use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
-use hotline_base::{AgentNo, CallId, GroupId, Now, OfferId, Oversight};
+use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, OfferId, Oversight, Pii};
 use hotline_call::{Call, Joining, Who};
 use hotline_cdr::CalledParty;
 
@@ -57,6 +57,46 @@ impl Switchboard {
         self.call_in((call, Action::Transfer), no, it, now, |call, it, env, now| {
             call.transfer_to(no, it, env, now)
         })
+    }
+
+    /// REFER of a telephone: 盲转, for the agent who has the caller, under the same conditions as by
+    /// command. Nobody else may ask for it.
+    pub(super) fn referred(&mut self, leg: LegId, to: &Pii<String>, replaces: bool, now: Now) {
+        let status = match self.refer(leg, to, replaces, now) {
+            Ok(()) => 202,
+            Err(status) => status,
+        };
+        // Before the BYE that the transfer leads to.
+        self.endpoint.answer_refer(leg, status, now);
+    }
+
+    fn refer(&mut self, leg: LegId, to: &Pii<String>, replaces: bool, now: Now) -> Result<(), u16> {
+        let entry = self.legs.get(&leg).and_then(|it| self.calls.get(it));
+        let agent = entry.and_then(|it| it.call.agent()).filter(|it| it.2 == leg);
+        let Some(no) = agent.map(|it| it.1.clone()) else { return Err(403) };
+        if replaces {
+            // RFC 3891 §3: a telephone of ours has one dialog with us, and it is this one.
+            return Err(481);
+        }
+        let target = self.named(to);
+        self.transfer(&no, &target, now).map_err(|why| refer_status(&why))
+    }
+
+    /// Whom a telephone dials: an agent by 工号 or extension, a skill group, or a number outside.
+    fn named(&self, user: &Pii<String>) -> Target {
+        let name = user.reveal().as_str();
+        let by_extension = self.desks.get(name).or_else(|| {
+            let usual = self.agents.values().find(|it| it.config().extension.as_str() == name);
+            usual.map(Agent::no)
+        });
+        let by_no = self.agents.get_key_value(name).map(|it| it.0);
+        if let Some(no) = by_no.or(by_extension) {
+            Target::Agent(no.clone())
+        } else if self.dispatcher.group(&GroupId::new(name)).is_some() {
+            Target::Group(GroupId::new(name))
+        } else {
+            Target::Number(user.clone())
+        }
     }
 
     /// A supervisor takes part in an agent's call, or in another way than before.
@@ -195,5 +235,23 @@ impl Switchboard {
             self.move_line(&agent, LineEvent::Release, now);
             self.free(&agent, now);
         }
+    }
+}
+
+/// What a telephone is told when its REFER is not carried out.
+const fn refer_status(why: &Refused) -> u16 {
+    match why {
+        Refused::NotANumber | Refused::UnknownAgent => 404,
+        Refused::TargetAway | Refused::NotRegistered | Refused::Late => 480,
+        Refused::NoTrunk | Refused::Closed => 503,
+        Refused::NotPermitted
+        | Refused::TooManyCalls
+        | Refused::AbroadBlocked
+        | Refused::NotSupervisor
+        | Refused::NoCall
+        | Refused::ExtensionTaken
+        | Refused::UnknownReason(_)
+        | Refused::WrongState { .. }
+        | Refused::WrongLine { .. } => 403,
     }
 }

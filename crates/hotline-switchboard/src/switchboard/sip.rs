@@ -76,9 +76,12 @@ impl Switchboard {
             }
             Event::Probed { probe, status } => self.fleet.probed(probe, status, now.mono),
             Event::Misbehaved { why, .. } => self.count(Count::Misbehaved(why)),
-            // The latter two answer what the switchboard never does.
+            // The latter three answer what the switchboard never does.
             Event::Confirmed { .. } => (),
-            Event::ReofferRefused { .. } | Event::RegisterDone { .. } => (),
+            Event::ReofferRefused { .. }
+            | Event::RegisterDone { .. }
+            | Event::ReferProgress { .. } => (),
+            Event::Referred { leg, to, replaces } => self.referred(leg, &to, replaces, now),
             Event::Enrolled(it) => self.enrolled(*it, now),
             Event::Changed { leg } => {
                 if let Some(id) = self.legs.get(&leg).copied() {

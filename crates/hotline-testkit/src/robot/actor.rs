@@ -222,6 +222,7 @@ impl Actor {
             Action::HangUp => {
                 self.endpoint.hang_up(id, HangUp { status: 486, reason: None }, now);
             }
+            Action::Refer { to } => self.endpoint.refer(id, &to, now),
             Action::Reoffer { hold } => {
                 leg.local.version += 1;
                 leg.offer = hotline_sdp::offer(&leg.local, hold);
@@ -254,6 +255,10 @@ impl Actor {
                 it.settle_answer(sdp.as_deref());
                 it.view.send_modify(|it| it.n_reanswered += 1);
             }),
+            Event::ReferProgress { leg, status } => self.on(leg, |it| {
+                it.view.send_modify(|it| it.referred.push(status));
+            }),
+            Event::Referred { leg, .. } => self.endpoint.answer_refer(leg, 403, self.now()),
             Event::ReofferRefused { leg, status } => {
                 self.on(leg, |it| it.view.send_modify(|it| it.reoffer_refused = Some(status)));
             }

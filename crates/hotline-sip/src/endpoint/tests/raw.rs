@@ -88,10 +88,11 @@ fn check(request: impl Fn(&Peer) -> String, status: u16) -> (World, Message) {
 #[test]
 fn requests_nobody_can_serve_are_refused_as_the_standard_says() {
     let allow = |it: &Message| it.header("Allow").is_some_and(|it| it.starts_with(b"INVITE, ACK"));
-    for method in ["MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH"] {
+    for method in ["MESSAGE", "SUBSCRIBE", "PUBLISH"] {
         assert!(allow(&check(|it| it.request(method, 1, "", ""), 405).1));
     }
     assert!(allow(&check(|it| it.request("JUGGLE", 1, "", ""), 501).1));
+    check(|it| it.request("REFER", 1, "Refer-To: <sip:0@h>\r\n", ""), 403);
     for method in ["BYE", "NOTIFY", "INFO", "UPDATE", "CANCEL"] {
         check(|it| it.request(method, 1, "", ""), 481);
     }
@@ -189,7 +190,7 @@ fn numbers_that_go_backwards_are_refused_500() {
     assert_eq!(raw.statuses(&it), [200, 500, 500]);
     assert_eq!(it.ends_of(B, b), []);
     for (method, status) in
-        [("OPTIONS", 200), ("REFER", 405), ("PRACK", 481), ("NOTIFY", 481), ("JUGGLE", 501)]
+        [("OPTIONS", 200), ("REFER", 400), ("PRACK", 481), ("NOTIFY", 481), ("JUGGLE", 501)]
     {
         let number = raw.n_branch.get() + 10;
         raw.send(&mut it, &raw.request(method, number, "", ""));
