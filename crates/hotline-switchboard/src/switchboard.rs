@@ -83,7 +83,7 @@ pub struct Switchboard {
     /// Offers and talks: which call has which agent.
     offers: BTreeMap<OfferId, parties::Holding>,
     /// Channels taken for parties outside who were called into a call.
-    guest_ways: BTreeMap<LegId, hotline_base::TrunkId>,
+    guest_ways: BTreeMap<LegId, TrunkId>,
     recordings: BTreeMap<RecordingId, CallId>,
     repeats: BTreeMap<String, VecDeque<MonoTime>>,
     /// Live: calls in progress see a change, too.

@@ -71,7 +71,7 @@ impl Story {
         self.opened(PARTY);
         self.call.went_out(
             PARTY,
-            (hotline_base::TrunkId::new("ct"), self.passes_on),
+            (TrunkId::new("ct"), self.passes_on),
             "10.0.0.1:5060".into(),
             "077112345".into(),
             self.now,
@@ -144,10 +144,7 @@ fn the_agents_telephone_rings_first_and_then_the_two_talk() {
     assert_eq!((record.direction(), record.outcome), (Direction::Outbound, Outcome::Reached));
     assert_eq!(record.released_by, Some(Party::Called));
     assert_eq!(record.caller.map(|it| it.reveal().clone()), Some("13800138000".to_owned()));
-    assert_eq!(
-        (record.called.as_str(), record.trunk),
-        ("077112345", Some(hotline_base::TrunkId::new("ct")))
-    );
+    assert_eq!((record.called.as_str(), record.trunk), ("077112345", Some(TrunkId::new("ct"))));
     let times = [record.t_in, record.t_ans, record.t_br, record.t_rel];
     assert!(times.iter().all(Option::is_some) && times.is_sorted(), "{times:?}");
     let segment = &record.segments[0];
