@@ -293,6 +293,52 @@ fn a_minute_of_bad_weather_heard_watched_and_reported_allocates_nothing() {
     assert!(n_reports > 5 && ear.jitter().counts().lost > 100);
 }
 
+/// Talks for two seconds, then sends comfort noise once and nothing for a second, and so on.
+fn spurt(n: u64) -> Option<(bool, u8)> {
+    match n % 150 {
+        0 => Some((true, 8)),
+        1..100 => Some((false, 8)),
+        100 => Some((false, 13)),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_sender_that_leaves_pauses_out_is_heard_in_spurts_with_noise_between_and_nothing_made_up() {
+    let weather = Weather { delay: ms(15), jitter: ms(12), ..Weather::default() };
+    let mut network = Network::new(13, weather);
+    let (mut ear, mut tone) = (Ear::default(), Tone::new(400, 6_000));
+    let (mut sequence, mut loud, mut quiet, mut silent) = (0_u16, 0, 0, 0);
+    for (n, now) in (0_u64..).zip(ticks(300)) {
+        if let Some((marker, payload_type)) = spurt(n) {
+            let timestamp = MediaTime(u32::try_from(n * 160).unwrap());
+            let header = Header { marker, payload_type, sequence, timestamp, ssrc: 1 };
+            network.send(header, now);
+            sequence = sequence.wrapping_add(1);
+        }
+        while let Some((header, at)) = network.receive(now) {
+            let mut audio = [55; FRAME];
+            if header.payload_type == 8 {
+                audio.fill_with(|| linear_to_alaw(tone.next_sample()));
+                ear.handle(&header, &audio, at);
+            } else {
+                ear.handle(&header, &audio[..1], at);
+            }
+        }
+        match level_dbm0(&ear.frame(now)) {
+            it if it > -30.0 => loud += 1,
+            it if it > -60.0 => quiet += 1,
+            _ => silent += 1,
+        }
+    }
+    // Of 100 spurts: two thirds are speech, one third noise of −55 dBov; 12 ms of jitter cost a
+    // frame at some edges.
+    assert!((9_900..=10_300).contains(&loud), "{loud} {quiet} {silent}");
+    assert!((4_650..=5_100).contains(&quiet), "{loud} {quiet} {silent}");
+    let counts = ear.jitter().counts();
+    assert!(counts.lost < 100 && counts.restarts == 0, "{counts:?}");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_day() {
     let run = || {
