@@ -1,5 +1,5 @@
-//! Sound as numbers: G.711, G.722 and Opus, playback that hides losses and follows clocks, tones made
-//! and found.
+//! Sound as numbers: G.711, G.722 and Opus, playback that hides losses and follows clocks, tones
+//! made and found.
 //!
 //! **Invariant:** no state but what the caller holds, and no allocation but what Opus makes; audio
 //! is mono at 8,000 samples a second, 16-bit linear or one G.711 byte a sample.

@@ -34,8 +34,8 @@ pub struct Quality {
     pub codec: Codec,
     /// Lost or too late, from 0 to 1.
     pub loss: f64,
-    /// How much longer bursts of loss are than chance would have them (`BurstR`, G.107 §3.5); 1 when
-    /// losses are independent.
+    /// How much longer bursts of loss are than chance would have them (`BurstR`, G.107 §3.5); 1
+    /// when losses are independent.
     pub burst_ratio: f64,
     /// From mouth to ear: half the round trip, the jitter buffer, the packet.
     pub delay: Duration,
