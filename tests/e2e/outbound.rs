@@ -4,10 +4,14 @@ use std::{fmt::Write as _, net::SocketAddr};
 
 use hotline_testkit::{Call, Robot, Speech};
 use serde_json::{Value, json};
-use tokio::{net::UdpSocket, task::AbortHandle};
+use tokio::{
+    net::UdpSocket,
+    task::AbortHandle,
+    time::{Duration, Instant, interval},
+};
 
 use crate::{
-    engine::{Engine, SOON, text},
+    engine::{Engine, Role, SOON, text},
     http,
     people::Agent,
     setup::{CARRIER, Setup},
@@ -154,6 +158,9 @@ async fn the_next_gateway_takes_the_call_when_one_refuses_one_is_not_there_and_o
     let of = |outcome: &str| sum(&figures, &format!("/outcomes/{outcome}"));
     assert_eq!([of("congestion"), of("no_response"), of("answered")], [1, 2, 1], "{figures:#}");
     assert_eq!((sum(&figures, "/classes/network"), sum(&figures, "/peak")), (3, 1));
+    let delays =
+        figures["items"].as_array().unwrap().iter().filter(|it| it["delay_mean_ms"].is_u64());
+    assert_eq!(delays.count(), 1, "one attempt rang: {figures:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,4 +207,27 @@ async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
     engine.until_state(&agent, "talking").await;
     engine.command(&agent.no, "hang-up", json!({})).await;
     phone.until_ended(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn emergency_numbers_go_out_while_records_do_not_reach_the_disk() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let (engine, agent) = engine(&[carrier.address()]).await;
+    engine.limit_files(Role::Control, 0);
+    // A caller whose record cannot be written.
+    let _caller = engine.caller_of("99999").await;
+    let end = Instant::now() + SOON;
+    let mut tick = interval(Duration::from_millis(20));
+    while http::get(engine.http(), "/healthz").await.unwrap().status == 200 {
+        assert!(Instant::now() < end, "the spool is well");
+        tick.tick().await;
+    }
+    let body = json!({"number": "13800138011"});
+    let reply = http::post(engine.http(), "/api/v1/agents/1001/dial", &body).await.unwrap();
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    dial(&engine, &agent, "110").await;
+    let party = carrier.incoming(SOON).await.unwrap();
+    assert_eq!(party.invited().unwrap().request_user, "110");
+    party.answer();
+    engine.until_state(&agent, "talking").await;
 }

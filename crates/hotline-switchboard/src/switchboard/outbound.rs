@@ -54,7 +54,12 @@ impl Switchboard {
             let display = agent.display();
             return Err(Refused::WrongState { display, command: Action::Dial });
         }
-        if self.closed().is_some() {
+        let area_code = self.config.outbound.area_code.as_deref();
+        let dialled = normalise_caller(number.reveal(), area_code);
+        let emergency = dialled.is_some_and(|it| self.guard.is_emergency(&it));
+        // For 110 a record that waits for its disk, or a drain, is no reason; no voice is one.
+        let closed = if emergency { !self.media_up } else { self.closed().is_some() };
+        if closed {
             return Err(Refused::Closed);
         }
         let (number, display, emergency) = self.permitted(no, number, display, now)?;
@@ -73,11 +78,11 @@ impl Switchboard {
         let outbound = &self.config.outbound;
         let number = normalise_caller(number.reveal(), outbound.area_code.as_deref())
             .ok_or(Refused::NotANumber)?;
+        let emergency = self.guard.is_emergency(&number);
         let dialer = outbound.dialers.get(no);
         if self.trunks_out(dialer, &number, now).is_empty() {
             return Err(Refused::NoTrunk);
         }
-        let emergency = self.guard.is_emergency(&number);
         let plan = dialer.and_then(|it| it.plan.as_ref());
         let passed = self.guard.pass(no, plan, &number, now.mono);
         let display = display.or_else(|| dialer.and_then(|it| it.display.as_ref())).cloned();
