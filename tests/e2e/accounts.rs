@@ -21,15 +21,15 @@ use crate::{
 
 /// A carrier's registrar and gateway. It challenges every REGISTER and INVITE; the called party is
 /// always busy.
-struct Carrier {
-    address: SocketAddr,
+pub(crate) struct Carrier {
+    pub(crate) address: SocketAddr,
     /// What it was asked, oldest first.
     heard: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
 }
 
 impl Carrier {
-    async fn bind() -> Self {
+    pub(crate) async fn bind() -> Self {
         let socket = UdpSocket::bind((CARRIER, 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
         let heard = Arc::<Mutex<Vec<String>>>::default();
@@ -48,7 +48,7 @@ impl Carrier {
     }
 
     /// The newest request of this method that has this header.
-    fn heard(&self, method: &str, has: &str) -> Option<String> {
+    pub(crate) fn heard(&self, method: &str, has: &str) -> Option<String> {
         let all = self.heard.lock().unwrap();
         all.iter().rev().find(|it| it.starts_with(method) && it.contains(has)).cloned()
     }

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    accounts::answer,
+    accounts::{Carrier, answer},
     engine::{Engine, SOON, text},
     setup::{CARRIER, ENGINE, Setup},
 };
@@ -181,4 +181,34 @@ async fn a_connection_that_cannot_be_opened_sends_the_call_to_the_next_gateway()
     engine.until_counted("hotline_sip_edge_total{what=\"connect_failed\"}").await;
     let refused = "hotline_calls_out_refused_total{trunk=\"carrier\"}";
     engine.until_counted(refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_follows_the_rules_of_its_trunk_though_another_has_the_same_gateway() {
+    let carrier = Carrier::bind().await;
+    // By its address the gateway is the first trunk's.
+    let trunk_more = format!(
+        "[[trunk.gateway]]\naddress = \"{at}\"\n\
+         [[trunk]]\nid = \"other\"\nsources = [\"127.0.0.8\"]\nnumbers = [\"077112328\"]\n\
+         rules = \"marks\"\n\
+         [[trunk.gateway]]\naddress = \"{at}\"\n\
+         [[rules]]\nid = \"marks\"\n\
+         [[rules.header]]\nname = \"a mark\"\ndirection = \"out\"\nmethods = [\"INVITE\"]\n\
+         action = \"add\"\nheader = \"X-Trunk\"\nvalue = \"other\"\n\
+         [[route]]\nprefixes = [\"138\"]\nto = [\"other\"]\n\
+         [[route]]\nprefixes = [\"139\"]\nto = [\"carrier\"]\n",
+        at = carrier.address
+    );
+    let engine = Engine::start(Setup { trunk_more, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    for number in ["13800138012", "13900138012"] {
+        engine.command(&agent.no, "dial", json!({"number": number})).await;
+        let phone = agent.robot.incoming(SOON).await.unwrap();
+        phone.answer();
+        phone.until_ended(SOON).await.unwrap();
+        engine.until_state(&agent, "busy").await;
+    }
+    assert!(carrier.heard("INVITE sip:13800138012@", "X-Trunk: other\r\n").is_some());
+    let plain = carrier.heard("INVITE sip:13900138012@", "").unwrap();
+    assert!(!plain.contains("X-Trunk"), "{plain}");
 }

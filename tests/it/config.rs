@@ -204,6 +204,45 @@ fn every_mistake_of_a_configuration_is_told_at_once_with_line_and_key() {
     assert!(complaints.iter().all(|it| !it.advice.is_empty()), "{}", told(&complaints));
 }
 
+const BROKEN_CARRIER: &str = r#"[[trunk]]
+id = "a"
+numbers = ["077112345"]
+[[trunk.gateway]]
+address = "10.0.0.4"
+transport = "sctp"
+server_name = "sbc.example"
+[[trunk.account]]
+user = "a b"
+domain = "ims example"
+digest = ["SHA-1"]
+[[trunk]]
+id = "b"
+numbers = ["077112328"]
+sources = ["10.0.0.5"]
+[[trunk.account]]
+user = "077112328"
+password_file = "nowhere"
+"#;
+
+#[test]
+fn mistakes_of_gateways_and_accounts_are_told_with_their_line() {
+    let complaints = load_text("b.toml", Path::new("/nowhere"), BROKEN_CARRIER).unwrap_err();
+    let trunks = complaints.iter().filter(|it| it.key.starts_with("trunk["));
+    let mut found: Vec<_> = trunks.map(|it| (it.line, it.key.as_str())).collect();
+    found.sort_unstable();
+    let expected = [
+        (6, "trunk[1].gateway[1].transport"),
+        (7, "trunk[1].gateway[1].server_name"),
+        (8, "trunk[1].account[1].number"),
+        (8, "trunk[1].account[1].password_file"),
+        (9, "trunk[1].account[1].user"),
+        (10, "trunk[1].account[1].domain"),
+        (11, "trunk[1].account[1].digest"),
+        (18, "trunk[2].account[1].password_file"),
+    ];
+    assert_eq!(found, expected, "{}", told(&complaints));
+}
+
 #[test]
 fn a_misspelt_key_is_told_the_right_one() {
     let text = "[sip]\nlisten_udp = [\"127.0.0.1:5060\"]\nrelm = \"x\"\n";
