@@ -203,7 +203,8 @@ pub const QUARTERS_KEPT: i64 = 96;
 #[derive(Debug, Default)]
 pub struct Statistics {
     rows: BTreeMap<RowKey, Figures>,
-    attempts: BTreeMap<CallId, Attempt>,
+    /// A call that came in may have one that goes out: a transfer.
+    attempts: BTreeMap<(CallId, Way), Attempt>,
     lines: BTreeMap<(TrunkId, Way), Line>,
     /// Since the start.
     totals: BTreeMap<(TrunkId, Way, Outcome), u64>,
@@ -212,7 +213,6 @@ pub struct Statistics {
 #[derive(Debug)]
 struct Attempt {
     trunk: TrunkId,
-    way: Way,
     begun: MonoTime,
     delayed: bool,
     answered: bool,
@@ -236,33 +236,33 @@ impl Statistics {
 
     /// An attempt begins.
     pub fn begun(&mut self, call: CallId, trunk: &TrunkId, way: Way, now: Now) {
-        let attempt =
-            Attempt { trunk: trunk.clone(), way, begun: now.mono, delayed: false, answered: false };
-        self.attempts.insert(call, attempt);
+        let (trunk, begun) = (trunk.clone(), now.mono);
+        let attempt = Attempt { trunk, begun, delayed: false, answered: false };
+        self.attempts.insert((call, way), attempt);
     }
 
     /// It rings, or is answered: the first time ends the post-dial delay.
-    pub fn progressed(&mut self, call: CallId, now: Now) {
-        let Some(it) = self.attempts.get_mut(&call).filter(|it| !it.delayed) else { return };
+    pub fn progressed(&mut self, call: CallId, way: Way, now: Now) {
+        let Some(it) = self.attempts.get_mut(&(call, way)).filter(|it| !it.delayed) else { return };
         it.delayed = true;
         let ms = u64::try_from(now.mono.since(it.begun).as_millis()).unwrap_or(u64::MAX);
-        let key = key(&it.trunk, it.way, now);
+        let key = key(&it.trunk, way, now);
         let row = self.rows.entry(key).or_default();
         row.n_delays += 1;
         row.delays_ms = row.delays_ms.saturating_add(ms);
         row.delay_max_ms = row.delay_max_ms.max(ms);
     }
 
-    /// Which way a running attempt, or the call it became, goes.
-    pub fn way_of(&self, call: CallId) -> Option<Way> {
-        self.attempts.get(&call).map(|it| it.way)
+    /// Whether an attempt this way, or the call it became, runs.
+    pub fn runs(&self, call: CallId, way: Way) -> bool {
+        self.attempts.contains_key(&(call, way))
     }
 
-    pub fn answered(&mut self, call: CallId, now: Now) -> Option<(TrunkId, Outcome)> {
-        self.progressed(call, now);
-        let it = self.attempts.get_mut(&call).filter(|it| !it.answered)?;
+    pub fn answered(&mut self, call: CallId, way: Way, now: Now) -> Option<(TrunkId, Outcome)> {
+        self.progressed(call, way, now);
+        let it = self.attempts.get_mut(&(call, way)).filter(|it| !it.answered)?;
         it.answered = true;
-        let (trunk, way) = (it.trunk.clone(), it.way);
+        let trunk = it.trunk.clone();
         self.count(&trunk, way, Outcome::Answered, now);
         Some((trunk, Outcome::Answered))
     }
@@ -272,18 +272,19 @@ impl Statistics {
     pub fn ended(
         &mut self,
         call: CallId,
+        way: Way,
         outcome: Outcome,
         now: Now,
     ) -> Option<(TrunkId, Outcome)> {
-        let it = self.attempts.remove(&call)?;
+        let it = self.attempts.remove(&(call, way))?;
         if !it.answered {
-            self.count(&it.trunk, it.way, outcome, now);
+            self.count(&it.trunk, way, outcome, now);
             return Some((it.trunk, outcome));
         }
         if outcome.class() != Class::Network {
             return None;
         }
-        self.rows.entry(key(&it.trunk, it.way, now)).or_default().n_dropped += 1;
+        self.rows.entry(key(&it.trunk, way, now)).or_default().n_dropped += 1;
         Some((it.trunk, outcome))
     }
 

@@ -182,6 +182,13 @@ impl Switchboard {
         let agent = self.calls.get(&call).and_then(|it| it.call.responsible()).cloned();
         let dialer = agent.and_then(|it| self.config.outbound.dialers.get(&it));
         let emergency = self.guard.is_emergency(number.reveal());
+        // A call that came in goes on to somebody outside by what is kept free for that.
+        let came_in = self.calls.get(&call).is_some_and(|it| !it.call.is_outbound());
+        let purpose = match (emergency, came_in) {
+            (true, _) => Purpose::Emergency,
+            (false, true) => Purpose::Transfer,
+            (false, false) => Purpose::Call,
+        };
         let mut ways = Vec::new();
         for trunk in self.trunks_out(dialer, number.reveal(), now) {
             ways.extend(self.fleet.order(&trunk, &mut self.random));
@@ -192,7 +199,7 @@ impl Switchboard {
             number,
             display,
             sdp,
-            purpose: if emergency { Purpose::Emergency } else { Purpose::Call },
+            purpose,
             ways: ways.into(),
             at: None,
             rings: false,

@@ -55,7 +55,7 @@ impl Traffic {
     /// An INVITE that did not become a call because there were too many.
     pub(super) fn turned_away(&mut self, call: CallId, trunk: &TrunkId, now: Now) {
         self.statistics.begun(call, trunk, Way::In, now);
-        self.statistics.ended(call, Outcome::Ours, now);
+        self.statistics.ended(call, Way::In, Outcome::Ours, now);
     }
 
     pub(super) const fn poll_timeout(&self) -> Option<MonoTime> {
@@ -84,36 +84,38 @@ impl Switchboard {
         let (at, statistics) = (fact.at, &mut self.traffic.statistics);
         let counted = if let CallFact::Arrived { trunk, .. } = &fact.fact {
             statistics.begun(call, trunk, Way::In, at);
-            None
+            vec![]
         } else if let CallFact::WentOut { trunk, .. } = &fact.fact {
             statistics.begun(call, trunk, Way::Out, at);
-            None
+            vec![]
         } else if let CallFact::PartyRinging = &fact.fact {
-            statistics.progressed(call, at);
-            None
+            statistics.progressed(call, Way::Out, at);
+            vec![]
         } else if let CallFact::WayRefused { status, .. } = &fact.fact {
-            statistics.ended(call, of_way(*status, None), at)
+            vec![statistics.ended(call, Way::Out, of_way(*status, None), at)]
         } else if let CallFact::DialFailed { status, cause, .. } = &fact.fact
-            && statistics.way_of(call) == Some(Way::Out)
+            && statistics.runs(call, Way::Out)
         {
-            // The called party's: the agent's own telephone rings before any way out is tried.
-            statistics.ended(call, of_way(*status, *cause), at)
+            vec![statistics.ended(call, Way::Out, of_way(*status, *cause), at)]
         } else if let CallFact::Refused { why, .. } = &fact.fact {
-            statistics.ended(call, of_refusal(*why), at)
+            vec![statistics.ended(call, Way::In, of_refusal(*why), at)]
+        } else if let CallFact::PartyJoined { .. } = &fact.fact {
+            vec![statistics.answered(call, Way::Out, at)]
         } else if let CallFact::Answered = &fact.fact {
-            statistics.answered(call, at)
+            let came_in = statistics.runs(call, Way::In);
+            vec![statistics.answered(call, if came_in { Way::In } else { Way::Out }, at)]
         } else if let CallFact::Ended { reason, .. } = &fact.fact {
-            let outcome = match statistics.way_of(call) {
-                Some(Way::Out) => of_end_out(reason),
-                Some(Way::In) | None => of_end(reason),
-            };
-            statistics.ended(call, outcome, at)
+            vec![
+                statistics.ended(call, Way::In, of_end(reason), at),
+                statistics.ended(call, Way::Out, of_end_out(reason), at),
+            ]
         } else {
             return;
         };
         self.traffic.moved = true;
         // What we do ourselves says nothing about a carrier.
-        if let Some((trunk, outcome)) = counted.filter(|it| it.1.class() != Class::Ours) {
+        let counted = counted.into_iter().flatten();
+        for (trunk, outcome) in counted.filter(|it| it.1.class() != Class::Ours) {
             let carrier = self.traffic.carrier(&trunk).to_owned();
             self.traffic.watch.note(&carrier, outcome.class() == Class::Network, at.mono);
         }
