@@ -156,6 +156,12 @@ mod tests {
         let limits = Limits { message: 64, ..Limits::new() };
         let step = split_stream(b"BYE sip:a SIP/2.0\r\nContent-Length: 60\r\n\r\n", limits);
         assert_eq!(step, StreamStep::Broken { why: large, head: 41, end: Some(101) });
+        // A head that is too large by itself ends where it ends.
+        let step = split_stream(
+            b"BYE sip:a SIP/2.0\r\nX: y\r\nl: 0\r\n\r\n",
+            Limits { message: 30, ..limits },
+        );
+        assert_eq!(step, StreamStep::Broken { why: large, head: 33, end: Some(33) });
     }
 
     #[test]
