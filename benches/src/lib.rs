@@ -1,6 +1,11 @@
 //! What every benchmark prints around its figures; see README.md for how to read one.
 
-use std::fs;
+use std::{fs, time::Duration};
+
+use rustix::time::{ClockId, clock_gettime};
+
+pub mod flow;
+pub mod shift;
 
 /// Machine, kernel, load and build, a line each.
 pub fn machine() -> String {
@@ -40,4 +45,11 @@ pub fn spread(values: &[f64], decimals: usize) -> String {
         return "none".to_owned();
     };
     format!("{median:.decimals$} [{low:.decimals$}..{high:.decimals$}]")
+}
+
+/// Processor time of this thread.
+pub fn cpu_time() -> Duration {
+    let it = clock_gettime(ClockId::ThreadCPUTime);
+    let (secs, nanos) = (u64::try_from(it.tv_sec), u32::try_from(it.tv_nsec));
+    Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use hotline_benches::flow;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -48,35 +49,6 @@ pub(crate) struct Engine {
 pub(crate) type RoleTimes = [Duration; 3];
 
 const TOKEN: &str = "bench";
-
-const SHORT_FLOW: &str = "ivr: 1
-id: bench.short
-title: 应答后直接排队
-owner: bench
-kind: inbound
-start: open_line
-on_error: bye
-nodes:
-  open_line: {type: answer, next: person}
-  person:
-    type: queue
-    group: gx.general
-    max_wait: 10m
-    out: {agent_done: bye, timeout: bye, full: bye, no_agents: bye, closed: bye, error: bye}
-  bye: {type: hangup, reason: normal}
-";
-
-const SHORT_FILES: [(&str, &str); 4] = [
-    ("flows/bench.short.flow.yaml", SHORT_FLOW),
-    (
-        "numbers/bench.numbers.yaml",
-        "ivr: 1\nprofile: bench\nnumbers:\n  - {dnis: [\"12345\"], flow: bench.short}\n",
-    ),
-    ("profiles/bench.yaml", "ivr: 1\nprofile: bench\ntitle: bench\n"),
-    ("session.yaml", "ivr: 1\nvars: {}\nfallback_group: gx.general\n"),
-];
-
-const CATALOG: &str = include_str!("../../../../ivr-flows/prompts/catalog.yaml");
 
 const BUILT_IN: &str = include_str!("../../../../config/hotline.toml");
 
@@ -248,11 +220,7 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
     );
     if setup.flows == Flows::Short {
         text += "[flows]\ndir = \"flows\"\n";
-        for (name, content) in SHORT_FILES.into_iter().chain([("prompts/catalog.yaml", CATALOG)]) {
-            let path = folder.join("flows").join(name);
-            fs::create_dir_all(path.parent().context("a folder")?)?;
-            fs::write(path, content)?;
-        }
+        flow::write_short(&folder.join("flows"))?;
     }
     // The groups that the shipped flows name.
     let groups = BUILT_IN.split("[[group]]").skip(1).filter_map(|it| it.split("\n\n").next());

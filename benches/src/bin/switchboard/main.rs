@@ -6,19 +6,17 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
-mod media;
-mod world;
-
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use hotline_base::{Machine, Now};
-use hotline_benches::{load, machine, quantile, spread};
+use hotline_benches::{
+    cpu_time, load, machine, quantile,
+    shift::{self, Point, Shift},
+    spread,
+};
 use hotline_switchboard::{Config, Input, Switchboard};
-use rustix::time::{ClockId, clock_gettime};
-
-use self::world::{Point, Shift};
 
 #[derive(Debug, Parser)]
 #[command(about = "Events a second of the switchboard, without anything around it")]
@@ -43,8 +41,8 @@ fn main() -> Result<()> {
 }
 
 fn measure(point: Point, events: usize, rounds: usize) -> Result<()> {
-    let config = world::config(point)?;
-    let shift = world::record(&config, point, events)?;
+    let config = shift::config(point, None)?;
+    let shift = shift::record(&config, point, events)?;
     let n_events = shift.inputs.len() - shift.steady;
     let per_call = n_events as f64 / shift.n_calls.max(1) as f64;
     println!(
@@ -89,7 +87,7 @@ fn measure(point: Point, events: usize, rounds: usize) -> Result<()> {
 /// tells `note` how long each turn took.
 fn replay(config: &Config, shift: &Shift, mut note: impl FnMut(Duration)) -> Result<Duration> {
     let inputs: Vec<(Now, Option<Input>)> = shift.inputs.clone();
-    let mut switchboard = Switchboard::new(config.clone(), world::SEED, shift.start);
+    let mut switchboard = Switchboard::new(config.clone(), shift::SEED, shift.start);
     let mut n_outputs = 0;
     let mut begin = cpu_time();
     for (n, (now, input)) in inputs.into_iter().enumerate() {
@@ -112,19 +110,12 @@ fn replay(config: &Config, shift: &Shift, mut note: impl FnMut(Duration)) -> Res
     Ok(took)
 }
 
-/// Of this thread.
-fn cpu_time() -> Duration {
-    let it = clock_gettime(ClockId::ThreadCPUTime);
-    let (secs, nanos) = (u64::try_from(it.tv_sec), u32::try_from(it.tv_nsec));
-    Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_shift_of_a_few_calls_is_replayed() {
-        measure(Point { agents: 3, waiting: 2 }, 300, 1).unwrap();
+        measure("3:2".parse().unwrap(), 300, 1).unwrap();
     }
 }

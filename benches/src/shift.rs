@@ -1,7 +1,9 @@
 //! Callers, agents, a carrier and media on virtual time. They are here only to make the inputs of
 //! a shift, which are then replayed without them.
 
-use std::{collections::BTreeMap, net::SocketAddr, str::FromStr, time::Duration};
+mod media;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, str::FromStr, time::Duration};
 
 use anyhow::{Context, Result};
 use hotline_agent::Command;
@@ -14,35 +16,42 @@ use hotline_sip::{
 };
 use hotline_switchboard::{Config, Input, Output, Switchboard};
 
-use crate::media::{Media, SDP};
+use self::media::{Media, SDP};
 
 /// How many agents work and how many callers wait for them, all the time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Point {
-    pub(crate) agents: usize,
-    pub(crate) waiting: usize,
+pub struct Point {
+    pub agents: usize,
+    pub waiting: usize,
+    pub callers: usize,
+    /// An agent talks this long to twice as long.
+    pub talk: Duration,
 }
 
 /// A shift as the switchboard saw it. `None`: its timers were due.
-pub(crate) struct Shift {
-    pub(crate) start: Now,
-    pub(crate) inputs: Vec<(Now, Option<Input>)>,
+#[derive(Debug)]
+pub struct Shift {
+    pub start: Now,
+    pub inputs: Vec<(Now, Option<Input>)>,
     /// From this one on as many wait as shall.
-    pub(crate) steady: usize,
+    pub steady: usize,
     /// What the switchboard said to all of it.
-    pub(crate) n_outputs: u64,
+    pub n_outputs: u64,
     /// Calls that ended since then.
-    pub(crate) n_calls: u64,
-    pub(crate) n_waiting: usize,
+    pub n_calls: u64,
+    pub n_waiting: usize,
 }
 
-pub(crate) const SEED: u64 = 12_345;
+pub const SEED: u64 = 12_345;
+
+const BUILT_IN: &str = include_str!("../../config/hotline.toml");
 
 const SWITCHBOARD: &str = "10.0.0.1:5060";
 const TRUNK: &str = "10.0.1.1:5060";
 
 /// Callers dial over this long, and then the queue has this long to settle.
 const ARRIVAL: Duration = Duration::from_mins(1);
+const BEGIN: MonoTime = MonoTime(1_000_000_000);
 const WARM_UP: Duration = Duration::from_mins(4);
 
 struct World {
@@ -56,6 +65,8 @@ struct World {
     serial: u64,
     shift: Shift,
     is_steady: bool,
+    is_written: bool,
+    talk: Duration,
     agents: Vec<(AgentNo, Extension, SocketAddr)>,
     trunk: Flow,
 }
@@ -77,13 +88,17 @@ impl FromStr for Point {
         let parts =
             text.split_once(':').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         let (agents, waiting) = parts.ok_or("write agents:waiting, such as 50:200")?;
-        Ok(Self { agents, waiting })
+        let callers = if waiting > 0 { agents + waiting } else { agents * 7 / 10 };
+        Ok(Self { agents, waiting, callers, talk: Duration::from_secs(40) })
     }
 }
 
-/// The bundled flows and groups, one trunk, and as many agents as the point has.
-pub(crate) fn config(point: Point) -> Result<Config> {
-    let loaded = hotline_config::load(None)
+/// The bundled flows, or those of a folder, the bundled groups, one trunk, and as many agents as
+/// the point has.
+pub fn config(point: Point, flows: Option<&Path>) -> Result<Config> {
+    let dir = flows.map(|it| format!("\n[flows]\ndir = {:?}\n", it.display().to_string()));
+    let text = format!("{BUILT_IN}{}", dir.unwrap_or_default());
+    let loaded = hotline_config::load_text("hotline.toml", Path::new(""), &text)
         .map_err(|it| anyhow::anyhow!("the built-in configuration has {} complaints", it.len()))?;
     let mut it = loaded.switchboard;
     it.sip.advertised = SWITCHBOARD.parse::<SocketAddr>()?.ip();
@@ -110,11 +125,9 @@ pub(crate) fn config(point: Point) -> Result<Config> {
 }
 
 /// Lives until the switchboard has had `n_events` in the steady part.
-pub(crate) fn record(config: &Config, point: Point, n_events: usize) -> Result<Shift> {
+pub fn record(config: &Config, point: Point, n_events: usize) -> Result<Shift> {
     let mut world = World::new(config, point)?;
-    let n_callers =
-        if point.waiting > 0 { point.agents + point.waiting } else { point.agents * 7 / 10 };
-    world.open(n_callers);
+    world.open(point.callers);
     let steady_from = world.now + ARRIVAL + WARM_UP;
     while world.shift.inputs.len() < world.shift.steady.saturating_add(n_events) {
         if !world.is_steady && world.now >= steady_from {
@@ -128,9 +141,26 @@ pub(crate) fn record(config: &Config, point: Point, n_events: usize) -> Result<S
     Ok(world.shift)
 }
 
+/// Lives, without writing anything down, until all have dialled and what they said is settled.
+pub fn settled(config: &Config, point: Point) -> Result<Switchboard> {
+    let mut world = World::new(config, point)?;
+    world.is_written = false;
+    world.open(point.callers);
+    let end = world.now + ARRIVAL + WARM_UP;
+    while world.now < end {
+        world.step().context("nothing happens any more")?;
+    }
+    Ok(world.switchboard)
+}
+
+/// After [`ARRIVAL`] and [`WARM_UP`].
+pub fn settled_at() -> Now {
+    now_at(BEGIN + ARRIVAL + WARM_UP)
+}
+
 impl World {
     fn new(config: &Config, point: Point) -> Result<Self> {
-        let now = MonoTime(1_000_000_000);
+        let now = BEGIN;
         let start = now_at(now);
         let agents = config.agents.iter().enumerate().map(|(n, it)| {
             let [.., high, low] = n.to_be_bytes();
@@ -154,6 +184,8 @@ impl World {
                 n_waiting: point.waiting,
             },
             is_steady: false,
+            is_written: true,
+            talk: point.talk,
             agents: agents.collect(),
             trunk: to_switchboard(TRUNK.parse()?)?,
         })
@@ -263,7 +295,9 @@ impl World {
     /// One turn of the switchboard, written down.
     fn input(&mut self, input: Option<Input>) {
         let now = self.at();
-        self.shift.inputs.push((now, input.clone()));
+        if self.is_written {
+            self.shift.inputs.push((now, input.clone()));
+        }
         match input {
             Some(input) => self.switchboard.handle(input, now),
             None => self.switchboard.handle_timeout(now),
@@ -323,7 +357,7 @@ impl World {
                     self.after(wait, What::Answer(it.leg));
                 }
                 SipOutput::Event(SipEvent::Confirmed { leg }) => {
-                    let wait = Duration::from_secs(40) + self.up_to(Duration::from_secs(40));
+                    let wait = self.talk + self.up_to(self.talk);
                     self.after(wait, What::PhoneHangsUp(leg));
                 }
                 SipOutput::Event(_) => {}

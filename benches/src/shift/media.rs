@@ -8,13 +8,13 @@ use hotline_base::{
 };
 
 #[derive(Debug, Default)]
-pub(crate) struct Media {
+pub(super) struct Media {
     /// What plays on each leg.
     legs: BTreeMap<LegId, Option<PlayId>>,
     recordings: BTreeMap<RecordingId, String>,
 }
 
-pub(crate) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\n\
+pub(super) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\n\
                               t=0 0\r\nm=audio 20000 RTP/AVP 8 101\r\n\
                               a=rtpmap:101 telephone-event/8000\r\n";
 
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Media {
     /// What it will say, and after how long.
-    pub(crate) fn order(&mut self, order: Order) -> Vec<(Duration, Event)> {
+    pub(super) fn order(&mut self, order: Order) -> Vec<(Duration, Event)> {
         match order {
             Order::Hello { .. } => {
                 let (legs, recordings) = (Vec::new(), Vec::new());
@@ -81,7 +81,7 @@ impl Media {
     }
 
     /// A play that was to end now does so only if it still runs.
-    pub(crate) fn is_stale(&mut self, event: &Event) -> bool {
+    pub(super) fn is_stale(&mut self, event: &Event) -> bool {
         let Event::PlayDone { leg, play, end: PlayEnd::Finished | PlayEnd::Key(_), .. } = event
         else {
             return false;
