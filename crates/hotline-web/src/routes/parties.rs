@@ -65,6 +65,8 @@ pub(super) async fn consult(
     name: Name,
     Body(to): Body<To>,
 ) -> Reply {
+    // Who may not ask is told nothing of what he asked.
+    who.may_act_for(&AgentNo::new(&name.0))?;
     let to = to.target()?;
     ask(app, who, name, Command::Consult { to }).await
 }
@@ -75,6 +77,8 @@ pub(super) async fn transfer(
     name: Name,
     Body(to): Body<To>,
 ) -> Reply {
+    // Who may not ask is told nothing of what he asked.
+    who.may_act_for(&AgentNo::new(&name.0))?;
     let to = to.target()?;
     ask(app, who, name, Command::Transfer { to }).await
 }
