@@ -25,8 +25,8 @@ const DATAGRAM: usize = 2_048;
 
 pub(crate) trait Intake {
     /// Waits until a datagram arrives, the worker is woken, or `timeout` is over; reads at most
-    /// one datagram a leg. Says whether the worker was woken.
-    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<bool>;
+    /// one datagram a leg.
+    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Sends from a leg's own port. A back end may gather until [`flush`](Self::flush).
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool;
@@ -83,10 +83,6 @@ impl Inbox {
     pub(crate) fn places(&mut self) -> [[io::IoSliceMut<'_>; 1]; BATCH] {
         let mut places = self.arena.chunks_exact_mut(DATAGRAM);
         std::array::from_fn(|_| [io::IoSliceMut::new(places.next().unwrap_or_default())])
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.arrivals.is_empty()
     }
 
     pub(crate) fn arrived(&mut self, arrival: Arrival) {

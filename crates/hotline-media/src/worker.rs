@@ -69,22 +69,18 @@ impl<I: Intake> Worker<I> {
     /// Waits for what is next and does it. `false` once everything is over.
     pub(crate) fn turn(&mut self) -> bool {
         let timeout = self.floor.due().map(|it| it.since(self.now()));
-        let woken = match self.intake.fill(&mut self.inbox, timeout) {
-            Ok(woken) => woken,
-            Err(error) => {
-                // Only a broken epoll descriptor comes here; the process is started anew.
-                tracing::error!(%error, "The media worker cannot wait for packets.");
-                return false;
-            }
-        };
+        if let Err(error) = self.intake.fill(&mut self.inbox, timeout) {
+            // Only a broken descriptor comes here; the process is started anew.
+            tracing::error!(%error, "The media worker cannot wait for packets.");
+            return false;
+        }
         let now = self.now();
-        // Orders first: a packet that was sent after an order was confirmed meets its effect.
-        if woken {
-            while let Ok(task) = self.tasks.pop() {
-                if !self.floor.carry_out(task, &mut self.intake, now) {
-                    self.floor.out.flush();
-                    return false;
-                }
+        // Orders first: a packet that was sent after an order was confirmed meets its effect. The
+        // ring is looked at whether there was a wake or not, which may come while packets are read.
+        while let Ok(task) = self.tasks.pop() {
+            if !self.floor.carry_out(task, &mut self.intake, now) {
+                self.floor.out.flush();
+                return false;
             }
         }
         for (arrival, datagram) in self.inbox.drain() {

@@ -146,8 +146,8 @@ impl Lookup {
         }
     }
 
-    /// Waits for a wake, a datagram or, under load, the tick. Says whether it was a wake.
-    fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
+    /// Waits for a wake, a datagram or, under load, the tick.
+    fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut fds =
             [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
         let (fds, timeout) = if self.more || !self.fresh.is_empty() {
@@ -164,8 +164,10 @@ impl Lookup {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let woken = fds.first().is_some_and(|it| it.revents().contains(PollFlags::IN));
-        Ok(woken && self.wake.clear())
+        if fds.first().is_some_and(|it| it.revents().contains(PollFlags::IN)) {
+            self.wake.clear();
+        }
+        Ok(())
     }
 
     /// Reads what new legs' own sockets hold.
@@ -237,16 +239,15 @@ impl Pace {
 }
 
 impl Intake for Lookup {
-    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<bool> {
+    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()> {
         inbox.clear();
-        let woken = self.wait(timeout)?;
+        self.wait(timeout)?;
         if self.fresh.is_empty() {
             self.read(inbox);
         } else {
             self.read_fresh(inbox);
         }
-        // A wake since then, but before one of these packets was sent, comes first.
-        Ok(woken || (!inbox.is_empty() && self.wake.clear()))
+        Ok(())
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, payload: &[u8]) -> bool {

@@ -37,7 +37,7 @@ impl Sockets {
 }
 
 impl Intake for Sockets {
-    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<bool> {
+    fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()> {
         inbox.clear();
         let mut ready = [const { MaybeUninit::uninit() }; BATCH];
         let timeout = timeout.and_then(|it| Timespec::try_from(it).ok());
@@ -46,12 +46,10 @@ impl Intake for Sockets {
             Err(Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),
         };
-        let mut woken = false;
         for it in ready {
             let data = it.data.u64();
             if data == WAKE {
                 self.wake.clear();
-                woken = true;
                 continue;
             }
             let leg = u32::try_from(data).unwrap_or(u32::MAX);
@@ -62,7 +60,7 @@ impl Intake for Sockets {
                 Some((leg, from, len))
             });
         }
-        Ok(woken)
+        Ok(())
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {

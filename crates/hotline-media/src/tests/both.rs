@@ -1,7 +1,12 @@
 //! Every test of the whole role, once more on the other intake.
 
-use std::{env, net::Ipv4Addr, process::Command};
+use std::{
+    env,
+    net::{Ipv4Addr, Ipv6Addr},
+    process::Command,
+};
 
+use super::rig::{Dir, start_in};
 use crate::{IntakeChoice, intake::Granted};
 
 /// Set for the tests that are run once more.
@@ -34,4 +39,16 @@ fn all_that_is_heard_over_a_socket_a_leg_is_heard_over_sk_lookup() {
     assert!(run.status.success(), "{said}");
     let n = said.lines().filter(|it| it.ends_with("... ok")).count();
     assert!(n >= 20, "{n} tests were run");
+}
+
+#[test]
+fn where_sk_lookup_is_not_to_be_had_a_socket_a_leg_is_used_and_told() {
+    // It steers IPv4 alone.
+    assert!(Granted::ask(Ipv6Addr::LOCALHOST.into(), 20_000..=20_001).is_err());
+    let dir = Dir::new();
+    let media = start_in(&dir.0, |it| {
+        it.address = Ipv6Addr::LOCALHOST.into();
+        it.intake = IntakeChoice::Auto;
+    });
+    assert!(media.is_running() && !media.counters().sk_lookup);
 }

@@ -35,9 +35,9 @@ struct Wire {
 }
 
 impl Intake for Wire {
-    fn fill(&mut self, inbox: &mut Inbox, _: Option<Duration>) -> io::Result<bool> {
+    fn fill(&mut self, inbox: &mut Inbox, _: Option<Duration>) -> io::Result<()> {
         inbox.clear();
-        Ok(false)
+        Ok(())
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
