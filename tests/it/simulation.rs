@@ -158,7 +158,7 @@ fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched(
     let bears = 1_000 / 80;
     let crowd = Crowd { calls: 3 * bears * SECS, per_sec: 3 * bears, message, call };
     let faults = Faults { crowd: Some(crowd), ..Faults::default() };
-    let plan = Plan { calls: 40, span: Duration::from_secs(60), faults };
+    let plan = Plan { calls: 40, span: Duration::from_mins(1), faults };
     let it = Shift::new(700, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
     assert!(it.n_turned_away > u64::from(bears * SECS), "{it:?}");
     assert!(it.n_arrived >= u64::from(bears * SECS * 8 / 10) + 30, "{it:?}");

@@ -115,6 +115,7 @@ impl Meters {
     }
 
     /// One thing that happened to a call.
+    #[expect(clippy::too_many_lines, reason = "an arm for each fact, all alike")]
     pub(crate) fn fact(&self, fact: &CallFact) {
         match fact {
             CallFact::Arrived { trunk, .. } => self.count(
