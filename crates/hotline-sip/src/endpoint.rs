@@ -248,8 +248,7 @@ impl Endpoint {
     fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
         let leg = self.legs.remove(&id)?;
         self.timers.cancel_all(&id);
-        self.refers.remove(&id);
-        self.referring.remove(&id);
+        self.drop_refer(id);
         let dialog = match &leg {
             Leg::Incoming(it) => Some(&it.dialog),
             Leg::Up(it) => Some(&it.dialog),

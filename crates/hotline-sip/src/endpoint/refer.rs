@@ -16,6 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Refer {
     server: TxId,
+    asked: Now,
     /// `false`: the peer wants no NOTIFY (RFC 4488 §4).
     notifies: bool,
 }
@@ -52,14 +53,14 @@ impl Endpoint {
         });
         let refer_sub = message.header("Refer-Sub").unwrap_or_default().trim_ascii();
         let notifies = !refer_sub.get(..5).is_some_and(|it| it.eq_ignore_ascii_case(b"false"));
-        self.refers.insert(leg, Refer { server: id, notifies });
+        self.refers.insert(leg, Refer { server: id, asked: now, notifies });
         self.say(Event::Referred { leg, to: Pii::new(uri.user), replaces });
     }
 
     /// The answer to [`Event::Referred`]: 202 when it is done, which the peer is then notified of,
     /// else why not. Does nothing when there is no question.
     pub fn answer_refer(&mut self, leg: LegId, status: u16, now: Now) {
-        let Some(Refer { server, notifies }) = self.refers.remove(&leg) else { return };
+        let Some(Refer { server, notifies, .. }) = self.refers.remove(&leg) else { return };
         if status != 202 {
             return self.respond(server, status, &[], now);
         }
@@ -70,6 +71,14 @@ impl Endpoint {
         // RFC 3515 §2.4.4: one at once, and the last one ends the subscription.
         self.notify(leg, "SIP/2.0 100 Trying\r\n", "active;expires=60", now);
         self.notify(leg, "SIP/2.0 200 OK\r\n", "terminated;reason=noresource", now);
+    }
+
+    /// The leg is over: nobody answers any more, and a transaction without an answer has no end.
+    pub(super) fn drop_refer(&mut self, leg: LegId) {
+        self.referring.remove(&leg);
+        if let Some(it) = self.refers.remove(&leg) {
+            self.respond(it.server, 481, &[], it.asked);
+        }
     }
 
     fn notify(&mut self, leg: LegId, text: &str, state: &str, now: Now) {
