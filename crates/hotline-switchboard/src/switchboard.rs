@@ -76,7 +76,8 @@ pub struct Switchboard {
     desks: BTreeMap<Extension, AgentNo>,
     /// Where registered phones send from.
     phone_addresses: Addresses,
-    calls: BTreeMap<CallId, CallEntry>,
+    /// In boxes: a map moves its values about, and leaves room for as many again.
+    calls: BTreeMap<CallId, Box<CallEntry>>,
     /// Legs by their dialogs, and by their audio, which ends a little later.
     legs: BTreeMap<LegId, CallId>,
     media_legs: BTreeMap<LegId, CallId>,

@@ -151,7 +151,7 @@ impl Switchboard {
             recordings: Vec::new(),
             ways: Vec::new(),
         };
-        self.calls.insert(call, entry);
+        self.calls.insert(call, Box::new(entry));
         self.step(call, now, |_, _, _| ());
         Ok(())
     }

@@ -131,7 +131,7 @@ impl Switchboard {
             recordings,
             ways: Vec::new(),
         };
-        self.calls.insert(id, entry);
+        self.calls.insert(id, Box::new(entry));
         self.step(id, now, |_, _, _| ());
     }
 

@@ -254,7 +254,7 @@ impl Switchboard {
             recordings: Vec::new(),
             ways: Vec::new(),
         };
-        self.calls.insert(id, entry);
+        self.calls.insert(id, Box::new(entry));
         self.step(id, now, |_, _, _| ());
     }
 
