@@ -1,10 +1,12 @@
 //! What is kept of a talk, and what happens when nothing can be kept.
 
+use std::{fs, path::Path, process::Command};
+
 use hotline_testkit::{Sound, Speech};
 
 use crate::{
     engine::{Engine, Role, SOON, text},
-    http,
+    http, program,
     setup::{Setup, TOKEN},
 };
 
@@ -77,4 +79,38 @@ async fn people_go_on_talking_when_the_disk_is_full() {
     };
     let path = format!("/api/v1/calls/{}", text(&record["call_id"]));
     engine.until(&path, SOON, failed).await;
+}
+
+/// What `hotline recording verify` says of a directory, and whether it found it in order.
+fn verify(dir: &Path) -> (bool, String) {
+    let run =
+        Command::new(program::path()).args(["recording", "verify"]).arg(dir).output().unwrap();
+    (run.status.success(), String::from_utf8(run.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recording_with_one_changed_bit_is_told_from_the_one_that_was_sealed() {
+    let engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    engine.sealed_record_of(&caller.number).await;
+    let (file, dir) = (engine.recordings().remove(0), engine.data("recordings"));
+    let (fine, said) = verify(&dir);
+    assert!(fine && said.contains("(1 recordings, 0 bad)"), "{said}");
+    let sealed = fs::read(&file).unwrap();
+    let mut random = hotline_base::Random::new(7);
+    for _ in 0..8 {
+        let mut altered = sealed.clone();
+        let at = usize::try_from(random.below(altered.len() as u64)).unwrap();
+        altered[at] ^= 1 << random.below(8);
+        fs::write(&file, altered).unwrap();
+        let (fine, said) = verify(&dir);
+        assert!(!fine && said.contains("(1 recordings, 1 bad)"), "byte {at}: {said}");
+    }
+    // Cut off in the middle: the header tells more than there is.
+    fs::write(&file, &sealed[..sealed.len() / 2]).unwrap();
+    assert!(!verify(&dir).0);
+    fs::write(&file, sealed).unwrap();
+    assert!(verify(&dir).0);
 }

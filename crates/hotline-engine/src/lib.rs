@@ -14,6 +14,7 @@ pub mod handover;
 mod link;
 mod media;
 mod meters;
+mod recordings;
 pub mod supervisor;
 pub mod telemetry;
 mod turn;
@@ -24,4 +25,5 @@ pub use self::{
     control::{Control, Receiver, control, system_token},
     error::Error,
     media::media,
+    recordings::{Finding, verify_recordings},
 };

@@ -43,7 +43,7 @@ use std::{
 
 pub use self::{
     counters::{Counters, Snapshot},
-    recorder::{Repaired, repair},
+    recorder::{FileState, Repaired, Verified, repair, verify},
 };
 use self::{desk::Desk, wake::Wake};
 

@@ -6,9 +6,11 @@
 //! than a whole one, with what is left for the disk itself.
 
 mod repair;
+mod room;
 mod seal;
 mod sync;
 mod tape;
+mod verify;
 
 use std::{
     collections::BTreeMap,
@@ -25,8 +27,12 @@ use hotline_base::{
 use hotline_dsp::g711::ALAW_SILENCE;
 use rtrb::{Consumer, Producer, PushError};
 
-pub use self::repair::{Repaired, repair};
+pub use self::{
+    repair::{Repaired, repair},
+    verify::{FileState, Verified, verify},
+};
 use self::{
+    room::Room,
     seal::{JOBS_MAX, SealJob, Sealer},
     sync::Syncer,
     tape::TapeFile,
@@ -108,6 +114,7 @@ pub(crate) struct Recorder {
     synced: Instant,
     /// Whether anything was written since.
     dirty: bool,
+    room: Room,
     counters: Arc<Counters>,
 }
 
@@ -169,6 +176,7 @@ impl Recorder {
             sealer,
             synced: Instant::now(),
             dirty: false,
+            room: Room::new(),
             counters,
         })
     }
@@ -217,18 +225,27 @@ impl Recorder {
 
     fn begin(&mut self, slot: Slot, recording: RecordingId, path: String) {
         let mut tape = TapeFile::new(&self.dir, recording, path);
-        tape.open();
+        if self.room.is_there(&self.dir) {
+            tape.open();
+        } else {
+            tape.refuse();
+        }
         self.dirty = true;
         report(&mut tape, &self.ends.outcomes);
         self.tapes.insert(slot, tape);
     }
 
     fn write(&mut self) {
+        let room = self.room.is_there(&self.dir);
         while let Ok(filled) = self.ends.filled.pop() {
             match filled {
                 Filled::Block(block) => {
                     if let Some(tape) = self.tapes.get_mut(&block.tape) {
-                        tape.write(&block);
+                        if room {
+                            tape.write(&block);
+                        } else {
+                            tape.refuse();
+                        }
                         self.dirty = true;
                         report(tape, &self.ends.outcomes);
                     }
@@ -246,8 +263,8 @@ impl Recorder {
         }
     }
 
-    fn seal(&self, tape: &mut TapeFile, samples: u64) {
-        let job = tape.seal(samples);
+    fn seal(&mut self, tape: &mut TapeFile, samples: u64) {
+        let job = tape.seal(samples, self.room.is_there(&self.dir));
         report(tape, &self.ends.outcomes);
         let Some(job) = job else { return };
         if self.jobs.send(job).is_err() {

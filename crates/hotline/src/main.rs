@@ -7,6 +7,7 @@ mod bans;
 mod calls;
 mod demo;
 mod letters;
+mod recording;
 mod roles;
 mod running;
 mod trunk;
@@ -63,6 +64,11 @@ enum Command {
         file: ConfigFile,
         #[command(subcommand)]
         action: Bans,
+    },
+    /// 录音：核对文件是否完整、是否被改动，修复中断的
+    Recording {
+        #[command(subcommand)]
+        action: Recordings,
     },
     /// 控制进程，由 serve 启动
     #[command(hide = true)]
@@ -135,6 +141,19 @@ enum Trunks {
 }
 
 #[derive(Debug, Subcommand)]
+enum Recordings {
+    /// 逐个核对：文件头、长度，以及随录信息里的摘要；有问题时退出码为 1
+    Verify {
+        /// 录音目录
+        #[arg(value_name = "目录")]
+        dir: PathBuf,
+        /// 修复因断电或进程被杀而中断的录音的文件头；正在录的不动
+        #[arg(long)]
+        mend: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum Bans {
     /// 列出
     List,
@@ -162,6 +181,7 @@ fn main() -> ExitCode {
         Command::DeadLetters { file, action } => roles::letters(file.config.as_deref(), action),
         Command::Call { file, action } => roles::call(file.config.as_deref(), action),
         Command::Trunk { file, action } => trunk::run(file.config.as_deref(), action),
+        Command::Recording { action } => recording::run(action),
         Command::Bans { file, action } => roles::bans(file.config.as_deref(), action),
         Command::Control(it) => roles::control(it.config.as_deref()),
         Command::Media(it) => roles::media(it.config.as_deref()),

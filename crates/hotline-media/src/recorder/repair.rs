@@ -122,6 +122,30 @@ fn mend(dir: &Path, marker: PathBuf) -> io::Result<Option<Repaired>> {
     Ok(Some(Repaired { recorded: seal(dir, job)?, bytes_found }))
 }
 
+/// Whether the recording at `path` below `dir` was begun and not sealed, and if so, whether the
+/// process that writes it lives.
+pub(super) fn is_open(dir: &Path, path: &Path) -> io::Result<Option<bool>> {
+    let markers = match fs::read_dir(dir.join(OPEN_DIR)) {
+        Ok(markers) => markers,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for marker in markers {
+        let marker = marker?.path();
+        let text = match fs::read_to_string(&marker) {
+            Ok(text) => text,
+            // Sealed at this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let named = text.split_once('\n').map(|it| Path::new(it.1.trim_end_matches('\n')));
+        if named == Some(path) {
+            return Ok(Some(File::open(&marker).is_ok_and(|it| it.try_lock().is_err())));
+        }
+    }
+    Ok(None)
+}
+
 /// A recording's name as the name of a file.
 fn file_name(recording: &RecordingId) -> String {
     let allowed = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_');

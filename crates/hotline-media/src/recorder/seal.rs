@@ -87,7 +87,7 @@ pub(super) fn seal(dir: &Path, job: SealJob) -> io::Result<Recorded> {
     })
 }
 
-fn hash(mut file: &File) -> io::Result<(u64, String)> {
+pub(super) fn hash(mut file: &File) -> io::Result<(u64, String)> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 64 * 1_024];
     let mut bytes = 0;

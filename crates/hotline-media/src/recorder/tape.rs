@@ -139,6 +139,13 @@ impl TapeFile {
         Ok(())
     }
 
+    /// There is no room for what comes now.
+    pub(super) fn refuse(&mut self) {
+        self.file = None;
+        let reason = "recordings would take the last room on their disk";
+        self.note(&io::Error::new(io::ErrorKind::StorageFull, reason));
+    }
+
     /// Trouble: the file stays closed and is tried again later.
     fn note(&mut self, error: &io::Error) {
         self.retry = Some(Instant::now() + RETRY);
@@ -149,11 +156,13 @@ impl TapeFile {
     }
 
     /// Brings the file to its full length. `None` when there is no file.
-    pub(super) fn seal(&mut self, samples: u64) -> Option<SealJob> {
+    pub(super) fn seal(&mut self, samples: u64, room: bool) -> Option<SealJob> {
         // The last chance does not wait.
-        self.retry = None;
+        if room {
+            self.retry = None;
+        }
         self.open();
-        if let Some((file, marker)) = self.file.take() {
+        if let Some((file, marker)) = self.file.take_if(|_| room) {
             match self.fill(&file, samples) {
                 Ok(()) => self.file = Some((file, marker)),
                 Err(error) => self.note(&error),

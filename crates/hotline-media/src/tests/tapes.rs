@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::rig::{Control, Dir, Phone, Rig, start_in};
 use crate::{
-    repair,
+    FileState, Verified, repair, verify,
     wav::{self, HEADER},
 };
 
@@ -67,6 +67,17 @@ pub(super) fn read(file: &Path) -> (Vec<i16>, Vec<i16>) {
     (side(0), side(1))
 }
 
+/// What each recording below a directory is.
+fn states(dir: &Path, mend: bool) -> Vec<(String, FileState)> {
+    let mut states = Vec::new();
+    let mut each = |it: Verified| {
+        let path = it.path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+        states.push((path, it.state.unwrap()));
+    };
+    verify(dir, mend, &mut each).unwrap();
+    states
+}
+
 /// Whether a channel holds this tone for most of its length.
 fn sounds(channel: &[i16], hz: u32) -> bool {
     let parts: Vec<_> = channel.chunks_exact(160).collect();
@@ -118,9 +129,10 @@ fn a_recording_goes_on_through_a_transfer_and_with_one_side_silent() {
     talk.stop("r-1");
     let (left, right) = read(&talk.rig.dir.recordings().join("r-1.wav"));
     assert!(sounds(&left, 500), "the caller is there all the time");
-    let third = right.len() / 3;
-    assert!(sounds(&right[..third - 800], 700) && sounds(&right[third * 2 + 800..], 900));
-    assert!(strength(&right[third + 800..third * 2 - 800], 700) < 0.1);
+    let end = right.len() - 1_600;
+    assert!(sounds(&right[800..2_000], 700) && sounds(&right[end..end + 1_200], 900));
+    let silent = |it: &[i16]| strength(it, 700) < 0.1 && strength(it, 900) < 0.1;
+    assert!(right.chunks(800).any(silent), "nobody was there for a while");
 }
 
 #[test]
@@ -153,6 +165,14 @@ fn what_a_kill_leaves_is_playable_and_repaired_by_the_next_process() {
     let whole = (bytes.len() - HEADER) / 2;
     bytes.extend([0x55; 801]);
     fs::write(&file, bytes).unwrap();
+    // The operator looks at it before the engine starts again, and mends it.
+    assert_eq!(states(&to, false), [("day/r-1.wav".to_owned(), FileState::BrokenOff)]);
+    assert_eq!(states(&to, true), [("day/r-1.wav".to_owned(), FileState::Mended)]);
+    let [(_, FileState::Whole { bytes, sha256 })] = &states(&to, false)[..] else {
+        panic!("not whole")
+    };
+    assert_eq!(*bytes, fs::metadata(&file).unwrap().len());
+    let sha256 = sha256.clone();
     let media = start_in(&left.0, |_| ());
     let mut control = Control::attach(&media);
     control.order(&Order::Hello { version: hotline_base::media::VERSION });
@@ -162,12 +182,16 @@ fn what_a_kill_leaves_is_playable_and_repaired_by_the_next_process() {
     assert_eq!(caller_after.len(), whole + 400);
     assert_eq!(recorded.duration_ms, caller_after.len() as u64 / 8);
     assert_eq!((recorded.recording.as_str(), &*recorded.path), ("r-1", "day/r-1.wav"));
+    assert_eq!(recorded.sha256, sha256, "the engine seals what was mended");
     assert_eq!(repair(&to).unwrap(), []);
 
     // The process that lives is left alone.
     assert_eq!(repair(&from).unwrap(), []);
+    assert_eq!(states(&from, true), [("day/r-1.wav".to_owned(), FileState::BeingWritten)]);
+    fs::write(from.join("day/a.wav"), [7; 100]).unwrap();
+    assert_eq!(states(&from, true)[0].1, FileState::Damaged);
     talk.talk(100);
-    assert!(talk.stop("r-1").duration_ms >= 1_700);
+    assert!(talk.stop("r-1").duration_ms >= 1_600);
 }
 
 #[test]
