@@ -156,7 +156,8 @@ impl Agent {
         }
     }
 
-    /// Carries out a presence command. What goes to the call is refused. While the line is in use, busy, rest, sign-out and after-call work become
+    /// Carries out a presence command. What goes to the call is refused. While the line is in use,
+    /// busy, rest, sign-out and after-call work become
     /// pending and `SetReady` takes the pending wish back.
     pub fn command(&mut self, command: &Command, now: Now) -> Result<(), Refused> {
         let before = self.shown();

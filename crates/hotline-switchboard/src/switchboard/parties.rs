@@ -177,7 +177,8 @@ impl Switchboard {
         }
     }
 
-    /// Promises an agent to a call. Who is called by others must be ready; who supervises needs not.
+    /// Promises an agent to a call. Who is called by others must be ready; who supervises need
+    /// not be.
     fn reserve(
         &mut self,
         (call, group): (CallId, Option<GroupId>),
