@@ -360,9 +360,8 @@ impl Call {
                 && id == recording
             {
                 offers.insert(*offer);
-            } else if let CallFact::AgentReleased { offer, .. } | CallFact::OfferEnded { offer, .. } =
-                &it.fact
-                && offers.contains(offer)
+            } else if let Some(offer) = left_by(&it.fact)
+                && offers.contains(&offer)
             {
                 ended = it.at.mono;
             }
@@ -396,6 +395,14 @@ impl Call {
         }
         self.complete_if_closed(now);
     }
+}
+
+/// Whose part of the call this ends.
+const fn left_by(fact: &CallFact) -> Option<hotline_base::OfferId> {
+    if let CallFact::AgentReleased { offer, .. } = fact {
+        return Some(*offer);
+    }
+    if let CallFact::OfferEnded { offer, .. } = fact { Some(*offer) } else { None }
 }
 
 /// How an offer ended whose telephone said this before the two talked.
