@@ -81,7 +81,7 @@ async fn crowd<'a>(engine: &'a Engine, params: &str) -> Crowd<'a> {
     let (answers, completed) = (BTreeMap::new(), BTreeSet::new());
     let mut it = Crowd { engine, phone, answers, completed };
     let mut tick = interval(Duration::from_secs(1) / OFFERED);
-    let n_calls = OFFERED as usize * SPAN.as_secs() as usize;
+    let n_calls = calls_at(OFFERED);
     for n in 0..n_calls {
         tick.tick().await;
         it.send(&it.request("INVITE", &n.to_string(), params, None)).await;
@@ -99,6 +99,11 @@ async fn crowd<'a>(engine: &'a Engine, params: &str) -> Crowd<'a> {
     it
 }
 
+/// In the whole span.
+fn calls_at(per_sec: u32) -> usize {
+    usize::try_from(u64::from(per_sec) * SPAN.as_secs()).unwrap()
+}
+
 fn n_with(answers: &BTreeMap<String, String>, status: u16) -> usize {
     answers.values().filter(|it| status_of(it.as_bytes()) == Some(status)).count()
 }
@@ -109,7 +114,7 @@ async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_t
     let (caller, agent, phone) = engine.talk().await;
     let crowd = crowd(&engine, "").await;
     let (n_completed, n_refused) = (crowd.completed.len(), n_with(&crowd.answers, 503));
-    let rated = TAKEN as usize * SPAN.as_secs() as usize;
+    let rated = calls_at(TAKEN);
     assert!(n_completed >= rated / 2, "{n_completed} completed of {rated} rated");
     assert!(n_refused >= rated, "{n_refused} refused");
     assert_eq!(n_completed + n_refused, crowd.answers.len());

@@ -96,8 +96,8 @@ async fn recording_with_one_changed_bit_is_told_from_the_one_that_was_sealed() {
     phone.until_ended(SOON).await.unwrap();
     engine.sealed_record_of(&caller.number).await;
     let (file, dir) = (engine.recordings().remove(0), engine.data("recordings"));
-    let (fine, said) = verify(&dir);
-    assert!(fine && said.contains("(1 recordings, 0 bad)"), "{said}");
+    let (is_fine, said) = verify(&dir);
+    assert!(is_fine && said.contains("(1 recordings, 0 bad)"), "{said}");
     let sealed = fs::read(&file).unwrap();
     let mut random = hotline_base::Random::new(7);
     for _ in 0..8 {
@@ -105,8 +105,8 @@ async fn recording_with_one_changed_bit_is_told_from_the_one_that_was_sealed() {
         let at = usize::try_from(random.below(altered.len() as u64)).unwrap();
         altered[at] ^= 1 << random.below(8);
         fs::write(&file, altered).unwrap();
-        let (fine, said) = verify(&dir);
-        assert!(!fine && said.contains("(1 recordings, 1 bad)"), "byte {at}: {said}");
+        let (is_fine, said) = verify(&dir);
+        assert!(!is_fine && said.contains("(1 recordings, 1 bad)"), "byte {at}: {said}");
     }
     // Cut off in the middle: the header tells more than there is.
     fs::write(&file, &sealed[..sealed.len() / 2]).unwrap();

@@ -45,10 +45,12 @@ fn voice() -> Vec<[i16; FRAME]> {
     frames.collect()
 }
 
-/// A name, how many frames one turn is, and the turn.
+/// What one frame, in samples and in A-law, is put through.
+type Turn = Box<dyn FnMut(&[i16; FRAME], &[u8; FRAME])>;
+
 struct Subject {
     name: String,
-    turn: Box<dyn FnMut(&[i16; FRAME], &[u8; FRAME])>,
+    turn: Turn,
 }
 
 fn subject(name: &str, turn: impl FnMut(&[i16; FRAME], &[u8; FRAME]) + 'static) -> Subject {
