@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    time::{Duration, timeout},
+    time::{Duration, Instant, interval, timeout},
 };
 
 use super::{AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, until_state};
@@ -21,6 +21,8 @@ use crate::{
     program::root,
     setup::{CARRIER, OFFICE, PASSWORD, Setup},
 };
+
+const POLL: Duration = Duration::from_millis(20);
 
 /// SIPp in the middle of a scenario. What is third-party call control to SIPp (`sendCmd`,
 /// `recvCmd`) is how it tells a test where it is, and how a test tells it to go on.
@@ -31,6 +33,25 @@ pub(super) struct Sipp {
     wire: Option<TcpStream>,
     /// Of the call that reported last.
     call_id: String,
+}
+
+/// The scenario begins with a request of somebody else.
+fn is_called(scenario: &str) -> bool {
+    let first = scenario
+        .lines()
+        .map(str::trim)
+        .find(|it| it.starts_with("<recv") || it.starts_with("<send"));
+    first.is_some_and(|it| it.starts_with("<recv request"))
+}
+
+/// Waits until somebody has a port: who calls earlier is told by ICMP that nobody is there.
+async fn until_bound(local: SocketAddr) {
+    let end = Instant::now() + SOON;
+    let mut tick = interval(POLL);
+    while UdpSocket::bind(local).is_ok() {
+        assert!(Instant::now() < end, "SIPp does not listen at {local}");
+        tick.tick().await;
+    }
 }
 
 impl Sipp {
@@ -83,6 +104,9 @@ impl Sipp {
         }
         arguments.extend(more);
         let peer = Peer::start("sipp", "sip-tester", folder.path(), &arguments);
+        if is_called(&text) {
+            until_bound(local).await;
+        }
         Self { peer, folder, twin, wire: None, call_id: String::new() }
     }
 
