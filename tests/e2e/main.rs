@@ -34,6 +34,7 @@ mod lasting;
 mod lists;
 mod outbound;
 mod overload;
+mod parties;
 mod people;
 mod power;
 mod program;

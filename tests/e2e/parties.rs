@@ -1,0 +1,139 @@
+//! More than two in a call: consulting, three-way, transfer, supervision; who hears whom is measured
+//! at every ear.
+
+use std::time::Duration;
+
+use hotline_testkit::{Call, Heard, Speech};
+use serde_json::json;
+
+use crate::{
+    engine::{Engine, SOON, text},
+    people::Agent,
+    setup::Setup,
+};
+
+/// What caller, agent and third party say.
+const CALLER: u32 = 700;
+const AGENT: u32 = 440;
+const THIRD: u32 = 1_000;
+
+/// Waits until an ear hears just these, of the three, at once.
+async fn hears(ear: &Call, who: &[u32]) {
+    let just_these = |it: &Heard| {
+        let sound = it.last(Duration::from_millis(300));
+        let share = |hz: u32| sound.tone_share(hz);
+        let right = [CALLER, AGENT, THIRD].into_iter().all(|hz| {
+            let due = 0.7 / who.len().max(1) as f64;
+            if who.contains(&hz) { share(hz) > due } else { share(hz) < 0.02 }
+        });
+        (sound.length() >= Duration::from_millis(300) && right).then_some(())
+    };
+    ear.until_heard(&format!("{who:?}"), SOON, just_these).await.unwrap();
+}
+
+/// The third party's telephone rings and is answered.
+async fn joins(agent: &Agent) -> Call {
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
+    phone.until_answered(SOON).await.unwrap();
+    phone.speak(Speech::tone(THIRD));
+    phone
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_waits_with_music_then_three_talk_and_then_the_two_whom_the_agent_leaves() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let second = engine.agent(2).await;
+    let mark = caller.mark();
+    engine.command(&agent.no, "consult", json!({ "agent_no": second.no })).await;
+    let third = joins(&second).await;
+    caller.hears_since(&engine, mark, "moh.default").await;
+    hears(&phone, &[THIRD]).await;
+    hears(&third, &[AGENT]).await;
+
+    engine.command(&agent.no, "three-way", json!({})).await;
+    hears(&caller, &[AGENT, THIRD]).await;
+    hears(&phone, &[CALLER, THIRD]).await;
+    hears(&third, &[CALLER, AGENT]).await;
+
+    // 三方转: whoever leaves, the other two go on.
+    phone.hang_up();
+    hears(&caller, &[THIRD]).await;
+    hears(&third, &[CALLER]).await;
+
+    caller.hang_up();
+    third.until_ended(SOON).await.unwrap();
+    let record = engine.sealed_record_of(&caller.number).await;
+    let agents: Vec<_> =
+        record["segments"].as_array().unwrap().iter().map(|it| text(&it["agent_no"])).collect();
+    assert_eq!(agents, ["1001", "1002"]);
+    assert_eq!(record["recordings"].as_array().unwrap().len(), 1);
+    // Left is the caller alone, right whoever he talked to.
+    let id = text(&record["recordings"][0]["recording_id"]);
+    let sides = engine.recording(&id).await;
+    assert!(sides[0].tone_anywhere(CALLER) > 0.9 && sides[0].tone_anywhere(THIRD) < 0.02);
+    assert!(sides[1].tone_anywhere(THIRD) > 0.2 && sides[1].tone_anywhere(CALLER) < 0.02);
+    engine.until_state(&agent, "idle").await;
+    engine.until_state(&second, "idle").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_asks_a_colleague_and_leaves_the_caller_to_him() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let second = engine.agent(2).await;
+    engine.command(&agent.no, "consult", json!({ "agent_no": second.no })).await;
+    let third = joins(&second).await;
+    hears(&phone, &[THIRD]).await;
+    engine.command(&agent.no, "complete-transfer", json!({})).await;
+    phone.until_ended(SOON).await.unwrap();
+    hears(&caller, &[THIRD]).await;
+    hears(&third, &[CALLER]).await;
+    engine.until_state(&agent, "idle").await;
+    third.hang_up();
+    engine.until_state(&second, "idle").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_gives_the_caller_away_with_the_transfer_key_of_his_telephone() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let second = engine.agent(2).await;
+    phone.refer(&format!("sip:8002@{}", engine.udp()));
+    phone.until_ended(SOON).await.unwrap();
+    let third = joins(&second).await;
+    hears(&caller, &[THIRD]).await;
+    hears(&third, &[CALLER]).await;
+    third.hang_up();
+    engine.until_state(&second, "idle").await;
+    engine.until_state(&agent, "idle").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn supervisor_listens_whispers_and_barges_in_and_each_hears_what_he_should() {
+    let engine =
+        Engine::start(Setup { agent_more: "supervisor = true\n", ..Setup::default() }).await;
+    let (caller, agent, phone) = engine.talk().await;
+    let supervisor = engine.busy_agent(2).await;
+    let order = |mode: &str| json!({ "agent_no": agent.no, "mode": mode });
+    engine.command(&supervisor.no, "supervise", order("listen")).await;
+    let third = joins(&supervisor).await;
+    hears(&third, &[CALLER, AGENT]).await;
+    hears(&caller, &[AGENT]).await;
+    hears(&phone, &[CALLER]).await;
+
+    engine.command(&supervisor.no, "supervise", order("whisper")).await;
+    hears(&phone, &[CALLER, THIRD]).await;
+    hears(&caller, &[AGENT]).await;
+
+    engine.command(&supervisor.no, "supervise", order("barge_in")).await;
+    hears(&caller, &[AGENT, THIRD]).await;
+    hears(&phone, &[CALLER, THIRD]).await;
+
+    third.hang_up();
+    hears(&caller, &[AGENT]).await;
+    hears(&phone, &[CALLER]).await;
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+}
