@@ -22,10 +22,9 @@ async fn hears(ear: &Call, who: &[u32]) {
     let just_these = |it: &Heard| {
         let sound = it.last(Duration::from_millis(300));
         let share = |hz: u32| sound.tone_share(hz);
-        let right = [CALLER, AGENT, THIRD].into_iter().all(|hz| {
-            let due = 0.7 / who.len().max(1) as f64;
-            if who.contains(&hz) { share(hz) > due } else { share(hz) < 0.02 }
-        });
+        let right = [CALLER, AGENT, THIRD]
+            .into_iter()
+            .all(|hz| if who.contains(&hz) { share(hz) > 0.2 } else { share(hz) < 0.02 });
         (sound.length() >= Duration::from_millis(300) && right).then_some(())
     };
     ear.until_heard(&format!("{who:?}"), SOON, just_these).await.unwrap();
