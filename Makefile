@@ -25,9 +25,9 @@ lint:
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 
 unit:
-	$(CARGO) test --workspace --exclude hotline-tests --quiet
-	$(CARGO) test --package hotline-tests --test it --quiet
-	CARGO="$(CARGO)" scripts/test-e2e
+	CARGO="$(CARGO)" scripts/test --workspace --exclude hotline-tests
+	CARGO="$(CARGO)" scripts/test --package hotline-tests --test it
+	CARGO="$(CARGO)" scripts/test --package hotline-tests --test e2e
 
 # What strangers may send: every input ever found, then new ones, six targets for a minute each,
 # two at a time. Another hour elsewhere: make fuzz FUZZ="--secs 3600 --seed 2"

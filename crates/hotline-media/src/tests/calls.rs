@@ -161,6 +161,8 @@ fn a_party_that_holds_hears_nothing_until_it_retrieves() {
     let mut rig = Rig::new();
     let (mut caller, agent) = (rig.phone(1, 440), rig.phone(2, 700));
     rig.bridge(&caller, &agent);
+    let (mut others, other) = (rig.phone(3, 300), rig.phone(4, 900));
+    rig.bridge(&others, &other);
     for (direction, hold) in [("sendonly", true), ("inactive", true), ("sendrecv", false)] {
         let offer = agent.sdp(direction);
         rig.control.order(&Order::Reoffer { leg: agent.leg, offer });
@@ -169,6 +171,9 @@ fn a_party_that_holds_hears_nothing_until_it_retrieves() {
         };
         assert_eq!((told, port_of(&sdp)), (hold, agent.to.port()));
         caller.say();
+        // What came before is taken when what came later is heard: the next order finds nothing.
+        others.say();
+        other.listen(1);
     }
     agent.listen(1);
     assert!(agent.hears_nothing());
