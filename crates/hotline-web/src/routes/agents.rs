@@ -125,6 +125,8 @@ macro_rules! plain {
     )+};
 }
 
+pub(super) use plain;
+
 plain! {
     sign_out => SignOut
     ready => SetReady

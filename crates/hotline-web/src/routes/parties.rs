@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Body, Name,
-    agents::{Empty, Reply, ask},
+    agents::{Empty, Reply, ask, plain},
 };
 use crate::{App, auth::Who, error::ApiError};
 
@@ -107,20 +107,6 @@ pub(super) async fn force_release(
 ) -> Reply {
     let agent = AgentNo::new(&it.agent_no);
     ask(app, who, name, Command::ForceRelease { agent }).await
-}
-
-/// Handlers of commands without parameters.
-macro_rules! plain {
-    ($($handler:ident => $command:ident)+) => {$(
-        pub(super) async fn $handler(
-            State(app): State<App>,
-            who: Who,
-            name: Name,
-            Body(Empty {}): Body<Empty>,
-        ) -> Reply {
-            ask(app, who, name, Command::$command).await
-        }
-    )+};
 }
 
 plain! {
