@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -18,11 +18,13 @@ pub enum Order {
     Hello {
         version: u16,
     },
-    /// Make a leg. With an offer media answers it ([`Event::Opened`] carries the answer); without
-    /// one it makes an offer ([`Event::Opened`] carries the offer, [`Order::Answer`] follows).
+    /// Make a leg. With an offer media answers it ([`Event::Opened`] carries the answer) in the
+    /// offer's own profile; without one it makes an offer in this profile ([`Event::Opened`]
+    /// carries the offer, [`Order::Answer`] follows).
     Open {
         leg: LegId,
         offer: Option<String>,
+        profile: Profile,
     },
     /// The peer's answer to our offer, or to our re-offer. Answered by [`Event::Settled`].
     Answer {
@@ -79,6 +81,18 @@ pub enum Order {
     Describe {
         leg: LegId,
     },
+}
+
+/// How RTP travels in an offer of ours (the `proto` of the `m=` line).
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Profile {
+    /// `RTP/AVP`: in the clear.
+    #[default]
+    Plain,
+    /// `RTP/SAVP` with keys in the description (SDES, RFC 4568), for telephones over TLS.
+    Sdes,
+    /// `UDP/TLS/RTP/SAVPF`: ICE and DTLS-SRTP, for browsers (RFC 8827).
+    WebRtc,
 }
 
 /// `listener` hears the sum of all `speakers`; silence without any.

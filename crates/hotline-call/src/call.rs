@@ -9,7 +9,7 @@ use std::{
 use hotline_base::{
     AgentNo, CallId, Due, Extension, FlowId, GroupId, Key, LegId, MonoTime, Now, OfferId, Pii,
     PromptId, RecordingId, TicketId, TrunkId, earliest,
-    media::{Event as MediaEvent, Order},
+    media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
     CallFact, CallRecord, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter, Signalled,
@@ -254,7 +254,7 @@ impl Call {
             it.fact(CallFact::Signalled(arrival.signalled), now);
         }
         it.session = Some(Session::new(bundle, entry));
-        it.outputs.push_back(Output::Media(Order::Open { leg, offer }));
+        it.outputs.push_back(Output::Media(Order::Open { leg, offer, profile: Profile::Plain }));
         it
     }
 
@@ -443,7 +443,11 @@ impl Call {
             now,
         );
         self.open_legs.insert(leg);
-        self.outputs.push_back(Output::Media(Order::Open { leg, offer: None }));
+        self.outputs.push_back(Output::Media(Order::Open {
+            leg,
+            offer: None,
+            profile: Profile::Plain,
+        }));
         let until = now.mono + self.config.open_limit;
         self.agent = Some(AgentSide::new(offering, AgentState::Opening { until }));
     }

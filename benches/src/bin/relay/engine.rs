@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use hotline_base::{
     LegId, RecordingId,
-    media::{Event, Hears, Order, VERSION},
+    media::{Event, Hears, Order, Profile, VERSION},
 };
 use hotline_media::{IntakeChoice, MediaConfig};
 
@@ -102,7 +102,11 @@ impl Engine {
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
         );
-        self.order(&Order::Open { leg: LegId(leg as u64), offer: Some(offer) })?;
+        self.order(&Order::Open {
+            leg: LegId(leg as u64),
+            offer: Some(offer),
+            profile: Profile::Plain,
+        })?;
         let event = self.event()?;
         let Event::Opened { sdp, .. } = event else { bail!("a leg is refused: {event:?}") };
         let line = sdp.lines().find_map(|it| it.strip_prefix("m=audio "));

@@ -1,6 +1,9 @@
 //! Who is called into a running call: consulted, joined, transferred to, or supervising.
 
-use hotline_base::{AgentNo, media::Order};
+use hotline_base::{
+    AgentNo,
+    media::{Order, Profile},
+};
 use hotline_cdr::{CalledParty, PartyRole};
 
 use super::{
@@ -137,7 +140,7 @@ impl Call {
         let called = CallFact::PartyCalled { offer, leg, role, party: party.clone() };
         self.fact(called, now);
         self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer: None });
+        self.media(Order::Open { leg, offer: None, profile: Profile::Plain });
         let state = AgentState::Opening { until: now.mono + self.config.open_limit };
         let (held, told) = (false, Told::default());
         self.guests.push(Guest { offer, leg, party, display, role, state, held, told });

@@ -2,7 +2,7 @@
 
 use hotline_base::{
     PlayId, TicketId,
-    media::{Hears, Play},
+    media::{Hears, Play, Profile},
 };
 
 use hotline_cdr::FailCause;
@@ -95,7 +95,7 @@ impl Call {
         let (number, emergency) = (it.number, it.emergency);
         this.fact(CallFact::Dialled { agent: agent.clone(), leg, number, emergency }, now);
         this.fact(CallFact::AgentCalled { offer, agent, extension, group, leg: agent_leg }, now);
-        this.media(Order::Open { leg: agent_leg, offer: None });
+        this.media(Order::Open { leg: agent_leg, offer: None, profile: Profile::Plain });
         this
     }
 
@@ -135,7 +135,7 @@ impl Call {
         let leg = self.caller.leg;
         self.caller.state = CallerState::Opening { until: now.mono + self.config.open_limit };
         self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer: None });
+        self.media(Order::Open { leg, offer: None, profile: Profile::Plain });
         self.outputs.push_back(Output::Keep);
     }
 

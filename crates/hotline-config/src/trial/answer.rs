@@ -87,7 +87,7 @@ fn media(order: Order) -> Option<Event> {
             recordings: Vec::new(),
         });
     }
-    let Order::Open { leg, offer } = order else { return None };
+    let Order::Open { leg, offer, .. } = order else { return None };
     let Some(offer) = offer else {
         return Some(Event::Opened { leg, sdp: hotline_sdp::offer(&LOCAL, false) });
     };

@@ -30,7 +30,7 @@ impl Desk {
             Order::Hello { version } => self.on_broken(&Broken::Version(version)),
             // Whoever did not say hello may speak another version.
             _ if !greeted => self.on_broken(&Broken::BadOrder),
-            Order::Open { leg, offer } => self.open(leg, offer.as_deref()),
+            Order::Open { leg, offer, profile: _ } => self.open(leg, offer.as_deref()),
             Order::Answer { leg, answer } => self.settle(leg, &answer),
             Order::Reoffer { leg, offer } => self.reoffer(leg, &offer),
             Order::Describe { leg } => self.describe(leg),

@@ -2,7 +2,7 @@
 
 use hotline_base::{
     LegId,
-    media::{Event, FailReason, FailedOrder, Order, PlayEnd},
+    media::{Event, FailReason, FailedOrder, Order, PlayEnd, Profile},
 };
 use hotline_dsp::strength;
 
@@ -35,7 +35,7 @@ fn two_parties_hear_each_others_tone_each_in_its_own_codec() {
 fn a_leg_that_we_offer_is_heard_after_the_answer() {
     let mut rig = Rig::new();
     let mut agent = Phone::new(2, 700);
-    rig.control.order(&Order::Open { leg: agent.leg, offer: None });
+    rig.control.order(&Order::Open { leg: agent.leg, offer: None, profile: Profile::Plain });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     agent.to.set_port(port_of(&sdp));
     rig.control.order(&Order::Answer { leg: agent.leg, answer: agent.sdp("sendrecv") });
@@ -60,7 +60,11 @@ fn a_description_has_a_new_version_exactly_when_it_says_something_new() {
     let mut rig = Rig::new();
     let phone = Phone::new(1, 440);
     let leg = phone.leg;
-    rig.control.order(&Order::Open { leg, offer: Some(phone.sdp("sendrecv")) });
+    rig.control.order(&Order::Open {
+        leg,
+        offer: Some(phone.sdp("sendrecv")),
+        profile: Profile::Plain,
+    });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     let (session, first) = origin(&sdp);
     // The refresh of a session: nothing is new on either side.
@@ -187,7 +191,11 @@ fn bad_descriptions_are_refused_with_their_reason() {
     let cases = [("what?", FailReason::BadSdp), (g729, FailReason::NoCommonCodec)];
     for (offer, reason) in cases {
         let leg = LegId(9);
-        rig.control.order(&Order::Open { leg, offer: Some(offer.to_owned()) });
+        rig.control.order(&Order::Open {
+            leg,
+            offer: Some(offer.to_owned()),
+            profile: Profile::Plain,
+        });
         let order = FailedOrder::Open;
         assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
     }
@@ -203,18 +211,18 @@ fn without_a_free_port_or_place_a_leg_is_refused() {
     let first = rig.phone(1, 440);
     rig.phone(2, 440);
     let refused = |reason| Event::Failed { leg: LegId(3), order: FailedOrder::Open, reason };
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None });
+    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
     assert_eq!(rig.control.event(), refused(FailReason::NoPort));
     // A closed leg's port rests, bound and silent.
     rig.control.order(&Order::Close { leg: first.leg });
     assert!(matches!(rig.control.event(), Event::Closed { .. }));
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None });
+    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
     assert_eq!(rig.control.event(), refused(FailReason::NoPort));
     assert!(std::net::UdpSocket::bind(first.to).is_err());
 
     let mut rig = Rig::with(|it| it.legs_max = 1);
     rig.phone(1, 440);
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None });
+    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
     assert_eq!(rig.control.event(), refused(FailReason::Busy));
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hotline_base::{
     LegId, RecordingId,
-    media::{Event, Order, VERSION},
+    media::{Event, Order, Profile, VERSION},
 };
 
 use super::rig::{Control, Rig};
@@ -71,7 +71,8 @@ fn a_control_of_another_version_or_without_manners_is_let_go() {
     let rig = Rig::new();
     let cases = [
         borsh::to_vec(&Order::Hello { version: VERSION + 1 }).unwrap(),
-        borsh::to_vec(&Order::Open { leg: LegId(1), offer: None }).unwrap(),
+        borsh::to_vec(&Order::Open { leg: LegId(1), offer: None, profile: Profile::Plain })
+            .unwrap(),
         b"\xFF\xFF\xFF".to_vec(),
     ];
     for body in cases {
@@ -97,7 +98,7 @@ fn a_closed_ports_rest_ends() {
     assert!(matches!(rig.control.event(), Event::Closed { .. }));
     let mut leg = 2;
     loop {
-        rig.control.order(&Order::Open { leg: LegId(leg), offer: None });
+        rig.control.order(&Order::Open { leg: LegId(leg), offer: None, profile: Profile::Plain });
         if let Event::Opened { .. } = rig.control.event() {
             break;
         }

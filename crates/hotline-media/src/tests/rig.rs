@@ -13,7 +13,7 @@ use std::{
 
 use hotline_base::{
     Key, LegId, PlayId, PromptId,
-    media::{Event, Hears, Order, Play, PlayEnd, VERSION},
+    media::{Event, Hears, Order, Play, PlayEnd, Profile, VERSION},
 };
 use hotline_dsp::{
     FRAME, Tone,
@@ -118,7 +118,11 @@ impl Rig {
 
     pub(super) fn phone_with(&mut self, mut phone: Phone) -> Phone {
         let leg = phone.leg;
-        self.control.order(&Order::Open { leg, offer: Some(phone.sdp("sendrecv")) });
+        self.control.order(&Order::Open {
+            leg,
+            offer: Some(phone.sdp("sendrecv")),
+            profile: Profile::Plain,
+        });
         let Event::Opened { leg: opened, sdp } = self.control.event() else { panic!("not opened") };
         assert_eq!(opened, leg);
         phone.to = SocketAddr::new(LOCAL, port_of(&sdp));
