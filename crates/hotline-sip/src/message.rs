@@ -23,10 +23,7 @@ pub(crate) use self::{
     reply::{Reply, fitting},
     scan::{body_length, compact, is_header, is_start_line},
 };
-use crate::{
-    CSeq, Flow, Limits, Method, NameAddr, PeerMisbehaved, Uri, Via,
-    text::{split_bare, trim},
-};
+use crate::{CSeq, Flow, Limits, Method, NameAddr, PeerMisbehaved, Uri, Via, text::split_bare};
 
 /// A whole message that passed the checks of [`Message::parse`].
 #[derive(Clone, Eq, PartialEq)]
@@ -35,6 +32,19 @@ pub struct Message {
     start: Start,
     headers: Vec<Header>,
     body: Span,
+    core: Core,
+}
+
+/// What tells one message from another: asked for again and again, found once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Core {
+    call_id: Span,
+    from_tag: Span,
+    to_tag: Span,
+    /// Of the top Via.
+    branch: Span,
+    cseq: u32,
+    cseq_method: Span,
 }
 
 /// Bytes that are no message.
@@ -64,7 +74,7 @@ impl Message {
     /// No message yet, to [`read_again`](Self::read_again) into.
     pub fn blank() -> Self {
         let (bytes, headers) = (Vec::new(), Vec::new());
-        Self { bytes, start: Start::None, headers, body: Span::default() }
+        Self { bytes, start: Start::None, headers, body: Span::default(), core: Core::default() }
     }
 
     /// [`parse_from`](Self::parse_from) into the memory of an earlier message: what is dropped
@@ -91,7 +101,11 @@ impl Message {
         flow: Option<Flow>,
     ) -> Result<(), Malformed> {
         let scanned = scan::scan(bytes, limits, self);
-        scanned.and_then(|()| check::check(self)).map_err(|why| {
+        // Also of a message that is refused: the answer bears its tag.
+        let mut core = Core::default();
+        let checked = check::check(self, &mut core);
+        self.core = core;
+        scanned.and(checked).map_err(|why| {
             let reply = reply::to_malformed(self, why, flow);
             Malformed { why, reply }
         })
@@ -102,6 +116,9 @@ impl Message {
     pub fn answer_head(flow: Flow, head: &[u8], why: PeerMisbehaved) -> Option<Vec<u8>> {
         let mut message = Self::blank();
         let _fault_is_known = scan::scan(head, Limits::new(), &mut message);
+        let mut core = Core::default();
+        let _fault_is_known = check::check(&message, &mut core);
+        message.core = core;
         reply::to_malformed(&message, why, Some(flow))
     }
 
@@ -152,15 +169,14 @@ impl Message {
 
     /// The first header of that name, in any case and also in its compact form.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers
-            .iter()
-            .find(|it| scan::is_named(self.at(it.name), name))
-            .map(|it| self.at(it.value))
+        let key = scan::key(name.as_bytes());
+        self.headers.iter().find(|it| it.is(&self.bytes, key, name)).map(|it| self.at(it.value))
     }
 
     /// All headers of that name, in order, a list in one header as one value.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let named = move |it: &&Header| scan::is_named(self.at(it.name), name);
+        let key = scan::key(name.as_bytes());
+        let named = move |it: &&Header| it.is(&self.bytes, key, name);
         self.headers.iter().filter(named).map(|it| self.at(it.value))
     }
 
@@ -178,21 +194,25 @@ impl Message {
     }
 
     pub fn call_id(&self) -> &[u8] {
-        self.header("Call-ID").map(trim).unwrap_or_default()
+        self.at(self.core.call_id)
     }
 
     pub fn cseq(&self) -> CSeq<'_> {
-        let value = self.header("CSeq").and_then(CSeq::parse);
-        value.unwrap_or(CSeq { number: 0, method: &[] })
+        CSeq { number: self.core.cseq, method: self.at(self.core.cseq_method) }
     }
 
     pub fn from_tag(&self) -> &[u8] {
-        self.name_addr("From").map(|it| it.tag()).unwrap_or_default()
+        self.at(self.core.from_tag)
     }
 
     /// Empty for a request outside of a dialog.
     pub fn to_tag(&self) -> &[u8] {
-        self.name_addr("To").map(|it| it.tag()).unwrap_or_default()
+        self.at(self.core.to_tag)
+    }
+
+    /// Of the top Via; empty when there is none.
+    pub fn branch(&self) -> &[u8] {
+        self.at(self.core.branch)
     }
 
     /// The hop this message came from, or for a response goes to.

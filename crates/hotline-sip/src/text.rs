@@ -84,39 +84,42 @@ fn is_utf8(bytes: &[u8]) -> bool {
 /// The first `want` outside of quoted strings and, when `angles`, outside of `<…>`. `None` also
 /// when a quoted string does not end.
 pub(crate) fn find_bare(bytes: &[u8], want: u8, angles: bool) -> Option<usize> {
-    find(bytes, want, angles, is_utf8(bytes))
+    find(bytes, want, angles, || is_utf8(bytes))
 }
 
-fn find(bytes: &[u8], want: u8, angles: bool, utf8: bool) -> Option<usize> {
+/// From one byte that means something to the next. Those all lie below 0x40, where no second byte
+/// of a GB18030 character does, so only quoted strings depend on the encoding.
+fn find(bytes: &[u8], want: u8, angles: bool, mut utf8: impl FnMut() -> bool) -> Option<usize> {
+    debug_assert!(want < 0x40, "may be the second byte of a character");
     let mut at = 0;
-    let mut in_angles = false;
     loop {
-        let byte = *bytes.get(at)?;
-        if byte == want && !in_angles {
-            return Some(at);
-        }
-        match byte {
-            b'"' if !in_angles => at = after_quoted(bytes, at, utf8)?,
-            b'<' if angles => {
-                in_angles = true;
-                at = at.saturating_add(1);
+        let rest = bytes.get(at..)?;
+        let step = if angles {
+            memchr::memchr3(want, b'"', b'<', rest)?
+        } else {
+            memchr::memchr2(want, b'"', rest)?
+        };
+        at = at.saturating_add(step);
+        match *bytes.get(at)? {
+            byte if byte == want => return Some(at),
+            b'"' => at = after_quoted(bytes, at, utf8())?,
+            _ => {
+                let close = memchr::memchr(b'>', bytes.get(at..)?)?;
+                at = at.saturating_add(close).saturating_add(1);
             }
-            b'>' if angles => {
-                in_angles = false;
-                at = at.saturating_add(1);
-            }
-            _ => at = at.saturating_add(width(bytes, at, utf8)),
         }
     }
 }
 
 /// The parts of a list, trimmed; empty parts are left out.
 pub(crate) fn split_bare(bytes: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
-    let utf8 = is_utf8(bytes);
+    // Asked when the first quote is met, and once for all parts.
+    let mut utf8 = None;
     let mut rest = Some(bytes);
     std::iter::from_fn(move || {
         let all = rest?;
-        let (part, left) = match find(all, by, true, utf8) {
+        let is_utf8 = || *utf8.get_or_insert_with(|| is_utf8(bytes));
+        let (part, left) = match find(all, by, true, is_utf8) {
             Some(at) => (slice(all, 0, at), all.get(at.saturating_add(1)..)),
             None => (all, None),
         };
@@ -203,12 +206,13 @@ const TOKEN: u128 = {
 };
 
 /// An unsigned number and nothing else.
-pub(crate) fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn number<T: TryFrom<u64>>(bytes: &[u8]) -> Option<T> {
     let bytes = trim(bytes);
-    if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(bytes).ok()?.parse().ok()
+    let (first, rest) = bytes.split_first()?;
+    let digit = |it: &u8| it.is_ascii_digit().then(|| u64::from(it & 15));
+    let all =
+        rest.iter().try_fold(digit(first)?, |sum, it| sum.checked_mul(10)?.checked_add(digit(it)?));
+    all.and_then(|it| T::try_from(it).ok())
 }
 
 /// Lower-case hexadecimal.

@@ -1,17 +1,19 @@
 //! The scanner: finds the places of a message, tolerant where the standard lets it.
 
-use super::Message;
+use super::{Core, Message};
 use crate::{
     Limits, MESSAGE_MAX, PeerMisbehaved,
     text::{is_token, number, slice, trim},
 };
 
-/// A piece of the message. A message is at most 64 KiB.
+/// A piece of the message, which is at most [`MESSAGE_MAX`] bytes long.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Span {
-    start: u32,
-    end: u32,
+    start: u16,
+    end: u16,
 }
+
+const _: () = assert!(MESSAGE_MAX <= u16::MAX as usize, "every place fits a span");
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Start {
@@ -29,18 +31,19 @@ pub(super) enum Start {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Header {
+    key: u32,
     pub(super) name: Span,
     pub(super) value: Span,
 }
 
 impl Span {
     fn new(start: usize, end: usize) -> Self {
-        let narrow = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        let narrow = |it: usize| u16::try_from(it).unwrap_or(u16::MAX);
         Self { start: narrow(start), end: narrow(end) }
     }
 
     /// The span of `part`, which must lie within `whole`.
-    fn within(whole: &[u8], part: &[u8]) -> Self {
+    pub(super) fn within(whole: &[u8], part: &[u8]) -> Self {
         let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
         Self::new(start, start.saturating_add(part.len()))
     }
@@ -52,9 +55,26 @@ impl Span {
 
     /// First byte, and the one after the last.
     pub(super) fn place(self) -> (usize, usize) {
-        let wide = |it: u32| usize::try_from(it).unwrap_or(usize::MAX);
-        (wide(self.start), wide(self.end))
+        (usize::from(self.start), usize::from(self.end))
     }
+}
+
+impl Header {
+    /// Whether it is `name`, whose [`key`] is `key`.
+    pub(super) fn is(&self, bytes: &[u8], key: u32, name: &str) -> bool {
+        self.key == key && is_named(self.name.of(bytes), name)
+    }
+}
+
+/// Length, first and last letter of a name, the same for names that differ in case only: enough to
+/// pass over nearly all headers that are not meant.
+#[inline]
+pub(super) fn key(name: &[u8]) -> u32 {
+    let [first, .., last] = name else {
+        return name.first().map_or(0, |it| compact(*it).map_or(1, |it| key(it.as_bytes())));
+    };
+    let len = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    len << 16 | u32::from(first | 0x20) << 8 | u32::from(last | 0x20)
 }
 
 /// Reads as much as can be read into `message`, whose memory is used again; the first fault is said
@@ -71,6 +91,7 @@ pub(super) fn scan(
     message.bytes.extend_from_slice(bytes.get(skip..).unwrap_or_default());
     message.headers.clear();
     message.headers.reserve(24);
+    message.core = Core::default();
     let scanned = lines(&message.bytes, limits, &mut message.headers).or_else(|| {
         unfold(&mut message.bytes);
         message.headers.clear();
@@ -208,7 +229,8 @@ fn header(bytes: &[u8], line: &[u8]) -> Option<Header> {
     let name = trim(slice(line, 0, colon));
     let value = trim(line.get(colon.saturating_add(1)..)?);
     let good = !name.is_empty() && name.iter().all(|it| is_token(*it));
-    good.then(|| Header { name: Span::within(bytes, name), value: Span::within(bytes, value) })
+    let place = |it| Span::within(bytes, it);
+    good.then(|| Header { key: key(name), name: place(name), value: place(value) })
 }
 
 /// Whether a message can begin with this line.

@@ -42,7 +42,10 @@ impl Transactions {
         out: &mut Outbox,
     ) -> Option<TxId> {
         let method = request.known_method();
-        let key = (request.top_via()?.branch().to_vec(), method == Method::Cancel);
+        if request.branch().is_empty() {
+            return None;
+        }
+        let key = (request.branch().to_vec(), method == Method::Cancel);
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
         transmit(out, flow, request.bytes());
@@ -105,9 +108,8 @@ impl Transactions {
         now: MonoTime,
         out: &mut Outbox,
     ) -> Heard {
-        let Some(via) = message.top_via() else { return Heard::Nothing };
         let is_cancel = message.cseq().method == b"CANCEL";
-        let key = (via.branch().to_vec(), is_cancel);
+        let key = (message.branch().to_vec(), is_cancel);
         let Some(id) = self.client_keys.get(&key).copied() else { return Heard::Nothing };
         let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
         let same = it.request.cseq() == message.cseq()
