@@ -293,10 +293,10 @@ impl Meters {
 
     pub(crate) fn board(&self, board: &Board) {
         self.lost_lines.set(telemetry::n_lost());
-        self.calls.set(signed(board.calls.len()));
+        self.calls.set(signed(board.n_calls));
         self.waiting.set(signed(board.groups.iter().map(|it| it.waiting).sum()));
         for display in DISPLAYS {
-            let n = board.agents.iter().filter(|it| it.display == *display).count();
+            let n = board.agents.get(display).copied().unwrap_or(0);
             let state = snake(&format!("{display:?}"));
             self.all
                 .gauge("hotline_agents", "Agents by state.", &[("state", &state)])

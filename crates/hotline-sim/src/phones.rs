@@ -188,8 +188,7 @@ impl Shift {
 
     /// The agent presses a button of the bar, sometimes one that makes no sense.
     pub(crate) fn agent_acts(&mut self, agent: &AgentNo) {
-        let board = self.switchboard.board(self.at());
-        let Some(view) = board.agents.iter().find(|it| it.no == *agent) else { return };
+        let Some(view) = self.switchboard.agents().find(|it| it.no == *agent) else { return };
         let command = match view.display {
             Display::SignedOut => Command::SignIn { extension: None },
             Display::Idle | Display::Busy | Display::Acw if self.dials_now() => {

@@ -449,19 +449,18 @@ impl Shift {
     }
 
     fn at_rest(&self) -> Result<(), String> {
-        let board = self.switchboard.board(self.at());
         if self.switchboard.n_dialogs() > 0 {
             return Err(format!("{} dialogs are left", self.switchboard.n_dialogs()));
         }
-        if let Some(call) = board.calls.first() {
+        if let Some(call) = self.switchboard.calls().next() {
             return Err(format!("call {} is still in {}", call.call, call.stage));
         }
-        let restless = |it: &&hotline_agent::AgentView| {
+        let restless = |it: &hotline_agent::AgentView| {
             // After-call work that an agent asked for ends by the agent.
             let works = it.display == hotline_agent::Display::Acw && self.vanished.is_none();
             it.line != hotline_agent::Line::Free || works
         };
-        if let Some(it) = board.agents.iter().find(restless) {
+        if let Some(it) = self.switchboard.agents().find(restless) {
             return Err(format!("agent {} is still {:?}", it.no, it.display));
         }
         if self.media.n_legs() + self.media.n_recordings() > 0 {
@@ -480,7 +479,7 @@ impl Shift {
         if let Some(key) = self.kept.keys().find(|it| it.starts_with("call/")) {
             return Err(format!("{key} is kept for ever"));
         }
-        if board.trunks.iter().any(|it| it.in_use > 0) {
+        if self.switchboard.board(self.at()).trunks.iter().any(|it| it.in_use > 0) {
             return Err("a trunk channel is still taken".to_owned());
         }
         self.ledger.at_rest()

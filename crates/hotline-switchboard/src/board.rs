@@ -1,17 +1,19 @@
-//! 看板: one picture of everything, for consoles.
+//! 看板: one picture of everything, for consoles. It is taken ten times a second and does not grow with calls.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use hotline_agent::AgentView;
+use hotline_agent::Display;
 use hotline_base::{AgentNo, CallId, GroupId, Pii, TrunkId, WallTime};
 use hotline_trunk::{AccountState, GatewayTransport, Way, statistics::Outcome};
 
 /// Taken between two turns; changes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
-    pub calls: Vec<BoardCall>,
+    /// Calls that are known, those that are being closed included.
+    pub n_calls: usize,
     pub groups: Vec<BoardGroup>,
-    pub agents: Vec<AgentView>,
+    /// Agents by what a screen shows of them; a state that nobody is in is absent.
+    pub agents: BTreeMap<Display, usize>,
     pub trunks: Vec<BoardTrunk>,
     pub media_up: bool,
     pub draining: bool,
@@ -63,6 +65,7 @@ pub struct BoardGroup {
     pub waiting: usize,
     pub longest_wait_ms: u64,
     pub agents_ready: usize,
+    pub signed_in: usize,
 }
 
 #[derive(Clone, Debug)]

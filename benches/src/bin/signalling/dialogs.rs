@@ -49,7 +49,7 @@ fn held(n_agents: usize, n_calls: usize, ladders: usize) -> Result<(i64, Duratio
     let begin = cpu_time();
     let board = switchboard.board(shift::settled_at());
     let took = cpu_time().saturating_sub(begin);
-    ensure!(board.calls.len() == n_calls, "only {} calls live", board.calls.len());
+    ensure!(board.n_calls == n_calls, "only {} calls live", board.n_calls);
     drop(board);
     ensure!(switchboard.poll_timeout().is_some(), "nobody watches over them");
     Ok((given_back(switchboard), took))

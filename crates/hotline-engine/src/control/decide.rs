@@ -58,10 +58,11 @@ impl Deciding {
             .map_err(Error::io("the control thread does not start"))?;
         let (tell, ended) = oneshot::channel();
         let mut switchboard = Switchboard::new(config, seed(clock), now);
+        switchboard.agents().for_each(|it| shared.views.show_agent(it));
         shared.views.show(switchboard.board(now), now);
         let body = move || {
             runtime.block_on(turn::run(&mut switchboard, &mut hands, clock, first));
-            let n_calls = switchboard.board(clock.now()).calls.len();
+            let n_calls = switchboard.calls().count();
             tracing::info!(n_calls, "The control thread ends.");
             drop(tell);
         };

@@ -313,7 +313,7 @@ impl Hands {
     fn agent(&mut self, update: AgentUpdate) {
         let AgentUpdate { fact, view, call } = update;
         self.state.stale = true;
-        self.views.show_agent(&view);
+        self.views.show_agent(view.clone());
         self.feeds.publish(fact.at, view, call.map(call_view));
         if let Ok(payload) = borsh::to_vec(&fact) {
             self.spool.agent_fact(payload);

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use hotline_agent::{AgentView, Presence};
+use hotline_agent::AgentView;
 use hotline_base::{AgentNo, Now, WallTime};
 use hotline_switchboard::{Board, BoardGateway, BoardTrunk};
 use hotline_trunk::AccountState;
@@ -24,18 +24,15 @@ struct Shown {
 
 impl Views {
     /// At once, so that who commanded an agent reads the outcome.
-    pub(crate) fn show_agent(&self, view: &AgentView) {
+    pub(crate) fn show_agent(&self, view: AgentView) {
         let mut it = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        it.agents.insert(view.no.clone(), view.clone());
+        match it.agents.get_mut(&view.no) {
+            Some(before) => *before = view,
+            None => drop(it.agents.insert(view.no.clone(), view)),
+        }
     }
 
     pub(crate) fn show(&self, board: Board, now: Now) {
-        let mut signed_in = BTreeMap::<_, usize>::new();
-        for agent in board.agents.iter().filter(|it| it.presence != Presence::SignedOut) {
-            for group in &agent.groups {
-                *signed_in.entry(group.clone()).or_default() += 1;
-            }
-        }
         let mut groups: Vec<_> = board
             .groups
             .iter()
@@ -44,14 +41,14 @@ impl Views {
                 name: it.name.clone(),
                 n_waiting: it.waiting,
                 oldest_since: (it.waiting > 0).then(|| before(now.wall, it.longest_wait_ms)),
-                n_signed_in: signed_in.get(&it.group).copied().unwrap_or(0),
+                n_signed_in: it.signed_in,
                 n_ready: it.agents_ready,
             })
             .collect();
         groups.sort_by(|a, b| a.id.cmp(&b.id));
         let trunks = board.trunks.into_iter().map(trunk_view).collect();
-        let agents = board.agents.into_iter().map(|it| (it.no.clone(), it)).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Shown { agents, groups, trunks };
+        let mut it = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        (it.groups, it.trunks) = (groups, trunks);
     }
 
     pub(crate) fn agent(&self, no: &AgentNo) -> Option<AgentView> {

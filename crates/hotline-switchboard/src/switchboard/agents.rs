@@ -127,10 +127,11 @@ impl Switchboard {
         while let Some(fact) = agent.poll_fact() {
             facts.push(fact);
         }
-        let view = agent.view();
         let due = agent.poll_timeout();
         self.staff.note(agent);
+        self.timers.set(Owner::Agent(no.clone()), due);
         if !facts.is_empty() {
+            let view = agent.view();
             let value = Some(agent.save());
             self.outputs.push_back(Output::Keep { key: format!("agent/{no}"), value });
             let desk = view.extension.as_ref();
@@ -138,13 +139,12 @@ impl Switchboard {
                 self.desks.retain(|_, it| it != no);
                 self.desks.extend(desk.map(|it| (it.clone(), no.clone())));
             }
+            let brief = call.and_then(|it| self.brief(it, now.wall));
+            for fact in facts {
+                let update = AgentUpdate { fact, view: view.clone(), call: brief.clone() };
+                self.durable.push_back(Output::Agent(Box::new(update)));
+            }
         }
-        let brief = call.and_then(|it| self.brief(it, now.wall));
-        for fact in facts {
-            let update = AgentUpdate { fact, view: view.clone(), call: brief.clone() };
-            self.durable.push_back(Output::Agent(Box::new(update)));
-        }
-        self.timers.set(Owner::Agent(no.clone()), due);
         self.refresh(no);
     }
 

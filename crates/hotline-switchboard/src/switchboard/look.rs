@@ -1,7 +1,9 @@
 //! Reading the state, between turns.
 
-use hotline_base::{Now, Pii, TrunkId, WallTime};
+use std::collections::BTreeMap;
 
+use hotline_agent::{AgentView, Presence};
+use hotline_base::{Now, Pii, TrunkId, WallTime};
 use hotline_trunk::Way;
 
 use super::{Switchboard, parties::Holding};
@@ -34,9 +36,9 @@ impl Default for Arrived {
 }
 
 impl Switchboard {
-    /// One picture of everything.
-    pub fn board(&self, now: Now) -> Board {
-        let calls = self.calls.iter().map(|(id, it)| BoardCall {
+    /// Every call, for those who look into each.
+    pub fn calls(&self) -> impl Iterator<Item = BoardCall> {
+        self.calls.iter().map(|(id, it)| BoardCall {
             call: *id,
             caller: it.arrival.caller.clone(),
             called: it.arrival.called.clone(),
@@ -55,7 +57,26 @@ impl Switchboard {
                 "flow"
             },
             agent: it.call.agent().map(|(_, agent, _)| agent.clone()),
-        });
+        })
+    }
+
+    /// What a screen shows of each agent.
+    pub fn agents(&self) -> impl Iterator<Item = AgentView> {
+        self.agents.values().map(hotline_agent::Agent::view)
+    }
+
+    /// One picture of everything.
+    pub fn board(&self, now: Now) -> Board {
+        let (mut agents, mut signed_in) = (BTreeMap::new(), BTreeMap::<_, usize>::new());
+        for agent in self.agents.values() {
+            *agents.entry(agent.display()).or_default() += 1;
+            if agent.presence() == Presence::SignedOut {
+                continue;
+            }
+            for (group, _) in &agent.config().groups {
+                *signed_in.entry(group).or_default() += 1;
+            }
+        }
         let groups = self.config.groups.iter().map(|it| BoardGroup {
             group: it.id.clone(),
             name: it.name.clone(),
@@ -64,6 +85,7 @@ impl Switchboard {
                 u64::try_from(now.mono.since(since).as_millis()).unwrap_or(u64::MAX)
             }),
             agents_ready: self.dispatcher.agents_ready(&it.id),
+            signed_in: signed_in.get(&it.id).copied().unwrap_or(0),
         });
         let trunks = self.config.trunks.iter().map(|it| BoardTrunk {
             trunk: it.id.clone(),
@@ -82,9 +104,9 @@ impl Switchboard {
         });
         let (calls_per_sec, reduction_percent) = self.door.figures();
         Board {
-            calls: calls.collect(),
+            n_calls: self.calls.len(),
             groups: groups.collect(),
-            agents: self.agents.values().map(hotline_agent::Agent::view).collect(),
+            agents,
             trunks: trunks.collect(),
             media_up: self.media_up,
             draining: self.draining,
@@ -142,7 +164,7 @@ impl Switchboard {
         }
         for group in self.config.groups.iter().map(|it| &it.id) {
             let of_group = |it: &&hotline_agent::Agent| {
-                it.presence() != hotline_agent::Presence::SignedOut
+                it.presence() != Presence::SignedOut
                     && it.config().groups.iter().any(|(id, _)| id == group)
             };
             let (n, noted) = (self.agents.values().filter(of_group).count(), self.staff.of(group));
