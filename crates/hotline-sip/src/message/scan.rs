@@ -225,10 +225,10 @@ fn lines(
 }
 
 fn header(bytes: &[u8], line: &[u8]) -> Option<Header> {
-    let colon = memchr::memchr(b':', line)?;
-    let name = trim(slice(line, 0, colon));
-    let value = trim(line.get(colon.saturating_add(1)..)?);
-    let good = !name.is_empty() && name.iter().all(|it| is_token(*it));
+    let end = line.iter().position(|it| !is_token(*it))?;
+    let (name, rest) = line.split_at_checked(end)?;
+    let value = trim(rest.trim_ascii_start().strip_prefix(b":")?);
+    let good = !name.is_empty();
     let place = |it| Span::within(bytes, it);
     good.then(|| Header { key: key(name), name: place(name), value: place(value) })
 }
