@@ -12,8 +12,8 @@ use hotline_base::{
     media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
-    CallFact, CallRecord, EndReason, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter, Signalled,
-    Stamped, fold,
+    CallFact, CallRecord, EndReason, Incoming, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter,
+    Signalled, Stamped, fold,
 };
 use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
 
@@ -237,7 +237,7 @@ impl Call {
         let mut it = Self::blank(call, config, Caller { leg, state, owes_answer, held: false });
         it.open_legs.insert(leg);
         it.fact(
-            CallFact::Arrived {
+            CallFact::Arrived(Box::new(Incoming {
                 leg,
                 trunk: arrival.trunk,
                 caller: arrival.caller,
@@ -247,11 +247,11 @@ impl Call {
                 called_raw: arrival.called_raw,
                 flow: Some(arrival.flow),
                 bundle: bundle.hash.clone(),
-            },
+            })),
             now,
         );
         if arrival.signalled != Signalled::default() {
-            it.fact(CallFact::Signalled(arrival.signalled), now);
+            it.fact(CallFact::Signalled(Box::new(arrival.signalled)), now);
         }
         it.session = Some(Session::new(bundle, entry));
         it.outputs.push_back(Output::Media(Order::Open { leg, offer, profile: Profile::Plain }));

@@ -15,21 +15,12 @@ pub struct Stamped {
 
 /// One thing that happened to a call. The `t_…` names are those of the event model under every
 /// figure (requirements 4.1).
+///
+/// A call keeps some twenty of them as long as it lives, so what is large and rare is in a box.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub enum CallFact {
-    /// `t_in`: the first INVITE reached us. `caller` is `None` for 匿名.
-    Arrived {
-        leg: LegId,
-        trunk: TrunkId,
-        caller: Option<Pii<String>>,
-        caller_raw: Pii<String>,
-        restricted: bool,
-        called: String,
-        called_raw: String,
-        /// `None` when no flow claims the number.
-        flow: Option<FlowId>,
-        bundle: String,
-    },
+    /// `t_in`: the first INVITE reached us.
+    Arrived(Box<Incoming>),
     /// We refused the call on the wire.
     Refused {
         status: u16,
@@ -127,7 +118,7 @@ pub enum CallFact {
         survey: String,
         agent: AgentNo,
     },
-    Rated(SurveyAnswer),
+    Rated(Box<SurveyAnswer>),
     Tagged {
         tag: String,
     },
@@ -212,7 +203,7 @@ pub enum CallFact {
         cause: Option<u16>,
     },
     /// What else the caller's INVITE said; after [`CallFact::Arrived`], when there is any of it.
-    Signalled(Signalled),
+    Signalled(Box<Signalled>),
     /// Somebody is called into the running call: `t_off` of an agent.
     PartyCalled {
         offer: OfferId,
@@ -257,6 +248,22 @@ pub enum CallFact {
         recording: RecordingId,
         offer: OfferId,
     },
+}
+
+/// A caller's INVITE.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct Incoming {
+    pub leg: LegId,
+    pub trunk: TrunkId,
+    /// Normalised; `None` is 匿名.
+    pub caller: Option<Pii<String>>,
+    pub caller_raw: Pii<String>,
+    pub restricted: bool,
+    pub called: String,
+    pub called_raw: String,
+    /// `None` when no flow claims the number.
+    pub flow: Option<FlowId>,
+    pub bundle: String,
 }
 
 /// Who is called into a call.

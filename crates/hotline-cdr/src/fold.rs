@@ -5,7 +5,7 @@ use std::time::Duration;
 use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, Now, OfferId};
 
 use crate::{
-    CallFact, CallRecord, CallSegment, CalledParty, EndReason, Outcome, Party, PartyRole,
+    CallFact, CallRecord, CallSegment, CalledParty, EndReason, Incoming, Outcome, Party, PartyRole,
     QueueExit, QueueSegment, Rating, RecordedAudio, ShortAfter, Stamped,
 };
 
@@ -90,7 +90,7 @@ impl Fold {
         let wall = Some(at.wall);
         let record = &mut self.record;
         match fact {
-            CallFact::Arrived { .. } => self.take_arrival(at, fact),
+            CallFact::Arrived(it) => self.take_arrival(at, it),
             CallFact::Refused { status, .. } => record.refused_status = Some(*status),
             CallFact::Answered => record.t_ans = record.t_ans.or(wall),
             CallFact::FlowEntered => record.t_ivr0 = record.t_ivr0.or(wall),
@@ -142,32 +142,18 @@ impl Fold {
         }
     }
 
-    fn take_arrival(&mut self, at: Now, fact: &CallFact) {
-        let CallFact::Arrived {
-            leg: _,
-            trunk,
-            caller,
-            caller_raw,
-            restricted,
-            called,
-            called_raw,
-            flow,
-            bundle,
-        } = fact
-        else {
-            return;
-        };
+    fn take_arrival(&mut self, at: Now, it: &Incoming) {
         let record = &mut self.record;
         self.arrived = Some(at);
         record.t_in = Some(at.wall);
-        record.trunk = Some(trunk.clone());
-        record.caller.clone_from(caller);
-        record.caller_raw = Some(caller_raw.clone());
-        record.restricted = *restricted;
-        record.called.clone_from(called);
-        record.called_raw.clone_from(called_raw);
-        record.flow.clone_from(flow);
-        record.bundle.clone_from(bundle);
+        record.trunk = Some(it.trunk.clone());
+        record.caller.clone_from(&it.caller);
+        record.caller_raw = Some(it.caller_raw.clone());
+        record.restricted = it.restricted;
+        record.called.clone_from(&it.called);
+        record.called_raw.clone_from(&it.called_raw);
+        record.flow.clone_from(&it.flow);
+        record.bundle.clone_from(&it.bundle);
     }
 
     /// The caller's connection ended: the first who says so counts.
@@ -398,7 +384,11 @@ impl Fold {
         if let CallFact::Rated(answer) = fact {
             let about = record.segments.iter().rev().find(|it| it.agent == answer.agent);
             let recording = about.and_then(|it| it.recording.clone());
-            record.ratings.push(Rating { at: at.wall, answer: answer.clone(), recording });
+            record.ratings.push(Rating {
+                at: at.wall,
+                answer: (**answer).clone(),
+                recording,
+            });
         } else if let CallFact::SurveyOffered { .. } = fact {
             record.surveys_offered += 1;
         } else if let CallFact::Tagged { tag } = fact {

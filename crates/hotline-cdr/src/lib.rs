@@ -14,8 +14,8 @@ mod record;
 pub use self::{
     cause::FailCause,
     fact::{
-        CallFact, CalledParty, EndReason, OfferEnd, Party, PartyRole, QueueExit, RefusedWhy,
-        Signalled, Stamped, SurveyAnswer, TransferMode,
+        CallFact, CalledParty, EndReason, Incoming, OfferEnd, Party, PartyRole, QueueExit,
+        RefusedWhy, Signalled, Stamped, SurveyAnswer, TransferMode,
     },
     fold::fold,
     record::{

@@ -118,10 +118,10 @@ impl Meters {
     #[expect(clippy::too_many_lines, reason = "an arm for each fact, all alike")]
     pub(crate) fn fact(&self, fact: &CallFact) {
         match fact {
-            CallFact::Arrived { trunk, .. } => self.count(
+            CallFact::Arrived(it) => self.count(
                 "hotline_calls_arrived_total",
                 "INVITEs that became calls.",
-                ("trunk", trunk.as_str()),
+                ("trunk", it.trunk.as_str()),
             ),
             CallFact::WentOut { trunk, .. } | CallFact::WayRefused { trunk, .. } => {
                 self.way_out(trunk.as_str(), matches!(fact, CallFact::WayRefused { .. }));

@@ -246,14 +246,14 @@ impl Ledger {
         }
         self.outgoing_fact(call, &stamped.fact);
         self.party_fact(call, &stamped.fact);
-        if let CallFact::Arrived { leg, caller_raw, .. } = &stamped.fact {
+        if let CallFact::Arrived(it) = &stamped.fact {
             self.n_arrived += 1;
             if !self.finished.contains_key(&call) {
                 self.open.insert(call);
             }
-            self.caller_legs.insert(call, *leg);
-            self.call_legs.insert(*leg, call);
-            self.legs.insert(caller_raw.reveal().clone(), *leg);
+            self.caller_legs.insert(call, it.leg);
+            self.call_legs.insert(it.leg, call);
+            self.legs.insert(it.caller_raw.reveal().clone(), it.leg);
         } else if let CallFact::Enqueued { ticket, group, priority, .. } = &stamped.fact {
             let entered = *self.entered.entry(call).or_insert(stamped.at.mono);
             let waiting = Waiting {

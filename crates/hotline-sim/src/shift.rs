@@ -358,7 +358,7 @@ impl Shift {
                 Output::Agent(update) => self.ledger.agent(&update),
                 Output::Reply { id, .. } => self.ledger.reply(id),
                 Output::Fact { call, fact } => {
-                    if let CallFact::Arrived { .. } = &fact.fact {
+                    if let CallFact::Arrived(_) = &fact.fact {
                         self.call_costs();
                     }
                     self.ledger.fact(call, &fact, &self.media);

@@ -6,7 +6,8 @@ use hotline_base::{
     TicketId, TrunkId, WallTime,
 };
 use hotline_cdr::{
-    CallFact, CallRecord, EndReason, Party, QueueExit, ShortAfter, Stamped, SurveyAnswer, fold,
+    CallFact, CallRecord, EndReason, Incoming, Party, QueueExit, ShortAfter, Stamped, SurveyAnswer,
+    fold,
 };
 
 /// When call number 0 arrives; each later call arrives a second later.
@@ -18,7 +19,7 @@ fn at(call: u64, ms: u64) -> Now {
 }
 
 fn arrived(caller: &str) -> CallFact {
-    CallFact::Arrived {
+    CallFact::Arrived(Box::new(Incoming {
         leg: LegId(1),
         trunk: TrunkId::new("demo"),
         caller: Some(Pii::new(caller.to_owned())),
@@ -28,7 +29,7 @@ fn arrived(caller: &str) -> CallFact {
         called_raw: "12345".to_owned(),
         flow: Some(FlowId::new("main")),
         bundle: "b".to_owned(),
-    }
+    }))
 }
 
 /// A call that waited, was answered by the agent, recorded and rated.
@@ -86,7 +87,7 @@ pub(crate) fn answered(call: u64, version: u32, agent: &str, caller: &str) -> Ca
         (60_000, CallFact::AgentReleased { offer, by: Party::Agent }),
         (
             62_000,
-            CallFact::Rated(SurveyAnswer {
+            CallFact::Rated(Box::new(SurveyAnswer {
                 survey: "satisfaction".to_owned(),
                 agent,
                 group,
@@ -94,7 +95,7 @@ pub(crate) fn answered(call: u64, version: u32, agent: &str, caller: &str) -> Ca
                 value: 5,
                 label: "非常满意".to_owned(),
                 satisfied: true,
-            }),
+            })),
         ),
         (
             63_000,

@@ -171,7 +171,8 @@ impl Call {
             FlowFact::Exported { name, label, value } => CallFact::Exported { name, label, value },
             FlowFact::SurveyOffered { survey, agent } => CallFact::SurveyOffered { survey, agent },
             FlowFact::Rated { survey, agent, group, key, value, label, satisfied } => {
-                CallFact::Rated(SurveyAnswer { survey, agent, group, key, value, label, satisfied })
+                let answer = SurveyAnswer { survey, agent, group, key, value, label, satisfied };
+                CallFact::Rated(Box::new(answer))
             }
             FlowFact::Logged { level, text } => CallFact::FlowLogged {
                 level: format!("{level:?}").to_lowercase(),

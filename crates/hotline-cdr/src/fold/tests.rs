@@ -18,7 +18,7 @@ fn at(ms: u64) -> Now {
 }
 
 fn arrived() -> CallFact {
-    CallFact::Arrived {
+    CallFact::Arrived(Box::new(Incoming {
         leg: LegId(1),
         trunk: TrunkId::new("demo"),
         caller: Some(Pii::new("13800138000".to_owned())),
@@ -28,7 +28,7 @@ fn arrived() -> CallFact {
         called_raw: "12345".to_owned(),
         flow: Some(FlowId::new("gx12345.main")),
         bundle: "b".to_owned(),
-    }
+    }))
 }
 
 fn enqueued() -> CallFact {

@@ -329,8 +329,8 @@ impl Hands {
         if let CallFact::Ended { by, reason, .. } = &it.fact {
             let (by, is_fault) = (by.as_str(), reason.is_our_fault());
             tracing::debug!(call, by, is_fault, "A call ended.");
-        } else if let CallFact::Arrived { trunk, .. } = &it.fact {
-            tracing::debug!(call, trunk = trunk.as_str(), "A call arrived.");
+        } else if let CallFact::Arrived(came) = &it.fact {
+            tracing::debug!(call, trunk = came.trunk.as_str(), "A call arrived.");
         } else if let CallFact::Refused { status, why } = &it.fact {
             tracing::debug!(call, status, why = why.as_str(), "A call was refused.");
         } else if let CallFact::FlowError { flow, node, .. } = &it.fact {

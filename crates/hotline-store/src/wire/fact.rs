@@ -295,26 +295,16 @@ impl From<&CallFact> for FactJson {
     #[expect(clippy::too_many_lines, reason = "one arm a fact")]
     fn from(it: &CallFact) -> Self {
         match it {
-            CallFact::Arrived {
-                leg,
-                trunk,
-                caller,
-                caller_raw,
-                restricted,
-                called,
-                called_raw,
-                flow,
-                bundle,
-            } => Self::Arrived {
-                leg: leg.to_string(),
-                trunk: trunk.to_string(),
-                caller_no: caller.as_ref().map(Pii::reveal).cloned(),
-                caller_raw: caller_raw.reveal().clone(),
-                restricted: *restricted,
-                called_no: called.clone(),
-                called_raw: called_raw.clone(),
-                flow: flow.as_ref().map(ToString::to_string),
-                bundle: bundle.clone(),
+            CallFact::Arrived(it) => Self::Arrived {
+                leg: it.leg.to_string(),
+                trunk: it.trunk.to_string(),
+                caller_no: it.caller.as_ref().map(Pii::reveal).cloned(),
+                caller_raw: it.caller_raw.reveal().clone(),
+                restricted: it.restricted,
+                called_no: it.called.clone(),
+                called_raw: it.called_raw.clone(),
+                flow: it.flow.as_ref().map(ToString::to_string),
+                bundle: it.bundle.clone(),
             },
             CallFact::Refused { status, why } => {
                 Self::Refused { status: *status, why: why.as_str().to_owned() }

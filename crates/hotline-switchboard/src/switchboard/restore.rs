@@ -268,13 +268,13 @@ fn arrived_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
         return went_of(facts, now);
     }
     facts.iter().find_map(|it| {
-        let CallFact::Arrived { trunk, caller, called, .. } = &it.fact else { return None };
+        let CallFact::Arrived(came) = &it.fact else { return None };
         Some(Arrived {
-            caller: caller.clone(),
-            called: called.clone(),
-            trunk: trunk.clone(),
+            caller: came.caller.clone(),
+            called: came.called.clone(),
+            trunk: came.trunk.clone(),
             t_in: it.at.wall.min(now.wall),
-            city: caller.as_ref().map_or("", |it| city_of(it.reveal())),
+            city: came.caller.as_ref().map_or("", |it| city_of(it.reveal())),
             user_to_user: None,
         })
     })

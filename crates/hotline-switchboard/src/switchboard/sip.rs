@@ -2,7 +2,7 @@
 
 use hotline_base::{CallId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
-use hotline_cdr::{CallFact, EndReason, Party, RefusedWhy, Signalled, Stamped, fold};
+use hotline_cdr::{CallFact, EndReason, Incoming, Party, RefusedWhy, Signalled, Stamped, fold};
 use hotline_ivr::Entry;
 use hotline_ladder::Role;
 use hotline_sip::{Admit, EndWhy, Event, Flow, Invited};
@@ -164,7 +164,7 @@ impl Switchboard {
         self.ladders.fail(id);
         self.ladders.end(id, now);
         let facts = [
-            CallFact::Arrived {
+            CallFact::Arrived(Box::new(Incoming {
                 leg: it.leg,
                 trunk,
                 caller: admitted.and_then(|it| it.caller.number.clone()),
@@ -174,7 +174,7 @@ impl Switchboard {
                 called_raw: it.request_user.clone(),
                 flow: admitted.map(|it| it.flow.clone()),
                 bundle: self.config.bundle.hash.clone(),
-            },
+            })),
             CallFact::Refused { status: why.status(), why },
             CallFact::Ended { by: Party::Platform, reason: EndReason::Refused, cause: None },
         ];

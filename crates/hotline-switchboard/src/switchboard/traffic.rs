@@ -82,8 +82,8 @@ impl Switchboard {
 
     fn note_fact(&mut self, call: CallId, fact: &Stamped) {
         let (at, statistics) = (fact.at, &mut self.traffic.statistics);
-        let counted = if let CallFact::Arrived { trunk, .. } = &fact.fact {
-            statistics.begun(call, trunk, Way::In, at);
+        let counted = if let CallFact::Arrived(it) = &fact.fact {
+            statistics.begun(call, &it.trunk, Way::In, at);
             vec![]
         } else if let CallFact::WentOut { trunk, .. } = &fact.fact {
             statistics.begun(call, trunk, Way::Out, at);
