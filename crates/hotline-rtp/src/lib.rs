@@ -1,6 +1,6 @@
 //! Bookkeeping of RTP (RFC 3550): reading and rewriting headers in place, one outgoing stream that
 //! stays continuous whatever feeds it, telephone keys (RFC 4733), the jitter buffer, reports (RTCP)
-//! and what they say about quality.
+//! and what they say about quality, and the protection of all that (SRTP).
 //!
 //! **Invariant:** no allocation, no socket, no clock; a hostile datagram is refused, never a panic.
 
@@ -16,6 +16,7 @@ mod packet;
 mod reception;
 pub mod rtcp;
 mod source_clock;
+mod srtp;
 mod time;
 mod watch;
 
@@ -29,6 +30,7 @@ pub use self::{
     reception::Reception,
     rtcp::ReportBlock,
     source_clock::{Arrival, SourceClock},
+    srtp::{MasterKey, SRTP_OVERHEAD, SrtpError, SrtpProfile, SrtpReceiver, SrtpSender, WINDOW},
     time::{MediaTime, SAMPLES_PER_MS, samples_in},
     watch::{Watch, WatchConfig, WatchEvent},
 };

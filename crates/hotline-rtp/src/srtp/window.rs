@@ -1,0 +1,147 @@
+//! Packet indices: the roll-over counter of a stream, and which indices were used.
+
+/// Packets that a replay window reaches back. RFC 3711 §3.3.2 asks for 64.
+pub const WINDOW: u64 = 128;
+
+/// Streams that one context tells apart. A telephone has one; a peer that begins anew has the next.
+const STREAMS: usize = 8;
+
+/// Half of all sequence numbers.
+const HALF: u16 = 1 << 15;
+
+/// Indices that are left (RFC 3711 §9.2: a key protects at most 2⁴⁸ packets).
+const INDEX_END: u64 = 1 << 48;
+
+/// The windows of the streams of one session, by SSRC.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    windows: [Option<(u32, Window)>; STREAMS],
+    /// Where the next new stream goes when there is no room.
+    next: usize,
+}
+
+/// Which indices of one stream were used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    highest: u64,
+    /// Bit n: the index n below the highest was used.
+    used: u128,
+}
+
+impl Streams {
+    /// The index that a sequence number most likely stands for (RFC 3711 §3.3.1); `None` when it
+    /// was used, or is too old to tell.
+    pub(super) fn index_of(&self, ssrc: u32, sequence: u16) -> Option<u64> {
+        let Some(window) = self.window(ssrc) else { return Some(sequence.into()) };
+        window.guess(sequence).filter(|it| window.is_fresh(*it))
+    }
+
+    /// Whether an index that the packet names itself was not used yet.
+    pub(super) fn is_fresh(&self, ssrc: u32, index: u64) -> bool {
+        self.window(ssrc).is_none_or(|it| it.is_fresh(index))
+    }
+
+    /// The packet is genuine: its index is used now.
+    pub(super) fn accept(&mut self, ssrc: u32, index: u64) {
+        let known = self.windows.iter_mut().flatten().find(|it| it.0 == ssrc);
+        if let Some((_, window)) = known {
+            return window.accept(index);
+        }
+        let new = Some((ssrc, Window { highest: index, used: 1 }));
+        let place = self.windows.iter().position(Option::is_none).unwrap_or_else(|| {
+            let oldest = self.next;
+            self.next = (self.next + 1) % STREAMS;
+            oldest
+        });
+        if let Some(place) = self.windows.get_mut(place) {
+            *place = new;
+        }
+    }
+
+    fn window(&self, ssrc: u32) -> Option<&Window> {
+        self.windows.iter().flatten().find(|it| it.0 == ssrc).map(|it| &it.1)
+    }
+}
+
+impl Window {
+    fn guess(&self, sequence: u16) -> Option<u64> {
+        let [.., high, low] = self.highest.to_be_bytes();
+        let last = u16::from_be_bytes([high, low]);
+        let turn = self.highest >> 16;
+        let turn = if last < HALF && sequence > last && sequence - last > HALF {
+            turn.checked_sub(1)?
+        } else if last >= HALF && last - HALF > sequence {
+            turn + 1
+        } else {
+            turn
+        };
+        Some(turn << 16 | u64::from(sequence)).filter(|it| *it < INDEX_END)
+    }
+
+    fn is_fresh(&self, index: u64) -> bool {
+        match self.highest.checked_sub(index) {
+            None => true,
+            Some(age) => age < WINDOW && self.used >> age & 1 == 0,
+        }
+    }
+
+    fn accept(&mut self, index: u64) {
+        match self.highest.checked_sub(index) {
+            Some(age) if age < WINDOW => self.used |= 1 << age,
+            Some(_) => {}
+            None => {
+                let step = index - self.highest;
+                self.used = if step < WINDOW { self.used << step | 1 } else { 1 };
+                self.highest = index;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_rolls_over_forwards_and_late_packets_belong_to_the_turn_before() {
+        let mut it = Streams::default();
+        for (sequence, index) in [
+            (65_500, 65_500),
+            (65_535, 65_535),
+            (2, 65_538),
+            (65_534, 65_534),
+            (32_000, 97_536),
+            (60_000, 125_536),
+            (1, 131_073),
+        ] {
+            assert_eq!(it.index_of(7, sequence), Some(index), "{sequence}");
+            it.accept(7, index);
+            assert_eq!(it.index_of(7, sequence), None, "{sequence} again");
+        }
+    }
+
+    #[test]
+    fn a_window_reaches_back_128_packets() {
+        let mut it = Streams::default();
+        it.accept(7, 1_000);
+        assert_eq!(it.index_of(7, 873), Some(873));
+        assert_eq!(it.index_of(7, 872), None);
+        it.accept(7, 873);
+        assert_eq!(it.index_of(7, 873), None);
+        it.accept(7, 1_001);
+        assert_eq!(it.index_of(7, 1_000), None);
+        it.accept(7, 9_000);
+        assert_eq!((it.index_of(7, 8_999), it.index_of(7, 1_001)), (Some(8_999), None));
+    }
+
+    #[test]
+    fn each_stream_has_a_window_of_its_own() {
+        let mut it = Streams::default();
+        for ssrc in 0..20 {
+            assert_eq!(it.index_of(ssrc, 5), Some(5));
+            it.accept(ssrc, 5);
+            assert_eq!(it.index_of(ssrc, 5), None);
+        }
+        assert_eq!(it.index_of(13, 5), None);
+    }
+}
