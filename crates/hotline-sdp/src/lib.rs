@@ -9,6 +9,7 @@
 
 mod negotiate;
 mod read;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -20,7 +21,10 @@ use std::{
 
 use hotline_base::media::FailReason;
 
-pub use self::negotiate::{answer, offer, settle};
+pub use self::{
+    negotiate::{answer, answer_in, offer, offer_in, settle, settle_in},
+    secure::{Fingerprint, Remote, Role, SdesKey, SdesSuite, Secrets, Security},
+};
 
 /// Payload type of telephone-event in our offers.
 pub const OFFERED_TELEPHONE_EVENT: u8 = 101;
@@ -76,8 +80,8 @@ pub struct Stream {
     pub telephone_event_in: Option<u8>,
     /// Where the peer receives RTCP: what `a=rtcp` says (RFC 3605), else the port after RTP's.
     pub rtcp: SocketAddr,
-    /// The peer would take RTP and RTCP at one port (`a=rtcp-mux`, RFC 5761). We never answer so:
-    /// RTCP at the port of RTP would be counted as audio.
+    /// The peer would take RTP and RTCP at one port (`a=rtcp-mux`, RFC 5761). We answer so to
+    /// browsers alone.
     pub rtcp_mux: bool,
     /// Milliseconds of audio in one packet that the peer wishes to receive; 20 unless said.
     pub ptime_ms: u32,
@@ -94,7 +98,7 @@ pub enum SdpError {
     Bad,
     /// No audio line with a port (488).
     NoAudio,
-    /// Audio, but neither A-law nor µ-law over plain RTP (488).
+    /// Audio, but neither A-law nor µ-law, or protected in no way of ours (488).
     NoCommonCodec,
     /// An address we do not send to (488): a host name, a group, or IPv6 where we have IPv4. Names
     /// are not looked up, because a description must not make us ask strangers' name servers.

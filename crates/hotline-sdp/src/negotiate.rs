@@ -2,22 +2,36 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hotline_base::media::Profile;
+
 use crate::{
-    Codec, Direction, Local, OFFERED_TELEPHONE_EVENT, SdpError, Stream,
+    Codec, Direction, Local, OFFERED_TELEPHONE_EVENT, SdpError, Secrets, Security, Stream,
     read::{Description, Format, Line, Place},
+    secure::{Rows, accept, conclude, propose, proto_of},
     write::{Audio, Written, description},
 };
 
 /// Our offer: A-law, µ-law and telephone-event. With `hold` we ask the peer to stop sending
 /// (`sendonly`, RFC 3264 §8.4).
 pub fn offer(local: &Local, hold: bool) -> String {
+    written(local, hold, Profile::Plain, Rows::default())
+}
+
+/// Our offer in a profile: with [`Profile::Sdes`] and [`Profile::WebRtc`] it names our keys, or
+/// where ICE finds us.
+pub fn offer_in(local: &Local, profile: Profile, secrets: &Secrets) -> String {
+    written(local, false, profile, propose(profile, local, secrets))
+}
+
+fn written(local: &Local, hold: bool, profile: Profile, secure: Rows) -> String {
     let codecs = Codec::ALL.map(|it| (it.static_payload_type(), it));
     let direction = if hold { Direction::SendOnly } else { Direction::Both };
     let audio = Audio {
-        proto: "RTP/AVP",
+        proto: proto_of(profile),
         codecs: &codecs,
         telephone_event: Some(OFFERED_TELEPHONE_EVENT),
         direction,
+        secure,
     };
     description(local, &[Written::Audio(audio)])
 }
@@ -31,19 +45,31 @@ pub fn offer(local: &Local, hold: bool) -> String {
 /// # Errors
 /// When there is nothing to answer; the status is in [`SdpError`].
 pub fn answer(offer: &str, local: &Local) -> Result<(String, Stream), SdpError> {
+    answer_in(offer, local, None).map(|(sdp, stream, _)| (sdp, stream))
+}
+
+/// The same in the profile of the offer: protected when it asks for that and we brought secrets.
+///
+/// # Errors
+/// When there is nothing to answer, or no way of protection in common.
+pub fn answer_in(
+    offer: &str,
+    local: &Local,
+    secrets: Option<&Secrets>,
+) -> Result<(String, Stream, Security), SdpError> {
     let offer = Description::parse(offer).ok_or(SdpError::Bad)?;
     if !offer.lines.iter().any(Line::is_live_audio) {
         return Err(SdpError::NoAudio);
     }
-    let (at, line, format) = offer
+    let (at, line, format, (security, rows)) = offer
         .lines
         .iter()
         .enumerate()
         .filter(|(_, it)| it.is_live_audio())
-        .find_map(|(at, it)| Some((at, it, favourite(it)?)))
+        .find_map(|(at, it)| Some((at, it, favourite(it)?, accept(it, local, secrets)?)))
         .ok_or(SdpError::NoCommonCodec)?;
     let telephone_event = line.telephone_event();
-    let address = target(line, local.address)?;
+    let address = target(line, local.address, &security)?;
     let mut stream = Stream {
         address,
         codec: format.codec,
@@ -57,17 +83,14 @@ pub fn answer(offer: &str, local: &Local) -> Result<(String, Stream), SdpError> 
         direction: line.direction().mirrored(),
         hold: false,
     };
-    note_hold(&mut stream, line);
+    note_hold(&mut stream, line, &security);
     let codecs = [(format.payload_type, format.codec)];
-    let lines = offer.lines.iter().enumerate().map(|(idx, it)| {
-        if idx == at {
-            let direction = stream.direction;
-            Written::Audio(Audio { proto: &it.proto, codecs: &codecs, telephone_event, direction })
-        } else {
-            Written::Refused(it)
-        }
-    });
-    Ok((description(local, &lines.collect::<Vec<_>>()), stream))
+    let (proto, direction) = (line.proto.as_str(), stream.direction);
+    let audio = Audio { proto, codecs: &codecs, telephone_event, direction, secure: rows };
+    let mut audio = Some(Written::Audio(audio));
+    let lines = offer.lines.iter().enumerate();
+    let lines = lines.map(|(idx, it)| audio.take_if(|_| idx == at).unwrap_or(Written::Refused(it)));
+    Ok((description(local, &lines.collect::<Vec<_>>()), stream, security))
 }
 
 /// The stream that the peer's answer to our offer leads to.
@@ -75,6 +98,17 @@ pub fn answer(offer: &str, local: &Local) -> Result<(String, Stream), SdpError> 
 /// # Errors
 /// `NoAudio` also when the peer refused the audio line with port 0.
 pub fn settle(offer: &str, answer: &str) -> Result<Stream, SdpError> {
+    match settle_in(offer, answer)? {
+        (stream, Security::Plain) => Ok(stream),
+        (_, Security::Sdes { .. } | Security::WebRtc(_)) => Err(SdpError::NoCommonCodec),
+    }
+}
+
+/// The same, with the protection that both descriptions lead to.
+///
+/// # Errors
+/// As [`settle`], and when the answer is in another profile than the offer.
+pub fn settle_in(offer: &str, answer: &str) -> Result<(Stream, Security), SdpError> {
     let offer = Description::parse(offer).ok_or(SdpError::Bad)?;
     let answer = Description::parse(answer).ok_or(SdpError::Bad)?;
     let (at, ours) = offer
@@ -90,9 +124,7 @@ pub fn settle(offer: &str, answer: &str) -> Result<Stream, SdpError> {
         .filter(|it| it.is_live_audio())
         .or_else(|| answer.lines.iter().find(|it| it.is_live_audio()))
         .ok_or(SdpError::NoAudio)?;
-    if !theirs.is_plain_rtp() {
-        return Err(SdpError::NoCommonCodec);
-    }
+    let security = conclude(ours, theirs).ok_or(SdpError::NoCommonCodec)?;
     let (sent, received) = theirs
         .codecs()
         .find_map(|theirs| {
@@ -102,7 +134,7 @@ pub fn settle(offer: &str, answer: &str) -> Result<Stream, SdpError> {
         .ok_or(SdpError::NoCommonCodec)?;
     let events = ours.telephone_event().zip(theirs.telephone_event());
     let Place::At(own) = ours.place else { return Err(SdpError::Bad) };
-    let address = target(theirs, own)?;
+    let address = target(theirs, own, &security)?;
     let mut stream = Stream {
         address,
         codec: sent.codec,
@@ -116,21 +148,20 @@ pub fn settle(offer: &str, answer: &str) -> Result<Stream, SdpError> {
         direction: ours.direction().and(theirs.direction().mirrored()),
         hold: false,
     };
-    note_hold(&mut stream, theirs);
-    Ok(stream)
+    note_hold(&mut stream, theirs, &security);
+    Ok((stream, security))
 }
 
 /// The format we take of an offered line: A-law before µ-law, whatever the offer's order.
 fn favourite(line: &Line) -> Option<Format> {
-    if !line.is_plain_rtp() {
-        return None;
-    }
     Codec::ALL.into_iter().find_map(|codec| line.codecs().find(|it| it.codec == codec))
 }
 
 /// Where the peer receives, if we can send there from `own`.
-fn target(line: &Line, own: IpAddr) -> Result<SocketAddr, SdpError> {
+fn target(line: &Line, own: IpAddr, security: &Security) -> Result<SocketAddr, SdpError> {
     match line.place {
+        // ICE will find it.
+        Place::At(it) if security.has_ice() => Ok(SocketAddr::new(it, line.port)),
         Place::Missing => Err(SdpError::Bad),
         // The address of a peer that holds the old way is of no family.
         Place::At(it) if it.is_unspecified() || it.is_ipv4() == own.is_ipv4() => {
@@ -142,8 +173,9 @@ fn target(line: &Line, own: IpAddr) -> Result<SocketAddr, SdpError> {
 
 /// RFC 3264 §8.4: `sendonly` and `inactive` are hold; so was, in RFC 2543, the address 0.0.0.0,
 /// after which we may listen but have nowhere to send.
-fn note_hold(stream: &mut Stream, peer: &Line) {
-    let nowhere = stream.address.ip().is_unspecified();
+fn note_hold(stream: &mut Stream, peer: &Line, security: &Security) {
+    // A browser names no address before it has found its own.
+    let nowhere = stream.address.ip().is_unspecified() && !security.has_ice();
     stream.hold = nowhere || !peer.direction().may_receive();
     if nowhere {
         stream.direction = Direction::of(false, stream.direction.may_receive());

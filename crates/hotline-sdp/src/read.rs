@@ -77,13 +77,9 @@ impl Description {
 }
 
 impl Line {
-    /// Audio over plain RTP that is not switched off.
+    /// Audio that is not switched off.
     pub(crate) fn is_live_audio(&self) -> bool {
         self.media == "audio" && self.port != 0
-    }
-
-    pub(crate) fn is_plain_rtp(&self) -> bool {
-        self.proto.eq_ignore_ascii_case("RTP/AVP") || self.proto.eq_ignore_ascii_case("RTP/AVPF")
     }
 
     /// The G.711 formats in the peer's order of preference.
@@ -181,9 +177,14 @@ impl Line {
         all
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// The values of all `a=` rows of this name, the line's own first.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         self.attributes()
-            .find(|(it, _)| it.eq_ignore_ascii_case(name))
+            .filter(move |(it, _)| it.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Codec, Direction, Local, read::Line};
+use crate::{Codec, Direction, Local, read::Line, secure::Rows};
 
 /// One line of a description of ours.
 pub(crate) enum Written<'a> {
@@ -17,6 +17,8 @@ pub(crate) struct Audio<'a> {
     pub(crate) codecs: &'a [(u8, Codec)],
     pub(crate) telephone_event: Option<u8>,
     pub(crate) direction: Direction,
+    /// How it is protected.
+    pub(crate) secure: Rows,
 }
 
 /// The whole description, with CRLF line ends.
@@ -31,11 +33,17 @@ pub(crate) fn description(local: &Local, lines: &[Written<'_>]) -> String {
         "t=0 0".to_owned(),
     ];
     for line in lines {
+        if let Written::Audio(audio) = line {
+            rows.extend_from_slice(&audio.secure.session);
+        }
+    }
+    for line in lines {
         match line {
             Written::Audio(audio) => audio.write(*port, &mut rows),
             Written::Refused(line) => {
                 let formats = if line.formats.is_empty() { "0" } else { &line.formats };
                 rows.push(format!("m={} 0 {} {formats}", line.media, line.proto));
+                rows.extend(line.value("mid").map(|it| format!("a=mid:{it}")));
             }
         }
     }
@@ -64,5 +72,6 @@ impl Audio<'_> {
         }
         rows.push("a=ptime:20".to_owned());
         rows.push(format!("a={}", self.direction.attribute()));
+        rows.extend_from_slice(&self.secure.rows);
     }
 }
