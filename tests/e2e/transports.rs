@@ -40,8 +40,9 @@ pub(crate) async fn secure(setup: Setup) -> (Engine, TempDir) {
     fs::write(folder.path().join("key"), own.signing_key.serialize_pem()).unwrap();
     let at = folder.path().display();
     let sip = format!(
-        "listen_tls = [\"{ENGINE}:0\"]\nlisten_ws = [\"{ENGINE}:0\"]\nlisten_wss = [\"{ENGINE}:0\"]\n\
-         [sip.tls]\ncertificate_file = \"{at}/crt\"\nkey_file = \"{at}/key\"\n"
+        "{}listen_tls = [\"{ENGINE}:0\"]\nlisten_ws = [\"{ENGINE}:0\"]\nlisten_wss = [\"{ENGINE}:0\"]\n\
+         [sip.tls]\ncertificate_file = \"{at}/crt\"\nkey_file = \"{at}/key\"\n",
+        setup.sip_more
     );
     (Engine::start(Setup { sip_more: sip, ..setup }).await, folder)
 }
@@ -131,7 +132,9 @@ async fn websocket<S: AsyncRead + AsyncWrite + Unpin>(mut phone: TcpStream, stre
 
 /// A telephone registers, is called, talks, hangs up; and when its connection goes, so does it.
 async fn check_phone(kind: Tunnel) {
-    let (engine, folder) = secure(Setup::default()).await;
+    // It is no browser, whatever it registers over.
+    let setup = Setup { agent_more: "srtp = \"off\"\n", ..Setup::default() };
+    let (engine, folder) = secure(setup).await;
     let at = tunnel(&engine, kind, folder.path()).await;
     let robot = Robot::connect(OFFICE, at).await.unwrap();
     let agent = engine.sign_in(1, robot, at).await;
@@ -167,6 +170,36 @@ async fn telephone_over_a_websocket_takes_a_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn telephone_over_a_websocket_in_tls_takes_a_call() {
     check_phone(Tunnel::Wss).await;
+}
+
+/// One offer is for browsers or for desk phones: that of the better contact leaves first, and the
+/// other one when nobody there can take it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn desk_phone_takes_the_call_that_the_browser_cannot_take() {
+    let (engine, folder) = secure(Setup::default()).await;
+    let agent = engine.agent(1).await;
+    let at = tunnel(&engine, Tunnel::Ws, folder.path()).await;
+    let browser = Robot::connect(OFFICE, at).await.unwrap();
+    browser.register(at, "8001", PASSWORD).await.unwrap();
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    let ringing = browser.incoming(SOON).await.unwrap();
+    // The desk phone does not ring meanwhile.
+    let early = agent.robot.incoming(Duration::from_millis(300)).await;
+    assert!(early.is_err(), "two offers at once");
+    ringing.reject(488);
+    let desk = agent.robot.incoming(SOON).await.unwrap();
+    desk.answer();
+    caller.speak(Speech::tone(700));
+    desk.speak(Speech::tone(440));
+    caller.until_tone(440, SOON).await.unwrap();
+    desk.until_tone(700, SOON).await.unwrap();
+    caller.hang_up();
+    let record = engine.sealed_record_of(&caller.number).await;
+    assert_eq!(record["outcome"], "answered");
+    assert_eq!(record["segments"].as_array().unwrap().len(), 1, "{record:#}");
+    assert_eq!(record["segments"][0]["agent_no"], "1001");
+    engine.until_state(&agent, "idle").await;
 }
 
 /// Resident memory of the control process, in bytes.

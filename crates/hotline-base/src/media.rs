@@ -83,8 +83,11 @@ pub enum Order {
     },
 }
 
-/// How RTP travels in an offer of ours (the `proto` of the `m=` line).
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// How RTP travels in an offer of ours (the `proto` of the `m=` line). Later ones are better kept
+/// from strangers.
+#[derive(
+    BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd,
+)]
 pub enum Profile {
     /// `RTP/AVP`: in the clear.
     #[default]

@@ -96,6 +96,8 @@ pub struct Offering {
     pub group: GroupId,
     /// A fresh leg for the agent's phone.
     pub leg: LegId,
+    /// How audio travels to the phones that are dialled.
+    pub profile: Profile,
 }
 
 /// All that a call says.
@@ -430,7 +432,7 @@ impl Call {
 
     /// An agent is reserved for this caller: open a leg and ring it.
     pub fn offered(&mut self, offering: Offering, now: Now) {
-        let leg = offering.leg;
+        let (leg, profile) = (offering.leg, offering.profile);
         self.fact(
             CallFact::Offered {
                 offer: offering.offer,
@@ -443,11 +445,7 @@ impl Call {
             now,
         );
         self.open_legs.insert(leg);
-        self.outputs.push_back(Output::Media(Order::Open {
-            leg,
-            offer: None,
-            profile: Profile::Plain,
-        }));
+        self.media(Order::Open { leg, offer: None, profile });
         let until = now.mono + self.config.open_limit;
         self.agent = Some(AgentSide::new(offering, AgentState::Opening { until }));
     }

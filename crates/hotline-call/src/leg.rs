@@ -1,6 +1,6 @@
 //! What a call says to its legs and hears from them.
 
-use hotline_base::{Extension, Key, Pii};
+use hotline_base::{Extension, Key, Pii, media::Profile};
 use hotline_cdr::{OfferEnd, Party, RefusedWhy};
 
 /// Something happened on a leg.
@@ -63,8 +63,10 @@ pub enum LegOrder {
     Refuse {
         why: RefusedWhy,
     },
+    /// Call the extension's telephones to which audio travels in this way.
     Dial {
         extension: Extension,
+        profile: Profile,
         sdp: String,
     },
     /// Call a number outside, over whichever trunk takes it. What becomes of it is told once, not

@@ -248,6 +248,12 @@ pub enum CallFact {
         recording: RecordingId,
         offer: OfferId,
     },
+    /// None of the agent's telephones of one kind was there: those of another kind are called, by
+    /// this leg.
+    PhoneChanged {
+        offer: OfferId,
+        leg: LegId,
+    },
 }
 
 /// A caller's INVITE.

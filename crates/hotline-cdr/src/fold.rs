@@ -109,6 +109,7 @@ impl Fold {
             | CallFact::AgentCalled { .. }
             | CallFact::Ringing { .. }
             | CallFact::OfferEnded { .. }
+            | CallFact::PhoneChanged { .. }
             | CallFact::AgentAnswered { .. }
             | CallFact::Bridged { .. }
             | CallFact::Held { .. }
@@ -228,6 +229,9 @@ impl Fold {
             self.visit(at, (*offer, *leg), (agent, extension, group));
         } else if let CallFact::Ringing { offer } = fact {
             self.with(*offer, |it, _, _| it.t_ring = it.t_ring.or(Some(at.wall)));
+        } else if let CallFact::PhoneChanged { offer, leg } = fact {
+            self.with(*offer, |it, _, _| it.leg = *leg);
+            self.supervisors.iter_mut().filter(|it| it.0 == *offer).for_each(|it| it.1 = *leg);
         } else if let CallFact::AgentAnswered { offer } = fact {
             self.with(*offer, |it, _, _| it.t_agent = Some(at.wall));
         } else if let CallFact::Bridged { offer } = fact {

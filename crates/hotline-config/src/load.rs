@@ -14,7 +14,7 @@ use hotline_base::{Extension, TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
 use hotline_sip::Credentials;
-use hotline_switchboard::Outbound;
+use hotline_switchboard::{Outbound, Srtp};
 use hotline_trunk::{AccountId, NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::{
@@ -118,6 +118,8 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             carrier_alarm: parts.carrier_alarm,
             overload: parts.sip.overload,
             auto_answer: parts.auto_answer,
+            srtp: parts.sip.srtp,
+            srtp_of: parts.srtp_of,
         },
         engine: hotline_engine::Config {
             listen: hotline_engine::Listen {
@@ -154,6 +156,7 @@ struct Parts {
     people: Vec<AgentConfig>,
     outbound: Outbound,
     auto_answer: BTreeSet<Extension>,
+    srtp_of: BTreeMap<Extension, Srtp>,
     http: Http,
     push: Vec<PushTarget>,
     ladder: part::ladder::Ladder,
@@ -185,7 +188,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     sip.config.accounts = staff.accounts;
     let sounds = media.prompt_dirs.iter().map(|it| sounds_of(it)).collect();
     let place = Place { folder: engine.flows_dir.clone(), sounds };
-    let (people, auto_answer) = (staff.people, staff.auto_answer);
+    let (people, auto_answer, srtp_of) = (staff.people, staff.auto_answer, staff.srtp_of);
     let parts = Parts {
         engine,
         sip,
@@ -197,6 +200,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
         people,
         outbound,
         auto_answer,
+        srtp_of,
         http,
         push,
         ladder,

@@ -173,6 +173,7 @@ impl Meters {
             | CallFact::Enqueued { .. }
             | CallFact::Offered { .. }
             | CallFact::Ringing { .. }
+            | CallFact::PhoneChanged { .. }
             | CallFact::AgentAnswered { .. }
             | CallFact::Bridged { .. }
             | CallFact::Held { .. }

@@ -270,6 +270,9 @@ impl Ledger {
             self.offer_legs.insert(*offer, *leg);
             self.call_legs.insert(*leg, call);
             self.offered(*offer, call, *ticket, agent, group.as_str());
+        } else if let CallFact::PhoneChanged { offer, leg } = &stamped.fact {
+            self.offer_legs.insert(*offer, *leg);
+            self.call_legs.insert(*leg, call);
         } else if let CallFact::OfferEnded { offer, .. } | CallFact::AgentReleased { offer, .. } =
             &stamped.fact
         {

@@ -9,7 +9,7 @@ use std::{
 
 use hotline_acd::GroupConfig;
 use hotline_agent::AgentConfig;
-use hotline_base::{AgentNo, Extension, TrunkId};
+use hotline_base::{AgentNo, Extension, TrunkId, media::Profile};
 use hotline_ivr::{Bundle, Value};
 use hotline_sip::{Credentials, Transport};
 use hotline_trunk::{
@@ -50,6 +50,36 @@ pub struct Config {
     pub overload: OverloadConfig,
     /// Telephones that are told to answer by themselves.
     pub auto_answer: BTreeSet<Extension>,
+    /// To which telephones audio travels encrypted, and extensions that want it otherwise.
+    pub srtp: Srtp,
+    pub srtp_of: BTreeMap<Extension, Srtp>,
+}
+
+/// To which of an extension's telephones audio travels encrypted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Srtp {
+    /// To none, not even over WebSocket: what is there is no browser.
+    Off,
+    /// To browsers, which take nothing else (RFC 8827): by DTLS-SRTP, to whatever registered over
+    /// WebSocket.
+    #[default]
+    Browsers,
+    /// And by SDES (RFC 4568) to what registered over TLS, where nobody else reads the keys.
+    Tls,
+}
+
+impl Srtp {
+    /// How audio travels to a telephone that registered over `transport`.
+    pub const fn profile(self, transport: Transport) -> Profile {
+        match (self, transport) {
+            (Self::Browsers | Self::Tls, Transport::Ws | Transport::Wss) => Profile::WebRtc,
+            (Self::Tls, Transport::Tls) => Profile::Sdes,
+            (
+                Self::Off | Self::Browsers | Self::Tls,
+                Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss,
+            ) => Profile::Plain,
+        }
+    }
 }
 
 /// Calls that agents make.
@@ -87,5 +117,20 @@ impl Default for Outbound {
             agent_ring_limit: Duration::from_secs(20),
             dialers: BTreeMap::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_dtls_and_telephones_over_tls_sdes_where_it_is_wanted() {
+        use Profile::{Plain, Sdes, WebRtc};
+        let over = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+        let of = |it: Srtp| over.map(|transport| it.profile(transport));
+        assert_eq!(of(Srtp::Off), [Plain; 5]);
+        assert_eq!(of(Srtp::Browsers), [Plain, Plain, Plain, WebRtc, WebRtc]);
+        assert_eq!(of(Srtp::Tls), [Plain, Plain, Sdes, WebRtc, WebRtc]);
     }
 }

@@ -21,7 +21,7 @@ mod timers;
 pub use self::{
     board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk},
     carrier::CarrierRules,
-    config::{Config, Dialer, NumberParams, Outbound},
+    config::{Config, Dialer, NumberParams, Outbound, Srtp},
     io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output, TrafficRow, TrafficView},
     switchboard::Switchboard,
 };

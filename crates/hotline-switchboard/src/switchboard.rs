@@ -83,6 +83,8 @@ pub struct Switchboard {
     media_legs: BTreeMap<LegId, CallId>,
     /// Offers and talks: which call has which agent.
     offers: BTreeMap<OfferId, parties::Holding>,
+    /// Legs by which agents' telephones ring: whose, and what was tried.
+    ringing: BTreeMap<LegId, phones::Ringing>,
     /// Channels taken for parties outside who were called into a call.
     guest_ways: BTreeMap<LegId, TrunkId>,
     recordings: BTreeMap<RecordingId, CallId>,
@@ -155,6 +157,7 @@ impl Switchboard {
             legs: BTreeMap::new(),
             media_legs: BTreeMap::new(),
             offers: BTreeMap::new(),
+            ringing: BTreeMap::new(),
             guest_ways: BTreeMap::new(),
             recordings: BTreeMap::new(),
             repeats: BTreeMap::new(),

@@ -209,8 +209,8 @@ impl Call {
             && matches!(side.state, AgentState::Opening { .. })
         {
             side.state = AgentState::Dialing;
-            let extension = side.offering.extension.clone();
-            self.leg(leg, LegOrder::Dial { extension, sdp });
+            let (extension, profile) = (side.offering.extension.clone(), side.offering.profile);
+            self.leg(leg, LegOrder::Dial { extension, profile, sdp });
         } else {
             self.guest_opened(leg, sdp);
         }

@@ -22,6 +22,8 @@ pub struct Joining {
     pub offer: OfferId,
     /// A fresh leg.
     pub leg: LegId,
+    /// How audio travels to the telephones that are dialled.
+    pub profile: Profile,
     pub who: Who,
 }
 
@@ -39,6 +41,7 @@ pub(super) struct Guest {
     pub(super) leg: LegId,
     party: CalledParty,
     display: Option<String>,
+    profile: Profile,
     pub(super) role: PartyRole,
     /// `Talking`: he is there.
     state: AgentState,
@@ -50,8 +53,8 @@ impl Guest {
     pub(super) fn restore(it: SavedGuest) -> Self {
         let SavedGuest { offer, leg, party, role, held } = it;
         let told = Told { bridged: true, apart: held, ..Told::default() };
-        let state = AgentState::Talking;
-        Self { offer, leg, party, display: None, role, state, held, told }
+        let (profile, state) = (Profile::default(), AgentState::Talking);
+        Self { offer, leg, party, display: None, profile, role, state, held, told }
     }
 
     /// Only of those who are there.
@@ -123,6 +126,7 @@ impl Guest {
             extension,
             group,
             leg: self.leg,
+            profile: self.profile,
         };
         let mut side = AgentSide::new(offering, AgentState::Talking);
         (side.held_by_desk, side.told) = (self.held, self.told);
@@ -136,14 +140,14 @@ impl Call {
         if self.phase != Phase::Live || self.guests.len() >= GUESTS_MAX {
             return false;
         }
-        let Joining { offer, leg, who: Who { party, display } } = it;
+        let Joining { offer, leg, profile, who: Who { party, display } } = it;
         let called = CallFact::PartyCalled { offer, leg, role, party: party.clone() };
         self.fact(called, now);
         self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer: None, profile: Profile::Plain });
+        self.media(Order::Open { leg, offer: None, profile });
         let state = AgentState::Opening { until: now.mono + self.config.open_limit };
         let (held, told) = (false, Told::default());
-        self.guests.push(Guest { offer, leg, party, display, role, state, held, told });
+        self.guests.push(Guest { offer, leg, party, display, profile, role, state, held, told });
         self.remix(now);
         true
     }
@@ -169,7 +173,7 @@ impl Call {
         guest.state = AgentState::Dialing;
         let order = match &guest.party {
             CalledParty::Agent { extension, .. } => {
-                LegOrder::Dial { extension: extension.clone(), sdp }
+                LegOrder::Dial { extension: extension.clone(), profile: guest.profile, sdp }
             }
             CalledParty::Outside { number } => {
                 let (number, display) = (number.clone(), guest.display.clone());
@@ -177,6 +181,27 @@ impl Call {
             }
         };
         self.leg(leg, order);
+    }
+
+    /// None of the telephones that were dialled by a leg is there: those to which audio travels in
+    /// another way are, by a fresh leg. `false`: nobody rings by that leg.
+    pub fn ring_otherwise(&mut self, leg: LegId, fresh: LegId, profile: Profile, now: Now) -> bool {
+        let opening = AgentState::Opening { until: now.mono + self.config.open_limit };
+        let side = self.agent.as_mut().filter(|it| it.offering.leg == leg);
+        let offer = if let Some(it) = side.filter(|it| it.state == AgentState::Dialing) {
+            (it.offering.leg, it.offering.profile, it.state) = (fresh, profile, opening);
+            it.offering.offer
+        } else if let Some(it) = self.guest(leg).filter(|it| it.state == AgentState::Dialing) {
+            (it.leg, it.profile, it.state) = (fresh, profile, opening);
+            it.offer
+        } else {
+            return false;
+        };
+        self.close_leg(leg);
+        self.fact(CallFact::PhoneChanged { offer, leg: fresh }, now);
+        self.open_legs.insert(fresh);
+        self.media(Order::Open { leg: fresh, offer: None, profile });
+        true
     }
 
     pub(super) fn handle_guest(

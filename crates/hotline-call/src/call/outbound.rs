@@ -28,6 +28,8 @@ pub struct Dialling {
     pub group: GroupId,
     /// A fresh leg for the agent's telephone, and one for the called party.
     pub agent_leg: LegId,
+    /// How audio travels to the agent's telephone.
+    pub profile: Profile,
     pub leg: LegId,
     /// Normalised.
     pub number: Pii<String>,
@@ -75,7 +77,7 @@ impl Dialled {
 impl Call {
     /// Takes an agent's wish and rings his telephone.
     pub fn dial(it: Dialling, config: Arc<Config>, now: Now) -> Self {
-        let Dialling { call, offer, agent, extension, group, agent_leg, leg, .. } = it;
+        let Dialling { call, offer, agent, extension, group, agent_leg, profile, leg, .. } = it;
         let until = now.mono + config.open_limit;
         let offering = Offering {
             offer,
@@ -85,6 +87,7 @@ impl Call {
             extension: extension.clone(),
             group: group.clone(),
             leg: agent_leg,
+            profile,
         };
         let state = AgentState::Opening { until };
         let caller = Caller { leg, state: CallerState::Waits, owes_answer: false, held: false };
@@ -95,7 +98,7 @@ impl Call {
         let (number, emergency) = (it.number, it.emergency);
         this.fact(CallFact::Dialled { agent: agent.clone(), leg, number, emergency }, now);
         this.fact(CallFact::AgentCalled { offer, agent, extension, group, leg: agent_leg }, now);
-        this.media(Order::Open { leg: agent_leg, offer: None, profile: Profile::Plain });
+        this.media(Order::Open { leg: agent_leg, offer: None, profile });
         this
     }
 

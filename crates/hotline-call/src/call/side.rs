@@ -1,5 +1,7 @@
 //! The agent's side of a call: an offer in progress, or the talk.
 
+use hotline_base::media::Profile;
+
 use super::{AgentState, Offering, TicketId};
 use crate::{TalkLine, saved::SavedTalk};
 
@@ -39,6 +41,7 @@ impl AgentSide {
                 extension: saved.extension,
                 group: saved.group,
                 leg: saved.leg,
+                profile: Profile::default(),
             },
             state: if saved.bridged { AgentState::Talking } else { AgentState::Announcing },
             held_by_phone: false,

@@ -6,8 +6,9 @@ use hotline_acd::GroupConfig;
 use hotline_agent::{AgentConfig, SignInState};
 use hotline_base::{AgentNo, Extension, GroupId, Pii};
 use hotline_sip::Account;
+use hotline_switchboard::Srtp;
 
-use super::account;
+use super::{account, sip};
 use crate::section::{Placed, Section};
 
 /// The people, and the accounts of their telephones.
@@ -18,6 +19,8 @@ pub(crate) struct Staff {
     pub(crate) accounts: BTreeMap<Extension, Account>,
     /// Telephones that are told to answer by themselves.
     pub(crate) auto_answer: BTreeSet<Extension>,
+    /// Those who want another protection of audio than is usual.
+    pub(crate) srtp_of: BTreeMap<Extension, Srtp>,
     /// Whether some account has a password that everybody can read.
     pub(crate) has_demo_password: bool,
 }
@@ -47,6 +50,9 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
             let extension = agent.extension.clone();
             if it.bool_or("auto_answer", all_answer) {
                 all.auto_answer.insert(extension.clone());
+            }
+            if let Some(srtp) = sip::srtp(&it) {
+                all.srtp_of.insert(extension.clone(), srtp);
             }
             if !numbers.insert(agent.no.clone()) {
                 it.complain("no", format!("工号 {} 重复", agent.no), "每个工号只能用一次");

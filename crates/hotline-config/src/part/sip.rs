@@ -10,6 +10,7 @@ use std::{
 
 use hotline_net::Flood;
 use hotline_sip::{Config, NameAddr};
+use hotline_switchboard::Srtp;
 use hotline_trunk::{OverloadConfig, Source};
 use sha2::{Digest as _, Sha256};
 
@@ -25,6 +26,7 @@ pub(crate) struct Sip {
     pub(crate) config: Config,
     pub(crate) net: hotline_net::Config,
     pub(crate) overload: OverloadConfig,
+    pub(crate) srtp: Srtp,
 }
 
 impl Sip {
@@ -47,6 +49,7 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
         config: old,
         net: net(&it),
         overload: overload(&it.section("overload")),
+        srtp: srtp(&it).unwrap_or_default(),
     };
     if sip.listeners().next().is_none() {
         it.complain("listen_udp", "没有监听地址", "写 listen_udp = [\"0.0.0.0:5060\"]");
@@ -71,6 +74,20 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Sip {
     it.end();
     sip.config = config;
     sip
+}
+
+/// `srtp`: to which telephones audio travels encrypted.
+pub(super) fn srtp(it: &Section<'_, '_>) -> Option<Srtp> {
+    let word = it.text("srtp")?;
+    match word.value.as_str() {
+        "off" => Some(Srtp::Off),
+        "browsers" => Some(Srtp::Browsers),
+        "tls" => Some(Srtp::Tls),
+        other => {
+            it.complain("srtp", format!("{other:?} 不认识"), "可写：off、browsers、tls");
+            None
+        }
+    }
 }
 
 /// Keys about telephones that register.

@@ -23,22 +23,23 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(4);
 
 impl Endpoint {
-    /// Calls the phones of an extension that react; `dial` says how, for each. False: there is
-    /// none, and nothing was begun. Ends as [`dial`](Self::dial) does.
+    /// Calls the phones of an extension that react; `dial` says how, for each, and `None` for one
+    /// that is not called. False: there is none, and nothing was begun. Ends as
+    /// [`dial`](Self::dial) does.
     pub fn dial_extension(
         &mut self,
         leg: LegId,
         extension: &Extension,
-        dial: impl Fn(&Binding) -> Dial,
+        dial: impl Fn(&Binding) -> Option<Dial>,
         now: Now,
     ) -> bool {
         let mut later = VecDeque::<Vec<(Key, Dial)>>::new();
         let mut last = None;
         for it in self.registrar.contacts_of(extension, now).iter().filter(|it| it.reachable) {
+            let Some(mut dial) = dial(it) else { continue };
             if last.replace(it.q) != Some(it.q) {
                 later.push_back(Vec::new());
             }
-            let mut dial = dial(it);
             dial.headers.extend(it.path.iter().map(|it| ("Route".to_owned(), it.clone())));
             if let Some(group) = later.back_mut() {
                 group.push(((extension.clone(), it.id), dial));

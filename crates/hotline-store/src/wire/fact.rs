@@ -194,6 +194,10 @@ pub enum FactJson {
         entry: String,
         action: String,
     },
+    PhoneChanged {
+        offer: String,
+        leg: String,
+    },
     DialFailed {
         leg: String,
         status: u16,
@@ -480,6 +484,9 @@ impl From<&CallFact> for FactJson {
                 recording_id: recording.to_string(),
                 offer: offer.to_string(),
             },
+            CallFact::PhoneChanged { offer, leg } => {
+                Self::PhoneChanged { offer: offer.to_string(), leg: leg.to_string() }
+            }
             CallFact::Signalled(it) => {
                 let text = |it: &Option<Pii<String>>| it.as_ref().map(Pii::reveal).cloned();
                 Self::Signalled {

@@ -86,7 +86,9 @@ impl Switchboard {
                 self.legs.remove(&leg);
                 self.endpoint.hang_up(leg, refusal(why), now);
             }
-            LegOrder::Dial { extension, sdp } => self.dial_phones(id, leg, &extension, &sdp, now),
+            LegOrder::Dial { extension, profile, sdp } => {
+                self.dial_phones((id, leg), &extension, profile, &sdp, now);
+            }
             LegOrder::DialOut { number, display, sdp } => {
                 self.dial_out((id, leg), number, display, sdp, now);
             }

@@ -45,6 +45,7 @@ impl Switchboard {
             self.dispatcher.ended(offer.id, DispatchEnd::DeviceGone);
             return;
         };
+        let profile = self.best_profile(&extension, now);
         let leg = self.endpoint.new_leg();
         self.legs.insert(leg, offer.call);
         self.media_legs.insert(leg, offer.call);
@@ -60,6 +61,7 @@ impl Switchboard {
             extension,
             group: offer.group,
             leg,
+            profile,
         };
         self.step(offer.call, now, |call, _, now| call.offered(offering, now));
         self.agent_changed(&offer.agent, now);

@@ -120,6 +120,7 @@ impl Switchboard {
         let group = agent.config().groups.first().map(|it| it.0.clone());
         agent.line_event(LineEvent::Dial, now)?;
         agent.set_call(Some(call));
+        let profile = self.best_profile(&extension, now);
         let (agent_leg, leg) = (self.endpoint.new_leg(), self.endpoint.new_leg());
         let offer = self.dispatcher.new_offer();
         let dialling = Dialling {
@@ -129,6 +130,7 @@ impl Switchboard {
             extension,
             group: group.unwrap_or_else(|| GroupId::new("")),
             agent_leg,
+            profile,
             leg,
             number: number.clone(),
             display,

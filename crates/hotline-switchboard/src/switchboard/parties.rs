@@ -1,7 +1,7 @@
 //! Calling others into a call: consultation, transfer, supervision.
 
 use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
-use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, OfferId, Oversight, Pii};
+use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, OfferId, Oversight, Pii, media::Profile};
 use hotline_call::{Call, Joining, Who};
 use hotline_cdr::CalledParty;
 
@@ -172,7 +172,8 @@ impl Switchboard {
                 let (number, display, _) = self.permitted(no, number, None, now)?;
                 let offer = self.dispatcher.new_offer();
                 let who = Who { party: CalledParty::Outside { number }, display };
-                Ok(Joining { offer, leg: self.endpoint.new_leg(), who })
+                let (leg, profile) = (self.endpoint.new_leg(), Profile::Plain);
+                Ok(Joining { offer, leg, profile, who })
             }
         }
     }
@@ -201,9 +202,10 @@ impl Switchboard {
         let offer = self.dispatcher.new_offer();
         self.offers.insert(offer, Holding { call, agent: no.clone(), via });
         self.agent_changed(no, now);
+        let profile = self.best_profile(&extension, now);
         let party = CalledParty::Agent { agent: no.clone(), extension, group };
         let who = Who { party, display: None };
-        Ok(Joining { offer, leg: self.endpoint.new_leg(), who })
+        Ok(Joining { offer, leg: self.endpoint.new_leg(), profile, who })
     }
 
     /// Lets the call have him, and gives him back if it cannot.

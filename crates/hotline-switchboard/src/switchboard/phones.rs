@@ -1,14 +1,15 @@
 //! Agents' telephones: what is kept of them, how they are dialled, and what their absence means.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use borsh::BorshDeserialize;
-use hotline_base::{CallId, Extension, LegId, Now};
+use hotline_base::{CallId, Extension, LegId, Now, media::Profile};
 use hotline_call::{LegEnd, LegEvent};
 use hotline_ladder::Role;
-use hotline_sip::{Binding, Dial};
+use hotline_sip::{Binding, Dial, EndWhy};
 
 use super::{Output, Switchboard};
+use crate::Srtp;
 
 /// The form of what is kept under `phone/…`; other forms are not read.
 const FORM: u8 = 2;
@@ -16,6 +17,14 @@ const FORM: u8 = 2;
 /// A telephone that has not said anything to an INVITE by then is not there: four copies were sent
 /// (RFC 3261 §17.1.1.2: at 0, 0.5, 1.5 and 3.5 s).
 const SILENCE: Duration = Duration::from_secs(4);
+
+/// An agent's telephones ring.
+#[derive(Debug)]
+pub(super) struct Ringing {
+    extension: Extension,
+    /// Of which profiles telephones were called.
+    tried: BTreeSet<Profile>,
+}
 
 impl Switchboard {
     /// A contact came, went, or reacts otherwise than before: it is written down, and the agent
@@ -76,12 +85,62 @@ impl Switchboard {
         all
     }
 
-    /// Calls the agent's telephones for his part of a call.
+    fn srtp_of(&self, extension: &Extension) -> Srtp {
+        self.config.srtp_of.get(extension).copied().unwrap_or(self.config.srtp)
+    }
+
+    /// One offer reaches telephones of one profile only. This is that of the highest q; of equal
+    /// ones, the browser's before the desk phone's.
+    pub(super) fn best_profile(&self, extension: &Extension, now: Now) -> Profile {
+        self.next_profile(extension, &BTreeSet::new(), now).unwrap_or_default()
+    }
+
+    /// The best of those that were not tried.
+    fn next_profile(
+        &self,
+        extension: &Extension,
+        tried: &BTreeSet<Profile>,
+        now: Now,
+    ) -> Option<Profile> {
+        let srtp = self.srtp_of(extension);
+        let all = self.endpoint.contacts_of(extension, now);
+        let there = all.iter().filter(|it| it.reachable);
+        let all = there.map(|it| (it.q, srtp.profile(it.flow.transport)));
+        all.filter(|it| !tried.contains(&it.1)).max().map(|it| it.1)
+    }
+
+    /// A leg ended before its answer. `true`: none of the telephones of one profile was there, and
+    /// those of the next one are called.
+    pub(super) fn rings_otherwise(&mut self, leg: LegId, why: EndWhy, now: Now) -> bool {
+        let Some(mut it) = self.ringing.remove(&leg) else { return false };
+        let Some(call) = self.legs.get(&leg).copied().filter(|_| is_absence(why)) else {
+            return false;
+        };
+        let Some(profile) = self.next_profile(&it.extension, &it.tried, now) else { return false };
+        it.tried.insert(profile);
+        let fresh = self.endpoint.new_leg();
+        let mut done = false;
+        self.step(call, now, |call, _, now| {
+            done = call.ring_otherwise(leg, fresh, profile, now);
+        });
+        if done {
+            self.legs.remove(&leg);
+            self.legs.insert(fresh, call);
+            self.media_legs.insert(fresh, call);
+            if let Some(entry) = self.calls.get_mut(&call) {
+                entry.media_legs.push(fresh);
+            }
+            self.ringing.insert(fresh, it);
+        }
+        done
+    }
+
+    /// Calls the agent's telephones of one profile for his part of a call.
     pub(super) fn dial_phones(
         &mut self,
-        id: CallId,
-        leg: LegId,
+        (id, leg): (CallId, LegId),
         extension: &Extension,
+        profile: Profile,
         sdp: &str,
         now: Now,
     ) {
@@ -96,23 +155,43 @@ impl Switchboard {
             if is_guest { Some(self.config.outbound.agent_ring_limit) } else { ring_limit };
         let from_user = from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
         let headers = self.phone_headers(id, extension);
-        let dial = |it: &Binding| Dial {
-            target: it.contact.clone(),
-            flow: it.flow,
-            from_display: String::new(),
-            from_user: from_user.clone(),
-            sdp: sdp.to_owned(),
-            headers: headers.clone(),
-            ring_limit,
-            silence_limit: Some(SILENCE),
-            from_host: None,
-            credentials: None,
+        let srtp = self.srtp_of(extension);
+        let dial = |it: &Binding| {
+            (srtp.profile(it.flow.transport) == profile).then(|| Dial {
+                target: it.contact.clone(),
+                flow: it.flow,
+                from_display: String::new(),
+                from_user: from_user.clone(),
+                sdp: sdp.to_owned(),
+                headers: headers.clone(),
+                ring_limit,
+                silence_limit: Some(SILENCE),
+                from_host: None,
+                credentials: None,
+            })
         };
-        if self.endpoint.dial_extension(leg, extension, dial, now) {
+        let is_begun = self.endpoint.dial_extension(leg, extension, dial, now);
+        let rings = || Ringing { extension: extension.clone(), tried: BTreeSet::new() };
+        self.ringing.entry(leg).or_insert_with(rings).tried.insert(profile);
+        if is_begun {
             self.join_ladder(id, leg, Role::Phone(extension.clone()), now);
-        } else {
+        } else if !self.rings_otherwise(leg, EndWhy::NoResponse, now) {
             let gone = LegEvent::Ended(LegEnd::PeerGone);
             self.step(id, now, |call, env, now| call.handle_leg(leg, gone, env, now));
         }
+    }
+}
+
+/// Nobody said no: no telephone was there, or none could do what was offered.
+const fn is_absence(why: EndWhy) -> bool {
+    match why {
+        EndWhy::NoResponse | EndWhy::ConnectionGone => true,
+        EndWhy::Refused { status, .. } => !matches!(status, 486 | 600..),
+        EndWhy::Bye { .. }
+        | EndWhy::Cancelled
+        | EndWhy::NoAnswer
+        | EndWhy::AckMissing
+        | EndWhy::Expired
+        | EndWhy::Local => false,
     }
 }

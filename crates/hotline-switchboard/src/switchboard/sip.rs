@@ -45,6 +45,7 @@ impl Switchboard {
             }
             Event::Answered { leg, sdp } => {
                 self.attempts.remove(&leg);
+                self.ringing.remove(&leg);
                 self.leg(leg, LegEvent::Answered { sdp }, now);
             }
             Event::Offered { leg, sdp } => self.leg(leg, LegEvent::Offered { sdp }, now),
@@ -55,7 +56,7 @@ impl Switchboard {
             Event::Key { leg, key } => self.leg(leg, LegEvent::Key(key), now),
             Event::Ended { leg, why } => {
                 self.note_ladder_end(leg, why);
-                if self.way_ended(leg, why, now) {
+                if self.way_ended(leg, why, now) || self.rings_otherwise(leg, why, now) {
                     return;
                 }
                 if let Some(end) = leg_end(why) {

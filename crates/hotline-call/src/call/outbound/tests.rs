@@ -30,6 +30,7 @@ impl Story {
             extension: Extension::new("8001"),
             group: GroupId::new("general"),
             agent_leg: AGENT,
+            profile: Profile::Plain,
             leg: PARTY,
             number: Pii::new("13800138000".to_owned()),
             display: Some("077112345".to_owned()),
@@ -116,6 +117,33 @@ impl Story {
         let is = |it: &Output| matches!(it, Output::Leg { leg: it, order: LegOrder::HangUp { .. } } if *it == leg);
         self.count(is) == 1
     }
+}
+
+#[test]
+fn a_telephone_of_another_kind_rings_when_none_of_the_first_kind_is_there() {
+    let mut it = Story::begin();
+    it.opened(AGENT);
+    let desk = LegId(7);
+    assert!(it.call.ring_otherwise(AGENT, desk, Profile::WebRtc, it.now));
+    it.listen();
+    let closed = it.said.iter().any(|it| matches!(it, Output::Media(Order::Close { leg: AGENT })));
+    let offered = |it: &Output| {
+        matches!(it, Output::Media(Order::Open { leg, offer: None, profile: Profile::WebRtc })
+            if *leg == desk)
+    };
+    assert!(closed && it.said.iter().any(offered), "{:?}", it.said);
+    // What the first one still says is nobody's news.
+    it.leg(AGENT, LegEvent::Answered { sdp: Some("late".to_owned()) });
+    it.opened(desk);
+    let dialled = |it: &Output| {
+        matches!(it, Output::Leg { leg, order: LegOrder::Dial { profile: Profile::WebRtc, .. } }
+            if *leg == desk)
+    };
+    assert!(it.said.iter().any(dialled), "{:?}", it.said);
+    it.leg(desk, LegEvent::Answered { sdp: Some("theirs".to_owned()) });
+    assert!(!it.call.ring_otherwise(desk, LegId(8), Profile::Plain, it.now), "it has answered");
+    it.media(MediaEvent::Settled { leg: desk, hold: false });
+    assert_eq!(it.call.agent().map(|it| it.2), Some(desk));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hotline_base::{
     CallId, Extension, LegId, MonoTime, OfferId, Pii, WallTime,
-    media::{Channel, Event as MediaEvent, LegStats, Order},
+    media::{Channel, Event as MediaEvent, LegStats, Order, Profile},
 };
 use hotline_cdr::{CallRecord, CalledParty};
 
@@ -46,6 +46,7 @@ impl Story {
             extension: Extension::new("8001"),
             group: GroupId::new("general"),
             agent_leg: AGENT,
+            profile: Profile::Plain,
             leg: CALLER,
             number: Pii::new("13800138000".to_owned()),
             display: None,
@@ -146,7 +147,8 @@ impl Story {
     }
 
     fn consults(&mut self, leg: LegId, party: CalledParty) {
-        let it = Joining { offer: OfferId(leg.0), leg, who: Who { party, display: None } };
+        let who = Who { party, display: None };
+        let it = Joining { offer: OfferId(leg.0), leg, profile: Profile::Plain, who };
         self.does(|call, now| call.consult(&agent("1001"), it, now));
     }
 
@@ -295,7 +297,7 @@ fn a_transfer_may_be_completed_while_it_rings() {
 fn agent_leaves_at_once_in_a_blind_transfer() {
     let mut it = Story::talk();
     let who = Who { party: colleague("1002"), display: None };
-    let target = Joining { offer: OfferId(3), leg: TARGET, who };
+    let target = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     it.does(|call, now| call.transfer_to(&agent("1001"), target, &Nobody, now));
     assert_eq!(it.hung_up, [AGENT]);
     assert_eq!((it.music(CALLER), it.recorded.clone()), (Some("moh.default"), vec![]));
@@ -310,7 +312,7 @@ fn agent_leaves_at_once_in_a_blind_transfer() {
 fn a_blind_transfer_that_fails_frees_the_caller_of_a_call_that_went_out() {
     let mut it = Story::talk();
     let who = Who { party: outside(), display: None };
-    let target = Joining { offer: OfferId(3), leg: TARGET, who };
+    let target = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     it.does(|call, now| call.transfer_to(&agent("1001"), target, &Nobody, now));
     it.opens(TARGET);
     it.leg(TARGET, LegEvent::Ended(LegEnd::Refused { status: 486, cause: Some(17) }));
@@ -382,6 +384,7 @@ fn a_conference_has_places_for_thirty_two() {
     let join = |n: u64| Joining {
         offer: OfferId(n),
         leg: LegId(n),
+        profile: Profile::Plain,
         who: Who { party: outside(), display: None },
     };
     for n in 10..40 {
@@ -400,7 +403,7 @@ fn a_conference_has_places_for_thirty_two() {
 fn supervised(how: Oversight) -> Story {
     let mut it = Story::talk();
     let who = Who { party: colleague("1009"), display: None };
-    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     it.does(|call, now| call.supervise(joining, how, now));
     it.answers(TARGET);
     it

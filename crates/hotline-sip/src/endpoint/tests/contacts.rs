@@ -160,8 +160,24 @@ pub(super) fn dial(it: &mut Office) -> bool {
             from_host: None,
             credentials: None,
         };
+        // One that is not wanted is not called.
+        let dial = |it: &crate::Binding| (!it.contact.contains("unwanted")).then(|| dial(it));
         it.dial_extension(leg, &Extension::new("1001"), dial, now)
     })
+}
+
+#[test]
+fn a_phone_that_the_caller_does_not_want_is_not_called() {
+    let mut it = Office::new(|_| ());
+    let mut other = Phone::at("10.0.0.2:5060");
+    it.register(&mut other, "Contact: <sip:unwanted@10.0.0.2>\r\n");
+    assert!(!dial(&mut it), "nobody is left to be called");
+    let mut phone = Phone::at("10.0.0.1:5060");
+    let lines = phone.contact(";q=0.1");
+    it.register(&mut phone, &lines);
+    assert!(dial(&mut it));
+    let called = it.sent.iter().filter(|it| it.1.method() == Some(b"INVITE")).map(|it| it.0);
+    assert_eq!(called.collect::<Vec<_>>(), [phone.flow]);
 }
 
 #[test]
