@@ -16,6 +16,7 @@ mod noise;
 mod opus;
 mod plan;
 mod playback;
+mod resample;
 mod tone;
 
 pub use self::{

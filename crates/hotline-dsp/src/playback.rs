@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{Concealer, FRAME, Noise, level::energy};
+use crate::{
+    Concealer, FRAME, Noise,
+    level::energy,
+    resample::{AFTER, BEFORE, resample},
+};
 
 /// Samples that can wait: a packet of 60 ms behind a started frame, twice.
 const WAITING: usize = 1_280;
@@ -16,6 +20,9 @@ const SPEECH_BEND: i32 = 1;
 /// The same where nobody talks.
 const QUIET_BEND: i32 = 40;
 
+/// The longest piece that a frame is made of, with what stands around it.
+const PIECE: usize = BEFORE + FRAME + 40 + AFTER;
+
 /// A frame below −45 dBm0 is quiet: mean square of 130.
 const QUIET_ENERGY: i64 = 130 * 130 * 160;
 
@@ -24,6 +31,8 @@ const QUIET_ENERGY: i64 = 130 * 130 * 160;
 pub struct Playback {
     waiting: [i16; WAITING],
     n: usize,
+    /// What was heard last, for whatever joins it.
+    before: [i16; BEFORE],
     concealer: Concealer,
     noise: Noise,
 }
@@ -33,6 +42,7 @@ impl Default for Playback {
         Self {
             waiting: [0; WAITING],
             n: 0,
+            before: [0; BEFORE],
             concealer: Concealer::default(),
             noise: Noise::default(),
         }
@@ -45,9 +55,9 @@ impl Playback {
         self.n
     }
 
-    /// Whether a frame of any length can be taken.
+    /// Whether a frame of speech can be taken, bent or not.
     pub const fn is_ready(&self) -> bool {
-        self.n > FRAME
+        self.n > FRAME + AFTER
     }
 
     /// A decoded packet. What does not fit is cut off.
@@ -84,11 +94,37 @@ impl Playback {
         let bend = if loud { SPEECH_BEND } else { QUIET_BEND };
         let bend = isize::try_from(excess.clamp(-bend, bend)).unwrap_or(0);
         let taken = FRAME.saturating_add_signed(bend).min(self.n);
-        let from = self.waiting.get(..taken).unwrap_or_default();
-        resample(from, &mut frame);
+        self.bend(taken, &mut frame);
+        self.remember(taken);
         self.waiting.copy_within(taken..self.n, 0);
         self.n -= taken;
         frame
+    }
+
+    /// Makes a frame of the first `taken` samples.
+    fn bend(&self, taken: usize, frame: &mut [i16; FRAME]) {
+        if let Some(same) = self.waiting.first_chunk().filter(|_| taken == FRAME) {
+            *frame = *same;
+            return;
+        }
+        if taken == 0 {
+            return;
+        }
+        let known = self.n.min(taken + AFTER);
+        let from = self.before.iter().chain(self.waiting.get(..known).unwrap_or_default());
+        let mut piece = [0; PIECE];
+        for (to, from) in piece.iter_mut().zip(from) {
+            *to = *from;
+        }
+        resample(&piece, taken, frame);
+    }
+
+    fn remember(&mut self, taken: usize) {
+        let last = self.waiting.get(taken.saturating_sub(BEFORE)..taken).unwrap_or_default();
+        self.before.rotate_left(last.len());
+        for (to, from) in self.before.iter_mut().rev().zip(last.iter().rev()) {
+            *to = *from;
+        }
     }
 }
 
@@ -101,22 +137,4 @@ fn room<'a>(
     let begin = *n;
     *n = (begin + samples).min(WAITING);
     waiting.get_mut(begin..*n)
-}
-
-/// Spreads `from` over `to` by linear interpolation; a plain copy when they are equally long.
-fn resample(from: &[i16], to: &mut [i16]) {
-    if from.len() == to.len() {
-        to.copy_from_slice(from);
-        return;
-    }
-    let (Some(last), n) = (from.len().checked_sub(1), to.len().max(1)) else { return };
-    for (at, to) in to.iter_mut().enumerate() {
-        // In 1/256 of a sample; the first and the last stay where they are.
-        let place = at * last * 256 / (n - 1).max(1);
-        let (whole, part) = (place / 256, place % 256);
-        let a = i32::from(from.get(whole).copied().unwrap_or(0));
-        let b = i32::from(from.get((whole + 1).min(last)).copied().unwrap_or(0));
-        let part = i32::try_from(part).unwrap_or(0);
-        *to = i16::try_from(a + (b - a) * part / 256).unwrap_or(0);
-    }
 }

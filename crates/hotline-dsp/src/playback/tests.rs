@@ -71,3 +71,60 @@ fn more_than_fits_is_cut_off() {
     playback.hear(&[1; 5_000]);
     assert_eq!(playback.pending(), WAITING);
 }
+
+/// What a tone of `hz` is after frames have been stretched and shortened all the time, in dB.
+fn kept_db(hz: u32) -> f64 {
+    let mut tone = Tone::new(hz, 8_000);
+    let mut playback = Playback::default();
+    let mut heard = Vec::new();
+    for n in 0..100 {
+        while !playback.is_ready() {
+            let mut samples = [0; FRAME];
+            tone.fill(&mut samples);
+            playback.hear(&samples);
+        }
+        heard.extend(playback.frame(if n % 2 == 0 { 500 } else { -500 }));
+    }
+    let mut sent = [0; FRAME * 50];
+    Tone::new(hz, 8_000).fill(&mut sent);
+    level_dbm0(&heard[1_600..]) - level_dbm0(&sent)
+}
+
+#[test]
+fn bent_speech_keeps_its_spectrum_up_to_3400_hz() {
+    for hz in [300, 1_000, 2_000, 2_700, 3_000, 3_200, 3_400] {
+        assert!(kept_db(hz).abs() < 1.0, "{hz} Hz: {:+.2} dB", kept_db(hz));
+    }
+}
+
+#[test]
+fn bent_tones_stay_pure_and_frames_join_without_a_seam() {
+    for hz in [300, 1_000, 3_000] {
+        let mut tone = Tone::new(hz, 8_000);
+        let mut playback = Playback::default();
+        let mut heard = Vec::new();
+        for _ in 0..50 {
+            while !playback.is_ready() {
+                let mut samples = [0; FRAME];
+                tone.fill(&mut samples);
+                playback.hear(&samples);
+            }
+            heard.extend(playback.frame(500));
+        }
+        // 161 samples in the time of 160: the tone is that much higher.
+        let higher = f64::from(hz) * 161.0 / 160.0;
+        let share = share_of(&heard[1_600..4_800], higher);
+        assert!(share > 0.995, "{hz} Hz: {share}");
+    }
+}
+
+/// The share of all power that lies at `hz`, which need not be a whole number.
+fn share_of(samples: &[i16], hz: f64) -> f64 {
+    let (mut sine, mut cosine, mut power) = (0.0, 0.0, 0.0);
+    for (n, it) in (0_u32..).zip(samples) {
+        let (s, c) = (std::f64::consts::TAU * hz * f64::from(n) / 8_000.0).sin_cos();
+        let it = f64::from(*it);
+        (sine, cosine, power) = (sine + it * s, cosine + it * c, power + it * it);
+    }
+    2.0 * (sine * sine + cosine * cosine) / (power * samples.len() as f64)
+}
