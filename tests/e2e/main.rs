@@ -44,6 +44,7 @@ mod queue;
 mod receiver;
 mod recording;
 mod refusals;
+mod senses;
 mod setup;
 mod strangers;
 mod survey;

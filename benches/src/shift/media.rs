@@ -41,7 +41,10 @@ impl Media {
                 vec![(SOON, Event::Reanswered { leg, sdp: SDP.to_owned(), hold: false })]
             }
             Order::Describe { leg } => vec![(SOON, Event::Described { leg, sdp: SDP.to_owned() })],
-            Order::Mix { .. } | Order::SendKeys { .. } | Order::RecordSource { .. } => Vec::new(),
+            Order::Mix { .. }
+            | Order::SendKeys { .. }
+            | Order::HeedTones { .. }
+            | Order::RecordSource { .. } => Vec::new(),
             Order::Play(play) => self.play(&play),
             Order::Stop { leg, play } => match self.legs.get_mut(&leg) {
                 Some(now) if *now == Some(play) => {

@@ -1,7 +1,7 @@
 //! Vocabulary of the house: identifiers, the two clocks, personal data, the state-machine table,
-//! and the values that control and media exchange.
+//! keys and which of them are one press, and the values that control and media exchange.
 //!
-//! **Invariant:** nothing here decides anything, reads a clock or knows a protocol.
+//! **Invariant:** nothing here decides about a call, reads a clock or knows a protocol.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ mod id;
 mod key;
 mod machine;
 pub mod media;
+mod merge;
 mod oversight;
 mod pii;
 mod random;
@@ -24,6 +25,7 @@ pub use self::{
     },
     key::{Key, NotAKey},
     machine::{Due, Machine, earliest},
+    merge::{KeyMerger, KeyWay},
     oversight::Oversight,
     pii::Pii,
     random::Random,

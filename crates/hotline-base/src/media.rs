@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -79,6 +79,10 @@ pub enum Order {
     /// The peer wants an offer of ours in the middle of a call (a re-INVITE without one). Answered
     /// by [`Event::Described`]; [`Order::Answer`] follows. Unknown legs are ignored.
     Describe {
+        leg: LegId,
+    },
+    /// Listen for tones of the network (回铃音, 忙音) in what comes from a leg.
+    HeedTones {
         leg: LegId,
     },
 }
@@ -194,6 +198,76 @@ pub enum Event {
         leg: LegId,
         sdp: String,
     },
+    /// A party begins or ceases to be heard, each change once.
+    Hearing {
+        leg: LegId,
+        state: Hearing,
+    },
+    /// The network says something by a tone, on a leg that [`Order::HeedTones`] named.
+    Tone {
+        leg: LegId,
+        tone: NetworkTone,
+    },
+    /// How a leg sounded over its life; just before [`Event::Closed`].
+    Sounded {
+        leg: LegId,
+        quality: LegQuality,
+    },
+    /// What the process counts, every few seconds; not kept for a control that is not there.
+    Figures(Figures),
+}
+
+/// What a network says by a tone of 450 Hz (GF 002-9002).
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NetworkTone {
+    /// 拨号音
+    Dial,
+    /// 回铃音
+    RingBack,
+    /// 忙音
+    Busy,
+    /// 拥塞音
+    Congestion,
+    /// 空号音
+    Vacant,
+}
+
+impl NetworkTone {
+    /// The word for it in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dial => "dial",
+            Self::RingBack => "ring_back",
+            Self::Busy => "busy",
+            Self::Congestion => "congestion",
+            Self::Vacant => "vacant",
+        }
+    }
+}
+
+/// Whether a party is heard (单通, 无声电话).
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hearing {
+    /// For 5 s nothing has come from him at all, though it should (单通).
+    OneWay,
+    /// Packets came from him, and for 5 s no longer do.
+    Dead,
+    /// Packets come, and for 15 s nothing was in them that is louder than −50 dBm0.
+    Silent,
+    /// After one of the above there is sound.
+    Heard,
+}
+
+impl Hearing {
+    /// The word for it in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OneWay => "one_way",
+            Self::Dead => "dead",
+            Self::Silent => "silent",
+            Self::Heard => "heard",
+        }
+    }
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
@@ -257,4 +331,55 @@ pub struct LegStats {
     pub jitter_us: u32,
     /// Packets of strangers and packets that are not RTP, dropped.
     pub refused: u64,
+}
+
+/// How a leg sounded. *In* is what came from the peer, *out* what he got of us, as his RTCP reports
+/// tell; `None` where nothing tells.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LegQuality {
+    /// Lost on the way, in thousandths of what was sent.
+    pub loss_in_permille: Option<u16>,
+    pub loss_out_permille: Option<u16>,
+    /// Interarrival jitter (RFC 3550 §6.4.1), in microseconds.
+    pub jitter_in_us: Option<u32>,
+    pub jitter_out_us: Option<u32>,
+    /// There and back again, without the time he took to answer, in microseconds.
+    pub round_trip_us: Option<u32>,
+    /// Mean opinion score by the E-model (ITU-T G.107), times 100: 100 to 450.
+    pub mos_in_x100: Option<u16>,
+    pub mos_out_x100: Option<u16>,
+    /// RTCP datagrams taken from the peer, and sent to him.
+    pub reports_in: u32,
+    pub reports_out: u32,
+    /// We should have heard him for 5 s or longer, and no packet ever came (单通).
+    pub one_way: bool,
+    /// Packets came for 5 s or longer, and no sound was in any of them (无声).
+    pub silent: bool,
+}
+
+/// What a media process counts. Totals since it began, but for `legs`.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Figures {
+    /// Legs alive.
+    pub legs: u32,
+    /// Events that control did not hear.
+    pub events_dropped: u64,
+    /// Links to control that were ended by force.
+    pub links_dropped: u64,
+    /// 20 ms ticks, those left out, and the latest one in microseconds behind its time.
+    pub ticks: u64,
+    pub ticks_skipped: u64,
+    pub tick_late_max_us: u64,
+    /// Packets that the kernel did not take.
+    pub sends_refused: u64,
+    /// Parties and tapes beyond what a mix or a leg can hold.
+    pub mixes_refused: u64,
+    /// Syncs of recordings that were put off because the disk was behind.
+    pub syncs_skipped: u64,
+    /// RTCP datagrams taken, refused (of strangers, or broken) and sent.
+    pub reports_in: u64,
+    pub reports_refused: u64,
+    pub reports_out: u64,
+    /// Whether packets come in by `sk_lookup`.
+    pub sk_lookup: bool,
 }

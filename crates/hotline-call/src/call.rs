@@ -7,8 +7,8 @@ use std::{
 };
 
 use hotline_base::{
-    AgentNo, CallId, Due, Extension, FlowId, GroupId, Key, LegId, MonoTime, Now, OfferId, Pii,
-    PromptId, RecordingId, TicketId, TrunkId, earliest,
+    AgentNo, CallId, Due, Extension, FlowId, GroupId, Key, KeyMerger, LegId, MonoTime, Now,
+    OfferId, Pii, PromptId, RecordingId, TicketId, TrunkId, earliest,
     media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
@@ -39,7 +39,7 @@ use self::{
 };
 pub use self::{
     guests::{Joining, Who},
-    outbound::Dialling,
+    outbound::{Dialling, NetworkSound},
 };
 
 /// What all calls share.
@@ -162,8 +162,7 @@ pub struct Call {
     open_legs: BTreeSet<LegId>,
     /// Recordings that were running then are sealed by another process.
     media_died: bool,
-    /// The last key, by which method and when.
-    last_key: Option<(Key, KeyMethod, MonoTime)>,
+    keys: KeyMerger,
     facts: Vec<Stamped>,
     outputs: VecDeque<Output>,
 }
@@ -209,13 +208,6 @@ enum CallerState {
     },
     /// Answered; media reads the description.
     Settling,
-}
-
-/// How a key reached us.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum KeyMethod {
-    Audio,
-    Signalling,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -280,7 +272,7 @@ impl Call {
             n_recordings: 0,
             open_legs: BTreeSet::new(),
             media_died: false,
-            last_key: None,
+            keys: KeyMerger::default(),
             facts: Vec::new(),
             outputs: VecDeque::new(),
         }

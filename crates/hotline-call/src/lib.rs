@@ -15,7 +15,9 @@ mod naming;
 mod saved;
 
 pub use self::{
-    call::{Arrival, Call, Config, Dialling, Joining, Offering, Output, QueueOrder, Who},
+    call::{
+        Arrival, Call, Config, Dialling, Joining, NetworkSound, Offering, Output, QueueOrder, Who,
+    },
     hears::{Role, Room, Seat, hears},
     leg::{LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine},
     saved::{SavedCall, SavedGuest, SavedTalk},

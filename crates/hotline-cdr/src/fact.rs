@@ -3,7 +3,8 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
     AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Oversight, Pii, RecordingId,
-    TicketId, TrunkId, media::LegStats,
+    TicketId, TrunkId,
+    media::{Hearing, LegQuality, LegStats, NetworkTone},
 };
 
 /// A fact and when it happened.
@@ -253,6 +254,21 @@ pub enum CallFact {
     PhoneChanged {
         offer: OfferId,
         leg: LegId,
+    },
+    /// A party began or ceased to be heard.
+    Hearing {
+        leg: LegId,
+        state: Hearing,
+    },
+    /// The network said something by a tone to this leg, which we called.
+    ToneHeard {
+        leg: LegId,
+        tone: NetworkTone,
+    },
+    /// How a leg sounded over its life.
+    LegSounded {
+        leg: LegId,
+        quality: LegQuality,
     },
 }
 

@@ -139,6 +139,9 @@ impl Fold {
             | CallFact::PartyLeft { .. }
             | CallFact::Transferred { .. }
             | CallFact::LegClosed { .. }
+            | CallFact::Hearing { .. }
+            | CallFact::ToneHeard { .. }
+            | CallFact::LegSounded { .. }
             | CallFact::Listed { .. } => (),
         }
     }

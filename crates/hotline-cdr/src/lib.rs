@@ -19,7 +19,7 @@ pub use self::{
     },
     fold::fold,
     record::{
-        CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating, RecordedAudio,
-        ShortAfter,
+        AudioMark, CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating,
+        RecordedAudio, ShortAfter,
     },
 };

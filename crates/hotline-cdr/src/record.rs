@@ -5,7 +5,7 @@ use std::time::Duration;
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
     AgentNo, CallId, Extension, FlowId, GroupId, LegId, OfferId, Pii, RecordingId, TicketId,
-    TrunkId, WallTime,
+    TrunkId, WallTime, media::LegQuality,
 };
 
 use crate::{CallFact, EndReason, OfferEnd, Party, QueueExit, Stamped, SurveyAnswer};
@@ -84,6 +84,58 @@ impl CallRecord {
     pub fn direction(&self) -> Direction {
         let dialled = |it: &Stamped| matches!(it.fact, CallFact::Dialled { .. });
         if self.facts.iter().any(dialled) { Direction::Outbound } else { Direction::Inbound }
+    }
+}
+
+impl CallRecord {
+    /// How each leg sounded, in the order in which they ended.
+    pub fn sounded(&self) -> impl Iterator<Item = (LegId, &LegQuality)> {
+        self.facts.iter().filter_map(|it| {
+            let CallFact::LegSounded { leg, quality } = &it.fact else { return None };
+            Some((*leg, quality))
+        })
+    }
+
+    /// What the audio of an answered call says about it: for a disposition (废单) to begin with.
+    pub fn audio_marks(&self) -> Vec<AudioMark> {
+        let party = self.facts.iter().find_map(|it| {
+            if let CallFact::Arrived(it) = &it.fact {
+                Some(it.leg)
+            } else if let CallFact::Dialled { leg, .. } = it.fact {
+                Some(leg)
+            } else {
+                None
+            }
+        });
+        let of = |it: &LegQuality| {
+            let silent = it.silent.then_some(AudioMark::SilentCall);
+            it.one_way.then_some(AudioMark::OneWayAudio).or(silent)
+        };
+        let theirs = self.sounded().find(|it| Some(it.0) == party).and_then(|it| of(it.1));
+        let agents = self.sounded().any(|it| Some(it.0) != party && it.1.one_way);
+        let agents = agents.then_some(AudioMark::AgentOneWay);
+        theirs.into_iter().chain(agents).filter(|_| self.t_ans.is_some()).collect()
+    }
+}
+
+/// Something was wrong with what was heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AudioMark {
+    /// 无声电话: packets of the party outside, and never a sound in them.
+    SilentCall,
+    /// 单通: nothing ever came from the party outside.
+    OneWayAudio,
+    /// Nothing ever came from an agent's telephone.
+    AgentOneWay,
+}
+
+impl AudioMark {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SilentCall => "silent_call",
+            Self::OneWayAudio => "one_way_audio",
+            Self::AgentOneWay => "agent_one_way",
+        }
     }
 }
 

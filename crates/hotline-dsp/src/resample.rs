@@ -43,7 +43,6 @@ pub(crate) fn resample(from: &[i16], taken: usize, to: &mut [i16; FRAME]) {
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
-    clippy::large_stack_arrays,
     reason = "small numbers, within their arrays, at compile time"
 )]
 const fn weights() -> [[i16; TAPS]; FRAME] {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use hotline_agent::Display;
-use hotline_base::{Now, media::LegStats};
+use hotline_base::{
+    Now,
+    media::{Figures, LegQuality, LegStats},
+};
 use hotline_cdr::{CallFact, EndReason, FailCause, Party};
 use hotline_net::{Count as NetCount, Counters as NetCounters};
 use hotline_push::Counts as PushCounts;
@@ -29,6 +32,10 @@ const WAIT_ENDS: &[u64] = &[
     120_000_000,
     300_000_000,
 ];
+
+/// Legs that sound worse than this, or lose more, are told apart (requirements 15.4).
+const POOR_MOS_X100: u16 = 360;
+const LOSSY_PERMILLE: u16 = 20;
 
 /// What was dropped because its road was full.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -156,6 +163,12 @@ impl Meters {
                 ("kind", "error"),
             ),
             CallFact::LegClosed { stats, .. } => self.leg(stats),
+            CallFact::LegSounded { quality, .. } => self.sounded(quality),
+            CallFact::Hearing { state, .. } => self.count(
+                "hotline_media_hearing_total",
+                "Parties who began or ceased to be heard.",
+                ("state", state.as_str()),
+            ),
             CallFact::Listed { list, .. } => {
                 self.count("hotline_list_hits_total", "Callers found on a list.", ("list", list));
             }
@@ -185,6 +198,7 @@ impl Meters {
             | CallFact::Exported { .. }
             | CallFact::FlowLogged { .. }
             | CallFact::MediaQuiet { .. }
+            | CallFact::ToneHeard { .. }
             | CallFact::Signalled(_)
             | CallFact::ControlRestarted
             | CallFact::Dialled { .. }
@@ -243,6 +257,59 @@ impl Meters {
         rtp("out", stats.packets_out);
         rtp("lost", stats.lost);
         rtp("refused", stats.refused);
+    }
+
+    fn sounded(&self, it: &LegQuality) {
+        let count = |what| {
+            let help = "Legs by how they sounded; one leg may be several.";
+            self.all.counter("hotline_media_legs_total", help, &[("what", what)]).add(1);
+        };
+        count("ended");
+        let is_poor = |it: Option<u16>| it.is_some_and(|it| it < POOR_MOS_X100);
+        if is_poor(it.mos_in_x100) || is_poor(it.mos_out_x100) {
+            count("poor");
+        }
+        let loses = |it: Option<u16>| it.is_some_and(|it| it > LOSSY_PERMILLE);
+        if loses(it.loss_in_permille) || loses(it.loss_out_permille) {
+            count("lossy");
+        }
+        for (is_so, what) in [(it.one_way, "one_way"), (it.silent, "silent")] {
+            if is_so {
+                count(what);
+            }
+        }
+    }
+
+    /// What the media process counts. It begins again at 0 with each process.
+    pub(crate) fn media(&self, it: &Figures) {
+        let total = |name, help, n| self.all.counter(name, help, &[]).set(n);
+        let gauge = |name, help, n| self.all.gauge(name, help, &[]).set(n);
+        gauge("hotline_media_legs", "Legs alive in the media process.", i64::from(it.legs));
+        let help = "1: packets come in by sk_lookup; 0: by a socket a leg.";
+        gauge("hotline_media_sk_lookup", help, i64::from(it.sk_lookup));
+        let help = "The latest 20 ms tick since the media process began, behind its time.";
+        let late = i64::try_from(it.tick_late_max_us).unwrap_or(i64::MAX);
+        gauge("hotline_media_tick_late_max_microseconds", help, late);
+        total("hotline_media_ticks_total", "Ticks of 20 ms.", it.ticks);
+        let help = "Ticks left out because the worker was late.";
+        total("hotline_media_ticks_skipped_total", help, it.ticks_skipped);
+        let help = "Packets that the kernel did not take.";
+        total("hotline_media_sends_refused_total", help, it.sends_refused);
+        let help = "Parties and tapes beyond what a mix or a leg can hold.";
+        total("hotline_media_mixes_refused_total", help, it.mixes_refused);
+        let help = "Events that control did not hear.";
+        total("hotline_media_events_dropped_total", help, it.events_dropped);
+        let help = "Links to control ended by force.";
+        total("hotline_media_links_dropped_total", help, it.links_dropped);
+        let help = "Syncs of recordings put off because the disk was behind.";
+        total("hotline_media_syncs_skipped_total", help, it.syncs_skipped);
+        let reports = |what, n| {
+            let help = "RTCP datagrams.";
+            self.all.counter("hotline_media_rtcp_total", help, &[("what", what)]).set(n);
+        };
+        reports("in", it.reports_in);
+        reports("out", it.reports_out);
+        reports("refused", it.reports_refused);
     }
 
     fn ended(&self, by: Party, reason: &EndReason) {

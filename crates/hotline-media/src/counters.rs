@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use hotline_base::media::Figures;
+
 /// Counted by the threads of one media role since it started.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -13,6 +15,9 @@ pub struct Counters {
     pub(crate) sends_refused: AtomicU64,
     pub(crate) mixes_refused: AtomicU64,
     pub(crate) syncs_skipped: AtomicU64,
+    pub(crate) reports_in: AtomicU64,
+    pub(crate) reports_refused: AtomicU64,
+    pub(crate) reports_out: AtomicU64,
     pub(crate) sk_lookup: AtomicU64,
 }
 
@@ -35,8 +40,33 @@ pub struct Snapshot {
     pub mixes_refused: u64,
     /// Syncs of a recording that were put off because the disk was behind.
     pub syncs_skipped: u64,
+    /// RTCP datagrams taken, refused (of strangers, or broken) and sent.
+    pub reports_in: u64,
+    pub reports_refused: u64,
+    pub reports_out: u64,
     /// Whether packets come in by `sk_lookup`, not by a socket a leg.
     pub sk_lookup: bool,
+}
+
+impl Snapshot {
+    /// As control is told.
+    pub(crate) const fn figures(self, legs: u32) -> Figures {
+        Figures {
+            legs,
+            events_dropped: self.events_dropped,
+            links_dropped: self.links_dropped,
+            ticks: self.ticks,
+            ticks_skipped: self.ticks_skipped,
+            tick_late_max_us: self.tick_late_max_us,
+            sends_refused: self.sends_refused,
+            mixes_refused: self.mixes_refused,
+            syncs_skipped: self.syncs_skipped,
+            reports_in: self.reports_in,
+            reports_refused: self.reports_refused,
+            reports_out: self.reports_out,
+            sk_lookup: self.sk_lookup,
+        }
+    }
 }
 
 impl Counters {
@@ -50,6 +80,9 @@ impl Counters {
             sends_refused: self.sends_refused.load(Relaxed),
             mixes_refused: self.mixes_refused.load(Relaxed),
             syncs_skipped: self.syncs_skipped.load(Relaxed),
+            reports_in: self.reports_in.load(Relaxed),
+            reports_refused: self.reports_refused.load(Relaxed),
+            reports_out: self.reports_out.load(Relaxed),
             sk_lookup: self.sk_lookup.load(Relaxed) != 0,
         }
     }

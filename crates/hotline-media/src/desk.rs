@@ -25,6 +25,7 @@ use self::{
     link::{Broken, Link},
     ports::Ports,
     prompts::Prompts,
+    say::FIGURES_EVERY,
 };
 use crate::{
     IntakeChoice, MediaConfig, Note,
@@ -65,6 +66,7 @@ pub(crate) struct Desk {
     ports: Ports,
     prompts: Prompts,
     random: Random,
+    figures_due: Instant,
     /// Events that wait for the next control.
     kept: VecDeque<Event>,
     /// Recordings that were reported lately; a control that died may not have read them.
@@ -155,6 +157,7 @@ impl Desk {
             legs: BTreeMap::new(),
             recordings: BTreeMap::new(),
             tapes: BTreeMap::new(),
+            figures_due: Instant::now() + FIGURES_EVERY,
             kept: VecDeque::new(),
             lately: VecDeque::new(),
             config,
@@ -192,6 +195,7 @@ impl Desk {
         self.read_reports();
         self.read_orders();
         self.ports.wake_up(Instant::now());
+        self.say_figures();
         self.wake_worker();
         self.write();
         true
@@ -200,8 +204,10 @@ impl Desk {
     fn wait(&self) {
         let now = Instant::now();
         let full = (self.tasks.slots() < TASKS_PER_ORDER).then_some(RETRY);
-        let port = self.ports.due().map(|it| it.saturating_duration_since(now));
-        let timeout = full.or(port).and_then(|it| Timespec::try_from(it).ok());
+        let port =
+            self.ports.due().into_iter().chain(self.link.is_some().then_some(self.figures_due));
+        let due = port.min().map(|it| it.saturating_duration_since(now));
+        let timeout = full.or(due).and_then(|it| Timespec::try_from(it).ok());
         let flags = match &self.link {
             Some(link) if link.wants_to_write() => PollFlags::IN | PollFlags::OUT,
             Some(_) | None => PollFlags::IN,

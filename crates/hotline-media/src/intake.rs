@@ -17,6 +17,9 @@ pub(crate) use self::{
     sockets::Sockets,
 };
 
+/// In [`Arrival::leg`]: what came to the leg's RTCP port.
+pub(crate) const REPORTS: u32 = 1 << 31;
+
 /// Datagrams read in one turn.
 const BATCH: usize = 64;
 
@@ -33,6 +36,17 @@ pub(crate) trait Intake {
 
     fn flush(&mut self);
 
+    /// Sends from the port after the leg's own, which is that of its RTCP.
+    fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool;
+
+    /// Reads without waiting what came to RTCP ports, where [`fill`](Self::fill) does not.
+    fn fill_reports(&mut self, inbox: &mut Inbox) {
+        inbox.clear();
+    }
+
+    /// A leg's RTCP socket, if it has one. Gone with [`remove`](Self::remove).
+    fn add_reports(&mut self, _leg: u32, _socket: Option<UdpSocket>) {}
+
     fn add(&mut self, leg: u32, socket: UdpSocket) -> io::Result<()>;
 
     /// The leg's socket, still bound.
@@ -48,6 +62,7 @@ pub(crate) struct Inbox {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
+    /// The leg's index, with [`REPORTS`] for its RTCP port.
     pub(crate) leg: u32,
     pub(crate) from: SocketAddr,
     pub(crate) len: usize,

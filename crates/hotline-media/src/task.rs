@@ -3,8 +3,8 @@
 use std::{net::UdpSocket, sync::Arc};
 
 use hotline_base::{
-    Key, LegId, PlayId,
-    media::{Channel, LegStats, PlayEnd},
+    Key, LegId, PlayId, WallTime,
+    media::{Channel, Hearing, LegQuality, LegStats, NetworkTone, PlayEnd},
 };
 use hotline_rtp::Outbound;
 use hotline_sdp::Stream;
@@ -34,6 +34,7 @@ pub(crate) enum Task {
     Play { leg: Slot, play: Box<Playing> },
     Stop { leg: Slot, play: PlayId },
     SendKeys { leg: Slot, keys: Vec<Key> },
+    HeedTones { leg: Slot },
     Record { tape: Slot, left: Option<Slot>, right: Option<Slot>, blocks: Vec<Block> },
     Source { tape: Slot, channel: Channel, legs: Vec<Slot> },
     EndRecord { tape: Slot },
@@ -49,6 +50,18 @@ pub(crate) struct Opening {
     /// Bound and non-blocking.
     pub(crate) socket: UdpSocket,
     pub(crate) out: Outbound,
+    pub(crate) reports: ReportStart,
+}
+
+/// What a leg's RTCP begins with.
+#[derive(Debug)]
+pub(crate) struct ReportStart {
+    /// Bound and non-blocking; `None` where reports come in otherwise, or not at all.
+    pub(crate) socket: Option<UdpSocket>,
+    pub(crate) seed: u64,
+    /// The canonical name (RFC 3550 §6.5.1): random, so that it tells nobody anything (RFC 7022).
+    pub(crate) name: [u8; 16],
+    pub(crate) wall: WallTime,
 }
 
 /// This happened. Worker → desk.
@@ -75,6 +88,15 @@ pub(crate) enum Report {
         slot: Slot,
         socket: Option<UdpSocket>,
         stats: LegStats,
+        quality: LegQuality,
+    },
+    Hearing {
+        leg: LegId,
+        state: Hearing,
+    },
+    Tone {
+        leg: LegId,
+        tone: NetworkTone,
     },
     /// The tape's last block is on its way; blocks that are not needed any more come back.
     TapeDone {

@@ -4,5 +4,6 @@ mod both;
 mod calls;
 mod link;
 mod parties;
+mod reports;
 mod rig;
 mod tapes;

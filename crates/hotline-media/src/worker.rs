@@ -7,6 +7,8 @@ mod floor;
 mod latch;
 mod leg;
 mod play;
+mod repack;
+mod senses;
 mod tap;
 mod tape;
 
@@ -85,6 +87,12 @@ impl<I: Intake> Worker<I> {
         }
         for (arrival, datagram) in self.inbox.drain() {
             self.floor.hear(arrival, datagram, &mut self.intake, now);
+        }
+        if self.floor.is_report_time(now) {
+            self.intake.fill_reports(&mut self.inbox);
+            for (arrival, datagram) in self.inbox.drain() {
+                self.floor.hear(arrival, datagram, &mut self.intake, now);
+            }
         }
         self.floor.handle_timeout(&mut self.intake, now);
         self.intake.flush();

@@ -9,7 +9,6 @@
 
 mod event;
 mod jitter;
-mod merge;
 mod mos;
 mod outbound;
 mod packet;
@@ -23,7 +22,6 @@ mod watch;
 pub use self::{
     event::{EventPacket, EventReceiver, EventSender},
     jitter::{Format, Inserted, JitterBuffer, JitterCounts, Next},
-    merge::{KeyMerger, KeyWay},
     mos::{Codec, Quality},
     outbound::{Outbound, Stamp},
     packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, parse, write_header},

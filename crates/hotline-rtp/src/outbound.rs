@@ -65,6 +65,11 @@ impl Outbound {
         self.ssrc
     }
 
+    /// The latest timestamp that was sent, and when; `None` before the first.
+    pub fn last(&self) -> Option<(MediaTime, MonoTime)> {
+        self.sent.map(|it| (self.timestamp, it))
+    }
+
     /// The next packet of our own audio of `samples` samples. Consecutive calls are taken to be
     /// paced by the caller: timestamps follow the samples, not the clock.
     pub fn stamp(&mut self, samples: u32, now: MonoTime) -> Stamp {
@@ -80,6 +85,11 @@ impl Outbound {
     pub fn stamp_again(&mut self, now: MonoTime) -> Stamp {
         self.note(self.sequence.wrapping_add(1), self.timestamp, self.samples, now);
         Stamp { marker: false, sequence: self.sequence, timestamp: self.timestamp }
+    }
+
+    /// Our audio goes on so many samples later than it ended: what lies between never reached us.
+    pub const fn skip(&mut self, samples: u32) {
+        self.samples = self.samples.saturating_add(samples);
     }
 
     /// Our audio paused: what comes next starts anew, at the time it comes.

@@ -80,8 +80,8 @@ pub struct Stream {
     pub telephone_event_in: Option<u8>,
     /// Where the peer receives RTCP: what `a=rtcp` says (RFC 3605), else the port after RTP's.
     pub rtcp: SocketAddr,
-    /// The peer would take RTP and RTCP at one port (`a=rtcp-mux`, RFC 5761). We answer so to
-    /// browsers alone.
+    /// RTP and RTCP share one port (`a=rtcp-mux`, RFC 5761): both descriptions say so. We answer so
+    /// whenever it is offered.
     pub rtcp_mux: bool,
     /// Milliseconds of audio in one packet that the peer wishes to receive; 20 unless said.
     pub ptime_ms: u32,

@@ -30,6 +30,7 @@ fn written(local: &Local, hold: bool, profile: Profile, secure: Rows) -> String 
         proto: proto_of(profile),
         codecs: &codecs,
         telephone_event: Some(OFFERED_TELEPHONE_EVENT),
+        rtcp_mux: false,
         direction,
         secure,
     };
@@ -86,7 +87,10 @@ pub fn answer_in(
     note_hold(&mut stream, line, &security);
     let codecs = [(format.payload_type, format.codec)];
     let (proto, direction) = (line.proto.as_str(), stream.direction);
-    let audio = Audio { proto, codecs: &codecs, telephone_event, direction, secure: rows };
+    // A browser's rows say so themselves.
+    let rtcp_mux = stream.rtcp_mux && !matches!(security, Security::WebRtc(_));
+    let codecs = &codecs;
+    let audio = Audio { proto, codecs, telephone_event, rtcp_mux, direction, secure: rows };
     let mut audio = Some(Written::Audio(audio));
     let lines = offer.lines.iter().enumerate();
     let lines = lines.map(|(idx, it)| audio.take_if(|_| idx == at).unwrap_or(Written::Refused(it)));
@@ -143,7 +147,7 @@ pub fn settle_in(offer: &str, answer: &str) -> Result<(Stream, Security), SdpErr
         telephone_event: events.map(|(_, theirs)| theirs),
         telephone_event_in: events.map(|(ours, _)| ours),
         rtcp: theirs.rtcp(address),
-        rtcp_mux: theirs.has("rtcp-mux"),
+        rtcp_mux: ours.has("rtcp-mux") && theirs.has("rtcp-mux"),
         ptime_ms: theirs.ptime_ms(),
         direction: ours.direction().and(theirs.direction().mirrored()),
         hold: false,

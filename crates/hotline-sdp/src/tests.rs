@@ -168,6 +168,8 @@ fn rtcp_is_where_the_peer_says_or_one_port_up() {
     assert_eq!(at("a=rtcp:x"), "198.51.100.9:4001");
     assert!(row("a=rtcp-mux").rtcp_mux && !row("a=ptime:20").rtcp_mux);
     let (text, _) = answer(&sdp("m=audio 4000 RTP/AVP 8\na=rtcp-mux"), &LOCAL).unwrap();
+    assert!(text.contains("a=rtcp-mux\r\n"), "{text}");
+    let (text, _) = answer(&sdp("m=audio 4000 RTP/AVP 8"), &LOCAL).unwrap();
     assert!(!text.contains("rtcp-mux"), "{text}");
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Audio<'a> {
     /// Payload types and codecs, best first.
     pub(crate) codecs: &'a [(u8, Codec)],
     pub(crate) telephone_event: Option<u8>,
+    /// RTP and RTCP at one port (RFC 5761).
+    pub(crate) rtcp_mux: bool,
     pub(crate) direction: Direction,
     /// How it is protected.
     pub(crate) secure: Rows,
@@ -71,6 +73,9 @@ impl Audio<'_> {
             rows.push(format!("a=fmtp:{payload_type} 0-15"));
         }
         rows.push("a=ptime:20".to_owned());
+        if self.rtcp_mux {
+            rows.push("a=rtcp-mux".to_owned());
+        }
         rows.push(format!("a={}", self.direction.attribute()));
         rows.extend_from_slice(&self.secure.rows);
     }

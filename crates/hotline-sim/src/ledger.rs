@@ -204,6 +204,7 @@ impl Ledger {
             | Order::Play(Play { leg, .. })
             | Order::Stop { leg, .. }
             | Order::SendKeys { leg, .. }
+            | Order::HeedTones { leg }
             | Order::Close { leg }
             | Order::Record { left: leg, .. } => Some(*leg),
             Order::Mix { hears } => hears.first().map(|it| it.listener),

@@ -79,7 +79,8 @@ impl MediaModel {
             Order::Answer { .. }
             | Order::Reoffer { .. }
             | Order::Describe { .. }
-            | Order::SendKeys { .. } => Vec::new(),
+            | Order::SendKeys { .. }
+            | Order::HeedTones { .. } => Vec::new(),
             Order::Mix { hears } => {
                 for it in hears {
                     self.hears.insert(it.listener, it.speakers);

@@ -7,6 +7,7 @@ mod envelope;
 mod fact;
 mod list;
 mod mask;
+mod quality;
 mod time;
 
 pub use self::{
@@ -16,6 +17,7 @@ pub use self::{
     fact::{FactJson, StampedJson},
     list::{ListAuditJson, ListEntryJson},
     mask::masked_number,
+    quality::QualityJson,
     time::Time,
 };
 

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::{Heard, heard::Early, line::Line};
+use crate::{Heard, heard::Early, line::Line, reporter::Reporter};
 
 /// One leg's audio; it ends when this is dropped.
 #[derive(Debug)]
@@ -38,21 +38,23 @@ pub(crate) struct State {
     pub(crate) stream: Option<Stream>,
     pub(crate) line: Line,
     pub(crate) heard: Heard,
+    pub(crate) reporter: Reporter,
     early: Early,
 }
 
 impl Audio {
-    pub(crate) async fn open(ip: IpAddr, random: Random) -> io::Result<Self> {
-        let socket = UdpSocket::bind((ip, 0)).await?;
+    pub(crate) async fn open(ip: IpAddr, mut random: Random) -> io::Result<Self> {
+        let (socket, reports) = bind(ip).await?;
         let local = socket.local_addr()?;
         let state = State {
+            reporter: Reporter::new(random.next_u64()),
             stream: None,
             line: Line::new(random),
             heard: Heard::default(),
             early: Early::default(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), progress: watch::Sender::new(0) });
-        let task = tokio::spawn(run(socket, Arc::clone(&shared))).abort_handle();
+        let task = tokio::spawn(run(socket, reports, Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, local, task })
     }
 
@@ -91,11 +93,27 @@ impl Drop for Audio {
     }
 }
 
-async fn run(socket: UdpSocket, shared: Arc<Shared>) {
+/// A port for RTP and the next one for RTCP (RFC 3550 §11), so that reports reach nobody else.
+async fn bind(ip: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
+    const TRIES: usize = 50;
+    let mut tries = 0;
+    loop {
+        let socket = UdpSocket::bind((ip, 0)).await?;
+        let next = socket.local_addr()?.port().checked_add(1).unwrap_or(0);
+        match UdpSocket::bind((ip, next)).await {
+            Ok(reports) => return Ok((socket, reports)),
+            Err(error) if tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+async fn run(socket: UdpSocket, reports: UdpSocket, shared: Arc<Shared>) {
     let mut tick = interval(Duration::from_millis(20));
     // A late robot catches up, as a telephone with a clock of its own would.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut buffer = vec![0; 2_048];
+    let mut report = vec![0; 2_048];
     loop {
         tokio::select! {
             _ = tick.tick() => {
@@ -105,6 +123,14 @@ async fn run(socket: UdpSocket, shared: Arc<Shared>) {
                         // A lost packet is the network's way; the ear at the other end tells.
                         socket.send_to(&it, to).await.ok();
                     }
+                }
+                if let Some((report, to)) = shared.report() {
+                    reports.send_to(&report, to).await.ok();
+                }
+            }
+            received = reports.recv_from(&mut report) => {
+                if let Ok((n, _)) = received {
+                    shared.take_report(report.get(..n).unwrap_or_default());
                 }
             }
             received = socket.recv_from(&mut buffer) => {
@@ -120,14 +146,28 @@ async fn run(socket: UdpSocket, shared: Arc<Shared>) {
 impl Shared {
     fn next_packets(&self) -> (Option<SocketAddr>, Vec<Vec<u8>>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { stream, line, .. } = &mut *state;
-        line.next_packets(stream.as_ref())
+        let State { stream, line, reporter, .. } = &mut *state;
+        let (to, mut packets) = line.next_packets(stream.as_ref());
+        packets.retain(|it| reporter.sends(it));
+        (to, packets)
+    }
+
+    fn report(&self) -> Option<(Vec<u8>, SocketAddr)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let to = state.stream.as_ref()?.rtcp;
+        Some((state.reporter.says()?, to))
+    }
+
+    fn take_report(&self, report: &[u8]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.reporter.takes(report);
     }
 
     fn note(&self, bytes: &[u8], from: SocketAddr) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { stream, heard, early, .. } = &mut *state;
+        let State { stream, heard, early, reporter, .. } = &mut *state;
         let at = Instant::now();
+        reporter.hears(bytes);
         match stream {
             Some(stream) => heard.note(bytes, from, stream, at),
             None => early.keep(bytes, from, at),

@@ -148,6 +148,16 @@ impl Call {
         self.audio.state().line.speak(speech);
     }
 
+    /// From now on one packet in so many is lost, both ways; the robot's RTCP tells of it.
+    pub fn lose_one_in(&self, n: u32) {
+        self.audio.state().reporter.loses_one_in = Some(n);
+    }
+
+    /// RTCP reports of the peer that came.
+    pub fn n_reports(&self) -> u32 {
+        self.audio.state().reporter.n_reports
+    }
+
     /// Presses keys (RFC 4733), 100 ms each with 100 ms between. Other characters are left out.
     pub fn press(&self, keys: &str) {
         self.audio.state().line.press(keys.chars().filter_map(|it| Key::try_from(it).ok()));

@@ -33,6 +33,7 @@ mod heard;
 mod line;
 mod network;
 pub mod raw;
+mod reporter;
 mod robot;
 mod rtp;
 mod sound;

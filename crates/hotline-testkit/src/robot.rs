@@ -43,6 +43,8 @@ pub struct Outgoing {
     /// An offer of one's own, instead of the robot's.
     pub sdp: Option<String>,
     pub ring_limit: Option<Duration>,
+    /// A telephone that knows no telephone-events: keys are sound.
+    pub without_events: bool,
 }
 
 /// The registrar refused, or did not answer (408).

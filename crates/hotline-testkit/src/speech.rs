@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hotline_dsp::{Tone, g711};
+use hotline_base::Key;
+use hotline_dsp::{DtmfTone, Tone, g711};
 use hotline_sdp::Codec;
 
 use crate::{FRAME, Sound};
@@ -24,6 +25,18 @@ impl Speech {
     /// A sine of `hz` at -12 dB of full scale.
     pub fn tone(hz: u32) -> Self {
         Self::Tone(Tone::new(hz, 8_000))
+    }
+
+    /// Keys as sound, 100 ms each with 100 ms between. Other characters are left out.
+    pub fn keys(keys: &str) -> Self {
+        let mut samples = Vec::new();
+        let keys = keys.chars().filter_map(|it| Key::try_from(it).ok());
+        for mut tone in keys.filter_map(|it| DtmfTone::new(it.event())) {
+            let mut press = [0; 1_600];
+            tone.fill(&mut press);
+            samples.extend(press);
+        }
+        Self::once(Sound::new(samples))
     }
 
     pub fn once(sound: Sound) -> Self {

@@ -36,6 +36,9 @@ pub struct TrunkConfig {
     /// What is heard of an outgoing call before its answer (彩铃, announcements) comes from the
     /// carrier where it sends any (RFC 3960); else always from us.
     pub early_media: bool,
+    /// Tones of this network (回铃音, 忙音) are recognised in calls that go out over it, and its busy
+    /// tone after the answer ends the call: for gateways of analogue lines, which send no BYE.
+    pub busy_tone_ends: bool,
     /// With the leading zero, such as `0771`; completes local numbers and bare short codes.
     pub area_code: Option<String>,
     /// GB/T 2260, such as `450100`.

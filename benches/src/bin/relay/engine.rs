@@ -100,7 +100,8 @@ impl Engine {
         let port = socket.address()?.port();
         let offer = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+             m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+             a=rtcp:9\r\n"
         );
         self.order(&Order::Open {
             leg: LegId(leg as u64),
@@ -123,7 +124,17 @@ impl Engine {
         Ok(())
     }
 
+    /// The next event that an order leads to.
     fn event(&mut self) -> Result<Event> {
+        loop {
+            let event = self.any_event()?;
+            if !matches!(event, Event::Figures(_) | Event::Hearing { .. }) {
+                return Ok(event);
+            }
+        }
+    }
+
+    fn any_event(&mut self) -> Result<Event> {
         let mut length = [0; 4];
         self.link.read_exact(&mut length)?;
         let mut body = vec![0; u32::from_be_bytes(length) as usize];

@@ -1,19 +1,19 @@
 //! What legs, media and the agent's desk tell a call.
 
-use hotline_base::media::{FailReason, FailedOrder, LegStats, Recorded};
+use hotline_base::{
+    KeyWay,
+    media::{FailReason, FailedOrder, Hearing, LegStats, NetworkTone, Recorded},
+};
 
 use super::{
-    AgentState, BTreeSet, Call, CallFact, CallerState, Duration, EndReason, Environment, Key,
-    KeyMethod, LegEvent, LegId, LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output,
-    Party, Phase, RecordingId, RefusedWhy,
+    AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, Key, LegEvent,
+    LegId, LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output, Party, Phase,
+    RecordingId, RefusedWhy,
 };
 use crate::LegEnd;
 
 /// RTP silence after which a party is lost, in seconds.
 const LOST_SECS: u32 = 30;
-
-/// Two reports of one key by different methods are one press within this time.
-const TWIN_KEY: Duration = Duration::from_millis(60);
 
 impl Call {
     /// Something happened on one of this call's legs.
@@ -32,7 +32,7 @@ impl Call {
         match event {
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
-            LegEvent::Key(key) => self.pressed(key, KeyMethod::Signalling, env, now),
+            LegEvent::Key(key) => self.pressed(key, KeyWay::Info, env, now),
             LegEvent::Ended(end) if self.is_outbound() => self.party_ended(end, env, now),
             LegEvent::Ended(end) => self.caller_ended(end, env, now),
             LegEvent::Ringing { sdp } => self.party_rings(sdp, now),
@@ -40,13 +40,10 @@ impl Call {
         }
     }
 
-    /// The same press by two methods counts once (flow paper 4.2).
-    fn pressed(&mut self, key: Key, method: KeyMethod, env: &dyn Environment, now: Now) {
-        let twin = self.last_key.take_if(|(last, by, at)| {
-            *last == key && *by != method && now.mono.since(*at) <= TWIN_KEY
-        });
-        if twin.is_none() {
-            self.last_key = Some((key, method, now.mono));
+    /// The same press by two methods counts once, however late the second is: an INFO is sent when
+    /// the key is let go.
+    fn pressed(&mut self, key: Key, way: KeyWay, env: &dyn Environment, now: Now) {
+        if let Some(key) = self.keys.handle(key, way, now.mono) {
             self.tell(hotline_ivr::Event::Key(key), env, now);
         }
     }
@@ -171,7 +168,7 @@ impl Call {
             }
             MediaEvent::Key { leg, key } => {
                 if leg == self.caller.leg {
-                    self.pressed(key, KeyMethod::Audio, env, now);
+                    self.pressed(key, KeyWay::Event, env, now);
                 }
             }
             MediaEvent::Quiet { leg, secs } => self.quiet(leg, secs, env, now),
@@ -182,8 +179,15 @@ impl Call {
                     self.fact(CallFact::RecordingFailed { recording, reason }, now);
                 }
             }
+            MediaEvent::Hearing { leg, state } => self.hearing(leg, state, now),
+            MediaEvent::Tone { leg, tone } => self.tone_heard(leg, tone, env, now),
+            MediaEvent::Sounded { leg, quality } => {
+                if self.open_legs.contains(&leg) {
+                    self.fact(CallFact::LegSounded { leg, quality }, now);
+                }
+            }
             MediaEvent::Closed { leg, stats } => self.closed(leg, stats, now),
-            MediaEvent::Inventory { .. } => (),
+            MediaEvent::Inventory { .. } | MediaEvent::Figures(_) => (),
         }
     }
 
@@ -326,6 +330,28 @@ impl Call {
             self.release_agent(Party::Platform, env, now);
         } else {
             self.end_offer(OfferEnd::Unreachable, env, now);
+        }
+    }
+
+    /// A party is heard no longer, or again. Who was not answered yet, or holds, owes no sound.
+    fn hearing(&mut self, leg: LegId, state: Hearing, now: Now) {
+        if self.phase == Phase::Live && self.has_audio(leg) && !self.is_early(leg) {
+            self.fact(CallFact::Hearing { leg, state }, now);
+        }
+    }
+
+    /// The network says something by a tone. After the answer the busy tone means that the party
+    /// outside has hung up, and that no message says so (R2 and analogue lines behind gateways).
+    fn tone_heard(&mut self, leg: LegId, tone: NetworkTone, env: &dyn Environment, now: Now) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        self.fact(CallFact::ToneHeard { leg, tone }, now);
+        let hangs_up = tone == NetworkTone::Busy && self.ends_on_busy_tone();
+        let is_party = self.is_outbound() && leg == self.caller.leg;
+        if hangs_up && is_party && matches!(self.caller.state, CallerState::Up) {
+            let reason = EndReason::Normal { tag: "busy_tone".to_owned() };
+            self.end(Party::Called, reason, None, env, now);
         }
     }
 

@@ -49,6 +49,17 @@ pub(super) struct Dialled {
     ringback: bool,
     /// `None`: what the network lets be heard before the answer is not passed on.
     network: Option<Network>,
+    /// Tones of the network are listened for, and the busy tone ends the call.
+    heeds_tones: bool,
+}
+
+/// What is made of the sound of a trunk's network.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NetworkSound {
+    /// The agent hears it before the answer.
+    pub early: bool,
+    /// Its tones are recognised; the busy tone after the answer is the called party's hanging up.
+    pub tones: bool,
 }
 
 /// What the network lets be heard before the answer (彩铃, announcements).
@@ -62,7 +73,7 @@ struct Network {
 
 impl Dialled {
     const fn new(number: Pii<String>, display: Option<String>) -> Self {
-        Self { number, display, rings: false, ringback: false, network: None }
+        Self { number, display, rings: false, ringback: false, network: None, heeds_tones: false }
     }
 
     /// Of a call that an earlier control process began.
@@ -107,7 +118,7 @@ impl Call {
     pub fn went_out(
         &mut self,
         leg: LegId,
-        (trunk, early_media): (TrunkId, bool),
+        (trunk, sound): (TrunkId, NetworkSound),
         gateway: String,
         display: String,
         now: Now,
@@ -116,7 +127,11 @@ impl Call {
             return self.fact(CallFact::PartyWentOut { offer, trunk, gateway, display }, now);
         }
         if let Some(it) = &mut self.dialled {
-            it.network = early_media.then(Network::default);
+            it.network = sound.early.then(Network::default);
+            it.heeds_tones = sound.tones;
+        }
+        if sound.tones {
+            self.media(Order::HeedTones { leg });
         }
         self.fact(CallFact::WentOut { trunk, gateway, display }, now);
     }
@@ -126,6 +141,11 @@ impl Call {
         if leg == self.caller.leg {
             self.fact(CallFact::WayRefused { trunk, status }, now);
         }
+    }
+
+    /// Whether the busy tone after the answer is the end of the call.
+    pub(super) fn ends_on_busy_tone(&self) -> bool {
+        self.dialled.as_ref().is_some_and(|it| it.heeds_tones)
     }
 
     /// The agent's own call, before the called party was there.

@@ -114,6 +114,7 @@ fn one(
         numbers,
         prack: it.bool_or("prack", true),
         early_media: it.bool_or("early_media", true),
+        busy_tone_ends: it.bool_or("busy_tone_ends", false),
         area_code: area_code.map(|it| it.value),
         city: city.map(|it| it.value),
     })

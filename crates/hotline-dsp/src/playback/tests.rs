@@ -119,6 +119,7 @@ fn bent_tones_stay_pure_and_frames_join_without_a_seam() {
 }
 
 /// The share of all power that lies at `hz`, which need not be a whole number.
+#[expect(clippy::cast_precision_loss, reason = "few samples")]
 fn share_of(samples: &[i16], hz: f64) -> f64 {
     let (mut sine, mut cosine, mut power) = (0.0, 0.0, 0.0);
     for (n, it) in (0_u32..).zip(samples) {

@@ -122,6 +122,7 @@ impl Rim<Switchboard> for Hands {
                     self.state.waits.note(&it);
                     return Some(from_net(it));
                 }
+                Arrived::Link(LinkInput::Event(Event::Figures(it))) => self.meters.media(&it),
                 Arrived::Link(it) => return Some(self.take_link(it)),
                 Arrived::Asked(it) => return Some(self.take_asked(it)),
                 Arrived::Lists(it) => return Some(Input::Lists(it)),
@@ -139,9 +140,12 @@ impl Rim<Switchboard> for Hands {
         if let Some(order) = self.orders.take_lost() {
             return Some(Input::OrderLost(order));
         }
-        match self.inbox.try_next()? {
-            Waiting::Net(it) => Some(from_net(it)),
-            Waiting::Link(it) => Some(self.take_link(it)),
+        loop {
+            match self.inbox.try_next()? {
+                Waiting::Net(it) => return Some(from_net(it)),
+                Waiting::Link(LinkInput::Event(Event::Figures(it))) => self.meters.media(&it),
+                Waiting::Link(it) => return Some(self.take_link(it)),
+            }
         }
     }
 

@@ -110,6 +110,7 @@ const fn is_owed(order: &Order) -> bool {
         | Order::Play(_)
         | Order::Stop { .. }
         | Order::SendKeys { .. }
+        | Order::HeedTones { .. }
         | Order::Record { .. }
         | Order::RecordSource { .. } => false,
     }

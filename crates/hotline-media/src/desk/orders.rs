@@ -2,11 +2,12 @@
 
 use std::{
     path::{Component, Path},
-    time::Instant,
+    sync::atomic::Ordering::Relaxed,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use hotline_base::{
-    Key, LegId, RecordingId,
+    Key, LegId, RecordingId, WallTime,
     media::{Channel, Event, FailReason, FailedOrder, Hears, Order, Play, PlayEnd, VERSION},
 };
 use hotline_rtp::Outbound;
@@ -15,9 +16,12 @@ use hotline_sdp::{Local, SdpError, Stream, answer, offer, settle};
 use super::{Desk, Entry, link::Broken};
 use crate::{
     recorder::{Block, Errand},
-    task::{Opening, Slot, Task},
+    task::{Opening, ReportStart, Slot, Task},
     worker::{BLOCKS, Playing},
 };
+
+/// Of canonical names: 80 random bits in sixteen letters (RFC 7022 §4.2 wants at least 64).
+const NAME_LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Keys of one order; a telephone number with its extension is shorter.
 const KEYS_MAX: usize = 64;
@@ -42,6 +46,11 @@ impl Desk {
                 }
             }
             Order::SendKeys { leg, keys } => self.send_keys(leg, keys),
+            Order::HeedTones { leg } => {
+                if let Some(leg) = self.slot(leg) {
+                    self.task(Task::HeedTones { leg });
+                }
+            }
             Order::Record { recording, path, left, right } => {
                 self.record(recording, path, [left, right]);
             }
@@ -103,9 +112,9 @@ impl Desk {
             },
         };
         entry.said.clone_from(&sdp);
-        let out = self.outbound();
+        let (out, reports) = (self.outbound(), self.report_start(port));
         self.legs.insert(leg, entry);
-        self.task(Task::Open(Box::new(Opening { slot, id: leg, socket, out })));
+        self.task(Task::Open(Box::new(Opening { slot, id: leg, socket, out, reports })));
         if let Some(stream) = stream {
             self.task(Task::Settle { leg: slot, stream });
         }
@@ -117,6 +126,19 @@ impl Desk {
         let mut number = || u32::try_from(self.random.next_u64() >> 32).unwrap_or(0);
         let (ssrc, timestamp, sequence) = (number(), number(), number() >> 16);
         Outbound::new(ssrc, u16::try_from(sequence).unwrap_or(0), timestamp)
+    }
+
+    /// What a leg's RTCP begins with. Where one socket hears all ports it has none of its own.
+    fn report_start(&mut self, port: u16) -> ReportStart {
+        let by_lookup = self.counters.sk_lookup.load(Relaxed) != 0;
+        let socket = if by_lookup { None } else { self.ports.open_reports(port) };
+        let name = std::array::from_fn(|_| {
+            let at = usize::try_from(self.random.below(32)).unwrap_or(0);
+            NAME_LETTERS.get(at).copied().unwrap_or(b'a')
+        });
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = WallTime(i64::try_from(since.as_millis()).unwrap_or(0));
+        ReportStart { socket, seed: self.random.next_u64(), name, wall }
     }
 
     fn settle(&mut self, leg: LegId, theirs: &str) {

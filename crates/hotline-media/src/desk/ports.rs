@@ -60,6 +60,13 @@ impl Ports {
         None
     }
 
+    /// The socket for RTCP beside a leg's port (RFC 3550 §11). Without one, no reports come in.
+    pub(super) fn open_reports(&self, port: u16) -> Option<UdpSocket> {
+        bind(SocketAddr::new(self.address, port.checked_add(1)?))
+            .inspect_err(|error| tracing::debug!(port, %error, "No port for RTCP."))
+            .ok()
+    }
+
     /// A leg's port is over.
     pub(super) fn close(&mut self, port: u16, socket: Option<UdpSocket>, now: Instant) {
         self.resting.push_back((now + self.quarantine, port, socket));

@@ -11,6 +11,9 @@ use crate::{counters::count, task::Report};
 /// Events kept for the next control.
 const KEPT_MAX: usize = 4_096;
 
+/// How often control is told what is counted.
+pub(super) const FIGURES_EVERY: Duration = Duration::from_secs(5);
+
 /// How long a recording that was reported is reported again to another control.
 const LATELY: Duration = Duration::from_secs(10);
 
@@ -24,11 +27,14 @@ impl Desk {
                     Event::PlayDone { leg, play, played_ms, end }
                 }
                 Report::Quiet { leg, secs } => Event::Quiet { leg, secs },
-                Report::Closed { leg, slot, socket, stats } => {
+                Report::Hearing { leg, state } => Event::Hearing { leg, state },
+                Report::Tone { leg, tone } => Event::Tone { leg, tone },
+                Report::Closed { leg, slot, socket, stats, quality } => {
                     if let Some(entry) = self.legs.remove(&leg) {
                         self.ports.close(entry.port, socket, Instant::now());
                     }
                     self.leg_slots.give_back(slot);
+                    self.say(Event::Sounded { leg, quality });
                     Event::Closed { leg, stats }
                 }
                 Report::TapeDone { tape, blocks } => {
@@ -54,6 +60,20 @@ impl Desk {
         }
     }
 
+    /// Says every few seconds what is counted, to a control that listens.
+    pub(super) fn say_figures(&mut self) {
+        let now = Instant::now();
+        if now < self.figures_due {
+            return;
+        }
+        self.figures_due = now + FIGURES_EVERY;
+        if self.link.as_ref().is_some_and(|it| it.greeted) {
+            let legs = u32::try_from(self.legs.len()).unwrap_or(u32::MAX);
+            let figures = self.counters.snapshot().figures(legs);
+            self.say(Event::Figures(figures));
+        }
+    }
+
     /// Tells control, or keeps what it must know.
     pub(super) fn say(&mut self, event: Event) {
         if is_recording(&event) && self.link.as_ref().is_some_and(|it| it.greeted) {
@@ -76,7 +96,8 @@ impl Desk {
     }
 
     pub(super) fn keep(&mut self, event: Event) {
-        let needed = matches!(event, Event::Closed { .. }) || is_recording(&event);
+        let ends = matches!(event, Event::Sounded { .. } | Event::Closed { .. });
+        let needed = ends || is_recording(&event);
         if needed && self.kept.len() < KEPT_MAX {
             self.kept.push_back(event);
         } else {

@@ -19,7 +19,7 @@ use nix::sys::socket::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Arrival, BATCH, DATAGRAM, Inbox, Intake, datagram, steer::Steer};
+use super::{Arrival, BATCH, DATAGRAM, Inbox, Intake, REPORTS, datagram, steer::Steer};
 use crate::{
     counters::{Counters, count},
     wake::Wake,
@@ -221,6 +221,29 @@ impl Lookup {
         self.more = n == BATCH;
         self.pace.note(n);
     }
+
+    /// Puts a datagram from one of our ports among those that wait to be sent.
+    fn post(&mut self, port: u16, to: SocketAddr, payload: &[u8]) -> bool {
+        let SocketAddr::V4(to) = to else { return false };
+        let from = SocketAddrV4::new(self.address, port);
+        if self.outbox.n == BATCH {
+            self.flush();
+        }
+        let outbox = &mut self.outbox;
+        let Some(place) = outbox.arena.chunks_exact_mut(DATAGRAM).nth(outbox.n) else {
+            return false;
+        };
+        let Some(len) = datagram::write(place, from, to, payload) else { return false };
+        let (Some(address), Some(length)) =
+            (outbox.to.get_mut(outbox.n), outbox.lengths.get_mut(outbox.n))
+        else {
+            return false;
+        };
+        *address = Some(SockaddrIn::from(to));
+        *length = len;
+        outbox.n += 1;
+        true
+    }
 }
 
 impl Pace {
@@ -252,25 +275,12 @@ impl Intake for Lookup {
 
     fn send(&mut self, leg: u32, to: SocketAddr, payload: &[u8]) -> bool {
         let Some(Some((port, _))) = self.legs.get(leg as usize) else { return false };
-        let SocketAddr::V4(to) = to else { return false };
-        let from = SocketAddrV4::new(self.address, *port);
-        if self.outbox.n == BATCH {
-            self.flush();
-        }
-        let outbox = &mut self.outbox;
-        let Some(place) = outbox.arena.chunks_exact_mut(DATAGRAM).nth(outbox.n) else {
-            return false;
-        };
-        let Some(len) = datagram::write(place, from, to, payload) else { return false };
-        let (Some(address), Some(length)) =
-            (outbox.to.get_mut(outbox.n), outbox.lengths.get_mut(outbox.n))
-        else {
-            return false;
-        };
-        *address = Some(SockaddrIn::from(to));
-        *length = len;
-        outbox.n += 1;
-        true
+        self.post(*port, to, payload)
+    }
+
+    fn send_report(&mut self, leg: u32, to: SocketAddr, payload: &[u8]) -> bool {
+        let Some(Some((port, _))) = self.legs.get(leg as usize) else { return false };
+        port.checked_add(1).is_some_and(|port| self.post(port, to, payload))
     }
 
     fn flush(&mut self) {
@@ -305,6 +315,12 @@ impl Intake for Lookup {
         let by_port = self.by_port.get_mut(usize::from(idx)).ok_or(io::ErrorKind::InvalidInput)?;
         self.steer.set(port, true)?;
         *by_port = Some(leg);
+        // The port after it, which nobody else is given. The last one of the range has none, and
+        // then no reports come in.
+        let after = self.by_port.get_mut(usize::from(idx) + 1);
+        if let Some(after) = after.filter(|_| self.steer.set(port + 1, true).is_ok()) {
+            *after = Some(leg | REPORTS);
+        }
         self.fresh.push(leg);
         *place = Some((port, socket));
         Ok(())
@@ -318,6 +334,11 @@ impl Intake for Lookup {
         let idx = usize::from(port.checked_sub(self.first)?);
         if let Some(leg) = self.by_port.get_mut(idx) {
             *leg = None;
+        }
+        if let Some(reports) = self.by_port.get_mut(idx + 1) {
+            *reports = None;
+            // One that is steered further on leads to nobody.
+            let _still_steered = self.steer.set(port + 1, false);
         }
         Some(socket)
     }

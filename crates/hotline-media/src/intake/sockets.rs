@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{BATCH, Inbox, Intake};
+use super::{BATCH, Inbox, Intake, REPORTS};
 use crate::wake::Wake;
 
 /// Marks the wake descriptor among the legs.
@@ -24,6 +24,9 @@ pub(crate) struct Sockets {
     epoll: OwnedFd,
     wake: Wake,
     legs: Vec<Option<UdpSocket>>,
+    /// Those of RTCP, which nobody waits for: they are visited now and then.
+    reports: OwnedFd,
+    reporters: Vec<Option<UdpSocket>>,
 }
 
 impl Sockets {
@@ -32,7 +35,10 @@ impl Sockets {
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let mut legs = Vec::new();
         legs.resize_with(legs_max, || None);
-        Ok(Self { epoll, wake, legs })
+        let reports = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut reporters = Vec::new();
+        reporters.resize_with(legs_max, || None);
+        Ok(Self { epoll, wake, legs, reports, reporters })
     }
 }
 
@@ -70,6 +76,37 @@ impl Intake for Sockets {
 
     fn flush(&mut self) {}
 
+    fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
+        let Some(Some(socket)) = self.reporters.get(leg as usize) else { return false };
+        socket.send_to(datagram, to).is_ok()
+    }
+
+    fn fill_reports(&mut self, inbox: &mut Inbox) {
+        inbox.clear();
+        let mut ready = [const { MaybeUninit::uninit() }; BATCH];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Those beyond the batch are ready at the next visit, too.
+        let Ok((ready, _)) = epoll::wait(&self.reports, &mut ready, Some(&now)) else { return };
+        for it in ready {
+            let leg = u32::try_from(it.data.u64()).unwrap_or(u32::MAX);
+            let Some(Some(socket)) = self.reporters.get(leg as usize) else { continue };
+            inbox.receive(|place| {
+                let (len, from) = socket.recv_from(place).ok()?;
+                Some((leg | REPORTS, from, len))
+            });
+        }
+    }
+
+    fn add_reports(&mut self, leg: u32, socket: Option<UdpSocket>) {
+        let (Some(place), Some(socket)) = (self.reporters.get_mut(leg as usize), socket) else {
+            return;
+        };
+        let data = epoll::EventData::new_u64(u64::from(leg));
+        // One that cannot be watched hears nothing and still sends.
+        let _unheard = epoll::add(&self.reports, &socket, data, epoll::EventFlags::IN);
+        *place = Some(socket);
+    }
+
     fn add(&mut self, leg: u32, socket: UdpSocket) -> io::Result<()> {
         let place = self.legs.get_mut(leg as usize).ok_or(io::ErrorKind::StorageFull)?;
         let data = epoll::EventData::new_u64(u64::from(leg));
@@ -79,6 +116,8 @@ impl Intake for Sockets {
     }
 
     fn remove(&mut self, leg: u32) -> Option<UdpSocket> {
+        // Closing it ends epoll's watch.
+        drop(self.reporters.get_mut(leg as usize).and_then(Option::take));
         let socket = self.legs.get_mut(leg as usize)?.take()?;
         // A socket that epoll does not know needs no leave-taking.
         let _unknown = epoll::delete(&self.epoll, &socket);

@@ -198,7 +198,25 @@ impl Control {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// The next event that an order or a party leads to; what media says by itself about how it
+    /// goes is passed over.
     pub(super) fn event(&mut self) -> Event {
+        loop {
+            let event = self.any_event();
+            let by_itself = matches!(
+                event,
+                Event::Figures(_)
+                    | Event::Hearing { .. }
+                    | Event::Tone { .. }
+                    | Event::Sounded { .. }
+            );
+            if !by_itself {
+                return event;
+            }
+        }
+    }
+
+    pub(super) fn any_event(&mut self) -> Event {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).expect("an event within the time");
         let mut body = vec![0; u32::from_be_bytes(length) as usize];

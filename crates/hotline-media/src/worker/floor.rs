@@ -3,6 +3,8 @@
 
 mod mix;
 mod out;
+mod repack;
+mod senses;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -13,16 +15,16 @@ use hotline_base::{
     Key, MonoTime,
     media::{Channel, PlayEnd},
 };
-use hotline_rtp::EventSender;
 use hotline_sdp::Stream;
 
-use self::mix::Group;
 pub(super) use self::out::Out;
+use self::{mix::Group, senses::SENSES_EVERY};
 use super::{
     TICK,
     latch::Latch,
     leg::{Dialling, Leg},
     play::Playing,
+    senses::Ears,
     tape::{Blocks, Tape},
 };
 use crate::{
@@ -60,6 +62,7 @@ pub(super) struct Floor {
     tick: Option<MonoTime>,
     tapes_due: MonoTime,
     quiet_due: MonoTime,
+    senses_due: MonoTime,
     scratch: Box<[u8; SCRATCH]>,
     pub(super) out: Out,
 }
@@ -81,6 +84,7 @@ impl Floor {
             tick: None,
             tapes_due: MonoTime::default(),
             quiet_due: MonoTime::default(),
+            senses_due: MonoTime::default(),
             scratch: Box::new([0; SCRATCH]),
             out,
         }
@@ -89,8 +93,8 @@ impl Floor {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` while idle.
     pub(super) fn due(&self) -> Option<MonoTime> {
         let tapes = (self.n_tapes > 0).then_some(self.tapes_due);
-        let quiet = (self.n_legs > 0).then_some(self.quiet_due);
-        [self.tick, tapes, quiet].into_iter().flatten().min()
+        let legs = (self.n_legs > 0).then(|| self.quiet_due.min(self.senses_due));
+        [self.tick, tapes, legs].into_iter().flatten().min()
     }
 
     pub(super) fn handle_timeout(&mut self, intake: &mut impl Intake, now: MonoTime) {
@@ -100,6 +104,10 @@ impl Floor {
             for idx in 0..self.tapes.len() {
                 self.flush_tape(idx, now);
             }
+        }
+        if self.is_report_time(now) {
+            self.senses_due = now + SENSES_EVERY;
+            self.sense(intake, now);
         }
         if self.n_legs > 0 && self.quiet_due <= now {
             self.quiet_due = now + QUIET_EVERY;
@@ -119,6 +127,11 @@ impl Floor {
             Task::Settle { leg, stream } => self.settle(leg, stream, now),
             Task::Hear { listener, speakers } => self.hear_from(listener, speakers, now),
             Task::Play { leg, play } => self.play(leg, play, now),
+            Task::HeedTones { leg } => {
+                if let Some(leg) = self.leg_mut(leg) {
+                    leg.prick_ears(Ears::heed_tones);
+                }
+            }
             Task::Stop { leg, play } => {
                 let playing = self.leg(leg).and_then(|it| it.play.as_ref()).map(|it| it.id);
                 if playing == Some(play) {
@@ -149,6 +162,7 @@ impl Floor {
     fn open(&mut self, opening: Opening, intake: &mut impl Intake, now: MonoTime) {
         let leg = Leg::new(&opening, now);
         let slot = opening.slot;
+        intake.add_reports(slot.index, opening.reports.socket);
         let Some(place) = self.legs.get_mut(slot.index as usize) else { return };
         debug_assert!(place.is_none(), "the desk hands out free slots only");
         if intake.add(slot.index, opening.socket).is_err() {
@@ -157,6 +171,7 @@ impl Floor {
         }
         if self.n_legs == 0 {
             self.quiet_due = now + QUIET_EVERY;
+            self.senses_due = now + SENSES_EVERY;
         }
         *place = Some(leg);
         self.n_legs += 1;
@@ -173,6 +188,9 @@ impl Floor {
         };
         leg.line = Some((stream, latch));
         leg.quiet = (now, 0);
+        let expects = leg.expects_audio();
+        leg.senses.expect(expects, now);
+        leg.prick_ears(|it| it.heed_keys(stream.telephone_event_in.is_none()));
     }
 
     fn play(&mut self, slot: Slot, play: Box<Playing>, now: MonoTime) {
@@ -202,7 +220,7 @@ impl Floor {
             dialling.rest = keys;
         } else {
             let Some(first) = keys.pop() else { return };
-            leg.keys = Some(Dialling { press: EventSender::new(first), rest: keys });
+            leg.keys = Some(Dialling::new(first, keys));
             leg.out.pause();
         }
         self.set_busy(slot.index, now);
@@ -295,6 +313,7 @@ impl Floor {
     fn close(&mut self, slot: Slot, intake: &mut impl Intake, now: MonoTime) {
         self.end_play(slot, PlayEnd::Stopped);
         self.leave_plans(slot, now);
+        self.say_bye(slot, intake, now);
         let Some(leg) = self.leg(slot) else { return };
         for (tape, channel) in leg.tapes.into_iter().flatten() {
             if let Some(tape) = self.tape_mut(tape) {
@@ -306,7 +325,8 @@ impl Floor {
         };
         self.n_legs -= 1;
         let socket: Option<UdpSocket> = intake.remove(slot.index);
-        self.out.report(Report::Closed { leg: leg.id, slot, socket, stats: leg.stats() });
+        let (stats, quality) = (leg.stats(), leg.quality(now));
+        self.out.report(Report::Closed { leg: leg.id, slot, socket, stats, quality });
     }
 
     fn report_quiet(&mut self, now: MonoTime) {

@@ -2,12 +2,19 @@
 
 use hotline_base::{
     Key, LegId, MonoTime,
-    media::{Channel, LegStats},
+    media::{Channel, LegQuality, LegStats},
 };
-use hotline_rtp::{EventReceiver, EventSender, Outbound, Reception};
+use hotline_dsp::DtmfTone;
+use hotline_rtp::{EventReceiver, EventSender, HEADER_LEN, Outbound, Reception};
 use hotline_sdp::{Codec, Stream};
 
-use super::{latch::Latch, play::Playing, tap::Tap};
+use super::{
+    latch::Latch,
+    play::Playing,
+    repack::Repack,
+    senses::{Ears, Senses, Sent},
+    tap::Tap,
+};
 use crate::task::{Opening, Slot};
 
 /// Tapes that one leg can be on.
@@ -28,6 +35,7 @@ pub(crate) struct Leg {
     pub(crate) tap: Option<Box<Tap>>,
     pub(crate) tapes: [Option<(Slot, Channel)>; TAPES_MAX],
     pub(crate) out: Outbound,
+    pub(crate) repack: Repack,
     pub(crate) reception: Reception,
     pub(crate) events: EventReceiver,
     pub(crate) play: Option<Box<Playing>>,
@@ -35,7 +43,11 @@ pub(crate) struct Leg {
     /// Since when nothing is heard, and how many times that was said.
     pub(crate) quiet: (MonoTime, u8),
     packets_out: u64,
+    octets_out: u64,
     pub(crate) refused: u64,
+    pub(crate) senses: Box<Senses>,
+    /// While something is looked for in the sound.
+    pub(crate) ears: Option<Box<Ears>>,
 }
 
 /// How a leg gets what it hears.
@@ -52,8 +64,16 @@ pub(crate) enum Plan {
 #[derive(Debug)]
 pub(crate) struct Dialling {
     pub(crate) press: EventSender,
+    /// The same press as sound, for a peer who takes no events: as long, and in the same steps.
+    pub(crate) tone: Option<DtmfTone>,
     /// The keys after this one, the next one last.
     pub(crate) rest: Vec<Key>,
+}
+
+impl Dialling {
+    pub(crate) fn new(key: Key, rest: Vec<Key>) -> Self {
+        Self { press: EventSender::new(key), tone: DtmfTone::new(key.event()), rest }
+    }
 }
 
 /// What a payload type means on a leg.
@@ -77,13 +97,17 @@ impl Leg {
             tap: None,
             tapes: [None; TAPES_MAX],
             out: opening.out.clone(),
+            repack: Repack::new(),
             reception: Reception::default(),
             events: EventReceiver::default(),
             play: None,
             keys: None,
             quiet: (now, 0),
             packets_out: 0,
+            octets_out: 0,
             refused: 0,
+            senses: Box::new(Senses::new(&opening.reports, opening.out.ssrc(), now)),
+            ears: None,
         }
     }
 
@@ -119,8 +143,23 @@ impl Leg {
         Some((*line, latch.target()?))
     }
 
-    pub(crate) const fn note_sent(&mut self) {
+    /// A packet of `len` bytes went out.
+    pub(crate) const fn note_sent(&mut self, len: usize) {
         self.packets_out += 1;
+        self.octets_out += len.saturating_sub(HEADER_LEN) as u64;
+    }
+
+    pub(crate) const fn sent(&self) -> Sent {
+        Sent { packets: self.packets_out, octets: self.octets_out }
+    }
+
+    /// Detectors begin and end as what was agreed wants it.
+    pub(crate) fn prick_ears(&mut self, change: impl FnOnce(&mut Ears)) {
+        let ears = self.ears.get_or_insert_default();
+        change(ears);
+        if ears.is_idle() {
+            self.ears = None;
+        }
     }
 
     /// Names this leg in another's outgoing stream.
@@ -141,5 +180,10 @@ impl Leg {
             jitter_us: u32::try_from(self.reception.jitter().as_micros()).unwrap_or(u32::MAX),
             refused: self.refused,
         }
+    }
+
+    /// How it sounded.
+    pub(crate) fn quality(&self, now: MonoTime) -> LegQuality {
+        self.senses.quality(&self.reception, &self.stats(), now)
     }
 }

@@ -115,6 +115,14 @@ impl RtcpSession {
         self.last_rtp = Some((header.timestamp, now));
     }
 
+    /// What we have sent in all, for a caller who counts by himself: packets, bytes of payload, and
+    /// the last timestamp with its time.
+    pub const fn note_total(&mut self, n_packets: u32, n_octets: u32, last: (MediaTime, MonoTime)) {
+        self.n_packets = n_packets;
+        self.n_octets = n_octets;
+        self.last_rtp = Some(last);
+    }
+
     /// The peer's view of our stream.
     pub const fn view(&self) -> Option<RemoteView> {
         self.view

@@ -6,7 +6,7 @@ use hotline_cdr::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{StampedJson, Time, mask::masked_number};
+use super::{QualityJson, StampedJson, Time, mask::masked_number};
 
 /// One call. Without `facts` in lists and pushes.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts of a record")]
@@ -61,6 +61,13 @@ pub struct CallJson {
     pub ratings: Vec<RatingJson>,
     pub surveys_offered: u32,
     pub recordings: Vec<RecordingJson>,
+    /// How each leg sounded, in the order in which they ended.
+    #[serde(default)]
+    pub quality: Vec<QualityJson>,
+    /// What the audio says about the call: `silent_call` (无声电话), `one_way_audio` (单通),
+    /// `agent_one_way`.
+    #[serde(default)]
+    pub audio_marks: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Vec<StampedJson>>,
 }
@@ -238,6 +245,8 @@ impl From<&CallRecord> for CallJson {
             ratings: it.ratings.iter().map(RatingJson::from).collect(),
             surveys_offered: it.surveys_offered,
             recordings: it.recordings.iter().map(RecordingJson::from).collect(),
+            quality: it.sounded().map(|(leg, it)| QualityJson::of(leg, it)).collect(),
+            audio_marks: it.audio_marks().iter().map(|it| it.as_str().to_owned()).collect(),
             facts: None,
         };
         match it.direction() {

@@ -4,7 +4,7 @@ use hotline_base::Pii;
 use hotline_cdr::{CallFact, CalledParty, FailCause, Stamped};
 use serde::{Deserialize, Serialize};
 
-use super::{Time, mask::masked_number};
+use super::{QualityJson, Time, mask::masked_number};
 
 /// A fact and when it happened.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -182,6 +182,17 @@ pub enum FactJson {
         jitter_us: u32,
         refused: u64,
     },
+    Hearing {
+        leg: String,
+        /// `one_way`, `dead`, `silent`, `heard`.
+        state: String,
+    },
+    ToneHeard {
+        leg: String,
+        /// `dial`, `ring_back`, `busy`, `congestion`, `vacant`.
+        tone: String,
+    },
+    LegSounded(QualityJson),
     ControlRestarted,
     Ended {
         by: String,
@@ -416,6 +427,15 @@ impl From<&CallFact> for FactJson {
                 jitter_us: stats.jitter_us,
                 refused: stats.refused,
             },
+            CallFact::Hearing { leg, state } => {
+                Self::Hearing { leg: leg.to_string(), state: state.as_str().to_owned() }
+            }
+            CallFact::ToneHeard { leg, tone } => {
+                Self::ToneHeard { leg: leg.to_string(), tone: tone.as_str().to_owned() }
+            }
+            CallFact::LegSounded { leg, quality } => {
+                Self::LegSounded(QualityJson::of(*leg, quality))
+            }
             CallFact::ControlRestarted => Self::ControlRestarted,
             CallFact::Dialled { agent, leg, number, emergency } => Self::Dialled {
                 agent_no: agent.to_string(),

@@ -168,9 +168,13 @@ impl Switchboard {
             | MediaEvent::Key { leg, .. }
             | MediaEvent::Quiet { leg, .. }
             | MediaEvent::Described { leg, .. }
+            | MediaEvent::Hearing { leg, .. }
+            | MediaEvent::Tone { leg, .. }
+            | MediaEvent::Sounded { leg, .. }
             | MediaEvent::Closed { leg, .. } => self.media_legs.get(leg).copied(),
             MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
             MediaEvent::RecordFailed { recording, .. } => self.recordings.get(recording).copied(),
+            MediaEvent::Figures(_) => None,
         };
         match &event {
             MediaEvent::Opened { leg, .. } | MediaEvent::Failed { leg, .. } => {
@@ -183,6 +187,10 @@ impl Switchboard {
             | MediaEvent::Key { .. }
             | MediaEvent::Quiet { .. }
             | MediaEvent::Described { .. }
+            | MediaEvent::Hearing { .. }
+            | MediaEvent::Tone { .. }
+            | MediaEvent::Sounded { .. }
+            | MediaEvent::Figures(_)
             | MediaEvent::Closed { .. }
             | MediaEvent::Recorded(_)
             | MediaEvent::RecordFailed { .. } => (),
@@ -202,6 +210,7 @@ impl Switchboard {
             | Order::Play(Play { leg, .. })
             | Order::Stop { leg, .. }
             | Order::SendKeys { leg, .. }
+            | Order::HeedTones { leg }
             | Order::Close { leg } => self.media_legs.get(leg),
             Order::Mix { hears } => hears.first().and_then(|it| self.media_legs.get(&it.listener)),
             Order::Record { recording, .. }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hotline_agent::{Action, LineEvent, Refused};
 use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
-use hotline_call::{Call, Dialling, LegEnd, LegEvent};
+use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound};
 use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
 use hotline_trunk::{
@@ -263,8 +263,10 @@ impl Switchboard {
             }
         }
         let gateway = gateway.address.to_string();
-        let early_media = self.admission.trunk(&way.trunk).is_none_or(|it| it.early_media);
-        let trunk = (way.trunk, early_media);
+        let trunk = self.admission.trunk(&way.trunk);
+        let early = trunk.is_none_or(|it| it.early_media);
+        let tones = trunk.is_some_and(|it| it.busy_tone_ends);
+        let trunk = (way.trunk, NetworkSound { early, tones });
         self.step(call, now, |call, _, now| call.went_out(leg, trunk, gateway, display, now));
         true
     }

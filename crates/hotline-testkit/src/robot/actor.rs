@@ -174,7 +174,11 @@ impl Actor {
     fn dial(&mut self, flow: Flow, it: Outgoing, audio: Arc<Audio>, now: Now) -> Option<Call> {
         let id = self.endpoint.new_leg();
         let mut leg = Leg::new(audio, &mut self.random);
-        leg.offer = it.sdp.unwrap_or_else(|| hotline_sdp::offer(&leg.local, false));
+        let own = || match hotline_sdp::offer(&leg.local, false) {
+            offer if it.without_events => without_events(&offer),
+            offer => offer,
+        };
+        leg.offer = it.sdp.unwrap_or_else(own);
         let transport = flow.transport.uri_parameter();
         let dial = Dial {
             target: format!("sip:{}@{}{transport}", it.to, flow.remote),
@@ -387,4 +391,17 @@ impl Leg {
             Err(error) => it.sdp_error = Some(error),
         });
     }
+}
+
+/// A description without the formats of telephone-event.
+fn without_events(offer: &str) -> String {
+    let number = hotline_sdp::OFFERED_TELEPHONE_EVENT;
+    let [format, map, parameters] =
+        [format!(" {number}"), format!("a=rtpmap:{number} "), format!("a=fmtp:{number} ")];
+    let rows = offer.lines().filter(|it| !it.starts_with(&map) && !it.starts_with(&parameters));
+    rows.fold(String::new(), |text, row| {
+        let row =
+            if row.starts_with("m=audio") { row.replace(&format, "") } else { row.to_owned() };
+        text + &row + "\r\n"
+    })
 }

@@ -14,6 +14,7 @@ fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
         numbers: Vec::new(),
         prack: true,
         early_media: true,
+        busy_tone_ends: false,
         area_code: Some("0771".to_owned()),
         city: Some("450100".to_owned()),
     }

@@ -18,6 +18,7 @@ fn fleet() -> Fleet {
         channels_max: 2,
         prack: true,
         early_media: true,
+        busy_tone_ends: false,
         limits: Limits::default(),
         gateways: vec![gateway(1, 10), gateway(2, 20)],
         probes: true,

@@ -31,6 +31,7 @@ fn trunk(n_accounts: usize) -> TrunkConfig {
         numbers: Vec::new(),
         prack: true,
         early_media: true,
+        busy_tone_ends: false,
         area_code: None,
         city: None,
     }

@@ -2,9 +2,11 @@
 
 use hotline_base::{
     MonoTime, WallTime,
-    media::{Event as MediaEvent, FailReason, FailedOrder, LegStats},
+    media::{
+        Event as MediaEvent, FailReason, FailedOrder, Hearing, LegQuality, LegStats, NetworkTone,
+    },
 };
-use hotline_cdr::{CallRecord, Direction, Outcome};
+use hotline_cdr::{AudioMark, CallRecord, Direction, Outcome};
 
 use super::*;
 use crate::{LegEvent, OfferUpdate, call::nobody::Nobody};
@@ -18,6 +20,8 @@ struct Story {
     said: Vec<Output>,
     /// The trunk's sound before the answer is heard.
     passes_on: bool,
+    /// And whether its busy tone is heeded.
+    heeds_tones: bool,
 }
 
 impl Story {
@@ -37,7 +41,7 @@ impl Story {
             emergency: false,
         };
         let call = Call::dial(dialling, Arc::new(Config::default()), now);
-        let mut it = Self { call, now, said: Vec::new(), passes_on: true };
+        let mut it = Self { call, now, said: Vec::new(), passes_on: true, heeds_tones: false };
         it.listen();
         it
     }
@@ -72,7 +76,7 @@ impl Story {
         self.opened(PARTY);
         self.call.went_out(
             PARTY,
-            (TrunkId::new("ct"), self.passes_on),
+            (TrunkId::new("ct"), NetworkSound { early: self.passes_on, tones: self.heeds_tones }),
             "10.0.0.1:5060".into(),
             "077112345".into(),
             self.now,
@@ -308,4 +312,53 @@ fn a_telephone_that_nobody_picks_up_calls_nobody() {
     let record = it.record();
     let reason = record.reason.as_ref().map(EndReason::as_str);
     assert_eq!((reason, record.trunk), (Some("agent_no_answer"), None));
+}
+
+#[test]
+fn a_busy_tone_after_the_answer_ends_the_call_over_a_trunk_that_says_so_and_over_no_other() {
+    let busy = |leg| MediaEvent::Tone { leg, tone: NetworkTone::Busy };
+    let heeds = |it: &Output| matches!(it, Output::Media(Order::HeedTones { leg: PARTY }));
+    for heeds_tones in [true, false] {
+        let mut it = Story::begin();
+        it.heeds_tones = heeds_tones;
+        it.agent_answers();
+        assert_eq!(it.count(heeds), usize::from(heeds_tones));
+        it.media(busy(PARTY));
+        assert!(!it.hung_up(AGENT), "before the answer the network still says why");
+        it.party_answers();
+        it.media(MediaEvent::Tone { leg: PARTY, tone: NetworkTone::RingBack });
+        assert!(!it.hung_up(AGENT));
+        it.media(busy(PARTY));
+        assert_eq!((it.hung_up(AGENT), it.hung_up(PARTY)), (heeds_tones, heeds_tones));
+        if heeds_tones {
+            let record = it.record();
+            assert_eq!(record.released_by, Some(Party::Called));
+            assert_eq!(record.reason.unwrap().as_str(), "busy_tone");
+        }
+    }
+}
+
+#[test]
+fn what_a_party_sounded_like_stands_in_the_record_and_silence_marks_it() {
+    for (quality, expected) in [
+        (LegQuality { silent: true, ..LegQuality::default() }, Some(AudioMark::SilentCall)),
+        (LegQuality { one_way: true, ..LegQuality::default() }, Some(AudioMark::OneWayAudio)),
+        (LegQuality { mos_in_x100: Some(430), ..LegQuality::default() }, None),
+    ] {
+        let mut it = Story::begin();
+        it.agent_answers();
+        it.media(MediaEvent::Hearing { leg: PARTY, state: Hearing::OneWay });
+        it.party_answers();
+        it.media(MediaEvent::Hearing { leg: PARTY, state: Hearing::Silent });
+        it.leg(AGENT, LegEvent::Ended(LegEnd::HungUp { cause: None }));
+        it.media(MediaEvent::Sounded { leg: PARTY, quality });
+        let record = it.record();
+        assert_eq!(record.sounded().collect::<Vec<_>>(), [(PARTY, &quality)]);
+        assert_eq!(record.audio_marks(), expected.into_iter().collect::<Vec<_>>());
+        let told = record.facts.iter().filter_map(|it| {
+            let CallFact::Hearing { state, .. } = it.fact else { return None };
+            Some(state)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [Hearing::Silent], "he owes no sound before");
+    }
 }

@@ -207,7 +207,7 @@ impl Floor {
         let stamp = leg.out.stamp(160, now);
         let header = headed(leg, stamp, line.payload_type);
         if write_header(&mut packet, &header) && intake.send(listener.index, to, &packet) {
-            leg.note_sent();
+            leg.note_sent(packet.len());
         } else {
             count(&self.out.counters.sends_refused);
         }

@@ -60,7 +60,10 @@ impl Out {
     /// The desk counts on the end of things; a key or a silence may be lost.
     fn keep(&mut self, report: Report) {
         let needed = match report {
-            Report::Key { .. } | Report::Quiet { .. } => false,
+            Report::Key { .. }
+            | Report::Quiet { .. }
+            | Report::Hearing { .. }
+            | Report::Tone { .. } => false,
             Report::PlayDone { .. } | Report::Closed { .. } | Report::TapeDone { .. } => true,
         };
         if needed && self.late.len() < REPORTS_MAX {

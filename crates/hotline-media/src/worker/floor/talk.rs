@@ -3,22 +3,27 @@
 
 use std::{net::SocketAddr, ops::Range, sync::atomic::Ordering::Relaxed};
 
-use hotline_base::{Key, MonoTime, media::PlayEnd};
+use hotline_base::{Key, KeyWay, MonoTime, media::PlayEnd};
 use hotline_dsp::{
     FRAME,
     g711::{self, ALAW_TO_ULAW, ULAW_TO_ALAW},
 };
-use hotline_rtp::{EventPacket, EventSender, HEADER_LEN, Header, Stamp, parse, write_header};
+use hotline_rtp::{
+    EventPacket, EventSender, HEADER_LEN, Header, Stamp, parse,
+    rtcp::{Kind as RtpOr, kind_of},
+    write_header,
+};
 use hotline_sdp::{Codec, Stream};
 
-use super::{Floor, TICK};
+use super::{Floor, TICK, repack::wanted};
 use crate::{
     counters::count,
-    intake::{Arrival, Intake},
+    intake::{Arrival, Intake, REPORTS},
     task::{Report, Slot},
     worker::{
-        leg::{Kind, Leg},
+        leg::{Dialling, Kind, Leg},
         play::Next,
+        senses::LOOK_EVERY,
         tape::Said,
     },
 };
@@ -28,6 +33,9 @@ const CATCH_UP: u32 = 2;
 
 /// Comfort noise (RFC 3551 §6).
 const COMFORT: u8 = 13;
+
+/// Bytes of the longest packet of G.711 whose length is changed: 100 ms.
+const SPEECH_MAX: usize = 800;
 
 /// Samples that one relayed event packet stands for.
 const EVENT_SAMPLES: u32 = 160;
@@ -49,6 +57,9 @@ impl Floor {
         intake: &mut impl Intake,
         now: MonoTime,
     ) {
+        if arrival.leg & REPORTS != 0 || kind_of(datagram) == RtpOr::Rtcp {
+            return self.hear_report(arrival.leg & !REPORTS, arrival.from, datagram, now);
+        }
         let Some(Some(leg)) = self.legs.get_mut(arrival.leg as usize) else { return };
         let Some((header, kind, payload)) = admit(leg, arrival.from, datagram, now) else { return };
         let (_, was_quiet) = std::mem::replace(&mut leg.quiet, (now, 0));
@@ -57,19 +68,36 @@ impl Floor {
         }
         leg.reception.handle(&header, now);
         let Some(audio) = datagram.get(payload.clone()) else { return };
+        let looks = was_quiet > 0 || leg.reception.n_packets() % LOOK_EVERY == 1;
         let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
         match kind {
             Kind::Event => {
                 if let Some(tap) = &mut leg.tap {
                     tap.skip(&header);
                 }
+                if looks {
+                    leg.senses.hear_key(now);
+                }
                 if let Some(key) = leg.events.handle(&header, audio) {
-                    self.on_key(slot, key);
+                    self.on_key(slot, key, KeyWay::Event, now);
                 }
             }
             Kind::Voice(codec) => {
                 if let Some(tap) = &mut leg.tap {
                     tap.write(&header, codec, audio, now);
+                }
+                if looks {
+                    leg.senses.hear(codec, audio, now);
+                }
+                if let Some(ears) = &mut leg.ears {
+                    let (key, tone) = ears.hear(codec, audio);
+                    let leg = leg.id;
+                    if let Some(tone) = tone {
+                        self.out.report(Report::Tone { leg, tone });
+                    }
+                    if let Some(key) = key {
+                        self.on_key(slot, key, KeyWay::InBand, now);
+                    }
                 }
                 for (tape, channel) in tapes.into_iter().flatten() {
                     if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) {
@@ -79,6 +107,9 @@ impl Floor {
                 }
             }
             Kind::Other => {
+                if header.payload_type == COMFORT {
+                    leg.senses.hear_noise(now);
+                }
                 if let Some(tap) = leg.tap.as_mut().filter(|_| header.payload_type == COMFORT) {
                     tap.rest(&header, audio, now);
                 }
@@ -97,14 +128,18 @@ impl Floor {
         }
     }
 
-    /// RFC 4733 key of a party. Reported at the first packet of its press.
-    fn on_key(&mut self, slot: Slot, key: Key) {
-        let Some(leg) = self.leg(slot) else { return };
+    /// A key of a party, reported when it begins to be certain; once, also if it came by two ways.
+    fn on_key(&mut self, slot: Slot, key: Key, way: KeyWay, now: MonoTime) {
+        let Some(leg) = self.leg_mut(slot) else { return };
+        let Some(key) = leg.senses.keys.handle(key, way, now) else { return };
         let id = leg.id;
         if leg.play.as_ref().is_some_and(|it| it.ends_on_key()) {
             self.end_play(slot, PlayEnd::Key(key));
         }
         self.out.report(Report::Key { leg: id, key });
+        if way == KeyWay::Event {
+            self.pass_on_as_tone(slot, key, now);
+        }
     }
 
     /// Sends a packet on as the next of the listener's stream, in its own codec and with its own
@@ -118,7 +153,13 @@ impl Floor {
         now: MonoTime,
     ) {
         let Some(Some(leg)) = self.legs.get_mut(listener.index as usize) else { return };
-        if leg.slot != listener || leg.is_busy() {
+        if leg.slot != listener {
+            return;
+        }
+        if leg.is_busy() || it.kind == Kind::Event {
+            leg.repack.forget();
+        }
+        if leg.is_busy() {
             return;
         }
         let Some((line, to)) = leg.route() else { return };
@@ -134,11 +175,28 @@ impl Floor {
             Kind::Event | Kind::Other => EVENT_SAMPLES,
             Kind::Voice(_) => u32::try_from(it.payload.len()).unwrap_or(0),
         };
+        let is_voice = matches!(it.kind, Kind::Voice(_));
+        if is_voice && (it.payload.len() != wanted(&line) || !leg.repack.is_empty()) {
+            let Some(speech) = datagram.get(it.payload.clone()) else { return };
+            let (to, from) = ((listener, line, to), (it.speaker, &it.header));
+            let mut transcoded = [0; SPEECH_MAX];
+            let speech = match table {
+                None => speech,
+                Some(table) => {
+                    let n = speech.len().min(SPEECH_MAX);
+                    let copy = transcoded.get_mut(..n).unwrap_or_default();
+                    g711::transcode_into(table, speech.get(..n).unwrap_or_default(), copy);
+                    &*copy
+                }
+            };
+            return self.relay_repacked(to, from, speech, intake, now);
+        }
         let Some(header) = leg.out.relay(it.speaker, &it.header, payload_type, samples, now) else {
             return;
         };
         let front = it.payload.start.saturating_sub(HEADER_LEN);
         let Some(packet) = datagram.get_mut(front..it.payload.end) else { return };
+        let len = packet.len();
         let sent = if let Some(table) = table {
             let Some(copy) = self.scratch.get_mut(..packet.len()) else { return };
             if let (Some(from), Some(to)) = (packet.get(HEADER_LEN..), copy.get_mut(HEADER_LEN..)) {
@@ -149,7 +207,7 @@ impl Floor {
             write_header(packet, &header) && intake.send(listener.index, to, packet)
         };
         if sent {
-            leg.note_sent();
+            leg.note_sent(len);
         } else {
             count(&self.out.counters.sends_refused);
         }
@@ -212,7 +270,7 @@ impl Floor {
                     let stamp = leg.out.stamp(160, now);
                     let header = headed(leg, stamp, line.payload_type);
                     if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
-                        leg.note_sent();
+                        leg.note_sent(packet.len());
                     } else {
                         count(&self.out.counters.sends_refused);
                     }
@@ -244,11 +302,14 @@ impl Floor {
                 leg.out.pause();
                 return false;
             };
-            dialling.press = EventSender::new(key);
+            *dialling = Dialling::new(key, std::mem::take(&mut dialling.rest));
             leg.out.pause();
         };
         let Some((line, to)) = route else { return true };
-        let Some(payload_type) = line.telephone_event else { return true };
+        let Some(payload_type) = line.telephone_event else {
+            self.send_tone(index, (line, to), intake, now);
+            return true;
+        };
         let (EventPacket { payload, first }, n) = step;
         let mut packet = [0; HEADER_LEN + 4];
         if let Some(place) = packet.last_chunk_mut() {
@@ -262,12 +323,57 @@ impl Floor {
             };
             let header = headed(leg, stamp, payload_type);
             if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
-                leg.note_sent();
+                leg.note_sent(packet.len());
             } else {
                 count(&self.out.counters.sends_refused);
             }
         }
         true
+    }
+}
+
+impl Floor {
+    /// The next 20 ms of a key as sound.
+    fn send_tone(
+        &mut self,
+        index: u32,
+        (line, to): (Stream, SocketAddr),
+        intake: &mut impl Intake,
+        now: MonoTime,
+    ) {
+        let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return };
+        let Some(tone) = leg.keys.as_mut().and_then(|it| it.tone.as_mut()) else { return };
+        let mut samples = [0; FRAME];
+        tone.fill(&mut samples);
+        let encode = match line.codec {
+            Codec::Pcma => g711::linear_to_alaw,
+            Codec::Pcmu => g711::linear_to_ulaw,
+        };
+        let mut packet = [0; HEADER_LEN + FRAME];
+        for (to, sample) in packet.iter_mut().skip(HEADER_LEN).zip(samples) {
+            *to = encode(sample);
+        }
+        let stamp = leg.out.stamp(160, now);
+        let header = headed(leg, stamp, line.payload_type);
+        if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
+            leg.note_sent(packet.len());
+        } else {
+            count(&self.out.counters.sends_refused);
+        }
+    }
+
+    /// Those who hear `slot` and take no events get his key as sound: he sends none himself.
+    fn pass_on_as_tone(&mut self, slot: Slot, key: Key, now: MonoTime) {
+        let listener = |it: &Self, n| it.leg(slot)?.relayed_to.get(n).copied();
+        let mut n = 0;
+        while let Some(listener) = listener(self, n) {
+            n += 1;
+            let deaf = self.leg(listener).and_then(|it| it.line.as_ref());
+            if deaf.is_some_and(|(line, _)| line.telephone_event.is_none()) {
+                // Once a press, which is not once a packet.
+                self.send_keys(listener, vec![key], now);
+            }
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 mod allocation;
 mod mixing;
+mod senses;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
 use hotline_base::{
-    LegId, PlayId,
+    LegId, PlayId, WallTime,
     media::{LegStats, Play},
 };
 use hotline_dsp::g711::{ALAW_SILENCE, ALAW_TO_ULAW};
@@ -19,6 +20,7 @@ use crate::{
     counters::Counters,
     intake::{Arrival, Inbox},
     recorder::Filled,
+    task::ReportStart,
     wake::Wake,
 };
 
@@ -29,6 +31,8 @@ const AGENT: u32 = 1;
 #[derive(Default)]
 struct Wire {
     sent: Vec<(u32, SocketAddr, Vec<u8>)>,
+    /// RTCP from the port after the leg's own.
+    reports: Vec<(u32, SocketAddr, Vec<u8>)>,
     /// Counts only, for tests that must not allocate.
     silent: bool,
     n_sent: usize,
@@ -49,6 +53,13 @@ impl Intake for Wire {
     }
 
     fn flush(&mut self) {}
+
+    fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
+        if !self.silent {
+            self.reports.push((leg, to, datagram.to_vec()));
+        }
+        true
+    }
 
     fn add(&mut self, _: u32, _: UdpSocket) -> io::Result<()> {
         Ok(())
@@ -76,6 +87,11 @@ fn address(leg: u32) -> SocketAddr {
     SocketAddr::from(([198, 51, 100, 7], 4_000 + u16::try_from(leg).unwrap()))
 }
 
+fn reports(leg: u32) -> ReportStart {
+    let name = *b"abcdefghijklmnop";
+    ReportStart { socket: None, seed: leg.into(), name, wall: WallTime(0) }
+}
+
 fn stream(leg: u32, codec: Codec, event: u8) -> Stream {
     Stream {
         address: address(leg),
@@ -84,8 +100,8 @@ fn stream(leg: u32, codec: Codec, event: u8) -> Stream {
         payload_type_in: codec.static_payload_type(),
         telephone_event: Some(event),
         telephone_event_in: Some(event),
-        rtcp: address(leg),
-        rtcp_mux: true,
+        rtcp: SocketAddr::new(address(leg).ip(), address(leg).port() + 100),
+        rtcp_mux: false,
         ptime_ms: 20,
         direction: Direction::Both,
         hold: false,
@@ -116,7 +132,8 @@ impl House {
     fn open(&mut self, leg: u32, codec: Codec, event: u8) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let out = Outbound::new(1_000 + leg, 0, 0);
-        let opening = Opening { slot: slot(leg), id: LegId(leg.into()), socket, out };
+        let reports = reports(leg);
+        let opening = Opening { slot: slot(leg), id: LegId(leg.into()), socket, out, reports };
         self.task(Task::Open(Box::new(opening)));
         self.task(Task::Settle { leg: slot(leg), stream: stream(leg, codec, event) });
     }
@@ -188,6 +205,8 @@ impl House {
                 Report::Quiet { leg, secs } => format!("{leg} quiet {secs}"),
                 Report::Closed { leg, stats, .. } => format!("{leg} closed {}", stats.packets_in),
                 Report::TapeDone { .. } => "tape done".to_owned(),
+                Report::Hearing { leg, state } => format!("{leg} {}", state.as_str()),
+                Report::Tone { leg, tone } => format!("{leg} tone {}", tone.as_str()),
             });
         }
         said
@@ -350,7 +369,7 @@ fn a_party_on_hold_is_sent_nothing_and_hears_again_after_it() {
     it.wait(100);
     assert!(it.heard(AGENT).is_empty());
     it.wait(60_000);
-    assert_eq!(it.reported(), ["0 quiet 5", "0 quiet 30"], "nobody on hold is missed");
+    assert_eq!(it.reported(), ["0 dead", "0 quiet 5", "0 quiet 30"], "nobody on hold is missed");
     it.task(Task::Settle { leg: slot(AGENT), stream: stream(AGENT, Codec::Pcmu, 96) });
     it.wait(100);
     assert_eq!(it.heard(AGENT).len(), 5);
@@ -365,10 +384,9 @@ fn silence_is_reported_at_5_and_at_30_seconds_and_anew_after_a_word() {
     it.wait(7_000);
     it.say(CALLER, Header { payload_type: 13, ..voice(8, 2) }, &[1]);
     it.wait(4_000);
-    assert_eq!(
-        it.reported(),
-        ["1 closed 0", "0 quiet 5", "0 quiet 30", "0 quiet 0", "0 quiet 5", "0 quiet 0"]
-    );
+    let told = ["1 closed 0", "0 one_way", "0 quiet 5", "0 quiet 30", "0 quiet 0", "0 heard"];
+    let again = ["0 dead", "0 quiet 5", "0 quiet 0", "0 heard"];
+    assert_eq!(it.reported(), [&told[..], &again].concat());
 }
 
 #[test]
@@ -397,7 +415,8 @@ fn after_a_transfer_the_caller_hears_the_new_agent_only() {
     let other = 2;
     let out = Outbound::new(2_000, 0, 0);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let opening = Opening { slot: slot(other), id: LegId(2), socket, out };
+    let reports = reports(other);
+    let opening = Opening { slot: slot(other), id: LegId(2), socket, out, reports };
     it.task(Task::Open(Box::new(opening)));
     it.task(Task::Settle { leg: slot(other), stream: stream(other, Codec::Pcma, 101) });
     it.say(AGENT, voice(0, 1), &[1; 160]);

@@ -1,6 +1,7 @@
 //! The packet path allocates nothing.
 
 use super::*;
+use crate::intake::REPORTS;
 
 #[test]
 fn thousands_of_packets_relayed_played_and_recorded_allocate_nothing() {
@@ -33,6 +34,37 @@ fn thousands_of_packets_relayed_played_and_recorded_allocate_nothing() {
     });
     assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     assert!(it.wire.n_sent >= 5_999, "{} packets were sent", it.wire.n_sent);
+}
+
+#[test]
+fn reports_detectors_and_changed_lengths_allocate_nothing() {
+    let mut it = House::new();
+    it.without_events(CALLER);
+    it.task(Task::HeedTones { leg: slot(CALLER) });
+    let stream = Stream { ptime_ms: 30, ..stream(AGENT, Codec::Pcmu, 96) };
+    it.task(Task::Settle { leg: slot(AGENT), stream });
+    it.wire.silent = true;
+    let mut datagram = [0x2A; HEADER_LEN + 160];
+    let report = [0x80, 0xC9, 0, 1, 0, 0, 0, 5];
+    let counted = allocation_counter::measure(|| {
+        for n in 0..2_000_u16 {
+            write_header(&mut datagram, &voice(8, n));
+            let arrival = Arrival { leg: CALLER, from: address(CALLER), len: datagram.len() };
+            it.floor.hear(&arrival, &mut datagram, &mut it.wire, it.now);
+            let mut report = report;
+            let arrival =
+                Arrival { leg: CALLER | REPORTS, from: address(CALLER), len: report.len() };
+            it.floor.hear(&arrival, &mut report, &mut it.wire, it.now);
+            it.now = it.now + Duration::from_millis(20);
+            it.floor.handle_timeout(&mut it.wire, it.now);
+            it.floor.out.flush();
+            while it.reports.pop().is_ok() {}
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    let counters = it.floor.out.counters.snapshot();
+    assert!(counters.reports_in == 2_000 && counters.reports_out >= 10, "{counters:?}");
+    assert!(it.wire.n_sent >= 1_300, "{} packets were sent", it.wire.n_sent);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotline_base::{Key, MonoTime};
+use crate::{Key, MonoTime};
 
 /// The same press by two ways arrives within this: a SIP INFO is sent when the key is let go.
 const WINDOW: Duration = Duration::from_secs(1);

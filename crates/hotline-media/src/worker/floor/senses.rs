@@ -1,0 +1,82 @@
+//! Ten times a second: reports that are due, parties who are not heard. And what reports say.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hotline_base::MonoTime;
+use hotline_rtp::rtcp::REPORT_MAX;
+
+use super::Floor;
+use crate::{
+    counters::count,
+    intake::Intake,
+    task::{Report, Slot},
+    worker::leg::Leg,
+};
+
+/// How often legs are looked at, and RTCP sockets visited (media paper 3).
+pub(super) const SENSES_EVERY: Duration = Duration::from_millis(100);
+
+impl Floor {
+    /// Whether the peers' reports are to be read now.
+    pub(in crate::worker) fn is_report_time(&self, now: MonoTime) -> bool {
+        self.n_legs > 0 && self.senses_due <= now
+    }
+
+    /// RTCP that came for a leg.
+    pub(in crate::worker) fn hear_report(
+        &mut self,
+        index: u32,
+        from: SocketAddr,
+        datagram: &[u8],
+        now: MonoTime,
+    ) {
+        let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return };
+        let Leg { line, senses, .. } = leg;
+        let is_his =
+            line.as_ref().is_some_and(|(_, latch)| senses.take_report(latch, from, datagram, now));
+        if is_his {
+            count(&self.out.counters.reports_in);
+        } else {
+            leg.refused += 1;
+            count(&self.out.counters.reports_refused);
+        }
+    }
+
+    pub(super) fn sense(&mut self, intake: &mut impl Intake, now: MonoTime) {
+        let Self { legs, out, .. } = self;
+        for leg in legs.iter_mut().flatten() {
+            if send_report(leg, false, intake, now) {
+                count(&out.counters.reports_out);
+            }
+            if let Some(state) = leg.senses.changed(now) {
+                out.report(Report::Hearing { leg: leg.id, state });
+            }
+        }
+    }
+
+    /// BYE to the peer of a leg that ends (RFC 3550 §6.3.7).
+    pub(super) fn say_bye(&mut self, slot: Slot, intake: &mut impl Intake, now: MonoTime) {
+        if let Some(leg) = self.leg_mut(slot)
+            && send_report(leg, true, intake, now)
+        {
+            count(&self.out.counters.reports_out);
+        }
+    }
+}
+
+/// Sends a leg's report if it is due, or its last one.
+fn send_report(leg: &mut Leg, leaves: bool, intake: &mut impl Intake, now: MonoTime) -> bool {
+    let (sent, index) = (leg.sent(), leg.slot.index);
+    let Leg { line, senses, out, reception, .. } = leg;
+    let Some((line, latch)) = line else { return false };
+    let mut buffer = [0; REPORT_MAX];
+    let written =
+        senses.write_report((line, latch), (out, sent), reception, leaves, now, &mut buffer);
+    let Some((len, to)) = written else { return false };
+    let report = buffer.get(..len).unwrap_or_default();
+    if line.rtcp_mux {
+        intake.send(index, to, report)
+    } else {
+        intake.send_report(index, to, report)
+    }
+}
