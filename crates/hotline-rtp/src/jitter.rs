@@ -26,6 +26,9 @@ const STARVED_MS: i64 = 100;
 /// A delay this much over the one that is wanted is cut at once; less is worked off unheard.
 const EXCESS_MS: i64 = 160;
 
+/// After a loss this many packets (10 s) are waited for as long as their copies take to come.
+const LOSSY_FOR: u32 = 500;
+
 /// Smaller errors of the delay are left alone.
 const NEGLIGIBLE: i64 = 8;
 
@@ -111,6 +114,8 @@ pub struct JitterBuffer {
     state: State,
     delay_ms: i64,
     lowered: i64,
+    /// Packets to go until the sender is taken for one of whom nothing is lost.
+    lossy: u32,
     counts: JitterCounts,
 }
 
@@ -140,6 +145,7 @@ impl JitterBuffer {
             state: State::Resting { level: None },
             delay_ms: DELAY_MIN_MS * 2,
             lowered: 0,
+            lossy: 0,
             counts: JitterCounts::default(),
         }
     }
@@ -280,8 +286,12 @@ impl JitterBuffer {
 
     /// The delay grows at once and shrinks by 5 ms a second.
     fn aim(&mut self) {
-        // A frame is begun up to its length before its last packet is needed.
-        let wanted = (self.spread.delay_ms() + FRAME_MS).clamp(DELAY_MIN_MS, DELAY_MAX_MS);
+        // A frame is begun up to its length before its last packet is needed; a copy of what was
+        // lost comes one packet later.
+        self.lossy = self.lossy.saturating_sub(1);
+        let copies = matches!(self.format, Format::Packets) && self.lossy > 0;
+        let ahead = if copies { 2 * FRAME_MS } else { FRAME_MS };
+        let wanted = (self.spread.delay_ms() + ahead).clamp(DELAY_MIN_MS, DELAY_MAX_MS);
         self.lowered = if wanted < self.delay_ms { self.lowered + 1 } else { 0 };
         if wanted > self.delay_ms {
             self.delay_ms = wanted;
@@ -406,6 +416,7 @@ impl JitterBuffer {
             *starved += n;
         }
         self.counts.lost += 1;
+        self.lossy = LOSSY_FOR;
         let next = self.store.front().filter(|_| has_next).map(|it| self.store.payload(it));
         Next::Lost { samples: self.samples(n).max(1), next }
     }

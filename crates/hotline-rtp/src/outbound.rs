@@ -8,7 +8,7 @@ use hotline_base::MonoTime;
 
 use crate::{Header, MediaTime, samples_in};
 
-/// Samples of a frame; a new source starts on this grid.
+/// Samples (at 8,000 Hz) of a frame; a new source starts on this grid.
 const FRAME: u32 = 160;
 
 /// What our own audio and events are stamped with.
@@ -23,11 +23,13 @@ pub struct Stamp {
 #[derive(Clone, Debug)]
 pub struct Outbound {
     ssrc: u32,
+    /// Ticks of its clock for each sample at 8,000 Hz.
+    scale: u32,
     /// Highest that was sent.
     sequence: u16,
-    /// Highest that was sent, and how many samples it covered.
+    /// Highest that was sent, and how many ticks it covered.
     timestamp: MediaTime,
-    samples: u32,
+    ticks: u32,
     sent: Option<MonoTime>,
     source: Source,
 }
@@ -53,9 +55,10 @@ impl Outbound {
     pub const fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
         Self {
             ssrc,
+            scale: 1,
             sequence,
             timestamp: MediaTime(timestamp),
-            samples: FRAME,
+            ticks: FRAME,
             sent: None,
             source: Source::None,
         }
@@ -70,11 +73,22 @@ impl Outbound {
         self.sent.map(|it| (self.timestamp, it))
     }
 
-    /// The next packet of our own audio of `samples` samples. Consecutive calls are taken to be
-    /// paced by the caller: timestamps follow the samples, not the clock.
+    /// The clock of what is sent from now on, in ticks a second: 8,000, or a multiple of it that
+    /// Opus has. The numbers go on from where they are, in the new measure.
+    pub const fn set_clock(&mut self, clock: u32) {
+        let scale = clock / 8_000;
+        if scale != self.scale && scale != 0 {
+            self.ticks = self.ticks / self.scale * scale;
+            self.scale = scale;
+            self.source = Source::None;
+        }
+    }
+
+    /// The next packet of our own audio of `samples` samples at 8,000 Hz. Consecutive calls are
+    /// taken to be paced by the caller: timestamps follow the samples, not the clock.
     pub fn stamp(&mut self, samples: u32, now: MonoTime) -> Stamp {
         let starts = self.source != Source::Own;
-        let timestamp = if starts { self.resumed_at(now) } else { self.timestamp + self.samples };
+        let timestamp = if starts { self.resumed_at(now) } else { self.timestamp + self.ticks };
         self.source = Source::Own;
         self.note(self.sequence.wrapping_add(1), timestamp, samples, now);
         Stamp { marker: starts, sequence: self.sequence, timestamp }
@@ -83,7 +97,7 @@ impl Outbound {
     /// One more packet with the timestamp of the last one: the updates of an event (RFC 4733
     /// §2.5.1.2).
     pub fn stamp_again(&mut self, now: MonoTime) -> Stamp {
-        self.note(self.sequence.wrapping_add(1), self.timestamp, self.samples, now);
+        self.note_ticks(self.sequence.wrapping_add(1), self.timestamp, self.ticks, now);
         Stamp { marker: false, sequence: self.sequence, timestamp: self.timestamp }
     }
 
@@ -97,7 +111,8 @@ impl Outbound {
         self.source = Source::None;
     }
 
-    /// The header for relaying a packet of `speaker`: its gaps, its order and its marker are
+    /// The header for relaying a packet of `speaker` whose clock is ours and which lasts `samples`
+    /// samples at 8,000 Hz: its gaps, its order and its marker are
     /// kept. `None` when it was sent before `speaker` was first relayed and came late.
     pub fn relay(
         &mut self,
@@ -146,17 +161,21 @@ impl Outbound {
     fn resumed_at(&self, now: MonoTime) -> MediaTime {
         let Some(sent) = self.sent else { return self.timestamp };
         let elapsed = u32::try_from(samples_in(now.since(sent))).unwrap_or(u32::MAX);
-        let frames = (elapsed.saturating_add(FRAME / 2) / FRAME).saturating_mul(FRAME);
-        self.timestamp + frames.max(self.samples)
+        let frames = elapsed.saturating_add(FRAME / 2) / FRAME;
+        self.timestamp + frames.saturating_mul(FRAME * self.scale).max(self.ticks)
     }
 
     fn note(&mut self, sequence: u16, timestamp: MediaTime, samples: u32, now: MonoTime) {
+        self.note_ticks(sequence, timestamp, samples.saturating_mul(self.scale), now);
+    }
+
+    fn note_ticks(&mut self, sequence: u16, timestamp: MediaTime, ticks: u32, now: MonoTime) {
         if sequence.wrapping_sub(self.sequence) <= u16::MAX / 2 {
             self.sequence = sequence;
         }
         if self.sent.is_none() || timestamp.since(self.timestamp) > 0 {
             self.timestamp = timestamp;
-            self.samples = samples;
+            self.ticks = ticks;
             self.sent = Some(now);
         }
     }

@@ -16,8 +16,10 @@ pub struct Reception {
     /// Missing in streams that are over.
     lost_before: u64,
     stream: Option<Stream>,
-    /// Interarrival jitter in sixteenths of a sample, as in appendix A.8.
+    /// Interarrival jitter in sixteenths of a tick, as in appendix A.8.
     jitter: u32,
+    /// Ticks of the peer's clock for each one at 8,000 Hz, less one.
+    scale_less_one: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -31,17 +33,29 @@ struct Stream {
     /// Both as they were when the last report was made (A.3).
     expected_before: u64,
     received_before: u64,
-    /// Transit time of the last packet in samples, arbitrary origin; and its timestamp.
+    /// Transit time of the last packet in ticks, arbitrary origin; and its timestamp.
     transit: u32,
     timestamp: MediaTime,
 }
 
 impl Reception {
+    /// The clock of what comes from now on, in ticks a second: a multiple of 8,000.
+    pub fn set_clock(&mut self, clock: u32) {
+        let before = self.scale();
+        self.scale_less_one = (clock / 8_000).saturating_sub(1);
+        self.jitter = self.jitter / before * self.scale();
+    }
+
+    const fn scale(&self) -> u32 {
+        self.scale_less_one + 1
+    }
+
     /// Takes note of a packet. Returns `false` when it begins another stream: another source, or
     /// the same one after a restart.
     pub fn handle(&mut self, header: &Header, now: MonoTime) -> bool {
         self.n_packets += 1;
-        let transit = arrival(now).wrapping_sub(header.timestamp.0);
+        let scale = self.scale();
+        let transit = arrival(now).wrapping_mul(scale).wrapping_sub(header.timestamp.0);
         if let Some(stream) = &mut self.stream
             && stream.ssrc == header.ssrc
         {
@@ -57,7 +71,8 @@ impl Reception {
                 if header.timestamp != stream.timestamp {
                     let distance =
                         transit.wrapping_sub(stream.transit).cast_signed().unsigned_abs();
-                    if distance < 80_000 {
+                    // Further apart are two clocks, not two packets (RFC 7160 §4).
+                    if distance < 80_000 * scale {
                         self.jitter = self.jitter + distance - ((self.jitter + 8) >> 4);
                     }
                     stream.transit = transit;
@@ -119,7 +134,7 @@ impl Reception {
     /// Interarrival jitter.
     pub fn jitter(&self) -> Duration {
         // A sample is 125 µs.
-        Duration::from_nanos(u64::from(self.jitter) * 125_000 / 16)
+        Duration::from_nanos(u64::from(self.jitter) * 125_000 / 16 / u64::from(self.scale()))
     }
 }
 
@@ -164,6 +179,24 @@ mod tests {
     fn one_late_packet_moves_the_jitter_by_a_sixteenth() {
         // 16 ms late: |D| = 16 ms, then 16 ms early again.
         assert_eq!(check(&[(1, 20), (2, 56)]).jitter(), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_clock_of_48_000_hz_is_measured_in_its_own_ticks() {
+        let mut it = Reception::default();
+        it.set_clock(48_000);
+        for (sequence, at_ms) in [(1, 20), (2, 56)] {
+            let header = Header {
+                marker: false,
+                payload_type: 111,
+                sequence,
+                timestamp: MediaTime(u32::from(sequence) * 960),
+                ssrc: 1,
+            };
+            it.handle(&header, MonoTime::default() + Duration::from_millis(at_ms));
+        }
+        assert_eq!(it.jitter(), Duration::from_millis(1));
+        assert_eq!(it.report().unwrap().jitter, 48);
     }
 
     #[test]
