@@ -103,7 +103,7 @@ impl Outbound {
 
     /// Our audio goes on so many samples later than it ended: what lies between never reached us.
     pub const fn skip(&mut self, samples: u32) {
-        self.samples = self.samples.saturating_add(samples);
+        self.ticks = self.ticks.saturating_add(samples.saturating_mul(self.scale));
     }
 
     /// Our audio paused: what comes next starts anew, at the time it comes.
