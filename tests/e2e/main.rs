@@ -50,4 +50,5 @@ mod strangers;
 mod survey;
 mod telephones;
 mod torture;
+mod transfer_keys;
 mod transports;

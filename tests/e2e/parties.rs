@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// What caller, agent and third party say.
-const CALLER: u32 = 700;
-const AGENT: u32 = 440;
-const THIRD: u32 = 1_000;
+pub(crate) const CALLER: u32 = 700;
+pub(crate) const AGENT: u32 = 440;
+pub(crate) const THIRD: u32 = 1_000;
 
 /// Waits until an ear hears just these, of the three, at once.
-async fn hears(ear: &Call, who: &[u32]) {
+pub(crate) async fn hears(ear: &Call, who: &[u32]) {
     let just_these = |it: &Heard| {
         let sound = it.last(Duration::from_millis(300));
         let share = |hz: u32| sound.tone_share(hz);
@@ -31,7 +31,7 @@ async fn hears(ear: &Call, who: &[u32]) {
 }
 
 /// The third party's telephone rings and is answered.
-async fn joins(agent: &Agent) -> Call {
+pub(crate) async fn joins(agent: &Agent) -> Call {
     let phone = agent.robot.incoming(SOON).await.unwrap();
     phone.answer();
     phone.until_answered(SOON).await.unwrap();

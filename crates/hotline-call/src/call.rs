@@ -19,6 +19,7 @@ use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
 
 use crate::{LegEvent, LegOrder, OfferUpdate, SavedCall};
 
+mod aside;
 mod audio;
 mod ending;
 mod events;
@@ -29,12 +30,14 @@ mod outbound;
 mod restore;
 mod side;
 mod steps;
+mod takeover;
 mod transfer;
 
 use self::{
     audio::Audio,
     guests::Guest,
     side::AgentSide,
+    takeover::Takeover,
     transfer::{Served, Transfer},
 };
 pub use self::{
@@ -114,6 +117,10 @@ pub enum Output {
         update: OfferUpdate,
     },
     Fact(Stamped),
+    /// What a transfer came to, as the status of a call: 200 when somebody has the caller.
+    Transferred {
+        status: u16,
+    },
     /// The record, at the end and again when nothing is open any more.
     Record(Box<CallRecord>),
     /// What must survive a restart of control has changed.
@@ -149,6 +156,8 @@ pub struct Call {
     guests: Vec<Guest>,
     /// No agent has the caller: he is on his way to somebody.
     transfer: Option<Transfer>,
+    /// An agent changes telephones.
+    takeover: Option<Takeover>,
     /// Who had him last.
     served: Option<Served>,
     ticket: Option<TicketId>,
@@ -263,6 +272,7 @@ impl Call {
             agent: None,
             guests: Vec::new(),
             transfer: None,
+            takeover: None,
             served: None,
             ticket: None,
             session: None,
@@ -359,7 +369,9 @@ impl Call {
             Phase::Live => self.session.as_ref().and_then(Session::poll_timeout),
             Phase::Closing { .. } | Phase::Done => None,
         };
-        let guests = self.guests.iter().filter_map(Guest::opening_until).min();
+        let opening = self.guests.iter().filter_map(Guest::opening_until);
+        let opening = opening.chain(self.aside_opening_until());
+        let guests = opening.chain(self.takeover.as_ref().map(|it| it.until)).min();
         let transfer = self.transfer.as_ref().map(|it| (it.until, "transfer"));
         let guests = guests.map(|it| (it, "leg open"));
         earliest(earliest(earliest(caller, agent), session), earliest(guests, transfer))

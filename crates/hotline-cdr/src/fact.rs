@@ -270,6 +270,11 @@ pub enum CallFact {
         leg: LegId,
         quality: LegQuality,
     },
+    /// The agent goes on at another of his telephones, which has this leg.
+    TakenOver {
+        offer: OfferId,
+        leg: LegId,
+    },
 }
 
 /// A caller's INVITE.

@@ -142,6 +142,7 @@ impl Fold {
             | CallFact::Hearing { .. }
             | CallFact::ToneHeard { .. }
             | CallFact::LegSounded { .. }
+            | CallFact::TakenOver { .. }
             | CallFact::Listed { .. } => (),
         }
     }
@@ -391,11 +392,7 @@ impl Fold {
         if let CallFact::Rated(answer) = fact {
             let about = record.segments.iter().rev().find(|it| it.agent == answer.agent);
             let recording = about.and_then(|it| it.recording.clone());
-            record.ratings.push(Rating {
-                at: at.wall,
-                answer: (**answer).clone(),
-                recording,
-            });
+            record.ratings.push(Rating { at: at.wall, answer: (**answer).clone(), recording });
         } else if let CallFact::SurveyOffered { .. } = fact {
             record.surveys_offered += 1;
         } else if let CallFact::Tagged { tag } = fact {

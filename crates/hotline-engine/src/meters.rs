@@ -210,6 +210,7 @@ impl Meters {
             | CallFact::PartyLeft { .. }
             | CallFact::CallerLeft { .. }
             | CallFact::RecordingFollows { .. }
+            | CallFact::TakenOver { .. }
             | CallFact::PartyRinging => (),
         }
     }

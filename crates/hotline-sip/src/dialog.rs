@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Flow, Message, NameAddr, Uri, build::MessageBuilder, text::split_bare};
+use crate::{Credentials, Flow, Message, NameAddr, Uri, build::MessageBuilder, text::split_bare};
 
 /// Call-ID, our tag, the peer's tag.
 pub(crate) type DialogKey = (Vec<u8>, Vec<u8>, Vec<u8>);
@@ -36,6 +36,9 @@ pub(crate) struct Dialog {
     pub(crate) contact: String,
     /// Whether we sent the first INVITE, and so own the Call-ID (RFC 3261 §14.1).
     pub(crate) is_caller: bool,
+    /// Who we are, should the next hop ask. Secrets are not written to the disk.
+    #[borsh(skip)]
+    pub(crate) credentials: Option<Box<Credentials>>,
 }
 
 impl Dialog {
@@ -57,6 +60,7 @@ impl Dialog {
             flow,
             contact,
             is_caller: false,
+            credentials: None,
         }
     }
 
@@ -75,6 +79,7 @@ impl Dialog {
             flow,
             contact,
             is_caller: true,
+            credentials: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The whole SIP side of control.
 
+mod challenged;
 mod early;
 mod ending;
 mod enrol;
@@ -20,10 +21,7 @@ mod session;
 mod tests;
 mod timeouts;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
 
@@ -60,7 +58,8 @@ pub struct Endpoint {
     turned_away: TurnedAway,
     /// REFERs of peers that wait for an answer, and our own that may still be notified of.
     refers: BTreeMap<LegId, refer::Refer>,
-    referring: BTreeSet<LegId>,
+    /// Who is told, or tells us, what becomes of a REFER, also after the call (RFC 3515 §2.4.4).
+    subscriptions: refer::Subscriptions,
 }
 
 impl Endpoint {
@@ -83,7 +82,7 @@ impl Endpoint {
             feedback: None,
             turned_away: TurnedAway::default(),
             refers: BTreeMap::new(),
-            referring: BTreeSet::new(),
+            subscriptions: refer::Subscriptions::new(),
         }
     }
 
@@ -125,6 +124,7 @@ impl Endpoint {
                 dialog.reroute();
             }
         }
+        self.subscriptions.conn_gone(conn);
         for notice in self.transactions.handle_connection_gone(conn) {
             self.on_notice(notice, now);
         }
@@ -149,6 +149,7 @@ impl Endpoint {
         while let Some((leg, name)) = self.timers.pop(now.mono) {
             self.on_leg_timer(leg, name, now);
         }
+        self.end_subscriptions(now);
         for fired in self.registrar.handle_timeout(&self.config, &mut self.random, now) {
             match fired {
                 Fired::Event(event) => self.say(event),
@@ -160,7 +161,7 @@ impl Endpoint {
 
     pub fn poll_timeout(&self) -> Option<Due> {
         let legs = earliest(self.transactions.poll_timeout(), self.timers.next());
-        earliest(legs, self.registrar.poll_timeout())
+        earliest(earliest(legs, self.subscriptions.next()), self.registrar.poll_timeout())
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -221,7 +222,8 @@ impl Endpoint {
         self.registrar.contacts_of(extension, now).iter().any(|it| it.reachable)
     }
 
-    /// Whether a registered phone's requests come by this flow.
+    /// Whether a registered phone's requests come by this flow. Whose it is, its calls prove
+    /// ([`Invited::phone`](crate::Invited)).
     pub fn is_phone(&self, flow: Flow) -> bool {
         self.registrar.is_path(flow)
     }
@@ -257,6 +259,7 @@ impl Endpoint {
         };
         if let Some(dialog) = dialog {
             self.dialogs.remove(&dialog.key());
+            self.subscriptions.leg_ends(id, dialog);
         }
         Some(leg)
     }

@@ -126,8 +126,10 @@ impl Account {
 /// What the caller of [`handle_message`](crate::Endpoint::handle_message) knows of the source.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Admit {
-    /// A recognised trunk, or the flow of a registered phone.
+    /// A recognised trunk.
     Trusted,
+    /// The flow of a registered phone: who calls proves that he knows its password.
+    Phone,
     /// Anybody else: may register (with a password) and ask OPTIONS; nothing is remembered of it.
     Stranger,
 }
@@ -302,14 +304,15 @@ pub enum Event {
         status: u16,
     },
     /// The peer asks that its counterpart be called elsewhere (RFC 3515); `replaces`: instead of
-    /// another dialog (RFC 3891). Wants `answer_refer`.
+    /// another dialog (RFC 3891). Wants `answer_refer`, and after 202 `refer_done`.
     Referred {
         leg: LegId,
         /// User of Refer-To.
         to: Pii<String>,
-        replaces: bool,
+        replaces: Option<Replaced>,
     },
-    /// What becomes of our own `refer`: its answer, then what the peer notifies.
+    /// What becomes of our own `refer`: its answer, then what the peer notifies, which may be
+    /// after the leg's end.
     ReferProgress {
         leg: LegId,
         status: u16,
@@ -323,7 +326,7 @@ pub enum Event {
     Changed {
         leg: LegId,
     },
-    /// The leg is over; exactly once, and nothing after it.
+    /// The leg is over; exactly once, and nothing after it but `ReferProgress`.
     Ended {
         leg: LegId,
         why: EndWhy,
@@ -404,6 +407,20 @@ pub struct Invited {
     pub anonymous_from: bool,
     /// The offer, if the INVITE has one.
     pub sdp: Option<String>,
+    /// Whose phone it is, as it proved.
+    pub phone: Option<Extension>,
+    /// The leg that this one takes the place of (RFC 3891): answered, or one that we dialled. Who
+    /// may do so is for those above to say; ending the other leg is, too.
+    pub replaces: Option<LegId>,
+}
+
+/// Which leg a Replaces names (RFC 3891 §3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Replaced {
+    /// Answered, or ringing.
+    Leg(LegId),
+    /// No dialog of ours has this Call-ID and these tags.
+    Nothing,
 }
 
 /// A diversion (RFC 5806, RFC 7044).

@@ -185,7 +185,13 @@ pub(crate) enum Purpose {
     Refresh(LegId),
     /// Our REFER.
     Refer(LegId),
-    /// A BYE that ends a fork, a CANCEL, a PRACK or a NOTIFY: its end interests nobody.
+    /// A PRACK.
+    Prack(LegId),
+    /// A NOTIFY about a REFER of the peer.
+    Notify(LegId),
+    /// The BYE that ends a fork, whose dialog nothing else has.
+    Told(Box<Dialog>),
+    /// A CANCEL: its end interests nobody.
     Nothing,
     /// An INVITE or UPDATE of the peer.
     Asked(LegId),

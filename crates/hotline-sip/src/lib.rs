@@ -22,6 +22,7 @@ mod message;
 mod method;
 mod misbehaved;
 mod registrar;
+mod replaces;
 mod rule;
 mod session;
 mod stream;
@@ -37,7 +38,7 @@ pub use self::{
     endpoint::Endpoint,
     event::{
         Account, Admit, Binding, Config, Dial, Diverted, EndWhy, Enrolled, Enrolment, Event,
-        HangUp, Invited, Output, UnboundWhy,
+        HangUp, Invited, Output, Replaced, UnboundWhy,
     },
     flow::{Flow, Transport},
     limits::{Limits, MESSAGE_MAX},

@@ -46,16 +46,7 @@ pub(crate) struct Registrar {
 /// How a REGISTER is answered.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// 401.
-    Challenge {
-        algorithms: &'static [Algorithm],
-        stale: bool,
-    },
-    /// 403: wrong password, unknown extension, another's extension, an algorithm that the account
-    /// does not permit, or locked out. All look the same.
-    Forbidden {
-        locks: bool,
-    },
+    Unproven(Unproven),
     Refused {
         status: u16,
         min_expires: Option<u64>,
@@ -66,6 +57,18 @@ pub(crate) enum Verdict {
         headers: Vec<(&'static str, String)>,
         events: Vec<Event>,
     },
+}
+
+/// Why a request is not taken for its sender's.
+#[derive(Debug)]
+pub(crate) enum Unproven {
+    /// 401.
+    Challenge { algorithms: &'static [Algorithm], stale: bool },
+    /// 403: wrong password, unknown extension, another's extension, an algorithm that the account
+    /// does not permit, or locked out. All look the same.
+    Forbidden { locks: bool },
+    /// 400.
+    Unreadable,
 }
 
 /// What a timer leads to.
@@ -103,7 +106,7 @@ impl Registrar {
     ) -> Verdict {
         let extension = match self.authenticate(message, flow, config, now) {
             Ok(it) => it,
-            Err(verdict) => return verdict,
+            Err(why) => return Verdict::Unproven(why),
         };
         match wish(message, config) {
             Ok(wish) => self.grant(&extension, wish, message, flow, (config, random, now)),

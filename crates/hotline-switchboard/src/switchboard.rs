@@ -31,6 +31,7 @@ mod addresses;
 mod agents;
 mod calls;
 mod carrier;
+mod desk_phones;
 mod gateways;
 mod ladder;
 mod look;
@@ -88,6 +89,8 @@ pub struct Switchboard {
     /// Channels taken for parties outside who were called into a call.
     guest_ways: BTreeMap<LegId, TrunkId>,
     recordings: BTreeMap<RecordingId, CallId>,
+    /// Telephones that asked for a transfer by REFER, until it is known what became of it.
+    refers: BTreeMap<CallId, LegId>,
     repeats: BTreeMap<String, VecDeque<MonoTime>>,
     /// Live: calls in progress see a change, too.
     lists: Arc<Lists>,
@@ -160,6 +163,7 @@ impl Switchboard {
             ringing: BTreeMap::new(),
             guest_ways: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            refers: BTreeMap::new(),
             repeats: BTreeMap::new(),
             lists: Arc::default(),
             next_call: first,
@@ -194,7 +198,7 @@ impl Switchboard {
                 }
                 let admit = self.admit(flow);
                 // The ladder shows what the carrier sent.
-                self.ladders.received(flow, &message, admit == Admit::Trusted, now);
+                self.ladders.received(flow, &message, admit != Admit::Stranger, now);
                 let message = self.repair(flow, message);
                 self.endpoint.handle_message(flow, message, admit, now);
             }

@@ -6,7 +6,7 @@ use hotline_base::{Key, LegId};
 use hotline_sdp::{SdpError, Stream};
 use hotline_sip::{EndWhy, Invited};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
 
@@ -140,7 +140,20 @@ impl Call {
 
     /// Asks the peer to connect its other party to somebody else, by REFER.
     pub fn refer(&self, to: &str) {
-        self.act(Action::Refer { to: to.to_owned() });
+        self.act(Action::Refer { to: to.to_owned(), replaces: None });
+    }
+
+    /// Asks the peer to connect its other party to the one of another call with it, by REFER with
+    /// Replaces: the transfer key after a consultation.
+    pub fn connect(&self, other: &Self, to: &str) {
+        self.act(Action::Refer { to: to.to_owned(), replaces: Some(other.leg) });
+    }
+
+    /// The value of the Replaces header by which another telephone takes this call over.
+    pub async fn replaces(&self) -> Option<String> {
+        let (name, told) = oneshot::channel();
+        self.act(Action::Name(name));
+        told.await.ok().flatten()
     }
 
     /// Says something from now on, instead of what was said so far.

@@ -73,14 +73,21 @@ pub(crate) enum Command {
     Act(LegId, Action),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Action {
     Ring,
     Answer,
     Refuse(u16),
     HangUp,
-    Reoffer { hold: bool },
-    Refer { to: String },
+    Reoffer {
+        hold: bool,
+    },
+    Refer {
+        to: String,
+        replaces: Option<LegId>,
+    },
+    /// How its peer knows the dialog, for Replaces.
+    Name(oneshot::Sender<Option<String>>),
 }
 
 /// Commands and calls that wait; more would mean a robot that hangs.

@@ -7,8 +7,8 @@ use hotline_base::{
 use hotline_cdr::PartyRole;
 
 use super::{
-    AgentState, Call, CallFact, CallerState, Now, OfferUpdate, Output, Party, guests::Guest,
-    side::Told,
+    AgentSide, AgentState, Call, CallFact, CallerState, Now, OfferUpdate, Output, Party,
+    aside::Aside, guests::Guest, side::Told,
 };
 use crate::{
     Role, Room, Seat, TalkLine, hears,
@@ -75,8 +75,10 @@ impl Call {
             seats.push(Seat { leg: self.caller.leg, role: Role::Caller, room: Room::Talk });
         }
         let room = self.agents_room();
-        if let (Some(room), Some(side)) = (room, &self.agent) {
-            seats.push(Seat { leg: side.offering.leg, role: Role::Agent, room });
+        if let Some(side) = self.agent.as_ref().filter(|_| room.is_some()) {
+            let own = self.phones_room(side);
+            seats.push(Seat { leg: side.offering.leg, role: Role::Agent, room: own });
+            seats.extend(side.aside.as_ref().and_then(Aside::seat));
         }
         seats.extend(self.guests.iter().filter_map(|it| it.seat(room)));
         seats
@@ -85,13 +87,21 @@ impl Call {
     /// Where the agent is who has the caller; `None` when nobody has.
     fn agents_room(&self) -> Option<Room> {
         let side = self.agent.as_ref().filter(|it| it.state == AgentState::Talking)?;
-        Some(if side.is_held() {
+        let aside = side.aside.as_ref().and_then(Aside::seat).map(|it| it.room);
+        let own = self.phones_room(side);
+        Some(if own == Room::Apart { aside.unwrap_or(own) } else { own })
+    }
+
+    /// Where his telephone's call with the caller is.
+    fn phones_room(&self, side: &AgentSide) -> Room {
+        let asks = self.guests.iter().any(|it| it.role == PartyRole::Consulted);
+        if side.is_held() {
             Room::Apart
-        } else if self.guests.iter().any(|it| it.role == PartyRole::Consulted) {
+        } else if asks && side.aside.is_none() {
             Room::Aside
         } else {
             Room::Talk
-        })
+        }
     }
 
     /// Makes everybody hear what follows from where everybody is, and tells desks and the record
@@ -171,7 +181,9 @@ impl Call {
             AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
         });
         let guests = self.guests.iter().filter(|it| it.talks()).map(|it| it.leg);
-        let legs: Vec<_> = agent.map(|it| it.offering.leg).into_iter().chain(guests).collect();
+        let aside = agent.and_then(|it| it.aside.as_ref()).filter(|it| it.is_up());
+        let own = agent.map(|it| it.offering.leg).into_iter().chain(aside.map(|it| it.leg));
+        let legs: Vec<_> = own.chain(guests).collect();
         if legs != self.audio.recorded {
             self.audio.recorded.clone_from(&legs);
             self.media(Order::RecordSource { recording, channel: Channel::Right, legs });
@@ -218,6 +230,7 @@ impl Call {
     /// is doing, when it is another than before.
     fn tell_parties(&mut self, seats: &[Seat], now: Now) {
         let has_caller = matches!(self.caller.state, CallerState::Up);
+        let asks = self.agent.as_ref().is_some_and(|it| it.aside.is_some());
         let others = |it: &&Seat| !matches!(it.role, Role::Supervisor(_));
         let n_talking = seats.iter().filter(|it| it.room == Room::Talk).filter(others).count();
         let parties =
@@ -228,6 +241,9 @@ impl Call {
         for (offer, leg, told) in parties.into_iter().chain(guests) {
             let Some(seat) = seats.iter().find(|it| it.leg == leg) else { continue };
             let line = match seat.room {
+                Room::Apart | Room::Talk if asks && seat.role == Role::Agent => {
+                    TalkLine::Consulting
+                }
                 Room::Apart => TalkLine::Held,
                 Room::Aside if seat.role == Role::Agent => TalkLine::Consulting,
                 Room::Talk if n_talking > 2 => TalkLine::Conferring,

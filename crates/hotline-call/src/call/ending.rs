@@ -110,6 +110,7 @@ impl Call {
         }
         self.leg(leg, LegOrder::HangUp { cause: NORMAL });
         self.close_leg(leg);
+        self.close_aside(side.aside, NORMAL);
         let offer = side.offering.offer;
         self.fact(CallFact::OfferEnded { offer, why }, now);
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Ended(why) });
@@ -137,6 +138,7 @@ impl Call {
         let offer = side.offering.offer;
         self.leg(leg, LegOrder::HangUp { cause: NORMAL });
         self.close_leg(leg);
+        self.close_aside(side.aside, NORMAL);
         self.fact(CallFact::AgentReleased { offer, by }, now);
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Released { by } });
         let bridged =
@@ -151,7 +153,10 @@ impl Call {
 
     /// Everybody but the caller goes.
     fn end_agent_side(&mut self, by: Party, reason: &EndReason, now: Now) {
-        self.transfer = None;
+        self.drop_takeover();
+        if self.transfer.take().is_some() {
+            self.outputs.push_back(Output::Transferred { status: 487 });
+        }
         let why = match () {
             () if reason.is_our_fault() => OfferEnd::System,
             () if self.is_outbound() => OfferEnd::NotReached,

@@ -18,7 +18,11 @@ const LOST_SECS: u32 = 30;
 impl Call {
     /// Something happened on one of this call's legs.
     pub fn handle_leg(&mut self, leg: LegId, event: LegEvent, env: &dyn Environment, now: Now) {
-        if leg == self.caller.leg {
+        if self.aside(leg).is_some() {
+            self.handle_aside(leg, event, env, now);
+        } else if self.is_taking_over(leg) {
+            self.handle_takeover(event);
+        } else if leg == self.caller.leg {
             self.handle_caller(event, env, now);
         } else if self.agent.as_ref().is_some_and(|it| it.offering.leg == leg) {
             self.handle_agent(leg, event, env, now);
@@ -134,7 +138,9 @@ impl Call {
 
     /// The peer stopped hearing us, or hears us again.
     fn held_by_peer(&mut self, leg: LegId, hold: bool, now: Now) {
-        if leg == self.caller.leg {
+        if self.aside(leg).is_some() {
+            self.aside_settled(leg, hold, now);
+        } else if leg == self.caller.leg {
             self.caller.held = hold;
         } else {
             self.hold_by_phone(leg, hold, now);
@@ -146,7 +152,11 @@ impl Call {
         match event {
             MediaEvent::Opened { leg, sdp } => self.opened(leg, sdp, env, now),
             MediaEvent::Settled { leg, hold } => {
-                if self.has_audio(leg) {
+                if self.aside(leg).is_some() {
+                    self.aside_settled(leg, hold, now);
+                } else if self.is_taking_over(leg) {
+                    self.change_phones(env, now);
+                } else if self.has_audio(leg) {
                     self.held_by_peer(leg, hold, now);
                 } else {
                     self.settled(leg, env, now);
@@ -195,7 +205,11 @@ impl Call {
         if self.phase != Phase::Live {
             return;
         }
-        if leg == self.caller.leg {
+        if self.aside(leg).is_some() {
+            self.aside_opened(leg, sdp, now);
+        } else if self.is_taking_over(leg) {
+            self.takeover_opened(sdp, env, now);
+        } else if leg == self.caller.leg {
             if self.is_outbound() {
                 self.party_opened(sdp);
             } else if matches!(self.caller.state, CallerState::Opening { .. }) {
@@ -237,7 +251,7 @@ impl Call {
     }
 
     /// The peer's first answer is understood. If he is the agent, he is there.
-    fn settled(&mut self, leg: LegId, env: &dyn Environment, now: Now) {
+    pub(super) fn settled(&mut self, leg: LegId, env: &dyn Environment, now: Now) {
         if leg == self.caller.leg {
             self.caller.owes_answer = false;
             if self.is_outbound() {
@@ -262,6 +276,7 @@ impl Call {
         self.record(now);
         self.outputs.push_back(Output::Keep);
         if self.transfer.take().is_some() {
+            self.outputs.push_back(Output::Transferred { status: 200 });
             // The flow is done with asking; nothing is announced once more.
             return self.bridge(now);
         }
@@ -276,6 +291,15 @@ impl Call {
         env: &dyn Environment,
         now: Now,
     ) {
+        if self.aside(leg).is_some() {
+            return self.aside_failed(leg, (order, reason), env, now);
+        }
+        if self.is_taking_over(leg) {
+            if order == FailedOrder::Open {
+                self.open_legs.remove(&leg);
+            }
+            return self.drop_takeover();
+        }
         let is_caller = leg == self.caller.leg;
         match order {
             FailedOrder::Open => {
@@ -300,10 +324,7 @@ impl Call {
                 self.guest_lost(leg, OfferEnd::System, env, now);
             }
             FailedOrder::Answer => self.end_offer(OfferEnd::System, env, now),
-            FailedOrder::Reoffer => {
-                let status = if reason == FailReason::BadSdp { 400 } else { 488 };
-                self.leg(leg, LegOrder::RefuseOffer { status });
-            }
+            FailedOrder::Reoffer => self.leg(leg, refused_reoffer(reason)),
         }
     }
 
@@ -322,7 +343,9 @@ impl Call {
         if secs < LOST_SECS {
             return;
         }
-        if leg == self.caller.leg {
+        if self.aside(leg).is_some() {
+            self.aside_ends(env, now);
+        } else if leg == self.caller.leg {
             self.end(Party::Platform, EndReason::MediaLost, None, env, now);
         } else if self.is_guest(leg) {
             self.guest_leaves(leg, Party::Platform, OfferEnd::Unreachable, env, now);
@@ -442,6 +465,19 @@ pub(super) const fn offer_end(end: LegEnd) -> OfferEnd {
         },
         LegEnd::HungUp { .. } | LegEnd::Cancelled | LegEnd::AckMissing => OfferEnd::AgentLeft,
     }
+}
+
+/// What is said to an offer within a talk that media cannot take.
+pub(super) const fn refused_reoffer(reason: FailReason) -> LegOrder {
+    let status = match reason {
+        FailReason::BadSdp => 400,
+        FailReason::NoCommonCodec
+        | FailReason::NoCommonAddress
+        | FailReason::NoPort
+        | FailReason::Busy
+        | FailReason::UnknownLeg => 488,
+    };
+    LegOrder::RefuseOffer { status }
 }
 
 const fn refused_why(reason: FailReason) -> RefusedWhy {

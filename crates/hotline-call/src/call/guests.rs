@@ -16,6 +16,9 @@ use crate::{LegEnd, Role, Room, SavedGuest, Seat};
 /// As many as a conference has places, with the caller and the agent.
 pub(super) const GUESTS_MAX: usize = 30;
 
+/// Q.850: user busy.
+const BUSY: u8 = 17;
+
 /// Somebody to be called into a call.
 #[derive(Clone, Debug)]
 pub struct Joining {
@@ -44,7 +47,7 @@ pub(super) struct Guest {
     profile: Profile,
     pub(super) role: PartyRole,
     /// `Talking`: he is there.
-    state: AgentState,
+    pub(super) state: AgentState,
     pub(super) held: bool,
     pub(super) told: Told,
 }
@@ -235,6 +238,9 @@ impl Call {
     fn guest_ended(&mut self, leg: LegId, end: LegEnd, env: &dyn Environment, now: Now) {
         if let LegEnd::Refused { status, cause } = end {
             self.fact(CallFact::DialFailed { leg, status, cause }, now);
+            if self.guest(leg).is_some_and(|it| it.role == PartyRole::Transferred) {
+                self.outputs.push_back(Output::Transferred { status });
+            }
         }
         let is_outside = self.guest(leg).is_some_and(|it| it.is_outside());
         let by = match end {
@@ -265,8 +271,12 @@ impl Call {
             self.fact(CallFact::PartyJoined { offer }, now);
         }
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Joined });
+        if role == PartyRole::Consulted {
+            self.answer_aside(now);
+        }
         if role == PartyRole::Transferred {
             self.transfer = None;
+            self.outputs.push_back(Output::Transferred { status: 200 });
             if let Some(it) = self.guest(leg) {
                 it.role = PartyRole::Joined;
             }
@@ -319,6 +329,7 @@ impl Call {
     ) {
         let Some(role) = self.drop_guest(leg, by, why, now) else { return };
         if role == PartyRole::Transferred && self.agent.is_none() {
+            self.outputs.push_back(Output::Transferred { status: status_of(why) });
             self.transfer_failed(now);
         }
         self.settle_parties(by, env, now);
@@ -338,6 +349,9 @@ impl Call {
         let offer = guest.offer;
         self.leg(leg, LegOrder::HangUp { cause: super::ending::NORMAL });
         self.close_leg(leg);
+        if guest.role == PartyRole::Consulted {
+            self.drop_aside(if why == OfferEnd::Rejected { BUSY } else { super::ending::NORMAL });
+        }
         let is_agent = matches!(guest.party, CalledParty::Agent { .. });
         let (was_in, is_counted) = (guest.is_in(), is_agent && !guest.is_supervisor());
         self.fact(
@@ -369,5 +383,16 @@ impl Call {
     /// The caller is there.
     pub(super) const fn has_caller(&self) -> bool {
         matches!(self.caller.state, CallerState::Up)
+    }
+}
+
+/// The status of a call that somebody did not take.
+const fn status_of(why: OfferEnd) -> u16 {
+    match why {
+        OfferEnd::NoAnswer => 408,
+        OfferEnd::Rejected => 486,
+        OfferEnd::CallerLeft => 487,
+        OfferEnd::System => 500,
+        OfferEnd::Unreachable | OfferEnd::AgentLeft | OfferEnd::NotReached => 480,
     }
 }

@@ -2,7 +2,7 @@
 
 use hotline_base::media::Profile;
 
-use super::{AgentState, Offering, TicketId};
+use super::{AgentState, Offering, TicketId, aside::Aside};
 use crate::{TalkLine, saved::SavedTalk};
 
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct AgentSide {
     pub(super) held_by_phone: bool,
     pub(super) held_by_desk: bool,
     pub(super) told: Told,
+    /// His telephone's second call, with whom he asks.
+    pub(super) aside: Option<Aside>,
 }
 
 /// What the agent's desk and the record were last told of a party.
@@ -28,7 +30,8 @@ pub(super) struct Told {
 impl AgentSide {
     pub(super) fn new(offering: Offering, state: AgentState) -> Self {
         let told = Told::default();
-        Self { offering, state, held_by_phone: false, held_by_desk: false, told }
+        let (held_by_phone, held_by_desk) = (false, false);
+        Self { offering, state, held_by_phone, held_by_desk, told, aside: None }
     }
 
     pub(super) fn restore(saved: SavedTalk) -> Self {
@@ -47,6 +50,7 @@ impl AgentSide {
             held_by_phone: false,
             held_by_desk: saved.held,
             told: Told { line, bridged: saved.bridged, apart: saved.held },
+            aside: None,
         }
     }
 

@@ -73,6 +73,7 @@ impl Call {
         let Some(guest) = consulted.filter(|_| is_main) else { return false };
         guest.role = PartyRole::Joined;
         let offer = guest.offer;
+        self.drop_aside(super::ending::NORMAL);
         self.fact(CallFact::PartyMoved { offer, role: PartyRole::Joined }, now);
         self.remix(now);
         self.outputs.push_back(Output::Keep);
@@ -95,6 +96,11 @@ impl Call {
         let asks = self.guests.iter().any(|it| it.role == PartyRole::Consulted);
         if !self.is_agent_talking(agent) || !asks {
             return false;
+        }
+        let mut asked = self.guests.iter().filter(|it| it.role == PartyRole::Consulted);
+        if asked.any(super::Guest::is_in) {
+            // Before the agent's telephone is hung up.
+            self.outputs.push_back(Output::Transferred { status: 200 });
         }
         self.release_agent(Party::Agent, env, now);
         true
@@ -180,6 +186,7 @@ impl Call {
     /// The transfer came to nothing within its time, or nobody takes the caller in.
     pub(super) fn give_transfer_up(&mut self, env: &dyn Environment, now: Now) {
         self.transfer = None;
+        self.outputs.push_back(Output::Transferred { status: 480 });
         if self.agent.is_some() && !self.is_talking() {
             self.drop_offer(OfferEnd::CallerLeft, now);
         }
@@ -198,6 +205,12 @@ impl Call {
         let due = self.guests.iter().filter(|it| is_due(it)).map(|it| it.leg);
         for leg in due.collect::<Vec<_>>() {
             self.guest_lost(leg, OfferEnd::System, env, now);
+        }
+        if self.aside_opening_until().is_some_and(|it| it <= now.mono) {
+            self.aside_ends(env, now);
+        }
+        if self.takeover.as_ref().is_some_and(|it| it.until <= now.mono) {
+            self.drop_takeover();
         }
         if self.transfer.as_ref().is_some_and(|it| it.until <= now.mono) {
             self.give_transfer_up(env, now);
@@ -350,5 +363,7 @@ impl Call {
     }
 }
 
+#[cfg(test)]
+mod phones;
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,8 @@ impl Endpoint {
         let flow = early.dialog.flow;
         let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
         if let Some(id) = begun {
-            self.purposes.insert(id, Purpose::Nothing);
+            let purpose = invite.leg.map_or(Purpose::Nothing, Purpose::Prack);
+            self.purposes.insert(id, purpose);
         }
     }
 
@@ -109,6 +110,9 @@ impl Endpoint {
             Purpose::Bye(_)
             | Purpose::Refresh(_)
             | Purpose::Refer(_)
+            | Purpose::Prack(_)
+            | Purpose::Notify(_)
+            | Purpose::Told(_)
             | Purpose::Nothing
             | Purpose::Asked(_)
             | Purpose::Probe(_)
@@ -123,7 +127,11 @@ impl Endpoint {
     }
 
     pub(super) fn early_in(&mut self, leg: LegId, message: &Message) -> Option<&mut Early> {
-        let tag = message.from_tag();
+        self.early_with(leg, message.from_tag())
+    }
+
+    /// The early dialog with the telephone that has this tag.
+    pub(super) fn early_with(&mut self, leg: LegId, tag: &[u8]) -> Option<&mut Early> {
         let invite = self.invite_in(leg, tag)?;
         invite.early.iter_mut().find(|it| it.dialog.remote_tag == tag)
     }

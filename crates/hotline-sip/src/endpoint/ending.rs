@@ -62,13 +62,17 @@ impl Endpoint {
         let Some(Leg::Closing(it)) = self.legs.get(&id) else { return };
         let (mut dialog, reason) = (it.dialog.clone(), it.reason.clone());
         self.timers.cancel_all(&id);
-        self.send_bye(&mut dialog, Purpose::Bye(id), reason, now);
+        self.send_bye(&mut dialog, Some(id), reason, now);
+        if let Some(Leg::Closing(it)) = self.legs.get_mut(&id) {
+            it.dialog.local_cseq = dialog.local_cseq;
+        }
     }
 
+    /// Of a leg, or of a fork that nobody wants.
     pub(super) fn send_bye(
         &mut self,
         dialog: &mut Dialog,
-        purpose: Purpose,
+        leg: Option<LegId>,
         reason: Option<String>,
         now: Now,
     ) {
@@ -79,7 +83,8 @@ impl Endpoint {
         let Ok(message) = Message::parse(&it.end()) else { return };
         let begun = self.transactions.begin_client(message, dialog.flow, now.mono, &mut self.out);
         if let Some(id) = begun {
-            self.purposes.insert(id, purpose);
+            let told = || Purpose::Told(Box::new(dialog.clone()));
+            self.purposes.insert(id, leg.map_or_else(told, Purpose::Bye));
         }
     }
 

@@ -22,6 +22,9 @@ use crate::{
 impl Endpoint {
     pub(super) fn in_dialog(&mut self, flow: Flow, message: Message, admit: Admit, now: Now) {
         let Some(leg) = self.dialogs.get(&key_of(&message)).copied() else {
+            if message.known_method() == Method::Notify && self.notifies_late(flow, &message, now) {
+                return;
+            }
             return self.refuse_fault(flow, &message, admit, PeerMisbehaved::UnknownDialog);
         };
         let Some(dialog) = self.dialog_of(leg, &message) else { return };
@@ -47,7 +50,7 @@ impl Endpoint {
             Method::Info => self.on_info(leg, id, &message, now),
             Method::Prack => self.on_prack(leg, id, &message, now),
             Method::Refer => self.on_refer(leg, id, &message, now),
-            Method::Notify => self.on_notify(leg, id, &message, now),
+            Method::Notify => self.on_notify(id, &message, now),
             Method::Options
             | Method::Ack
             | Method::Cancel

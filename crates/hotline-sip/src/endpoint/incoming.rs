@@ -29,9 +29,6 @@ impl Endpoint {
         if hops_are_spent(&message) {
             return self.refuse_at_once(flow, &message, admit, 483, &[]);
         }
-        if message.header("Replaces").is_some() {
-            return self.refuse_fault(flow, &message, admit, PeerMisbehaved::BadReplaces);
-        }
         if self.transactions.is_merged(&message) {
             return self.refuse_at_once(flow, &message, admit, 482, &[]);
         }
@@ -45,6 +42,18 @@ impl Endpoint {
         if !accepts_sdp(&message) {
             return self.refuse_at_once(flow, &message, admit, 406, &[]);
         }
+        let mut phone = None;
+        if admit == Admit::Phone {
+            let Some(it) = self.caller_of(flow, &message, now) else { return };
+            phone = Some(it);
+        }
+        let replaces = match self.replaced(&message) {
+            Ok(it) => it,
+            Err(400) => {
+                return self.refuse_fault(flow, &message, admit, PeerMisbehaved::BadReplaces);
+            }
+            Err(status) => return self.refuse_at_once(flow, &message, admit, status, &[]),
+        };
         let session = match Session::answer(&message, self.wish(), None) {
             Ok(it) => it,
             Err(min) => {
@@ -65,7 +74,7 @@ impl Endpoint {
         // RFC 3262 §3: the first number is not to be guessed.
         let rseq = tag.get(..5).and_then(|it| u32::from_str_radix(it, 16).ok()).unwrap_or(1);
         let dialog = Dialog::incoming(&message, flow, &tag, self.contact("hotline", flow));
-        let invited = invited(leg, flow, &message);
+        let invited = Invited { phone, replaces, ..invited(leg, flow, &message) };
         let trying = Reply::new(&message, 100).from(flow).feedback(self.feedback).build();
         let Some(server) = self.transactions.begin_server(message, flow, tag) else { return };
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
@@ -292,5 +301,7 @@ fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
         privacy_id: identity::wants_privacy(message),
         anonymous_from,
         sdp: message.sdp(),
+        phone: None,
+        replaces: None,
     }
 }

@@ -6,6 +6,7 @@ use hotline_base::{LegId, Now};
 
 use super::{
     Endpoint,
+    challenged::proofs,
     names::{ALLOW, SUPPORTED},
     session::may_update,
 };
@@ -74,7 +75,8 @@ impl Endpoint {
         let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return None };
         let names = Names { call_id: it.call_id.clone(), tag: it.tag.clone(), cseq, secs };
         let message = self.first_invite(dial, &contact, &names)?;
-        let dialog = Dialog::outgoing(&message, dial.flow, contact);
+        let mut dialog = Dialog::outgoing(&message, dial.flow, contact);
+        dialog.credentials = dial.credentials.clone().map(Box::new);
         let client = self.transactions.begin_client(message, dial.flow, now.mono, &mut self.out)?;
         let invite = Invite {
             leg: Some(leg),
@@ -172,7 +174,9 @@ impl Endpoint {
         };
         let via = self.fresh_via(dialog.flow);
         let cseq = message.cseq().number;
-        let ack = dialog.request("ACK", cseq, &via).end();
+        let proofs = self.transactions.sent(id).map(|it| proofs(it.0)).unwrap_or_default();
+        let ack = dialog.request("ACK", cseq, &via);
+        let ack = proofs.iter().fold(ack, |it, (name, value)| it.header(name, value)).end();
         transmit(&mut self.out, dialog.flow, &ack);
         invite.acks.push((tag.to_vec(), ack));
         if !invite.is_first {
@@ -180,7 +184,7 @@ impl Endpoint {
         }
         let leg = invite.leg.take();
         let Some(leg) = leg.filter(|it| matches!(self.legs.get(it), Some(Leg::Outgoing(_)))) else {
-            return self.send_bye(&mut dialog, Purpose::Nothing, None, now);
+            return self.send_bye(&mut dialog, None, None, now);
         };
         self.end_other_forks(leg, id, now);
         self.timers.cancel_all(&leg);

@@ -30,8 +30,10 @@ impl Endpoint {
     }
 
     fn on_response(&mut self, id: TxId, flow: Flow, message: &Message, now: Now) {
-        match self.purposes.remove(&id) {
-            Some(Purpose::Invite(mut invite)) => {
+        let Some(purpose) = self.purposes.remove(&id) else { return };
+        let Some(purpose) = self.prove(id, purpose, (flow, message), now) else { return };
+        match purpose {
+            Purpose::Invite(mut invite) => {
                 let known = &mut invite.dialog.flow;
                 // A large INVITE may have gone by a stream though the dialog goes by datagrams.
                 if known.transport == flow.transport {
@@ -39,15 +41,20 @@ impl Endpoint {
                 }
                 self.on_invite_response(id, invite, (flow, message), now);
             }
-            Some(Purpose::Bye(leg)) => self.on_bye_response(id, leg, message),
-            Some(Purpose::Refresh(leg)) => self.on_refresh_response(id, leg, message, now),
-            Some(Purpose::Refer(leg)) => {
-                self.on_refer_response(id, leg, message.status().unwrap_or(500));
+            Purpose::Bye(leg) => self.on_bye_response(id, leg, message),
+            Purpose::Refresh(leg) => self.on_refresh_response(id, leg, message, now),
+            Purpose::Refer(leg) => {
+                self.on_refer_response(id, leg, message.status().unwrap_or(500), now);
             }
-            Some(Purpose::Probe(it)) => self.on_probe_response(id, it, message),
-            Some(Purpose::Register(it)) => self.on_register_response(id, it, flow, message, now),
-            Some(Purpose::Phone(it)) => self.on_phone_response(id, it, message),
-            Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
+            Purpose::Probe(it) => self.on_probe_response(id, it, message),
+            Purpose::Register(it) => self.on_register_response(id, it, flow, message, now),
+            Purpose::Phone(it) => self.on_phone_response(id, it, message),
+            Purpose::Notify(leg) => self.on_notify_response(id, leg, message),
+            // The challenge may come after a provisional response.
+            it @ (Purpose::Prack(_) | Purpose::Told(_)) if message.status() < Some(200) => {
+                self.purposes.insert(id, it);
+            }
+            Purpose::Prack(_) | Purpose::Told(_) | Purpose::Nothing | Purpose::Asked(_) => (),
         }
     }
 
@@ -126,7 +133,7 @@ impl Endpoint {
         let short = Reply::new(message, status).from(flow).tag(&tag).feedback(feedback);
         let full = more.iter().fold(short.clone(), |it, (name, value)| it.with(name, value));
         // A source over TCP is no forged one.
-        let bytes = if admit == Admit::Trusted || flow.transport.is_reliable() {
+        let bytes = if admit != Admit::Stranger || flow.transport.is_reliable() {
             Some(full.build())
         } else {
             fitting(&[full, short])

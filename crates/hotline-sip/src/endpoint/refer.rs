@@ -1,16 +1,22 @@
 //! REFER within a dialog (RFC 3515): a telephone asks us to take its peer elsewhere, or we ask.
 //!
 //! Refer-To is data: whom it names is for those above to find, and nothing is ever sent to its
-//! address. The subscription that a REFER makes lives as long as it takes to say what became of it.
+//! address.
 
 use hotline_base::{LegId, Now, Pii};
 
-use super::Endpoint;
+use super::{Endpoint, receive::key_of};
 use crate::{
-    Event, Message, NameAddr, Uri,
+    Event, Flow, Message, NameAddr, Replaced, Uri,
     leg::{Leg, Purpose},
+    replaces::Replaces,
+    text::unescape,
     transaction::TxId,
 };
+
+mod subscription;
+
+pub(super) use self::subscription::Subscriptions;
 
 /// A REFER that waits for its answer.
 #[derive(Debug)]
@@ -21,15 +27,12 @@ pub(super) struct Refer {
     notifies: bool,
 }
 
-/// What a NOTIFY says (RFC 3515 §2.4.5).
-const SIPFRAG: &str = "message/sipfrag;version=2.0";
-
 impl Endpoint {
     pub(super) fn on_refer(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {
         if !matches!(self.legs.get(&leg), Some(Leg::Up(_))) {
             return self.respond(id, 481, &[], now);
         }
-        if self.refers.contains_key(&leg) {
+        if self.refers.contains_key(&leg) || self.subscriptions.has_notifier(leg) {
             return self.respond(id, 491, &[], now);
         }
         // RFC 3515 §2.4.1: exactly one.
@@ -47,18 +50,36 @@ impl Endpoint {
         if !matches!(uri.scheme.as_str(), "sip" | "sips" | "tel") {
             return self.respond(id, 416, &[], now);
         }
-        let replaces = headers.is_some_and(|it| {
-            it.split(|it| *it == b'&')
-                .any(|it| it.get(..9).is_some_and(|it| it.eq_ignore_ascii_case(b"replaces=")))
-        });
+        let replaces = headers.and_then(replaces_in).map(|it| self.replaced_by(&it));
         let refer_sub = message.header("Refer-Sub").unwrap_or_default().trim_ascii();
         let notifies = !refer_sub.get(..5).is_some_and(|it| it.eq_ignore_ascii_case(b"false"));
         self.refers.insert(leg, Refer { server: id, asked: now, notifies });
         self.say(Event::Referred { leg, to: Pii::new(uri.user), replaces });
     }
 
-    /// The answer to [`Event::Referred`]: 202 when it is done, which the peer is then notified of,
-    /// else why not. Does nothing when there is no question.
+    /// The leg that a new call takes the place of, or why it cannot (RFC 3891 §3).
+    pub(super) fn replaced(&self, message: &Message) -> Result<Option<LegId>, u16> {
+        let mut all = message.headers("Replaces");
+        let Some(value) = all.next() else { return Ok(None) };
+        let named = Replaces::parse(value).filter(|_| all.next().is_none()).ok_or(400_u16)?;
+        let leg = self.dialogs.get(&named.dialog).copied().ok_or(481_u16)?;
+        match self.legs.get(&leg) {
+            Some(Leg::Up(_)) if named.early_only => Err(486),
+            Some(Leg::Up(_) | Leg::Outgoing(_)) => Ok(Some(leg)),
+            // Who rings us cannot be replaced: only whom we ring.
+            Some(Leg::Incoming(_)) => Err(481),
+            Some(Leg::Closing(_)) | None => Err(603),
+        }
+    }
+
+    /// The leg that a Replaces within a Refer-To names.
+    fn replaced_by(&self, value: &[u8]) -> Replaced {
+        let named = Replaces::parse(value).and_then(|it| self.dialogs.get(&it.dialog).copied());
+        named.map_or(Replaced::Nothing, Replaced::Leg)
+    }
+
+    /// The answer to [`Event::Referred`]: 202 when it is begun, else why not. After 202 comes
+    /// [`refer_done`](Self::refer_done). Does nothing when there is no question.
     pub fn answer_refer(&mut self, leg: LegId, status: u16, now: Now) {
         let Some(Refer { server, notifies, .. }) = self.refers.remove(&leg) else { return };
         if status != 202 {
@@ -68,55 +89,106 @@ impl Endpoint {
             return self.respond(server, 202, &[("Refer-Sub", "false".to_owned())], now);
         }
         self.respond(server, 202, &[], now);
-        // RFC 3515 §2.4.4: one at once, and the last one ends the subscription.
-        self.notify(leg, "SIP/2.0 100 Trying\r\n", "active;expires=60", now);
-        self.notify(leg, "SIP/2.0 200 OK\r\n", "terminated;reason=noresource", now);
+        self.subscriptions.begin_notifier(leg, now);
+        // RFC 3515 §2.4.4: one at once.
+        self.notify(leg, 100, true, now);
+    }
+
+    /// What became of a REFER that was answered 202: the status of the call it led to, as its peer
+    /// is notified even when the leg itself is over (RFC 3515 §2.4.5, RFC 5057 §4.2). Does nothing
+    /// when the peer knows, or does not want to.
+    pub fn refer_done(&mut self, leg: LegId, status: u16, now: Now) {
+        if self.subscriptions.has_notifier(leg) {
+            self.notify(leg, status, false, now);
+            self.subscriptions.drop_notifier(leg);
+        }
     }
 
     /// The leg is over: nobody answers any more, and a transaction without an answer has no end.
     pub(super) fn drop_refer(&mut self, leg: LegId) {
-        self.referring.remove(&leg);
         if let Some(it) = self.refers.remove(&leg) {
             self.respond(it.server, 481, &[], it.asked);
         }
     }
 
-    fn notify(&mut self, leg: LegId, text: &str, state: &str, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
-        let flow = up.dialog.flow;
+    /// `goes_on`: more is to come.
+    fn notify(&mut self, leg: LegId, status: u16, goes_on: bool, now: Now) {
+        let state = match goes_on {
+            true => format!("active;expires={}", subscription::LONGEST.as_secs()),
+            false if status == 100 => "terminated;reason=timeout".to_owned(),
+            false => "terminated;reason=noresource".to_owned(),
+        };
+        let agent = self.config.user_agent.clone();
+        let dialog = match self.legs.get_mut(&leg) {
+            Some(Leg::Up(up)) => Some(&mut up.dialog),
+            Some(Leg::Closing(it)) => Some(&mut it.dialog),
+            Some(Leg::Incoming(_) | Leg::Outgoing(_)) => None,
+            None => self.subscriptions.dialog(leg),
+        };
+        let Some(dialog) = dialog else { return };
+        let cseq = dialog.next_cseq();
+        let (dialog, flow) = (dialog.clone(), dialog.flow);
         let via = self.fresh_via(flow);
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        let cseq = up.dialog.next_cseq();
-        let request = up
-            .dialog
+        let request = dialog
             .request("NOTIFY", cseq, &via)
-            .header("Contact", &up.dialog.contact)
+            .header("Contact", &dialog.contact)
             .header("Event", "refer")
             .header("Subscription-State", state)
-            .header("User-Agent", &self.config.user_agent)
-            .end_with(SIPFRAG, text.as_bytes());
-        self.ask(&request, flow, Purpose::Nothing, now);
+            .header("User-Agent", agent)
+            .end_with(subscription::SIPFRAG, subscription::fragment(status).as_bytes());
+        self.ask(&request, flow, Purpose::Notify(leg), now);
     }
 
-    /// Asks the peer of an answered leg to call somebody else (as a telephone does). What becomes
-    /// of it comes as [`Event::ReferProgress`].
-    pub fn refer(&mut self, leg: LegId, to: &str, now: Now) {
+    /// A peer that knows of no subscription wants to hear no more.
+    pub(super) fn on_notify_response(&mut self, id: TxId, leg: LegId, message: &Message) {
+        match message.status() {
+            Some(300..) => self.subscriptions.drop_notifier(leg),
+            Some(200..) => (),
+            Some(_) | None => {
+                self.purposes.insert(id, Purpose::Notify(leg));
+            }
+        }
+    }
+
+    /// Subscriptions whose time is over.
+    pub(super) fn end_subscriptions(&mut self, now: Now) {
+        while let Some(leg) = self.subscriptions.pop_due(now) {
+            self.notify(leg, 100, false, now);
+            self.subscriptions.drop_notifier(leg);
+        }
+    }
+
+    /// The value of the Replaces, or of the one within a Refer-To, by which the peer of this leg
+    /// knows its dialog; `None` when there is none yet, or several.
+    pub fn replaces(&self, leg: LegId) -> Option<String> {
+        let dialog = match self.legs.get(&leg)? {
+            Leg::Incoming(it) => &it.dialog,
+            Leg::Up(it) => &it.dialog,
+            Leg::Closing(_) | Leg::Outgoing(_) => return None,
+        };
+        String::from_utf8(crate::replaces::naming(&dialog.key())).ok()
+    }
+
+    /// Asks the peer of an answered leg to call somebody else (as a telephone does), in place of
+    /// the dialog that `replaces` names. What becomes of it comes as [`Event::ReferProgress`].
+    pub fn refer(&mut self, leg: LegId, to: &str, replaces: Option<&str>, now: Now) {
         let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
         let flow = up.dialog.flow;
         let via = self.fresh_via(flow);
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
         let cseq = up.dialog.next_cseq();
+        let replaces = replaces.map(|it| format!("?Replaces={}", escaped(it)));
         let request = up
             .dialog
             .request("REFER", cseq, &via)
             .header("Contact", &up.dialog.contact)
-            .header("Refer-To", format!("<{to}>"))
+            .header("Refer-To", format!("<{to}{}>", replaces.unwrap_or_default()))
             .header("User-Agent", &self.config.user_agent)
             .end();
         self.ask(&request, flow, Purpose::Refer(leg), now);
     }
 
-    fn ask(&mut self, request: &[u8], flow: crate::Flow, purpose: Purpose, now: Now) {
+    fn ask(&mut self, request: &[u8], flow: Flow, purpose: Purpose, now: Now) {
         let Ok(message) = Message::parse(request) else { return };
         let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
         if let Some(id) = begun {
@@ -125,33 +197,64 @@ impl Endpoint {
     }
 
     /// The answer to our REFER.
-    pub(super) fn on_refer_response(&mut self, id: TxId, leg: LegId, status: u16) {
+    pub(super) fn on_refer_response(&mut self, id: TxId, leg: LegId, status: u16, now: Now) {
         if status < 200 {
             self.purposes.insert(id, Purpose::Refer(leg));
         } else {
-            if status < 300 {
-                self.referring.insert(leg);
+            let key = match self.legs.get(&leg).filter(|_| status < 300) {
+                Some(Leg::Up(it)) => Some(it.dialog.key()),
+                Some(Leg::Closing(it)) => Some(it.dialog.key()),
+                Some(Leg::Incoming(_) | Leg::Outgoing(_)) | None => None,
+            };
+            if let Some(key) = key {
+                self.subscriptions.begin_subscriber(leg, key, now);
             }
             self.say(Event::ReferProgress { leg, status });
         }
     }
 
     /// A NOTIFY about our REFER; about anything else there is no subscription.
-    pub(super) fn on_notify(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {
+    pub(super) fn on_notify(&mut self, id: TxId, message: &Message, now: Now) {
         let event = message.header("Event").unwrap_or_default();
         let is_refer = event.get(..5).is_some_and(|it| it.eq_ignore_ascii_case(b"refer"));
-        if !is_refer || !self.referring.contains(&leg) {
-            return self.respond(id, 481, &[], now);
-        }
+        let leg = self.subscriptions.subscriber(&key_of(message)).filter(|_| is_refer);
+        let Some(leg) = leg else { return self.respond(id, 481, &[], now) };
         self.respond(id, 200, &[], now);
         let state = message.header("Subscription-State").unwrap_or_default();
         if state.get(..10).is_some_and(|it| it.eq_ignore_ascii_case(b"terminated")) {
-            self.referring.remove(&leg);
+            self.subscriptions.drop_subscriber(leg);
         }
-        let words = String::from_utf8_lossy(message.body());
-        let status = words.strip_prefix("SIP/2.0 ").and_then(|it| it.get(..3)?.parse().ok());
-        if let Some(status) = status {
+        if let Some(status) = subscription::status_in(message.body()) {
             self.say(Event::ReferProgress { leg, status });
         }
     }
+
+    /// A NOTIFY for a call that is over, whose REFER is not (RFC 5057 §4.2). `false`: it is none.
+    pub(super) fn notifies_late(&mut self, flow: Flow, message: &Message, now: Now) -> bool {
+        if self.subscriptions.subscriber(&key_of(message)).is_none() {
+            return false;
+        }
+        let tag = String::from_utf8_lossy(message.to_tag()).into_owned();
+        if let Some(id) = self.transactions.begin_server(message.clone(), flow, tag) {
+            self.on_notify(id, message, now);
+        }
+        true
+    }
+}
+
+/// The value of Replaces among the headers of a URI, without its escapes.
+fn replaces_in(headers: &[u8]) -> Option<Vec<u8>> {
+    let mut all = headers.split(|it| *it == b'&');
+    let value = all.find_map(|it| {
+        let (name, value) = it.split_at_checked(9)?;
+        name.eq_ignore_ascii_case(b"replaces=").then_some(value)
+    });
+    value.map(unescape)
+}
+
+/// As the value of a header within a URI (RFC 3261 §25.1, hvalue).
+fn escaped(value: &str) -> String {
+    let safe = |it: u8| it.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&it);
+    let all = value.bytes();
+    all.map(|it| if safe(it) { char::from(it).to_string() } else { format!("%{it:02X}") }).collect()
 }

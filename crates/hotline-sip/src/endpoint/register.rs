@@ -1,13 +1,13 @@
 //! REGISTER of phones at our registrar.
 
-use hotline_base::Now;
+use hotline_base::{Extension, Now};
 
 use super::Endpoint;
 use crate::{
     Admit, Event, Flow, Message, Output, PeerMisbehaved,
     digest::{Algorithm, challenge},
     message::{Reply, fitting},
-    registrar::Verdict,
+    registrar::{Unproven, Verdict},
     transaction::transmit,
 };
 
@@ -18,13 +18,7 @@ impl Endpoint {
         }
         let random = &mut self.random;
         match self.registrar.handle(&message, flow, &self.config, random, now) {
-            Verdict::Challenge { algorithms, stale } => {
-                self.challenge(flow, &message, admit, (algorithms, stale), now);
-            }
-            Verdict::Forbidden { locks } => {
-                self.refuse_at_once(flow, &message, admit, 403, &[]);
-                self.say(Event::AuthFailed { flow, locks });
-            }
+            Verdict::Unproven(why) => self.refuse_unproven(flow, &message, admit, why, now),
             Verdict::Refused { status, min_expires, why } => {
                 let more = min_expires.map(|it| ("Min-Expires", it.to_string()));
                 self.refuse_at_once(flow, &message, admit, status, more.as_slice());
@@ -39,6 +33,44 @@ impl Endpoint {
                     self.respond(id, 200, &headers, now);
                 }
                 self.out.extend(events.into_iter().map(Output::Event));
+            }
+        }
+    }
+
+    /// Whose phone calls, if it proves that; otherwise it is answered.
+    pub(super) fn caller_of(
+        &mut self,
+        flow: Flow,
+        message: &Message,
+        now: Now,
+    ) -> Option<Extension> {
+        match self.registrar.authenticate(message, flow, &self.config, now) {
+            Ok(it) => Some(it),
+            Err(why) => {
+                self.refuse_unproven(flow, message, Admit::Phone, why, now);
+                None
+            }
+        }
+    }
+
+    fn refuse_unproven(
+        &mut self,
+        flow: Flow,
+        message: &Message,
+        admit: Admit,
+        why: Unproven,
+        now: Now,
+    ) {
+        match why {
+            Unproven::Challenge { algorithms, stale } => {
+                self.challenge(flow, message, admit, (algorithms, stale), now);
+            }
+            Unproven::Forbidden { locks } => {
+                self.refuse_at_once(flow, message, admit, 403, &[]);
+                self.say(Event::AuthFailed { flow, locks });
+            }
+            Unproven::Unreadable => {
+                self.refuse_fault(flow, message, admit, PeerMisbehaved::BadCredentials);
             }
         }
     }
@@ -65,7 +97,7 @@ impl Endpoint {
         // The last one has the shortest name.
         let last = algorithms.last().copied().unwrap_or(Algorithm::Sha256);
         let one = bare.with("WWW-Authenticate", challenge(realm, &nonce, last, stale));
-        let bytes = if admit == Admit::Trusted || flow.transport.is_reliable() {
+        let bytes = if admit != Admit::Stranger || flow.transport.is_reliable() {
             Some(all.build())
         } else {
             fitting(&[all, one])

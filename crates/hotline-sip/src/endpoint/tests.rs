@@ -4,6 +4,7 @@
 
 mod accounts;
 mod calls;
+mod challenged;
 mod contacts;
 mod dialogs;
 mod early;
@@ -31,7 +32,8 @@ use std::{
 use hotline_base::{ConnId, Extension, LegId, MonoTime, Now, Random, WallTime};
 
 use crate::{
-    Account, Admit, Config, Dial, EndWhy, Endpoint, Event, Flow, HangUp, Message, Output, Transport,
+    Account, Admit, Config, Dial, EndWhy, Endpoint, Event, Flow, HangUp, Message, Output, Replaced,
+    Transport,
 };
 
 /// The caller's end.
@@ -65,6 +67,8 @@ struct World {
     seen: Vec<(usize, String)>,
     /// Drops the next messages towards an end whose line begins like this.
     drop: Option<(usize, &'static str)>,
+    /// What `B` takes `A` for.
+    admit: Admit,
     /// Where the last message was sent.
     sent_by: Option<Flow>,
     /// Timers that were the next to fire at some time.
@@ -96,6 +100,7 @@ impl World {
             events: [vec![], vec![]],
             seen: vec![],
             drop: None,
+            admit: Admit::Trusted,
             sent_by: None,
             timers: BTreeSet::new(),
         }
@@ -216,7 +221,8 @@ impl World {
             };
             self.seen.push((to, word));
             let flow = self.flow(to);
-            self.ends[to].handle_message(flow, message, Admit::Trusted, self.now);
+            let admit = if to == B { self.admit } else { Admit::Trusted };
+            self.ends[to].handle_message(flow, message, admit, self.now);
             self.drain();
         }
         for end in [A, B] {
@@ -285,6 +291,7 @@ impl World {
         for it in &self.ends {
             assert_eq!((it.n_legs(), it.n_transactions()), (0, 0));
             assert_eq!((it.purposes.len(), it.dialogs.len(), it.timers.next()), (0, 0, None));
+            assert_eq!(it.subscriptions.next(), None);
         }
         // A raw peer leaves its answers in the air.
         assert!(self.flying.is_empty() || self.link.delay.0 >= 3_600_000);

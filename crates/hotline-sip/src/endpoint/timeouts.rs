@@ -110,7 +110,9 @@ impl Endpoint {
             Some(Purpose::Refer(leg)) => self.say(Event::ReferProgress { leg, status }),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),
             Some(Purpose::Phone(it)) => self.phone_heard(&it, false),
-            Some(Purpose::Nothing | Purpose::Asked(_)) | None => (),
+            Some(Purpose::Notify(leg)) => self.subscriptions.drop_notifier(leg),
+            Some(Purpose::Nothing | Purpose::Prack(_) | Purpose::Told(_) | Purpose::Asked(_))
+            | None => (),
         }
     }
 

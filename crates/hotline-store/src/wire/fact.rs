@@ -246,6 +246,10 @@ pub enum FactJson {
         offer: String,
         role: String,
     },
+    TakenOver {
+        offer: String,
+        leg: String,
+    },
     PartyLeft {
         offer: String,
         by: String,
@@ -488,6 +492,9 @@ impl From<&CallFact> for FactJson {
             CallFact::PartyJoined { offer } => Self::PartyJoined { offer: offer.to_string() },
             CallFact::PartyMoved { offer, role } => {
                 Self::PartyMoved { offer: offer.to_string(), role: role.as_str().to_owned() }
+            }
+            CallFact::TakenOver { offer, leg } => {
+                Self::TakenOver { offer: offer.to_string(), leg: leg.to_string() }
             }
             CallFact::PartyLeft { offer, by, why } => Self::PartyLeft {
                 offer: offer.to_string(),

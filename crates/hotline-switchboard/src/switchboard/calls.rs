@@ -45,6 +45,7 @@ impl Switchboard {
                 }
             }
             CallOutput::Offer { offer, update } => self.offer_moved(id, offer, update, now),
+            CallOutput::Transferred { status } => self.transferred(id, status, now),
             CallOutput::Fact(fact) => self.say_fact(id, fact),
             CallOutput::Record(record) => {
                 let complete = record.complete;
@@ -62,6 +63,7 @@ impl Switchboard {
     /// The record is complete: nothing of the call is left.
     fn forget(&mut self, id: CallId) {
         self.timers.set(Owner::Call(id), None);
+        self.refers.remove(&id);
         let Some(entry) = self.calls.remove(&id) else { return };
         if entry.kept {
             self.outputs.push_back(Output::Keep { key: format!("call/{id}"), value: None });
@@ -109,7 +111,8 @@ impl Switchboard {
 
     /// 180, and for a carrier that can do it reliably our description in a 183 before.
     fn ring(&mut self, id: CallId, leg: LegId, sdp: String, now: Now) {
-        let trunk = self.calls.get(&id).and_then(|it| self.admission.trunk(&it.arrival.trunk));
+        let carrier = self.calls.get(&id).filter(|it| it.call.caller_leg() == leg);
+        let trunk = carrier.and_then(|it| self.admission.trunk(&it.arrival.trunk));
         if trunk.is_some_and(|it| it.prack) {
             self.endpoint.ring_reliably(leg, sdp, now);
         } else {

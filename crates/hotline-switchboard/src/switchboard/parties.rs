@@ -1,7 +1,7 @@
 //! Calling others into a call: consultation, transfer, supervision.
 
 use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
-use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, OfferId, Oversight, Pii, media::Profile};
+use hotline_base::{AgentNo, CallId, GroupId, Now, OfferId, Oversight, Pii, media::Profile};
 use hotline_call::{Call, Joining, Who};
 use hotline_cdr::CalledParty;
 
@@ -59,31 +59,8 @@ impl Switchboard {
         })
     }
 
-    /// REFER of a telephone: 盲转, for the agent who has the caller, under the same conditions as by
-    /// command. Nobody else may ask for it.
-    pub(super) fn referred(&mut self, leg: LegId, to: &Pii<String>, replaces: bool, now: Now) {
-        let status = match self.refer(leg, to, replaces, now) {
-            Ok(()) => 202,
-            Err(status) => status,
-        };
-        // Before the BYE that the transfer leads to.
-        self.endpoint.answer_refer(leg, status, now);
-    }
-
-    fn refer(&mut self, leg: LegId, to: &Pii<String>, replaces: bool, now: Now) -> Result<(), u16> {
-        let entry = self.legs.get(&leg).and_then(|it| self.calls.get(it));
-        let agent = entry.and_then(|it| it.call.agent()).filter(|it| it.2 == leg);
-        let Some(no) = agent.map(|it| it.1.clone()) else { return Err(403) };
-        if replaces {
-            // RFC 3891 §3: a telephone of ours has one dialog with us, and it is this one.
-            return Err(481);
-        }
-        let target = self.named(to);
-        self.transfer(&no, &target, now).map_err(|why| refer_status(&why))
-    }
-
     /// Whom a telephone dials: an agent by 工号 or extension, a skill group, or a number outside.
-    fn named(&self, user: &Pii<String>) -> Target {
+    pub(super) fn named(&self, user: &Pii<String>) -> Target {
         let name = user.reveal().as_str();
         let by_extension = self.desks.get(name).or_else(|| {
             let usual = self.agents.values().find(|it| it.config().extension.as_str() == name);
@@ -151,7 +128,7 @@ impl Switchboard {
     }
 
     /// Whom the agent named, with everything reserved that he needs.
-    fn joining(
+    pub(super) fn joining(
         &mut self,
         call: CallId,
         no: &AgentNo,
@@ -209,7 +186,7 @@ impl Switchboard {
     }
 
     /// Lets the call have him, and gives him back if it cannot.
-    fn call_in(
+    pub(super) fn call_in(
         &mut self,
         (id, action): (CallId, Action),
         no: &AgentNo,
@@ -238,23 +215,5 @@ impl Switchboard {
             self.move_line(&agent, LineEvent::Release, now);
             self.free(&agent, now);
         }
-    }
-}
-
-/// What a telephone is told when its REFER is not carried out.
-const fn refer_status(why: &Refused) -> u16 {
-    match why {
-        Refused::NotANumber | Refused::UnknownAgent => 404,
-        Refused::TargetAway | Refused::NotRegistered | Refused::Late => 480,
-        Refused::NoTrunk | Refused::Closed => 503,
-        Refused::NotPermitted
-        | Refused::TooManyCalls
-        | Refused::AbroadBlocked
-        | Refused::NotSupervisor
-        | Refused::NoCall
-        | Refused::ExtensionTaken
-        | Refused::UnknownReason(_)
-        | Refused::WrongState { .. }
-        | Refused::WrongLine { .. } => 403,
     }
 }

@@ -1,6 +1,8 @@
 //! Accounts of trunks: their REGISTERs, the calls to their Contacts, and who they are in the calls
 //! that go out.
 
+use std::net::IpAddr;
+
 use hotline_base::{Now, TrunkId};
 use hotline_sip::{Credentials, Enrolled, Enrolment, Invited};
 use hotline_trunk::{
@@ -112,6 +114,21 @@ impl Switchboard {
             .or((!accounts.is_empty()).then_some(0))?;
         let is_shown = accounts.get(place).is_some_and(|it| it.number == shown);
         self.identity(&id(place), at, Some(way)).map(|it| Identity { is_shown, ..it })
+    }
+
+    /// As whom requests in a call that came over a trunk are proven, should its sender ask: the
+    /// account of the number that was called, else the first.
+    pub(super) fn credentials_at(
+        &self,
+        trunk: &TrunkId,
+        at: IpAddr,
+        called: &str,
+    ) -> Option<Credentials> {
+        let accounts = &self.admission.trunk(trunk)?.accounts;
+        let place = accounts.iter().position(|it| it.number == called).unwrap_or(0);
+        let id = AccountId { trunk: trunk.clone(), place };
+        let credentials = self.config.accounts.get(&id)?.clone();
+        Some(Credentials { hops: vec![at], ..credentials })
     }
 
     /// Which trunk a call came over; a call to one of our Contacts gets the number it is for.

@@ -15,10 +15,13 @@ use super::{
 use crate::{io::Count, region::city_of};
 
 impl Switchboard {
-    /// A recognised trunk or the path of a registered phone.
+    /// A recognised trunk, or the path of a registered phone. Behind a carrier's own proxy phones
+    /// look like the carrier.
     pub(super) fn admit(&self, flow: Flow) -> Admit {
-        if self.endpoint.is_phone(flow) || self.admission.trunk_of(flow.remote).is_some() {
+        if self.admission.trunk_of(flow.remote).is_some() {
             Admit::Trusted
+        } else if self.endpoint.is_phone(flow) {
+            Admit::Phone
         } else {
             Admit::Stranger
         }
@@ -103,6 +106,13 @@ impl Switchboard {
     }
 
     fn invited(&mut self, mut it: Invited, now: Now) {
+        if let Some(extension) = it.phone.clone() {
+            return self.phone_calls(it, &extension, now);
+        }
+        // Only an agent's own telephone may.
+        if it.replaces.is_some() {
+            return self.endpoint.refuse(it.leg, 403, now);
+        }
         let trunk = self.recognise(&mut it);
         self.rewrite_numbers(&mut it);
         let id = self.new_call();
@@ -195,6 +205,7 @@ impl Switchboard {
     fn arrived(&mut self, id: CallId, it: Invited, admitted: Admitted, now: Now) {
         let Admitted { trunk, caller, called, row, flow } = admitted;
         self.join_ladder(id, it.leg, Role::Carrier(trunk.clone()), now);
+        let credentials = self.credentials_at(&trunk, it.flow.remote.ip(), &called.norm);
         let number = caller.number.as_ref().map(|it| it.reveal().clone());
         let earlier_hours = self.remember_caller(number.as_deref(), now.mono);
         let params = self.config.number_params.get(row).cloned().unwrap_or_default();
@@ -242,6 +253,9 @@ impl Switchboard {
             Arc::clone(&self.call_config),
             now,
         );
+        if let Some(credentials) = credentials {
+            self.endpoint.set_credentials(it.leg, credentials);
+        }
         self.legs.insert(it.leg, id);
         self.media_legs.insert(it.leg, id);
         let entry = CallEntry {

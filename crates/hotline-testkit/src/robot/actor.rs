@@ -10,8 +10,8 @@ use std::{
 use hotline_base::{Extension, LegId, MonoTime, Now, Random, WallTime};
 use hotline_sdp::{Local, SdpError, Stream};
 use hotline_sip::{
-    Account, Admit, Challenges, Config, Dial, Endpoint, Event, Flow, HangUp, Invited, Message,
-    Output,
+    Account, Admit, Challenges, Config, Credentials, Dial, Endpoint, Event, Flow, HangUp, Invited,
+    Message, Output,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -33,6 +33,8 @@ pub(super) struct Actor {
     birth: Instant,
     legs: BTreeMap<LegId, Leg>,
     registrations: BTreeMap<Extension, Registration>,
+    /// Who is told what became of a REFER.
+    told: BTreeMap<LegId, watch::Sender<View>>,
     commands: mpsc::WeakSender<Command>,
     ringing: mpsc::Sender<Call>,
 }
@@ -76,6 +78,7 @@ impl Actor {
             birth: Instant::now(),
             legs: BTreeMap::new(),
             registrations: BTreeMap::new(),
+            told: BTreeMap::new(),
             commands,
             ringing,
         }
@@ -179,6 +182,14 @@ impl Actor {
             offer => offer,
         };
         leg.offer = it.sdp.unwrap_or_else(own);
+        // A telephone proves whose it is.
+        let credentials = self.registrations.get(it.from_user.as_str()).map(|own| Credentials {
+            user: it.from_user.clone(),
+            secret: own.account.secret.clone(),
+            realm: None,
+            hops: vec![flow.remote.ip()],
+            challenges: own.account.challenges,
+        });
         let transport = flow.transport.uri_parameter();
         let dial = Dial {
             target: format!("sip:{}@{}{transport}", it.to, flow.remote),
@@ -190,7 +201,7 @@ impl Actor {
             ring_limit: it.ring_limit,
             silence_limit: None,
             from_host: None,
-            credentials: None,
+            credentials,
         };
         self.endpoint.dial(id, dial, now);
         let call = self.call_of(id, &leg, None);
@@ -226,7 +237,16 @@ impl Actor {
             Action::HangUp => {
                 self.endpoint.hang_up(id, HangUp { status: 486, reason: None }, now);
             }
-            Action::Refer { to } => self.endpoint.refer(id, &to, now),
+            Action::Refer { to, replaces } => {
+                let replaces = replaces.and_then(|it| self.endpoint.replaces(it));
+                if let Some(leg) = self.legs.get(&id) {
+                    self.told.insert(id, leg.view.clone());
+                }
+                self.endpoint.refer(id, &to, replaces.as_deref(), now);
+            }
+            Action::Name(name) => {
+                name.send(self.endpoint.replaces(id)).ok();
+            }
             Action::Reoffer { hold } => {
                 leg.local.version += 1;
                 leg.offer = hotline_sdp::offer(&leg.local, hold);
@@ -259,9 +279,12 @@ impl Actor {
                 it.settle_answer(sdp.as_deref());
                 it.view.send_modify(|it| it.n_reanswered += 1);
             }),
-            Event::ReferProgress { leg, status } => self.on(leg, |it| {
-                it.view.send_modify(|it| it.referred.push(status));
-            }),
+            // Also after the call.
+            Event::ReferProgress { leg, status } => {
+                if let Some(view) = self.told.get(&leg) {
+                    view.send_modify(|it| it.referred.push(status));
+                }
+            }
             Event::Referred { leg, .. } => self.endpoint.answer_refer(leg, 403, self.now()),
             Event::ReofferRefused { leg, status } => {
                 self.on(leg, |it| it.view.send_modify(|it| it.reoffer_refused = Some(status)));

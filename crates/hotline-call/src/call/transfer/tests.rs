@@ -13,31 +13,34 @@ use crate::{
     Config, Dialling, LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine, Who, call::nobody::Nobody,
 };
 
-const AGENT: LegId = LegId(1);
-const CALLER: LegId = LegId(2);
-const TARGET: LegId = LegId(3);
-const OTHER: LegId = LegId(4);
+pub(super) const AGENT: LegId = LegId(1);
+pub(super) const CALLER: LegId = LegId(2);
+pub(super) const TARGET: LegId = LegId(3);
+pub(super) const OTHER: LegId = LegId(4);
 
 /// A talk between agent 1001 and a party outside, as its audio and its desks see it.
-struct Story {
-    call: Call,
-    now: Now,
+pub(super) struct Story {
+    pub(super) call: Call,
+    pub(super) now: Now,
     hears: BTreeMap<LegId, Vec<LegId>>,
     plays: BTreeMap<LegId, String>,
-    recorded: Vec<LegId>,
+    pub(super) recorded: Vec<LegId>,
     lines: BTreeMap<OfferId, TalkLine>,
-    hung_up: Vec<LegId>,
+    pub(super) hung_up: Vec<LegId>,
     dialled: Vec<LegId>,
     records: Vec<CallRecord>,
-    facts: Vec<CallFact>,
+    /// What legs were told besides being hung up.
+    pub(super) answered: Vec<LegId>,
+    pub(super) outcomes: Vec<u16>,
+    pub(super) facts: Vec<CallFact>,
 }
 
-fn agent(no: &str) -> AgentNo {
+pub(super) fn agent(no: &str) -> AgentNo {
     AgentNo::new(no)
 }
 
 impl Story {
-    fn talk() -> Self {
+    pub(super) fn talk() -> Self {
         let now = Now { mono: MonoTime(1), wall: WallTime(1_795_305_600_000) };
         let dialling = Dialling {
             call: CallId(9),
@@ -62,6 +65,8 @@ impl Story {
             hung_up: Vec::new(),
             dialled: Vec::new(),
             records: Vec::new(),
+            answered: Vec::new(),
+            outcomes: Vec::new(),
             facts: Vec::new(),
         };
         it.answers(AGENT);
@@ -70,7 +75,7 @@ impl Story {
         it
     }
 
-    fn act(&mut self, step: impl FnOnce(&mut Call, Now)) {
+    pub(super) fn act(&mut self, step: impl FnOnce(&mut Call, Now)) {
         step(&mut self.call, self.now);
         while let Some(output) = self.call.poll_output() {
             self.hear(output);
@@ -78,7 +83,7 @@ impl Story {
         self.now = self.now + Duration::from_secs(1);
     }
 
-    fn does(&mut self, step: impl FnOnce(&mut Call, Now) -> bool) {
+    pub(super) fn does(&mut self, step: impl FnOnce(&mut Call, Now) -> bool) {
         let mut done = false;
         self.act(|call, now| done = step(call, now));
         assert!(done, "the call refused");
@@ -111,6 +116,8 @@ impl Story {
             Output::Offer { offer, update: OfferUpdate::Line(line) } => {
                 self.lines.insert(offer, line);
             }
+            Output::Leg { leg, order: LegOrder::Answer { .. } } => self.answered.push(leg),
+            Output::Transferred { status } => self.outcomes.push(status),
             Output::Record(it) => self.records.push(*it),
             Output::Fact(it) => self.facts.push(it.fact),
             Output::Leg { .. }
@@ -121,20 +128,20 @@ impl Story {
         }
     }
 
-    fn media(&mut self, event: MediaEvent) {
+    pub(super) fn media(&mut self, event: MediaEvent) {
         self.act(|call, now| call.handle_media(event, &Nobody, now));
     }
 
-    fn leg(&mut self, leg: LegId, event: LegEvent) {
+    pub(super) fn leg(&mut self, leg: LegId, event: LegEvent) {
         self.act(|call, now| call.handle_leg(leg, event, &Nobody, now));
     }
 
-    fn opens(&mut self, leg: LegId) {
+    pub(super) fn opens(&mut self, leg: LegId) {
         self.media(MediaEvent::Opened { leg, sdp: "ours".to_owned() });
         self.leg(leg, LegEvent::Ringing { sdp: None });
     }
 
-    fn answers(&mut self, leg: LegId) {
+    pub(super) fn answers(&mut self, leg: LegId) {
         if !self.dialled.contains(&leg) {
             self.opens(leg);
         }
@@ -142,7 +149,7 @@ impl Story {
         self.media(MediaEvent::Settled { leg, hold: false });
     }
 
-    fn leaves(&mut self, leg: LegId) {
+    pub(super) fn leaves(&mut self, leg: LegId) {
         self.leg(leg, LegEvent::Ended(LegEnd::HungUp { cause: Some(16) }));
     }
 
@@ -153,7 +160,7 @@ impl Story {
     }
 
     /// The agent consults agent 1002, who answers.
-    fn consulting() -> Self {
+    pub(super) fn consulting() -> Self {
         let mut it = Self::talk();
         it.consults(TARGET, colleague("1002"));
         it.answers(TARGET);
@@ -171,24 +178,24 @@ impl Story {
 
     /// What each of these hears, such as `2:1,3`.
     #[track_caller]
-    fn table(&self, expected: &[(LegId, &[LegId])]) {
+    pub(super) fn table(&self, expected: &[(LegId, &[LegId])]) {
         let expected: BTreeMap<_, _> =
             expected.iter().map(|(leg, others)| (*leg, others.to_vec())).collect();
         assert_eq!(self.hears, expected);
     }
 
-    fn music(&self, leg: LegId) -> Option<&str> {
+    pub(super) fn music(&self, leg: LegId) -> Option<&str> {
         self.plays.get(&leg).map(String::as_str)
     }
 
-    fn line(&self, leg: LegId) -> TalkLine {
+    pub(super) fn line(&self, leg: LegId) -> TalkLine {
         self.lines.get(&OfferId(leg.0)).copied().unwrap_or_default()
     }
 
     /// Everything closes; the one complete record.
-    fn record(&mut self) -> CallRecord {
+    pub(super) fn record(&mut self) -> CallRecord {
         assert!(self.call.is_over(), "somebody is still there");
-        for leg in [AGENT, CALLER, TARGET, OTHER] {
+        for leg in [AGENT, CALLER, TARGET, OTHER, LegId(5)] {
             self.media(MediaEvent::Closed { leg, stats: LegStats::default() });
         }
         self.now = self.now + Duration::from_mins(1);
@@ -200,7 +207,7 @@ impl Story {
     }
 }
 
-fn colleague(no: &str) -> CalledParty {
+pub(super) fn colleague(no: &str) -> CalledParty {
     CalledParty::Agent {
         agent: agent(no),
         extension: Extension::new("8002"),
@@ -208,7 +215,7 @@ fn colleague(no: &str) -> CalledParty {
     }
 }
 
-fn outside() -> CalledParty {
+pub(super) fn outside() -> CalledParty {
     CalledParty::Outside { number: Pii::new("07715551234".to_owned()) }
 }
 

@@ -5,7 +5,7 @@ use crate::{Challenges, Credentials, Enrolled, Enrolment, MessageBuilder, Secret
 
 const CARRIER: &str = "10.0.0.2";
 
-fn credentials(challenges: Challenges) -> Credentials {
+pub(super) fn credentials(challenges: Challenges) -> Credentials {
     Credentials {
         user: "1001".to_owned(),
         secret: Secret::Password("secret".to_owned()),
@@ -36,7 +36,7 @@ fn enrolled(it: &World) -> Vec<Enrolled> {
 }
 
 /// The next request that `A` sends.
-fn sent(it: &mut World) -> Option<Message> {
+pub(super) fn sent(it: &mut World) -> Option<Message> {
     while let Some(output) = it.ends[A].poll_output() {
         match output {
             Output::Transmit { bytes, .. } => return Some(Message::parse(&bytes).unwrap()),
@@ -47,7 +47,13 @@ fn sent(it: &mut World) -> Option<Message> {
 }
 
 /// `from` answers a request of `A`'s.
-fn answer(it: &mut World, request: &Message, status: u16, from: &str, more: &[(&str, &str)]) {
+pub(super) fn answer(
+    it: &mut World,
+    request: &Message,
+    status: u16,
+    from: &str,
+    more: &[(&str, &str)],
+) {
     let all = ["Via", "From", "Call-ID", "CSeq"];
     let reply = MessageBuilder::response(status, "x");
     let reply = all.iter().fold(reply, |it, name| it.each(name, request.headers(name)));
@@ -62,7 +68,7 @@ fn answer(it: &mut World, request: &Message, status: u16, from: &str, more: &[(&
     it.ends[A].handle_message(flow, reply, Admit::Trusted, now);
 }
 
-fn dial(it: &mut World, credentials: Option<Credentials>) -> (LegId, Message) {
+pub(super) fn dial(it: &mut World, credentials: Option<Credentials>) -> (LegId, Message) {
     let leg = it.ends[A].new_leg();
     let dial = Dial {
         target: "sip:10086@ims.example".to_owned(),
@@ -81,11 +87,11 @@ fn dial(it: &mut World, credentials: Option<Credentials>) -> (LegId, Message) {
     (leg, invite)
 }
 
-fn asked(nonce: &str, more: &str) -> String {
+pub(super) fn asked(nonce: &str, more: &str) -> String {
     format!("Digest realm=\"ims.example\",nonce=\"{nonce}\",qop=\"auth\",algorithm=SHA-256{more}")
 }
 
-fn told(it: &Message) -> Option<String> {
+pub(super) fn told(it: &Message) -> Option<String> {
     it.header("Proxy-Authorization").map(|it| String::from_utf8(it.to_vec()).unwrap())
 }
 

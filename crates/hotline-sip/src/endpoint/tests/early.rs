@@ -33,7 +33,7 @@ fn sdp_only_in_a_reliable_183_is_the_answer_and_the_prack_goes_to_its_contact() 
     let mut raw = raw::Peer::new(&mut it);
     let leg = raw::dial(&mut it);
     let invite = raw::Peer::last(&it);
-    assert_eq!(invite.header("Supported"), Some(&b"100rel, timer"[..]));
+    assert_eq!(invite.header("Supported"), Some(&b"100rel, timer, replaces"[..]));
     let early = reliable(&it, 183, "f1", 4_000, "answer");
     raw.send(&mut it, &early);
     let prack = raw::Peer::last(&it);

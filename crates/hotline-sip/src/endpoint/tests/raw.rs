@@ -109,7 +109,8 @@ fn requests_nobody_can_serve_are_refused_as_the_standard_says() {
     let (_, it) = check(|it| it.request("INVITE", 1, "Require: 100rel, x\r\n", ""), 420);
     assert_eq!(it.header("Unsupported"), Some(&b"x"[..]));
     check(|it| it.request("INVITE", 1, "", "").replace("Forwards: 70", "Forwards: 0"), 483);
-    check(|it| it.request("INVITE", 1, "Replaces: a;to-tag=b;from-tag=c\r\n", ""), 400);
+    check(|it| it.request("INVITE", 1, "Replaces: a;to-tag=b;from-tag=c\r\n", ""), 481);
+    check(|it| it.request("INVITE", 1, "Replaces: a;to-tag=b\r\n", ""), 400);
     check(|it| it.request("INVITE", 1, "", "").replace("Contact", "X-Contact"), 400);
     check(|it| it.request("INVITE", 1, "Content-Type: text/plain\r\n", "hi"), 415);
     let (_, it) = check(|it| it.request("OPTIONS", 1, "", ""), 200);

@@ -1,0 +1,206 @@
+//! Stories of agents who do by the keys of their telephones what others do by command.
+
+use hotline_base::{LegId, OfferId, media::Event as MediaEvent};
+
+use super::{
+    tests::{AGENT, CALLER, OTHER, Story, TARGET, agent, colleague},
+    *,
+};
+use crate::{LegEnd, LegEvent, TalkLine, Who, call::nobody::Nobody};
+
+/// The second call of the agent's telephone.
+const ASIDE: LegId = LegId(5);
+
+/// The agent holds the caller and calls 1002 from a second line.
+fn asks() -> Story {
+    let mut it = Story::talk();
+    it.media(MediaEvent::Reanswered { leg: AGENT, sdp: "ours".to_owned(), hold: true });
+    let who = Who { party: colleague("1002"), display: None };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    let audio = (ASIDE, Some("theirs".to_owned()));
+    it.does(|call, now| call.consult_by_phone(&agent("1001"), audio, joining, now));
+    it.media(MediaEvent::Opened { leg: ASIDE, sdp: "ours".to_owned() });
+    it
+}
+
+/// 1002 is there.
+fn asking() -> Story {
+    let mut it = asks();
+    it.answers(TARGET);
+    it
+}
+
+#[test]
+fn an_agent_asks_by_a_second_call_that_is_answered_when_the_other_side_is() {
+    let mut it = asks();
+    it.opens(TARGET);
+    it.table(&[(CALLER, &[]), (AGENT, &[])]);
+    assert_eq!((it.music(CALLER), it.music(AGENT)), (Some("moh.default"), None));
+    assert_eq!((it.line(AGENT), it.answered.clone()), (TalkLine::Consulting, vec![]));
+    it.answers(TARGET);
+    assert_eq!(it.answered, [ASIDE]);
+    it.table(&[(CALLER, &[]), (AGENT, &[]), (ASIDE, &[TARGET]), (TARGET, &[ASIDE])]);
+    assert_eq!(it.recorded, [AGENT, ASIDE, TARGET]);
+    // He goes to and fro between the two (RFC 3264 §8.4 in each call).
+    it.media(MediaEvent::Reanswered { leg: ASIDE, sdp: "ours".to_owned(), hold: true });
+    it.media(MediaEvent::Reanswered { leg: AGENT, sdp: "ours".to_owned(), hold: false });
+    it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER]), (ASIDE, &[]), (TARGET, &[])]);
+    assert_eq!(it.music(CALLER), None);
+}
+
+#[test]
+fn caller_and_target_talk_when_the_two_calls_of_a_telephone_are_connected() {
+    let mut it = asking();
+    assert_eq!(it.call.consults_between(AGENT, ASIDE), Some(&agent("1001")));
+    assert_eq!(it.call.consults_between(ASIDE, AGENT), Some(&agent("1001")));
+    for (leg, other) in [(AGENT, AGENT), (AGENT, TARGET), (CALLER, ASIDE), (ASIDE, OTHER)] {
+        assert_eq!(it.call.consults_between(leg, other), None, "{leg:?} {other:?}");
+    }
+    it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
+    it.table(&[(CALLER, &[TARGET]), (TARGET, &[CALLER])]);
+    assert_eq!((it.hung_up.clone(), it.recorded.clone()), (vec![AGENT, ASIDE], vec![TARGET]));
+    assert_eq!((it.outcomes.clone(), it.music(CALLER)), (vec![200], None));
+    it.leaves(TARGET);
+    let record = it.record();
+    let agents: Vec<_> = record.segments.iter().map(|it| it.agent.as_str()).collect();
+    assert_eq!(agents, ["1001", "1002"]);
+}
+
+#[test]
+fn the_outcome_of_a_transfer_that_is_connected_while_it_rings_is_the_targets() {
+    for (end, status) in [
+        (None, 200),
+        (Some(LegEnd::Refused { status: 603, cause: None }), 603),
+        (Some(LegEnd::NoAnswer), 408),
+        (Some(LegEnd::NoResponse), 480),
+    ] {
+        let mut it = asks();
+        it.opens(TARGET);
+        it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
+        assert_eq!((it.hung_up.clone(), it.outcomes.clone()), (vec![AGENT, ASIDE], vec![]));
+        match end {
+            None => it.answers(TARGET),
+            Some(end) => it.leg(TARGET, LegEvent::Ended(end)),
+        }
+        assert_eq!(it.outcomes.first(), Some(&status), "{end:?}");
+    }
+    // The caller does not wait for it.
+    let mut it = asks();
+    it.opens(TARGET);
+    it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
+    it.leaves(CALLER);
+    assert_eq!(it.outcomes, [487]);
+}
+
+#[test]
+fn a_second_call_ends_with_what_it_was_for() {
+    // The agent gives it up, before and after the answer.
+    for mut it in [asks(), asking()] {
+        it.leg(ASIDE, LegEvent::Ended(LegEnd::Cancelled));
+        it.media(MediaEvent::Reanswered { leg: AGENT, sdp: "ours".to_owned(), hold: false });
+        it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+        assert!(it.hung_up.contains(&TARGET) && !it.hung_up.contains(&AGENT));
+        assert_eq!(it.line(AGENT), TalkLine::Talking);
+    }
+    // The other side does not come, or goes.
+    for mut it in [asks(), asking()] {
+        it.leg(TARGET, LegEvent::Ended(LegEnd::Refused { status: 486, cause: None }));
+        it.table(&[(CALLER, &[]), (AGENT, &[])]);
+        assert!(it.hung_up.contains(&ASIDE) && !it.hung_up.contains(&AGENT));
+        assert_eq!(it.line(AGENT), TalkLine::Held);
+    }
+    // The agent's telephone is gone: the target has the caller.
+    let mut it = asking();
+    it.leaves(AGENT);
+    it.table(&[(CALLER, &[TARGET]), (TARGET, &[CALLER])]);
+    assert!(it.hung_up.contains(&ASIDE));
+    // Media has no place for it.
+    let mut it = Story::talk();
+    let who = Who { party: colleague("1002"), display: None };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    it.does(|call, now| call.consult_by_phone(&agent("1001"), (ASIDE, None), joining, now));
+    it.now = it.now + Duration::from_secs(1);
+    it.act(|call, now| call.handle_timeout(&Nobody, now));
+    it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+    assert!(it.hung_up.contains(&ASIDE));
+}
+
+#[test]
+fn an_agent_goes_on_at_another_of_his_telephones() {
+    for (old, no) in [(AGENT, "1001"), (TARGET, "1002")] {
+        let mut it = Story::consulting();
+        it.does(|call, now| call.confer(&agent("1001"), now));
+        let stranger = if no == "1001" { "1002" } else { "1001" };
+        let audio = || (OTHER, Some("theirs".to_owned()));
+        let mut taken = true;
+        it.act(|call, now| taken = call.take_over(&agent(stranger), old, audio(), now));
+        assert!(!taken, "another agent's part");
+        it.does(|call, now| call.take_over(&agent(no), old, audio(), now));
+        it.media(MediaEvent::Opened { leg: OTHER, sdp: "ours".to_owned() });
+        assert_eq!((it.answered.clone(), it.hung_up.clone()), (vec![OTHER], vec![old]));
+        let rest = if old == AGENT { TARGET } else { AGENT };
+        let mut others = [rest, OTHER];
+        others.sort();
+        if old == AGENT {
+            it.table(&[
+                (CALLER, &[OTHER, TARGET]),
+                (OTHER, &[CALLER, TARGET]),
+                (TARGET, &[CALLER, OTHER]),
+            ]);
+        } else {
+            it.table(&[
+                (CALLER, &[AGENT, OTHER]),
+                (OTHER, &[CALLER, AGENT]),
+                (AGENT, &[CALLER, OTHER]),
+            ]);
+        }
+        assert!(it.facts.iter().any(|it| matches!(it, CallFact::TakenOver { leg: OTHER, .. })));
+        it.leaves(CALLER);
+        it.leaves(OTHER);
+        let record = it.record();
+        assert_eq!(record.segments.len(), 2, "one visit, whichever the telephone");
+    }
+}
+
+#[test]
+fn a_takeover_that_does_not_come_about_leaves_everything_as_it_was() {
+    // The other telephone gives up, media has no place, or our offer is not answered.
+    for n in 0..3 {
+        let mut it = Story::talk();
+        let offer = (n < 2).then(|| "theirs".to_owned());
+        it.does(|call, now| call.take_over(&agent("1001"), AGENT, (OTHER, offer), now));
+        let mut again = true;
+        it.act(|call, now| again = call.take_over(&agent("1001"), AGENT, (ASIDE, None), now));
+        assert!(!again, "one at a time");
+        match n {
+            0 => it.leg(OTHER, LegEvent::Ended(LegEnd::Cancelled)),
+            1 => {
+                it.now = it.now + Duration::from_secs(1);
+                it.act(|call, now| call.handle_timeout(&Nobody, now));
+            }
+            _ => {
+                it.media(MediaEvent::Opened { leg: OTHER, sdp: "ours".to_owned() });
+                assert_eq!(it.answered, [OTHER]);
+                it.leg(OTHER, LegEvent::Ended(LegEnd::AckMissing));
+            }
+        }
+        it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+        assert!(!it.hung_up.contains(&AGENT));
+        it.leaves(CALLER);
+        it.record();
+    }
+}
+
+#[test]
+fn a_call_that_rings_at_one_telephone_is_picked_up_at_another() {
+    let mut it = Story::talk();
+    let who = Who { party: colleague("1002"), display: None };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    it.does(|call, now| call.consult(&agent("1001"), joining, now));
+    it.opens(TARGET);
+    let audio = (OTHER, Some("theirs".to_owned()));
+    it.does(|call, now| call.take_over(&agent("1002"), TARGET, audio, now));
+    it.media(MediaEvent::Opened { leg: OTHER, sdp: "ours".to_owned() });
+    assert_eq!(it.hung_up, [TARGET]);
+    it.table(&[(CALLER, &[]), (AGENT, &[OTHER]), (OTHER, &[AGENT])]);
+}

@@ -1,0 +1,100 @@
+//! The subscriptions that REFERs make (RFC 3515 §2.4.4). One lives until what became of the REFER
+//! is said, which may be after its call: the dialog lives on for it alone (RFC 5057 §4.2).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hotline_base::{ConnId, Due, LegId, MonoTime, Now};
+
+use crate::{
+    build::phrase,
+    dialog::{Dialog, DialogKey},
+};
+
+/// What a NOTIFY says (RFC 3515 §2.4.5).
+pub(super) const SIPFRAG: &str = "message/sipfrag;version=2.0";
+
+/// Nobody waits longer for what becomes of a REFER.
+pub(super) const LONGEST: Duration = Duration::from_mins(6);
+
+#[derive(Debug)]
+pub(in crate::endpoint) struct Subscriptions {
+    /// Peers that are to be told.
+    notifiers: BTreeMap<LegId, Notifier>,
+    /// Dialogs in which we shall be told.
+    subscribers: BTreeMap<DialogKey, (LegId, MonoTime)>,
+}
+
+#[derive(Debug)]
+struct Notifier {
+    until: MonoTime,
+    /// Of a leg that is over.
+    dialog: Option<Box<Dialog>>,
+}
+
+impl Subscriptions {
+    pub(in crate::endpoint) const fn new() -> Self {
+        Self { notifiers: BTreeMap::new(), subscribers: BTreeMap::new() }
+    }
+
+    /// A leg is over whose dialog a subscription may still need.
+    pub(in crate::endpoint) fn leg_ends(&mut self, leg: LegId, dialog: &Dialog) {
+        if let Some(it) = self.notifiers.get_mut(&leg) {
+            it.dialog = Some(Box::new(dialog.clone()));
+        }
+    }
+
+    pub(super) fn begin_notifier(&mut self, leg: LegId, now: Now) {
+        self.notifiers.insert(leg, Notifier { until: now.mono + LONGEST, dialog: None });
+    }
+
+    pub(super) fn has_notifier(&self, leg: LegId) -> bool {
+        self.notifiers.contains_key(&leg)
+    }
+
+    /// The dialog of a leg that is over.
+    pub(super) fn dialog(&mut self, leg: LegId) -> Option<&mut Dialog> {
+        self.notifiers.get_mut(&leg)?.dialog.as_deref_mut()
+    }
+
+    /// As [`Endpoint::handle_connection_gone`](crate::Endpoint) does for legs.
+    pub(in crate::endpoint) fn conn_gone(&mut self, conn: ConnId) {
+        let dialogs = self.notifiers.values_mut().filter_map(|it| it.dialog.as_mut());
+        dialogs.filter(|it| it.flow.conn == Some(conn)).for_each(|it| it.reroute());
+    }
+
+    pub(in crate::endpoint) fn drop_notifier(&mut self, leg: LegId) {
+        self.notifiers.remove(&leg);
+    }
+
+    pub(super) fn begin_subscriber(&mut self, leg: LegId, key: DialogKey, now: Now) {
+        self.subscribers.insert(key, (leg, now.mono + LONGEST));
+    }
+
+    pub(super) fn subscriber(&self, key: &DialogKey) -> Option<LegId> {
+        self.subscribers.get(key).map(|it| it.0)
+    }
+
+    pub(super) fn drop_subscriber(&mut self, leg: LegId) {
+        self.subscribers.retain(|_, it| it.0 != leg);
+    }
+
+    pub(in crate::endpoint) fn next(&self) -> Option<Due> {
+        let notifiers = self.notifiers.values().map(|it| it.until);
+        let subscribers = self.subscribers.values().map(|it| it.1);
+        notifiers.chain(subscribers).min().map(|it| (it, "REFER"))
+    }
+
+    /// A peer who was not told in time.
+    pub(super) fn pop_due(&mut self, now: Now) -> Option<LegId> {
+        self.subscribers.retain(|_, it| it.1 > now.mono);
+        self.notifiers.iter().find(|it| it.1.until <= now.mono).map(|it| *it.0)
+    }
+}
+
+pub(super) fn fragment(status: u16) -> String {
+    format!("SIP/2.0 {status} {}\r\n", phrase(status))
+}
+
+pub(super) fn status_in(body: &[u8]) -> Option<u16> {
+    String::from_utf8_lossy(body).strip_prefix("SIP/2.0 ").and_then(|it| it.get(..3)?.parse().ok())
+}

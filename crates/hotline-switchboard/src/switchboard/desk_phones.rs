@@ -1,0 +1,154 @@
+//! What agents do by the keys of their telephones instead of by command: give a caller away
+//! (REFER), call somebody beside him (INVITE), connect the two (REFER with Replaces, RFC 5589 §7),
+//! and go on at another of their telephones (INVITE with Replaces, RFC 3891).
+
+use hotline_agent::{Action, Refused};
+use hotline_base::{CallId, Extension, LegId, Now, Pii};
+use hotline_ladder::Role;
+use hotline_sip::{Invited, Replaced};
+
+use super::Switchboard;
+
+impl Switchboard {
+    /// REFER of a telephone, for the agent who has the caller, under the same conditions as by
+    /// command: 盲转, or the end of a consultation. Nobody else may ask for it.
+    pub(super) fn referred(
+        &mut self,
+        leg: LegId,
+        to: &Pii<String>,
+        replaces: Option<Replaced>,
+        now: Now,
+    ) {
+        let status = match self.refer(leg, to, replaces, now) {
+            Ok(call) => {
+                self.refers.insert(call, leg);
+                202
+            }
+            Err(status) => status,
+        };
+        // Before the BYE that the transfer leads to.
+        self.endpoint.answer_refer(leg, status, now);
+    }
+
+    fn refer(
+        &mut self,
+        leg: LegId,
+        to: &Pii<String>,
+        replaces: Option<Replaced>,
+        now: Now,
+    ) -> Result<CallId, u16> {
+        let id = self.legs.get(&leg).copied().ok_or(403_u16)?;
+        let call = self.calls.get(&id).map(|it| &it.call).ok_or(403_u16)?;
+        let other = match replaces {
+            Some(Replaced::Leg(other)) => Some(other),
+            Some(Replaced::Nothing) => None,
+            None => {
+                let agent = call.agent().filter(|it| it.2 == leg);
+                let no = agent.map(|it| it.1.clone()).ok_or(403_u16)?;
+                let target = self.named(to);
+                self.transfer(&no, &target, now).map_err(|why| status_of(&why))?;
+                return Ok(id);
+            }
+        };
+        // RFC 3891 §3: both dialogs are this telephone's, or there is none.
+        let own = other.and_then(|other| call.consults_between(leg, other));
+        let no = own.cloned().ok_or(481_u16)?;
+        let mut done = false;
+        self.step(id, now, |call, env, now| done = call.complete_transfer(&no, env, now));
+        if done { Ok(id) } else { Err(481) }
+    }
+
+    /// What became of the transfer that a REFER asked for.
+    pub(super) fn transferred(&mut self, call: CallId, status: u16, now: Now) {
+        if let Some(leg) = self.refers.remove(&call) {
+            self.endpoint.refer_done(leg, status, now);
+        }
+    }
+
+    /// An agent's telephone calls.
+    pub(super) fn phone_calls(&mut self, it: Invited, extension: &Extension, now: Now) {
+        let leg = it.leg;
+        let done = match it.replaces {
+            Some(old) => self.take_over(it, extension, old, now),
+            None => self.consult_by_phone(it, extension, now),
+        };
+        if let Err(status) = done {
+            self.endpoint.refuse(leg, status, now);
+        }
+    }
+
+    /// 咨询: a second call of the telephone of an agent who has a caller.
+    fn consult_by_phone(
+        &mut self,
+        it: Invited,
+        extension: &Extension,
+        now: Now,
+    ) -> Result<(), u16> {
+        let no = self.desks.get(extension).cloned().ok_or(403_u16)?;
+        let call = self.call_for(&no, Action::Consult).map_err(|why| status_of(&why))?;
+        if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(&no)) {
+            return Err(403);
+        }
+        let target = self.named(&Pii::new(it.request_user));
+        let joining = self.joining(call, &no, &target, now).map_err(|why| status_of(&why))?;
+        self.add_phone(call, it.leg, extension, now);
+        let (leg, audio) = (it.leg, (it.leg, it.sdp));
+        let begun = self.call_in((call, Action::Consult), &no, joining, now, |call, it, _, now| {
+            call.consult_by_phone(&no, audio, it, now)
+        });
+        if begun.is_err() {
+            self.legs.remove(&leg);
+        }
+        begun.map_err(|why| status_of(&why))
+    }
+
+    /// Another telephone of the agent takes his part of a call over.
+    fn take_over(
+        &mut self,
+        it: Invited,
+        extension: &Extension,
+        old: LegId,
+        now: Now,
+    ) -> Result<(), u16> {
+        let call = self.legs.get(&old).copied().ok_or(481_u16)?;
+        let no = self.desks.get(extension).cloned().ok_or(403_u16)?;
+        self.add_phone(call, it.leg, extension, now);
+        let (leg, audio) = (it.leg, (it.leg, it.sdp));
+        let mut done = false;
+        self.step(call, now, |call, _, now| done = call.take_over(&no, old, audio, now));
+        if done {
+            return Ok(());
+        }
+        // It is another's, who need not be told apart from nobody.
+        self.legs.remove(&leg);
+        Err(481)
+    }
+
+    /// A telephone calls into a call.
+    fn add_phone(&mut self, call: CallId, leg: LegId, extension: &Extension, now: Now) {
+        self.legs.insert(leg, call);
+        self.media_legs.insert(leg, call);
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.media_legs.push(leg);
+        }
+        self.join_ladder(call, leg, Role::Phone(extension.clone()), now);
+    }
+}
+
+/// What a telephone is told when its wish is not carried out.
+const fn status_of(why: &Refused) -> u16 {
+    match why {
+        Refused::NotANumber | Refused::UnknownAgent => 404,
+        Refused::TargetAway | Refused::NotRegistered | Refused::Late => 480,
+        Refused::NoTrunk | Refused::Closed => 503,
+        Refused::NotPermitted
+        | Refused::TooManyCalls
+        | Refused::AbroadBlocked
+        | Refused::NotSupervisor
+        | Refused::NoCall
+        | Refused::ExtensionTaken
+        | Refused::UnknownReason(_)
+        | Refused::WrongState { .. }
+        | Refused::WrongLine { .. } => 403,
+    }
+}
