@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod fsm;
+mod hashed;
 mod id;
 mod key;
 mod machine;
@@ -19,6 +20,7 @@ pub mod rewrite;
 mod time;
 
 pub use self::{
+    hashed::Hashed,
     id::{
         AgentNo, CallId, CommandId, ConnId, Extension, FlowId, GroupId, LegId, OfferId, PlayId,
         PromptId, RecordingId, TicketId, TrunkId,

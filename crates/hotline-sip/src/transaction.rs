@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{ConnId, Due, MonoTime};
+use hotline_base::{ConnId, Due, Hashed, MonoTime};
 
 use self::{client::ClientTransaction, server::ServerTransaction};
 pub(crate) use self::{client::cancel_of, server::Again};
@@ -78,13 +78,13 @@ pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: &[u8]) {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum ServerKey {
     Branch {
-        branch: Vec<u8>,
+        branch: Hashed,
         sent_by: (Vec<u8>, Option<u16>),
         method: Method,
     },
     /// RFC 2543: no branch to trust.
     Old {
-        call_id: Vec<u8>,
+        call_id: Hashed,
         from_tag: Vec<u8>,
         cseq: u32,
         via: Vec<u8>,
@@ -93,10 +93,10 @@ enum ServerKey {
 }
 
 /// Names a request that may have come twice by different ways (RFC 3261 §8.2.2.2).
-type MergeKey = (Vec<u8>, Vec<u8>, u32, Method);
+type MergeKey = (Hashed, Vec<u8>, u32, Method);
 
 /// Our branch, and whether it is the CANCEL's (which shares it with its INVITE).
-type ClientKey = (Vec<u8>, bool);
+type ClientKey = (Hashed, bool);
 
 #[derive(Debug)]
 pub(crate) struct Transactions {

@@ -45,7 +45,7 @@ impl Transactions {
         if request.branch().is_empty() {
             return None;
         }
-        let key = (request.branch().to_vec(), method == Method::Cancel);
+        let key = (request.branch().into(), method == Method::Cancel);
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
         transmit(out, flow, request.bytes());
@@ -109,7 +109,7 @@ impl Transactions {
         out: &mut Outbox,
     ) -> Heard {
         let is_cancel = message.cseq().method == b"CANCEL";
-        let key = (message.branch().to_vec(), is_cancel);
+        let key = (message.branch().into(), is_cancel);
         let Some(id) = self.client_keys.get(&key).copied() else { return Heard::Nothing };
         let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
         let same = it.request.cseq() == message.cseq()

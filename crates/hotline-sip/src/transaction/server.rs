@@ -267,14 +267,14 @@ fn server_key(message: &Message, of: Option<Method>) -> Option<ServerKey> {
     let branch = via.branch();
     if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) {
         return Some(ServerKey::Branch {
-            branch: branch.to_vec(),
+            branch: branch.into(),
             sent_by: (via.host.to_ascii_lowercase(), via.port),
             method,
         });
     }
     let top = message.header("Via").and_then(|it| split_bare(it, b',').next());
     Some(ServerKey::Old {
-        call_id: message.call_id().to_vec(),
+        call_id: message.call_id().into(),
         from_tag: message.from_tag().to_vec(),
         cseq: message.cseq().number,
         via: top.unwrap_or_default().to_vec(),
@@ -286,7 +286,7 @@ fn server_key(message: &Message, of: Option<Method>) -> Option<ServerKey> {
 fn merge_key(message: &Message) -> Option<MergeKey> {
     message.to_tag().is_empty().then(|| {
         let method = message.known_method();
-        (message.call_id().to_vec(), message.from_tag().to_vec(), message.cseq().number, method)
+        (message.call_id().into(), message.from_tag().to_vec(), message.cseq().number, method)
     })
 }
 
