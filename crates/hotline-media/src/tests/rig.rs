@@ -46,6 +46,7 @@ pub(super) struct Control {
 pub(super) struct Phone {
     pub(super) leg: LegId,
     pub(super) socket: UdpSocket,
+    _reports: UdpSocket,
     pub(super) port: u16,
     pub(super) ulaw: bool,
     pub(super) event: u8,
@@ -230,14 +231,26 @@ impl Control {
     }
 }
 
+/// A port for RTP and the next for RTCP, so that no telephone gets the reports of another.
+fn pair() -> (UdpSocket, UdpSocket) {
+    loop {
+        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        let next = socket.local_addr().unwrap().port().saturating_add(1);
+        if let Ok(reports) = UdpSocket::bind((LOCAL, next)) {
+            return (socket, reports);
+        }
+    }
+}
+
 impl Phone {
     pub(super) fn new(leg: u64, hz: u32) -> Self {
-        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        let (socket, reports) = pair();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let port = socket.local_addr().unwrap().port();
         Self {
             leg: LegId(leg),
             socket,
+            _reports: reports,
             port,
             ulaw: false,
             event: 101,

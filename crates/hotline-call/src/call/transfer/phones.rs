@@ -1,6 +1,9 @@
 //! Stories of agents who do by the keys of their telephones what others do by command.
 
-use hotline_base::{LegId, OfferId, media::Event as MediaEvent};
+use hotline_base::{
+    LegId, OfferId,
+    media::{Event as MediaEvent, Profile},
+};
 
 use super::{
     tests::{AGENT, CALLER, OTHER, Story, TARGET, agent, colleague},
@@ -16,7 +19,7 @@ fn asks() -> Story {
     let mut it = Story::talk();
     it.media(MediaEvent::Reanswered { leg: AGENT, sdp: "ours".to_owned(), hold: true });
     let who = Who { party: colleague("1002"), display: None };
-    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     let audio = (ASIDE, Some("theirs".to_owned()));
     it.does(|call, now| call.consult_by_phone(&agent("1001"), audio, joining, now));
     it.media(MediaEvent::Opened { leg: ASIDE, sdp: "ours".to_owned() });
@@ -117,7 +120,7 @@ fn a_second_call_ends_with_what_it_was_for() {
     // Media has no place for it.
     let mut it = Story::talk();
     let who = Who { party: colleague("1002"), display: None };
-    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     it.does(|call, now| call.consult_by_phone(&agent("1001"), (ASIDE, None), joining, now));
     it.now = it.now + Duration::from_secs(1);
     it.act(|call, now| call.handle_timeout(&Nobody, now));
@@ -195,7 +198,7 @@ fn a_takeover_that_does_not_come_about_leaves_everything_as_it_was() {
 fn a_call_that_rings_at_one_telephone_is_picked_up_at_another() {
     let mut it = Story::talk();
     let who = Who { party: colleague("1002"), display: None };
-    let joining = Joining { offer: OfferId(3), leg: TARGET, who };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     it.does(|call, now| call.consult(&agent("1001"), joining, now));
     it.opens(TARGET);
     let audio = (OTHER, Some("theirs".to_owned()));
