@@ -2,7 +2,7 @@
 //!
 //! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
 //! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
-//! socket. `overload`: three times what the engine bears. `flood`: strangers beside honest callers.
+//! socket. `answer`: from a caller's INVITE to its 200. `overload`: three times what the engine bears. `flood`: strangers beside honest callers.
 //! See `benches/README.md`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
@@ -13,6 +13,7 @@
     reason = "figures of three digits"
 )]
 
+mod answer;
 mod crowd;
 mod dispatch;
 mod echo;
@@ -45,6 +46,8 @@ enum What {
     Setup(setup::Args),
     /// Delay from a free agent, or a new caller, to the agent's INVITE
     Dispatch(dispatch::Args),
+    /// Delay from a caller's INVITE to its 200 while little is going on
+    Answer(answer::Args),
     /// Three times what the engine bears: goodput, refusals, calls in progress
     Overload(overload::Args),
     /// Strangers at ten times the honest load: completion, set-up delay, memory
@@ -62,6 +65,7 @@ fn main() -> Result<()> {
     match args.what {
         What::Setup(it) => setup::run(&it, args.program),
         What::Dispatch(it) => dispatch::run(&it, args.program),
+        What::Answer(it) => answer::run(&it, args.program),
         What::Overload(it) => overload::run(&it, args.program),
         What::Flood(it) => flood::run(&it, args.program),
         What::Echo => echo::serve(),
