@@ -16,7 +16,7 @@ run: need-build
 demo: need-build
 	$(CARGO) run --release --package hotline -- demo $(if $(CONFIG),--config $(CONFIG))
 
-test: need-build need-peers format lint unit fuzz flows licences
+test: need-build need-peers need-browser format lint unit fuzz flows licences
 
 format:
 	$(CARGO) fmt --all --check
@@ -47,7 +47,7 @@ licences:
 		echo "cargo-deny is not installed: licences are not checked here (deny.toml)"; \
 	fi
 
-.PHONY: need-build need-peers
+.PHONY: need-build need-peers need-browser
 
 need-build:
 	@scripts/need cargo cc=build-essential
@@ -56,3 +56,13 @@ need-build:
 # interoperability tests.
 need-peers:
 	@scripts/need sipp=sip-tester baresip=baresip linphonec=linphone-cli kamailio=kamailio tshark=tshark
+
+# A browser, and the telephone that runs in it. Its parts are those of the lock file.
+TELEPHONE := tests/browser/node_modules/telephone.js
+
+need-browser:
+	@scripts/need chromium=chromium chromedriver=chromium-driver node=nodejs npm=npm
+	@$(MAKE) --silent --no-print-directory $(TELEPHONE)
+
+$(TELEPHONE): tests/browser/package.json tests/browser/package-lock.json tests/browser/telephone.js
+	cd tests/browser && npm ci --silent && npm run --silent bundle

@@ -57,12 +57,22 @@ pub(crate) async fn request(
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await?;
+    // Not every server closes what it was asked to close.
+    while !is_whole(&bytes) && stream.read_buf(&mut bytes).await? > 0 {}
     parse(&bytes).ok_or_else(|| io::Error::other("not a response of HTTP/1.1"))
 }
 
 fn bearer() -> String {
     format!("Bearer {TOKEN}")
+}
+
+/// As long as it said it would be.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+    let length =
+        head.lines().find_map(|it| it.strip_prefix("content-length:")?.trim().parse().ok());
+    length.is_some_and(|length: usize| bytes.len() >= end + 4 + length)
 }
 
 fn parse(bytes: &[u8]) -> Option<Response> {

@@ -7,9 +7,9 @@ mod baresip;
 mod carriers;
 mod kamailio;
 mod linphone;
-mod peer;
+pub(crate) mod peer;
 mod sipp;
-mod sound;
+pub(crate) mod sound;
 
 use hotline_testkit::{Call, Heard, RATE, Sound};
 use serde_json::{Value, json};

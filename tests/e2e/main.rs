@@ -17,6 +17,7 @@
 
 mod accounts;
 mod baddays;
+mod browser;
 mod bytes;
 mod disk;
 mod engine;
