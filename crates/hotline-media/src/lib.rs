@@ -14,8 +14,8 @@
 //! - **worker**: every leg's packets. Never allocates, locks, logs or touches a file for a packet.
 //! - **recorder** and **sealer**: files. A slow disk costs gaps in a recording, never audio.
 //!
-//! Every leg reports to its peer (RTCP) and takes his reports, at the port after its own or, when he
-//! offers that, at the same one (RFC 5761).
+//! Every leg reports to its peer (RTCP) and takes his reports, at the port after its own or, when
+//! he offers that, at the same one (RFC 5761).
 //!
 //! **Invariant:** media knows legs, plays and files; it does not know calls or agents.
 

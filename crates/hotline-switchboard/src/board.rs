@@ -1,4 +1,5 @@
-//! 看板: one picture of everything, for consoles. It is taken ten times a second and does not grow with calls.
+//! 看板: one picture of everything, for consoles. It is taken ten times a second and does not grow
+//! with calls.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 

@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// One carrier's trunk (中继).
+#[expect(clippy::struct_excessive_bools, reason = "independent settings of a trunk")]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TrunkConfig {
     pub id: TrunkId,
