@@ -9,7 +9,7 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{CallId, MonoTime, Now, TrunkId, WallTime};
+use hotline_base::{CallId, MonoTime, Now, OfferId, TrunkId, WallTime};
 
 use crate::Way;
 
@@ -203,11 +203,32 @@ pub const QUARTERS_KEPT: i64 = 96;
 #[derive(Debug, Default)]
 pub struct Statistics {
     rows: BTreeMap<RowKey, Figures>,
-    /// A call that came in may have one that goes out: a transfer.
-    attempts: BTreeMap<(CallId, Way), Attempt>,
+    attempts: BTreeMap<AttemptId, Attempt>,
     lines: BTreeMap<(TrunkId, Way), Line>,
     /// Since the start.
     totals: BTreeMap<(TrunkId, Way, Outcome), u64>,
+}
+
+/// One INVITE of a call: a call that came in may have others that go out, to parties who are called
+/// in.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct AttemptId {
+    pub call: CallId,
+    pub way: Way,
+    /// `None`: the party for whom the call is.
+    pub party: Option<OfferId>,
+}
+
+impl AttemptId {
+    /// Of the party for whom the call is.
+    pub const fn of(call: CallId, way: Way) -> Self {
+        Self { call, way, party: None }
+    }
+
+    /// Of somebody outside who is called in.
+    pub const fn guest(call: CallId, party: OfferId) -> Self {
+        Self { call, way: Way::Out, party: Some(party) }
+    }
 }
 
 #[derive(Debug)]
@@ -235,35 +256,35 @@ impl Statistics {
     }
 
     /// An attempt begins.
-    pub fn begun(&mut self, call: CallId, trunk: &TrunkId, way: Way, now: Now) {
+    pub fn begun(&mut self, id: AttemptId, trunk: &TrunkId, now: Now) {
         let (trunk, begun) = (trunk.clone(), now.mono);
         let attempt = Attempt { trunk, begun, delayed: false, answered: false };
-        self.attempts.insert((call, way), attempt);
+        self.attempts.insert(id, attempt);
     }
 
     /// It rings, or is answered: the first time ends the post-dial delay.
-    pub fn progressed(&mut self, call: CallId, way: Way, now: Now) {
-        let Some(it) = self.attempts.get_mut(&(call, way)).filter(|it| !it.delayed) else { return };
+    pub fn progressed(&mut self, id: AttemptId, now: Now) {
+        let Some(it) = self.attempts.get_mut(&id).filter(|it| !it.delayed) else { return };
         it.delayed = true;
         let ms = u64::try_from(now.mono.since(it.begun).as_millis()).unwrap_or(u64::MAX);
-        let key = key(&it.trunk, way, now);
+        let key = key(&it.trunk, id.way, now);
         let row = self.rows.entry(key).or_default();
         row.n_delays += 1;
         row.delays_ms = row.delays_ms.saturating_add(ms);
         row.delay_max_ms = row.delay_max_ms.max(ms);
     }
 
-    /// Whether an attempt this way, or the call it became, runs.
-    pub fn runs(&self, call: CallId, way: Way) -> bool {
-        self.attempts.contains_key(&(call, way))
+    /// Whether the attempt, or the call it became, runs.
+    pub fn runs(&self, id: AttemptId) -> bool {
+        self.attempts.contains_key(&id)
     }
 
-    pub fn answered(&mut self, call: CallId, way: Way, now: Now) -> Option<(TrunkId, Outcome)> {
-        self.progressed(call, way, now);
-        let it = self.attempts.get_mut(&(call, way)).filter(|it| !it.answered)?;
+    pub fn answered(&mut self, id: AttemptId, now: Now) -> Option<(TrunkId, Outcome)> {
+        self.progressed(id, now);
+        let it = self.attempts.get_mut(&id).filter(|it| !it.answered)?;
         it.answered = true;
         let trunk = it.trunk.clone();
-        self.count(&trunk, way, Outcome::Answered, now);
+        self.count(&trunk, id.way, Outcome::Answered, now);
         Some((trunk, Outcome::Answered))
     }
 
@@ -271,12 +292,12 @@ impl Statistics {
     /// failure of the network counts, as a drop. Says what was counted of which trunk.
     pub fn ended(
         &mut self,
-        call: CallId,
-        way: Way,
+        id: AttemptId,
         outcome: Outcome,
         now: Now,
     ) -> Option<(TrunkId, Outcome)> {
-        let it = self.attempts.remove(&(call, way))?;
+        let way = id.way;
+        let it = self.attempts.remove(&id)?;
         if !it.answered {
             self.count(&it.trunk, way, outcome, now);
             return Some((it.trunk, outcome));

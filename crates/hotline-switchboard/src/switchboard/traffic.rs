@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use borsh::BorshDeserialize;
-use hotline_base::{CallId, CommandId, MonoTime, Now, TrunkId};
-use hotline_cdr::{CallFact, EndReason, RefusedWhy, Stamped};
+use hotline_base::{CallId, CommandId, LegId, MonoTime, Now, OfferId, TrunkId};
+use hotline_cdr::{CallFact, CalledParty, EndReason, OfferEnd, RefusedWhy, Stamped};
 use hotline_trunk::{
     Way,
-    statistics::{Class, Figures, Outcome, QUARTERS_KEPT, RowKey, Statistics, quarter},
+    statistics::{AttemptId, Class, Figures, Outcome, QUARTERS_KEPT, RowKey, Statistics, quarter},
     watch::Watch,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Traffic {
     quarter: i64,
     /// Something happened in this turn.
     moved: bool,
+    /// The legs of those outside who are called into calls.
+    guests: BTreeMap<LegId, OfferId>,
 }
 
 impl Traffic {
@@ -39,6 +41,35 @@ impl Traffic {
             judge_at: None,
             quarter: quarter(now.wall),
             moved: false,
+            guests: BTreeMap::new(),
+        }
+    }
+
+    /// What happens to somebody outside who is called into a call; `None`: it is about something
+    /// else.
+    fn note_guest(&mut self, call: CallId, fact: &Stamped) -> Option<Option<(TrunkId, Outcome)>> {
+        let (at, statistics) = (fact.at, &mut self.statistics);
+        let of = |offer: &OfferId| AttemptId::guest(call, *offer);
+        if let CallFact::PartyCalled { offer, leg, party: CalledParty::Outside { .. }, .. } =
+            &fact.fact
+        {
+            self.guests.insert(*leg, *offer);
+            Some(None)
+        } else if let CallFact::PartyWentOut { offer, trunk, .. } = &fact.fact {
+            // Another gateway did not take him.
+            let refused = statistics.ended(of(offer), of_way(503, None), at);
+            statistics.begun(of(offer), trunk, at);
+            Some(refused)
+        } else if let CallFact::Ringing { offer } = &fact.fact {
+            statistics.progressed(of(offer), at);
+            Some(None)
+        } else if let CallFact::PartyJoined { offer } = &fact.fact {
+            Some(statistics.answered(of(offer), at))
+        } else if let CallFact::PartyLeft { offer, why, .. } = &fact.fact {
+            self.guests.retain(|_, it| it != offer);
+            Some(statistics.ended(of(offer), of_guest(*why), at))
+        } else {
+            None
         }
     }
 
@@ -54,8 +85,9 @@ impl Traffic {
 
     /// An INVITE that did not become a call because there were too many.
     pub(super) fn turned_away(&mut self, call: CallId, trunk: &TrunkId, now: Now) {
-        self.statistics.begun(call, trunk, Way::In, now);
-        self.statistics.ended(call, Way::In, Outcome::Ours, now);
+        let id = AttemptId::of(call, Way::In);
+        self.statistics.begun(id, trunk, now);
+        self.statistics.ended(id, Outcome::Ours, now);
     }
 
     pub(super) const fn poll_timeout(&self) -> Option<MonoTime> {
@@ -81,36 +113,39 @@ impl Switchboard {
     }
 
     fn note_fact(&mut self, call: CallId, fact: &Stamped) {
-        let (at, statistics) = (fact.at, &mut self.traffic.statistics);
+        let at = fact.at;
+        let (into, out) = (AttemptId::of(call, Way::In), AttemptId::of(call, Way::Out));
+        let statistics = &mut self.traffic.statistics;
         let counted = if let CallFact::Arrived(it) = &fact.fact {
-            statistics.begun(call, &it.trunk, Way::In, at);
+            statistics.begun(into, &it.trunk, at);
             vec![]
         } else if let CallFact::WentOut { trunk, .. } = &fact.fact {
-            statistics.begun(call, trunk, Way::Out, at);
+            statistics.begun(out, trunk, at);
             vec![]
         } else if let CallFact::PartyRinging = &fact.fact {
-            statistics.progressed(call, Way::Out, at);
+            statistics.progressed(out, at);
             vec![]
         } else if let CallFact::WayRefused { status, .. } = &fact.fact {
-            vec![statistics.ended(call, Way::Out, of_way(*status, None), at)]
-        } else if let CallFact::DialFailed { status, cause, .. } = &fact.fact
-            && statistics.runs(call, Way::Out)
-        {
-            vec![statistics.ended(call, Way::Out, of_way(*status, *cause), at)]
+            vec![statistics.ended(out, of_way(*status, None), at)]
+        } else if let CallFact::DialFailed { leg, status, cause } = &fact.fact {
+            let is_main = self.calls.get(&call).is_some_and(|it| it.call.caller_leg() == *leg);
+            let guest = self.traffic.guests.get(leg).map(|it| AttemptId::guest(call, *it));
+            let failed = guest.or_else(|| is_main.then_some(out));
+            failed.map(|it| statistics.ended(it, of_way(*status, *cause), at)).into_iter().collect()
         } else if let CallFact::Refused { why, .. } = &fact.fact {
-            vec![statistics.ended(call, Way::In, of_refusal(*why), at)]
-        } else if let CallFact::PartyJoined { .. } = &fact.fact {
-            vec![statistics.answered(call, Way::Out, at)]
+            vec![statistics.ended(into, of_refusal(*why), at)]
         } else if let CallFact::Answered = &fact.fact {
-            let came_in = statistics.runs(call, Way::In);
-            vec![statistics.answered(call, if came_in { Way::In } else { Way::Out }, at)]
+            vec![statistics.answered(if statistics.runs(into) { into } else { out }, at)]
         } else if let CallFact::Ended { reason, .. } = &fact.fact {
             vec![
-                statistics.ended(call, Way::In, of_end(reason), at),
-                statistics.ended(call, Way::Out, of_end_out(reason), at),
+                statistics.ended(into, of_end(reason), at),
+                statistics.ended(out, of_end_out(reason), at),
             ]
         } else {
-            return;
+            match self.traffic.note_guest(call, fact) {
+                Some(it) => vec![it],
+                None => return,
+            }
         };
         self.traffic.moved = true;
         // What we do ourselves says nothing about a carrier.
@@ -236,6 +271,19 @@ fn of_end_out(reason: &EndReason) -> Outcome {
         | EndReason::MediaLost
         | EndReason::MediaFailed
         | EndReason::Internal => of_end(reason),
+    }
+}
+
+/// Of somebody outside who was called in and is gone, and whom no status refused.
+const fn of_guest(why: Option<OfferEnd>) -> Outcome {
+    match why {
+        Some(OfferEnd::NoAnswer) => Outcome::NoAnswer,
+        Some(OfferEnd::Unreachable) => Outcome::NoResponse,
+        Some(OfferEnd::Rejected) => Outcome::Rejected,
+        Some(OfferEnd::System) => Outcome::Ours,
+        Some(OfferEnd::CallerLeft | OfferEnd::AgentLeft | OfferEnd::NotReached) | None => {
+            Outcome::GaveUp
+        }
     }
 }
 

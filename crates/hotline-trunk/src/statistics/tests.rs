@@ -25,11 +25,11 @@ fn row(of: &Statistics, nth: i64) -> Figures {
 }
 
 fn attempt(it: &mut Statistics, n: u64, s: u64, outcome: Outcome) {
-    it.begun(CallId(n), &trunk(), Way::In, at(s));
+    it.begun(AttemptId::of(CallId(n), Way::In), &trunk(), at(s));
     if outcome == Outcome::Answered {
-        it.answered(CallId(n), Way::In, at(s + 2));
+        it.answered(AttemptId::of(CallId(n), Way::In), at(s + 2));
     }
-    it.ended(CallId(n), Way::In, outcome, at(s + 60));
+    it.ended(AttemptId::of(CallId(n), Way::In), outcome, at(s + 60));
 }
 
 #[test]
@@ -58,17 +58,20 @@ fn ratios_are_those_of_the_recommendations() {
 #[test]
 fn an_attempt_counts_where_its_outcome_is_known_and_a_drop_where_it_happens() {
     let mut it = watch();
-    it.begun(CallId(1), &trunk(), Way::In, at(890));
-    assert_eq!(it.answered(CallId(1), Way::In, at(905)), Some((trunk(), Outcome::Answered)));
-    assert_eq!(it.answered(CallId(1), Way::In, at(906)), None);
-    it.begun(CallId(2), &trunk(), Way::In, at(910));
-    it.answered(CallId(2), Way::In, at(911));
-    assert_eq!(it.ended(CallId(1), Way::In, Outcome::GaveUp, at(1_900)), None);
+    it.begun(AttemptId::of(CallId(1), Way::In), &trunk(), at(890));
     assert_eq!(
-        it.ended(CallId(2), Way::In, Outcome::NoResponse, at(1_900)),
+        it.answered(AttemptId::of(CallId(1), Way::In), at(905)),
+        Some((trunk(), Outcome::Answered))
+    );
+    assert_eq!(it.answered(AttemptId::of(CallId(1), Way::In), at(906)), None);
+    it.begun(AttemptId::of(CallId(2), Way::In), &trunk(), at(910));
+    it.answered(AttemptId::of(CallId(2), Way::In), at(911));
+    assert_eq!(it.ended(AttemptId::of(CallId(1), Way::In), Outcome::GaveUp, at(1_900)), None);
+    assert_eq!(
+        it.ended(AttemptId::of(CallId(2), Way::In), Outcome::NoResponse, at(1_900)),
         Some((trunk(), Outcome::NoResponse))
     );
-    assert_eq!(it.ended(CallId(2), Way::In, Outcome::NoResponse, at(1_901)), None);
+    assert_eq!(it.ended(AttemptId::of(CallId(2), Way::In), Outcome::NoResponse, at(1_901)), None);
     assert_eq!([0, 1, 2].map(|nth| row(&it, nth).attempts()), [0, 2, 0]);
     assert_eq!([1, 2].map(|nth| row(&it, nth).n_dropped), [0, 1]);
 }
@@ -128,22 +131,27 @@ fn a_cause_says_more_than_a_status() {
 }
 
 #[test]
-fn a_transfer_that_goes_out_is_an_attempt_beside_the_call_that_came_in() {
+fn transfers_that_go_out_are_attempts_beside_the_call_and_their_delay_ends_when_it_rings() {
     let mut it = watch();
     let call = CallId(1);
-    it.begun(call, &trunk(), Way::In, at(0));
-    it.answered(call, Way::In, at(1));
-    it.begun(call, &trunk(), Way::Out, at(60));
-    assert!(it.runs(call, Way::Out));
-    it.ended(call, Way::Out, Outcome::Busy, at(62));
-    it.begun(call, &trunk(), Way::Out, at(70));
-    it.answered(call, Way::Out, at(75));
-    assert_eq!(it.ended(call, Way::Out, Outcome::GaveUp, at(100)), None);
+    let into = AttemptId::of(call, Way::In);
+    let guest = |n| AttemptId::guest(call, OfferId(n));
+    it.begun(into, &trunk(), at(0));
+    it.answered(into, at(1));
+    it.begun(guest(1), &trunk(), at(60));
+    it.begun(guest(2), &trunk(), at(60));
+    assert!(it.runs(guest(1)) && it.runs(guest(2)) && !it.runs(AttemptId::of(call, Way::Out)));
+    it.ended(guest(1), Outcome::Busy, at(62));
+    it.progressed(guest(2), at(62));
+    it.progressed(guest(2), at(70));
+    it.answered(guest(2), at(75));
+    assert_eq!(it.ended(guest(2), Outcome::GaveUp, at(100)), None);
     // The caller's side is lost later.
     let lost = Some((trunk(), Outcome::NoResponse));
-    assert_eq!(it.ended(call, Way::In, Outcome::NoResponse, at(101)), lost);
+    assert_eq!(it.ended(into, Outcome::NoResponse, at(101)), lost);
     let key = RowKey { quarter: quarter(at(0).wall), trunk: trunk(), way: Way::Out };
     let out = it.rows()[&key].clone();
     assert_eq!((out.attempts(), out.n(Outcome::Answered), out.n(Outcome::Busy)), (2, 1, 1));
+    assert_eq!((out.delay_mean_ms(), out.delay_max_ms), (Some(2_000), 2_000));
     assert_eq!((out.n_dropped, row(&it, 0).attempts(), row(&it, 0).n_dropped), (0, 1, 1));
 }
