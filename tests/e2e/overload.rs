@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotline_testkit::{
-    Speech,
+    Robot, Speech,
     raw::{RawUdp, request, status_of},
 };
 use serde_json::json;
@@ -136,6 +136,26 @@ async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_t
     caller.until_ended(SOON).await.unwrap();
     let record = engine.record_of(&caller.number).await;
     assert_eq!(text(&record["released_by"]), "caller", "{record:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_in_danger_is_given_to_110_while_others_are_turned_away() {
+    let police = Robot::bind(CARRIER).await.unwrap();
+    let (gateways, options_probes) = (vec![police.address()], false);
+    let engine = Engine::start(Setup { gateways, options_probes, ..rated() }).await;
+    let (caller, agent, phone) = engine.talk().await;
+    let gives = async {
+        engine.until_counted("hotline_calls_refused_total{why=\"overload\"}").await;
+        engine.command(&agent.no, "transfer", json!({ "number": "110" })).await;
+        let party = police.incoming(SOON).await.unwrap();
+        assert_eq!(party.invited().unwrap().request_user, "110");
+        party.answer();
+        party.speak(Speech::tone(900));
+        caller.until_tone(900, SOON).await.unwrap();
+        phone.until_ended(SOON).await.unwrap();
+    };
+    let (crowd, ()) = tokio::join!(crowd(&engine, ""), gives);
+    assert!(n_with(&crowd.answers, 503) > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

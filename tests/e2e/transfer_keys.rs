@@ -5,14 +5,14 @@
 use std::time::Duration;
 
 use hotline_sip::EndWhy;
-use hotline_testkit::{Call, Outgoing, Robot, Speech};
-use serde_json::json;
+use hotline_testkit::{Call, Outgoing, Robot, Speech, View};
+use serde_json::{Value, json};
 
 use crate::{
     engine::{Engine, SOON, text},
     parties::{AGENT, CALLER, THIRD, hears, joins},
     people::{Agent, Caller},
-    setup::{ELSEWHERE, OFFICE, PASSWORD},
+    setup::{CARRIER, ELSEWHERE, OFFICE, PASSWORD, Setup},
 };
 
 /// The agent holds the caller and calls 1002 with his telephone's second line, who answers.
@@ -169,7 +169,7 @@ async fn v26_nobody_but_the_agent_moves_his_caller() {
     // INVITE with Replaces, by somebody who knows Call-ID and tags: a stranger, the trunk, another
     // agent, and the right agent's name without his password.
     let stranger = Robot::bind(ELSEWHERE).await.unwrap();
-    let trunk = Robot::bind(crate::setup::CARRIER).await.unwrap();
+    let trunk = Robot::bind(CARRIER).await.unwrap();
     let guest = Robot::bind(OFFICE).await.unwrap();
     guest.register(engine.udp(), "8002", PASSWORD).await.unwrap();
     for (robot, user, status) in [
@@ -194,4 +194,78 @@ async fn v26_nobody_but_the_agent_moves_his_caller() {
     hears(&caller, &[AGENT]).await;
     hears(&phone, &[CALLER]).await;
     tokio::time::timeout(Duration::from_millis(1), second.robot.incoming(SOON)).await.unwrap_err();
+}
+
+/// An engine whose agents reach people outside over the robot's address.
+async fn with_outside() -> (Engine, Robot) {
+    let outside = Robot::bind(CARRIER).await.unwrap();
+    let (gateways, options_probes) = (vec![outside.address()], false);
+    let setup = Setup { gateways, options_probes, grace_secs: 60, ..Setup::default() };
+    (Engine::start(setup).await, outside)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transfer_outside_is_counted_and_its_delay_ends_when_it_rings() {
+    let (engine, outside) = with_outside().await;
+    let (caller, agent, phone) = engine.talk().await;
+    // By the telephone's second line, under the same conditions as by command.
+    let forbidden = agent.robot.call(engine.udp(), "0012125551234", "8001").await.unwrap();
+    assert_eq!(refused(&forbidden).await, Some(403));
+    phone.hold();
+    let line = agent.robot.call(engine.udp(), "13800138007", "8001").await.unwrap();
+    let party = outside.incoming(SOON).await.unwrap();
+    line.until_ringing(SOON).await.unwrap();
+    let sum = |it: &Value, of: &str| -> u64 {
+        let rows = it["items"].as_array().unwrap().iter().filter(|it| it["direction"] == "out");
+        rows.map(|it| it.pointer(of).and_then(Value::as_u64).unwrap_or(0)).sum()
+    };
+    // It is known before anybody answers, and does not change when somebody does.
+    let rang = |it: &Value| {
+        let is = it["items"]
+            .as_array()?
+            .iter()
+            .any(|it| it["delay_mean_ms"].is_u64() && it["direction"] == "out");
+        is.then(|| it.clone())
+    };
+    let before = engine.until("/api/v1/trunks/statistics", SOON, rang).await;
+    assert_eq!(sum(&before, "/outcomes/answered"), 0);
+    party.answer();
+    party.speak(Speech::tone(THIRD));
+    line.until_answered(SOON).await.unwrap();
+    let answered = |it: &Value| (sum(it, "/outcomes/answered") == 1).then(|| it.clone());
+    let after = engine.until("/api/v1/trunks/statistics", SOON, answered).await;
+    assert_eq!(sum(&before, "/delay_max_ms"), sum(&after, "/delay_max_ms"));
+    assert_eq!(sum(&after, "/attempts"), 1);
+    phone.connect(&line, "sip:13800138007@x");
+    told(&phone, &[202, 100, 200]).await;
+    hears(&caller, &[THIRD]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_in_danger_is_given_to_110_while_the_engine_drains() {
+    let (mut engine, police) = with_outside().await;
+    let (caller, agent, phone) = engine.talk().await;
+    engine.ask_to_stop();
+    // Until callers are turned away.
+    loop {
+        let other = engine.caller().await;
+        let seen = |it: &View| it.answered.is_some() || it.ended.is_some();
+        if other.until("an answer", SOON, seen).await.unwrap().ended.is_some() {
+            break;
+        }
+        other.hang_up();
+    }
+    let path = format!("/api/v1/agents/{}/consult", agent.no);
+    let plain = json!({ "number": "13800138008" });
+    let reply = crate::http::post(engine.http(), &path, &plain).await.unwrap();
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    phone.refer(&format!("sip:110@{}", engine.udp()));
+    let party = police.incoming(SOON).await.unwrap();
+    assert_eq!(party.invited().unwrap().request_user, "110");
+    party.answer();
+    party.speak(Speech::tone(THIRD));
+    hears(&caller, &[THIRD]).await;
+    told(&phone, &[202, 100, 200]).await;
+    caller.hang_up();
+    engine.until_stopped().await;
 }

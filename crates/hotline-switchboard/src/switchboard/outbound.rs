@@ -54,16 +54,20 @@ impl Switchboard {
             let display = agent.display();
             return Err(Refused::WrongState { display, command: Action::Dial });
         }
-        let area_code = self.config.outbound.area_code.as_deref();
-        let dialled = normalise_caller(number.reveal(), area_code);
-        let emergency = dialled.is_some_and(|it| self.guard.is_emergency(&it));
-        // For 110 a record that waits for its disk, or a drain, is no reason; no voice is one.
-        let closed = if emergency { !self.media_up } else { self.closed().is_some() };
-        if closed {
+        if self.is_closed_to(number) {
             return Err(Refused::Closed);
         }
         let (number, display, emergency) = self.permitted(no, number, display, now)?;
         self.begin_dialling(no, number, display, emergency, now)
+    }
+
+    /// Whether nobody can be called there now. For 110 a record that waits for its disk, or a drain,
+    /// is no reason; no voice is one.
+    pub(super) fn is_closed_to(&self, number: &Pii<String>) -> bool {
+        let area_code = self.config.outbound.area_code.as_deref();
+        let dialled = normalise_caller(number.reveal(), area_code);
+        let emergency = dialled.is_some_and(|it| self.guard.is_emergency(&it));
+        if emergency { !self.media_up } else { self.closed().is_some() }
     }
 
     /// What an agent may call, normalised, with the number to be shown, and whether it is for

@@ -143,7 +143,7 @@ impl Switchboard {
                 self.reserve((call, Some(group.clone())), &other, Via::Direct, now)
             }
             Target::Number(number) => {
-                if self.closed().is_some() {
+                if self.is_closed_to(number) {
                     return Err(Refused::Closed);
                 }
                 let (number, display, _) = self.permitted(no, number, None, now)?;
