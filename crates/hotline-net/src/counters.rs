@@ -47,6 +47,9 @@ counts! {
     ConnectFailed => "connect_failed",
     Connected => "connected",
     KeepAlive => "keep_alive",
+    /// A known telephone or trunk asked for its address (RFC 5626 §4.4.2), or a stranger did.
+    StunAnswered => "stun_answered",
+    StunRefused => "stun_refused",
     /// A peer that used to answer pings does not any more.
     KeepAliveLost => "keep_alive_lost",
     /// A known peer's stream lost its frames and was followed again at the next message.

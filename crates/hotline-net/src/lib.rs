@@ -16,6 +16,7 @@ mod keepalive;
 mod outlet;
 mod router;
 mod stream;
+mod stun;
 mod tls;
 mod udp;
 mod ws;

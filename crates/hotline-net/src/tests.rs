@@ -93,6 +93,30 @@ async fn a_datagram_reaches_control_and_the_answer_reaches_the_phone() {
 }
 
 #[tokio::test]
+async fn v10_a_telephone_is_told_its_address_by_stun_and_a_stranger_nothing() {
+    let mut it = edge(Config::default());
+    let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = phone.local_addr().unwrap();
+    let id = [7; 12];
+    let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &id].concat();
+    phone.send_to(&request, it.udp).await.unwrap();
+    // What comes after it shows that it was seen.
+    phone.send_to(OPTIONS, it.udp).await.unwrap();
+    it.sip().await;
+    assert_eq!((it.counters.of(Count::StunRefused), it.counters.of(Count::StunAnswered)), (1, 0));
+    it.gate.know_phone(at.ip(), true);
+    phone.send_to(&request, it.udp).await.unwrap();
+    let mut answer = [0; 64];
+    let told = timeout(Duration::from_secs(5), phone.recv_from(&mut answer));
+    let (n, from) = told.await.unwrap().unwrap();
+    assert_eq!((n, from), (32, it.udp));
+    assert_eq!(&answer[8..20], &id);
+    let port = u16::from_be_bytes([answer[26], answer[27]]) ^ 0x2112;
+    assert_eq!(port, at.port());
+    assert_eq!((it.counters.of(Count::StunAnswered), it.counters.of(Count::Malformed)), (1, 0));
+}
+
+#[tokio::test]
 async fn garbage_is_counted_and_the_next_caller_is_heard() {
     let mut it = edge(Config::default());
     let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 use hotline_sip::{Flow, Malformed, Message, Transport};
 use tokio::{net::UdpSocket, sync::mpsc::error::TrySendError};
 
-use crate::{Count, NetInput, gate::Verdict, keepalive::is_keepalive, stream::Shared};
+use crate::{Count, NetInput, gate::Verdict, keepalive::is_keepalive, stream::Shared, stun};
 
 /// The largest UDP payload there is.
 const DATAGRAM_MAX: usize = 65_536;
@@ -19,7 +19,9 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shar
             Ok((n, remote)) => {
                 let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
                 let datagram = buffer.get(..n).unwrap_or_default();
-                if !take(datagram, flow, &mut place, &shared) {
+                if stun::is_stun(datagram) {
+                    answer_stun(&socket, datagram, remote, &shared);
+                } else if !take(datagram, flow, &mut place, &shared) {
                     return;
                 }
             }
@@ -31,6 +33,21 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shar
                 }
             }
         }
+    }
+}
+
+/// The answer is larger than the question: it goes only to addresses that trunks have or that
+/// telephones registered from. One that the socket cannot take now is asked for again.
+fn answer_stun(socket: &UdpSocket, datagram: &[u8], remote: SocketAddr, shared: &Shared) {
+    shared.counters.add(Count::UdpReceived);
+    if shared.gate.judge(remote, Instant::now()) != Verdict::Known {
+        shared.counters.add(Count::StunRefused);
+        return;
+    }
+    match stun::answer(datagram, remote).map(|it| socket.try_send_to(&it, remote)) {
+        Some(Ok(_)) => shared.counters.add(Count::StunAnswered),
+        Some(Err(_)) => shared.counters.add(Count::SendFailed),
+        None => shared.counters.add(Count::Malformed),
     }
 }
 
