@@ -117,9 +117,12 @@ impl Endpoint {
     fn on_reinvite(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {
         let retry = || ("Retry-After", "2".to_owned());
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else {
-            // RFC 3261 §14.2: the first INVITE is unanswered.
-            let early = matches!(self.legs.get(&leg), Some(Leg::Incoming(_)));
-            let (status, more) = if early { (500, vec![retry()]) } else { (481, vec![]) };
+            // RFC 3261 §14.2: the first INVITE is unanswered, theirs or ours.
+            let (status, more) = match self.legs.get(&leg) {
+                Some(Leg::Incoming(_)) => (500, vec![retry()]),
+                Some(Leg::Outgoing(_)) => (491, vec![]),
+                Some(Leg::Up(_) | Leg::Closing(_)) | None => (481, vec![]),
+            };
             return self.respond(id, status, &more, now);
         };
         let blocked = match (&up.offer, &up.accepted) {

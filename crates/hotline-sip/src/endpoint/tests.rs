@@ -6,6 +6,7 @@ mod accounts;
 mod calls;
 mod challenged;
 mod contacts;
+mod dialled;
 mod dialogs;
 mod early;
 mod forks;

@@ -19,7 +19,7 @@ const STATES: [&str; 8] = [
 ];
 
 /// Method, headers and body.
-const REQUESTS: [(&str, &str, &str, &str); 13] = [
+pub(super) const REQUESTS: [(&str, &str, &str, &str); 13] = [
     ("INVITE", "INVITE", SDP, "offer"),
     ("INVITE without offer", "INVITE", "", ""),
     ("UPDATE", "UPDATE", SDP, "offer"),
@@ -73,7 +73,7 @@ fn dialog(state: &str) -> (World, raw::Peer, u32) {
 }
 
 /// What B is told of the leg, in a word.
-fn word(event: &Event) -> Option<&'static str> {
+pub(super) fn word(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::Offered { sdp: Some(_), .. } => "offered",
         Event::Offered { sdp: None, .. } => "asked for an offer",
