@@ -35,7 +35,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(15);
 pub(crate) struct Engine {
     pub(crate) setup: Setup,
     folder: TempDir,
-    _ports: Ports,
+    ports: Ports,
     child: Child,
     note: Note,
     log: Log,
@@ -73,13 +73,13 @@ impl Engine {
     /// Starts an engine and waits until all its parts are well.
     pub(crate) async fn start(setup: Setup) -> Self {
         let folder = tempfile::Builder::new().prefix("hotline-e2e-").tempdir().unwrap();
-        let ports = Ports::reserve();
+        let ports = Ports::reserve(setup.port_blocks);
         setup.write(folder.path(), &ports);
         let (log, deaf) = (Log::default(), Arc::default());
         let (child, reading) = spawn(folder.path(), setup.disk.as_ref(), &log, &deaf);
         let unknown = "0.0.0.0:0".parse().unwrap();
         let note = Note { control: None, media: None, udp: unknown, tcp: unknown, http: unknown };
-        let mut it = Self { setup, folder, _ports: ports, child, note, log, deaf, reading };
+        let mut it = Self { setup, folder, ports, child, note, log, deaf, reading };
         it.until_well().await;
         it
     }
@@ -115,6 +115,26 @@ impl Engine {
 
     pub(crate) const fn http(&self) -> SocketAddr {
         self.note.http
+    }
+
+    /// Its ports of RTP, used or not.
+    pub(crate) fn rtp_ports(&self) -> Vec<SocketAddr> {
+        self.ports.all().collect()
+    }
+
+    /// Waits until no leg holds a port any more.
+    pub(crate) async fn until_no_port_is_held(&self) {
+        let end = Instant::now() + SOON;
+        let mut tick = interval(POLL);
+        let is_held = |it: &SocketAddr| std::net::UdpSocket::bind(it).is_err();
+        loop {
+            tick.tick().await;
+            let held: Vec<_> = self.rtp_ports().into_iter().filter(is_held).collect();
+            if held.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "ports are held: {held:?}");
+        }
     }
 
     /// Where its configuration lies.

@@ -11,6 +11,7 @@ use crate::{
     engine::{Engine, Role, SOON, text},
     people::Caller,
     setup::Setup,
+    survival::parts_sealed,
 };
 
 /// Audio that a kill or a loss of power may cost.
@@ -74,7 +75,6 @@ fn tell_people(lost: &[Duration]) {
 /// The recording of a call that broke off: sealed with its gap, with what is known of it beside it.
 async fn broken_recording(engine: &Engine, number: &str) -> (Value, Sound) {
     let record = engine.sealed_record_of(number).await;
-    assert_eq!(record["reason"], "media_failed");
     let recording = record["recordings"][0].clone();
     let id = text(&recording["recording_id"]);
     let audio = engine.recording(&id).await.remove(0);
@@ -88,6 +88,11 @@ async fn broken_recording(engine: &Engine, number: &str) -> (Value, Sound) {
     (recording, audio)
 }
 
+/// A second more than what was heard before.
+fn goes_on(mark: usize) -> impl Fn(&Heard) -> Option<()> {
+    move |it| (it.mark() > mark + RATE as usize).then_some(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_of_a_killed_media_process_lacks_less_than_a_second_and_says_so() {
     let mut engine = Engine::quick().await;
@@ -97,7 +102,8 @@ async fn recording_of_a_killed_media_process_lacks_less_than_a_second_and_says_s
         let (caller, phone) = engine.talk_with(&agent).await;
         let story = story(round);
         tell(&caller, &phone, &story, Duration::from_millis(2_000 + 130 * round)).await;
-        let heard = phone.heard().sound();
+        let heard = phone.heard();
+        let (so_far, heard) = (heard.mark(), heard.sound());
         engine.kill_now(Role::Media);
         let of_call = |it: &&std::path::PathBuf| !it.with_extension("json").exists();
         let file = fs::read(engine.recordings().iter().find(of_call).unwrap()).unwrap();
@@ -105,8 +111,12 @@ async fn recording_of_a_killed_media_process_lacks_less_than_a_second_and_says_s
         let at_once = Sound::channels(&file).unwrap().remove(0);
         assert!(told(&story, &at_once) > Duration::from_secs(1), "{at_once:?}");
 
-        caller.until_ended(SOON).await.unwrap();
         engine.until_replaced(Role::Media).await;
+        phone.until_heard("the story goes on", SOON, goes_on(so_far)).await.unwrap();
+        caller.hang_up();
+        phone.until_ended(SOON).await.unwrap();
+        // The rest of the talk is another part.
+        parts_sealed(&engine, &caller.number, 2).await;
         let (recording, audio) = broken_recording(&engine, &caller.number).await;
         assert_eq!(recording["n_gaps"], 1, "{recording}");
         lost.push(told(&story, &heard).saturating_sub(told(&story, &audio)));
@@ -160,6 +170,7 @@ async fn after_the_cut(image: &Path, shown: &Value, talking: &str) -> Sound {
     let kept = engine.get(&format!("/api/v1/calls/{id}")).await;
     assert_eq!(kept["t_rel"], shown["t_rel"]);
     let (recording, audio) = broken_recording(&engine, talking).await;
+    assert_eq!(engine.record_of(talking).await["reason"], "media_failed");
     assert_eq!(recording["n_gaps"], 1, "{recording}");
     engine.stop().await;
     audio

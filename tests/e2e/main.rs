@@ -49,6 +49,7 @@ mod senses;
 mod setup;
 mod strangers;
 mod survey;
+mod survival;
 mod telephones;
 mod torture;
 mod transfer_keys;

@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) agent_more: &'static str,
     /// Legs for which there are ports; two a call.
     pub(crate) legs_max: usize,
+    /// RTP ports, in blocks of 64; two a leg.
+    pub(crate) port_blocks: u16,
     /// Where calls go out, the first one first.
     pub(crate) gateways: Vec<SocketAddr>,
     /// Calls that each agent may make within an hour.
@@ -85,6 +87,7 @@ impl Default for Setup {
             sip_more: String::new(),
             agent_more: "",
             legs_max: PORTS / 2,
+            port_blocks: 1,
             gateways: Vec::new(),
             calls_per_hour: 2,
             grace_secs: 1,
@@ -102,7 +105,8 @@ impl Default for Setup {
 #[derive(Debug)]
 pub(crate) struct Ports {
     first: u16,
-    _guard: UdpSocket,
+    n_blocks: u16,
+    _guards: Vec<UdpSocket>,
 }
 
 /// Ports of one engine; two a leg.
@@ -160,7 +164,7 @@ impl Setup {
             self.log_filter,
             self.sip_more,
             ports.first,
-            usize::from(ports.first) + PORTS - 1,
+            ports.last(),
             self.legs_max,
         );
         if let Some(it) = quick {
@@ -241,16 +245,28 @@ impl Setup {
 }
 
 impl Ports {
-    /// A block that no other test has: its last port, which RTP never uses, is held.
-    pub(crate) fn reserve() -> Self {
+    /// Blocks that no other test has: the last port of each, which RTP never uses, is held.
+    pub(crate) fn reserve(n_blocks: u16) -> Self {
+        let size = u16::try_from(PORTS).unwrap();
         // Below the range from which the kernel gives free ports.
         (20_000..32_000_u16)
             .step_by(PORTS)
             .find_map(|first| {
-                let last = first + u16::try_from(PORTS).unwrap() - 1;
-                Some(Self { first, _guard: UdpSocket::bind((ENGINE, last)).ok()? })
+                let guard = |n| UdpSocket::bind((ENGINE, first + (n + 1) * size - 1)).ok();
+                let guards = (0..n_blocks).map(guard).collect::<Option<_>>()?;
+                Some(Self { first, n_blocks, _guards: guards })
             })
             .expect("no block of ports is free")
+    }
+
+    fn last(&self) -> usize {
+        usize::from(self.first) + PORTS * usize::from(self.n_blocks) - 1
+    }
+
+    /// Those of RTP.
+    pub(crate) fn all(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        let last = u16::try_from(self.last()).unwrap();
+        (self.first..last).step_by(2).map(|port| SocketAddr::new(ENGINE, port))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The machine of one call.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -28,6 +28,7 @@ mod guests;
 mod nobody;
 mod outbound;
 mod restore;
+mod revival;
 mod side;
 mod steps;
 mod takeover;
@@ -169,8 +170,10 @@ pub struct Call {
     n_recordings: u32,
     /// Legs that media has not reported closed.
     open_legs: BTreeSet<LegId>,
-    /// Recordings that were running then are sealed by another process.
+    /// The media process died, and the next one has not said yet what it has brought back.
     media_died: bool,
+    /// Recordings that broke off with a media process, and when; the next one seals them.
+    broken_off: BTreeMap<RecordingId, MonoTime>,
     keys: KeyMerger,
     facts: Vec<Stamped>,
     outputs: VecDeque<Output>,
@@ -282,6 +285,7 @@ impl Call {
             n_recordings: 0,
             open_legs: BTreeSet::new(),
             media_died: false,
+            broken_off: BTreeMap::new(),
             keys: KeyMerger::default(),
             facts: Vec::new(),
             outputs: VecDeque::new(),
@@ -458,18 +462,6 @@ impl Call {
     pub fn offer_expired(&mut self, offer: OfferId, env: &dyn Environment, now: Now) {
         if self.agent.as_ref().is_some_and(|it| it.offering.offer == offer) {
             self.end_offer(OfferEnd::NoAnswer, env, now);
-        }
-    }
-
-    /// The media process is gone, and with it every leg. The next one seals the recordings that
-    /// were being written; the record waits for it as for any seal.
-    pub fn media_down(&mut self, env: &dyn Environment, now: Now) {
-        self.open_legs.clear();
-        self.media_died = true;
-        match self.phase {
-            Phase::Live => self.end(Party::Platform, EndReason::MediaFailed, None, env, now),
-            Phase::Closing { .. } => self.complete_if_closed(now),
-            Phase::Done => (),
         }
     }
 

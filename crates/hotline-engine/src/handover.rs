@@ -15,6 +15,7 @@ use hotline_sip::Transport;
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{MemfdFlags, memfd_create},
     io::Errno,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -35,6 +36,8 @@ pub enum Handover {
     Sockets { kinds: Vec<SocketKind> },
     /// A fresh end of the socket between control and media; replaces an earlier one.
     Link,
+    /// Memory that outlives media, first of all: what it needs to take the place of one that died.
+    Memory,
     /// Take no new call and end when the running ones are over.
     Drain,
     /// End at once, in order.
@@ -70,6 +73,14 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// When the kernel has no handle left.
 pub fn link() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Memory without a name, which is gone with its last handle.
+///
+/// # Errors
+/// When the kernel has no handle left.
+pub fn memory() -> io::Result<OwnedFd> {
+    Ok(memfd_create("hotline-media", MemfdFlags::CLOEXEC)?)
 }
 
 /// Sends one message; waits when `fd` blocks.

@@ -1,6 +1,9 @@
 //! The media role: what surrounds `hotline-media` in its process.
 
-use std::{os::unix::net::UnixStream, time::Duration};
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    time::Duration,
+};
 
 use hotline_media::MediaConfig;
 
@@ -17,7 +20,11 @@ use crate::{
 pub fn media(config: &Config, media: MediaConfig) -> Result<(), Error> {
     let _logging = telemetry::begin(&config.telemetry, "media");
     let supervisor = child::begin().map_err(Error::io("the media role"))?;
-    let running = hotline_media::start(media).map_err(Error::io("media does not start"))?;
+    let running = match memory(&supervisor) {
+        Some(memory) => hotline_media::resume(media, memory),
+        None => hotline_media::start(media),
+    };
+    let running = running.map_err(Error::io("media does not start"))?;
     handover::send(&supervisor, &Report::Ready, &[])
         .map_err(Error::io("the supervisor's socket"))?;
     loop {
@@ -34,8 +41,8 @@ pub fn media(config: &Config, media: MediaConfig) -> Result<(), Error> {
                     running.attach(UnixStream::from(handle));
                 }
             }
-            Ok(Some((Handover::Sockets { .. }, _))) => {
-                tracing::error!("Sockets are not for media.");
+            Ok(Some((Handover::Sockets { .. } | Handover::Memory, _))) => {
+                tracing::error!("The supervisor hands over what is not due.");
             }
             Ok(Some((Handover::Drain | Handover::Stop, _)) | None) | Err(_) => {
                 running.shutdown();
@@ -44,6 +51,20 @@ pub fn media(config: &Config, media: MediaConfig) -> Result<(), Error> {
         }
     }
 }
+
+/// What the supervisor hands over first; without it media runs, and its legs die with it.
+fn memory(supervisor: &OwnedFd) -> Option<OwnedFd> {
+    let due = handover::wait(supervisor, MEMORY_MAX).unwrap_or(false);
+    let received = due.then(|| handover::receive::<Handover>(supervisor));
+    if let Some(Ok(Some((Handover::Memory, mut handles)))) = received {
+        return handles.pop();
+    }
+    tracing::error!("No memory came from the supervisor.");
+    None
+}
+
+/// How long the supervisor may take to hand over memory.
+const MEMORY_MAX: Duration = Duration::from_secs(5);
 
 /// How often the threads are looked at.
 const WATCH: Duration = Duration::from_secs(1);

@@ -6,7 +6,13 @@ mod backoff;
 mod role;
 mod sockets;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -70,6 +76,8 @@ struct Supervisor {
     announce: Option<fn(&Listen)>,
     control: Slot,
     media: Slot,
+    /// Media's notes of its legs; it is never read here.
+    memory: OwnedFd,
     events: mpsc::Receiver<Happened>,
     /// When stopping: by then everything is killed.
     stop_by: Option<Instant>,
@@ -88,6 +96,7 @@ impl Supervisor {
             announce: Some(setup.announce),
             control: Slot::new(Role::Control, setup.control, tell.clone()),
             media: Slot::new(Role::Media, setup.media, tell),
+            memory: handover::memory().map_err(Error::io("no memory for media"))?,
             events,
             stop_by: None,
             term: handler(SignalKind::terminate())?,
@@ -149,10 +158,15 @@ impl Supervisor {
 
     async fn start(&mut self, role: Role) -> Result<(), Error> {
         self.slot(role).start().map_err(Error::io("a role cannot be started"))?;
-        if role == Role::Control
-            && let Some(channel) = self.control.channel.clone()
-        {
-            self.bound.send(&channel).await;
+        if let Some(channel) = self.slot(role).channel.clone() {
+            match role {
+                Role::Control => self.bound.send(&channel).await,
+                Role::Media => {
+                    if channel.send(&Handover::Memory, &[self.memory.as_fd()]).await.is_err() {
+                        tracing::debug!("Media is gone before it got its memory.");
+                    }
+                }
+            }
         }
         if let (Some(control), Some(media)) = (&self.control.channel, &self.media.channel) {
             join(control, media).await.map_err(Error::io("no socket for the roles"))?;
@@ -239,7 +253,7 @@ async fn until(at: Option<Instant>) {
 async fn join(control: &Arc<Channel>, media: &Arc<Channel>) -> io::Result<()> {
     let (a, b) = handover::link()?;
     for (channel, end) in [(control, a), (media, b)] {
-        if channel.send(&Handover::Link, &[std::os::fd::AsFd::as_fd(&end)]).await.is_err() {
+        if channel.send(&Handover::Link, &[end.as_fd()]).await.is_err() {
             tracing::debug!("A role is gone before it got its link.");
         }
     }

@@ -197,6 +197,7 @@ fn control() {
                 let peer = greet(handles.pop().unwrap());
                 *media.lock().unwrap() = peer;
             }
+            Handover::Memory => panic!("not for control"),
             Handover::Drain | Handover::Stop => return,
         }
     }
@@ -219,6 +220,7 @@ fn media() {
     while let Ok(Some((message, mut handles))) = handover::receive::<Handover>(&supervisor) {
         match message {
             Handover::Link => drop(greet(handles.pop().unwrap())),
+            Handover::Memory => (),
             Handover::Sockets { .. } | Handover::Drain => panic!("not for media"),
             Handover::Stop => return,
         }

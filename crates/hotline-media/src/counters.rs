@@ -19,6 +19,7 @@ pub struct Counters {
     pub(crate) reports_refused: AtomicU64,
     pub(crate) reports_out: AtomicU64,
     pub(crate) sk_lookup: AtomicU64,
+    pub(crate) legs_revived: AtomicU64,
 }
 
 /// The counters at one instant.
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub reports_out: u64,
     /// Whether packets come in by `sk_lookup`, not by a socket a leg.
     pub sk_lookup: bool,
+    /// Legs of a process that died, brought back by this one.
+    pub legs_revived: u64,
 }
 
 impl Snapshot {
@@ -84,6 +87,7 @@ impl Counters {
             reports_refused: self.reports_refused.load(Relaxed),
             reports_out: self.reports_out.load(Relaxed),
             sk_lookup: self.sk_lookup.load(Relaxed) != 0,
+            legs_revived: self.legs_revived.load(Relaxed),
         }
     }
 }

@@ -2,16 +2,18 @@
 //! sockets, prompt files, the list of what is alive.
 
 mod link;
+mod notes;
 mod orders;
 mod ports;
 mod prompts;
+mod revive;
 mod say;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     hash::{BuildHasher, RandomState},
     io,
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, atomic::Ordering::Relaxed, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -23,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::{
     link::{Broken, Link},
+    notes::Notes,
     ports::Ports,
     prompts::Prompts,
     say::FIGURES_EVERY,
@@ -64,6 +67,8 @@ pub(crate) struct Desk {
     leg_slots: Slots,
     tape_slots: Slots,
     ports: Ports,
+    /// For the process after this one.
+    notes_of_legs: Notes,
     prompts: Prompts,
     random: Random,
     figures_due: Instant,
@@ -103,15 +108,24 @@ impl Slots {
         Some(Slot { index: self.free.pop()?, generation: self.generation })
     }
 
+    /// This place, if it is free.
+    fn take_at(&mut self, index: u32) -> Option<Slot> {
+        let at = self.free.iter().rposition(|it| *it == index)?;
+        self.free.remove(at);
+        self.generation = self.generation.wrapping_add(1);
+        Some(Slot { index, generation: self.generation })
+    }
+
     fn give_back(&mut self, slot: Slot) {
         self.free.push(slot.index);
     }
 }
 
 impl Desk {
-    /// Starts worker and recorder.
+    /// Starts worker and recorder, and brings back the legs that are noted in `memory`.
     pub(crate) fn start(
         config: MediaConfig,
+        memory: Option<OwnedFd>,
         notes: mpsc::Receiver<Note>,
         wake: Wake,
         counters: Arc<Counters>,
@@ -149,7 +163,8 @@ impl Desk {
         let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
         let (address, quarantine) = (config.address, config.port_quarantine);
         let ports = Ports::new(address, config.ports.clone(), quarantine, &mut random);
-        Ok(Self {
+        let mut it = Self {
+            notes_of_legs: Notes::new(memory),
             prompts: Prompts::new(&config.prompt_dirs, &config.lang),
             leg_slots: Slots::new(config.legs_max),
             tape_slots: Slots::new(config.legs_max),
@@ -173,7 +188,10 @@ impl Desk {
             threads,
             ports,
             random,
-        })
+        };
+        it.revive();
+        it.wake_worker();
+        Ok(it)
     }
 
     pub(crate) fn run(mut self) {

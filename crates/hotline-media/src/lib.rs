@@ -35,7 +35,7 @@ use std::{
     io,
     net::IpAddr,
     ops::RangeInclusive,
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -106,10 +106,25 @@ enum Note {
 /// When the kernel refuses a thread, an epoll or an event descriptor, or the intake that was asked
 /// for.
 pub fn start(config: MediaConfig) -> io::Result<MediaHandle> {
+    begin(config, None)
+}
+
+/// The same in the place of a process that died. `memory` is a file without a disk (`memfd_create`)
+/// that outlives this process: each leg is noted there, and those that an earlier process noted are
+/// brought back on their ports, with another SSRC, before the first control is greeted. Legs with
+/// keys are not.
+///
+/// # Errors
+/// As [`start`].
+pub fn resume(config: MediaConfig, memory: OwnedFd) -> io::Result<MediaHandle> {
+    begin(config, Some(memory))
+}
+
+fn begin(config: MediaConfig, memory: Option<OwnedFd>) -> io::Result<MediaHandle> {
     let (notes, inbox) = mpsc::channel();
     let wake = Wake::new()?;
     let counters = Arc::new(Counters::default());
-    let desk = Desk::start(config, inbox, wake.clone(), Arc::clone(&counters))?;
+    let desk = Desk::start(config, memory, inbox, wake.clone(), Arc::clone(&counters))?;
     let desk = thread::Builder::new().name("media-desk".to_owned()).spawn(move || desk.run())?;
     Ok(MediaHandle { notes, wake, desk: Some(desk), counters })
 }

@@ -5,5 +5,6 @@ mod calls;
 mod link;
 mod parties;
 mod reports;
+mod revival;
 mod rig;
 mod tapes;

@@ -362,7 +362,7 @@ impl Ledger {
         else {
             return self.fail(format!("call {call} talks on legs that nobody opened"));
         };
-        if self.unheard.contains(&call) {
+        if self.unheard.contains(&call) || media.is_reviving() {
             return;
         }
         let bridged = media.is_bridged(*caller, *agent);

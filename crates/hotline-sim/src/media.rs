@@ -14,6 +14,7 @@ pub(crate) struct MediaModel {
     recordings: BTreeMap<RecordingId, String>,
     /// As `Mix` said last.
     hears: BTreeMap<LegId, Vec<LegId>>,
+    reviving: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -179,9 +180,28 @@ impl MediaModel {
         vec![(soon, Event::Recorded(sealed(recording, path, 0)))]
     }
 
-    /// The process dies: what another one will find of its recordings.
-    pub(crate) fn into_recordings(self) -> Vec<Recorded> {
-        self.recordings.into_iter().map(|(recording, path)| sealed(recording, path, 1)).collect()
+    /// The process dies. The next one brings back all legs or none; returns what it will find of
+    /// the recordings.
+    pub(crate) fn die(&mut self, brings_back: bool) -> Vec<Recorded> {
+        self.reviving = true;
+        self.hears.clear();
+        if brings_back {
+            self.legs.values_mut().for_each(|it| *it = None);
+        } else {
+            self.legs.clear();
+        }
+        let broken_off = std::mem::take(&mut self.recordings).into_iter();
+        broken_off.map(|(recording, path)| sealed(recording, path, 1)).collect()
+    }
+
+    /// Whether control has not been told yet what the next process has brought back.
+    pub(crate) const fn is_reviving(&self) -> bool {
+        self.reviving
+    }
+
+    /// Control is told.
+    pub(crate) const fn revived(&mut self) {
+        self.reviving = false;
     }
 
     fn close(&mut self, leg: LegId, soon: Duration) -> Said {

@@ -251,6 +251,9 @@ impl Shift {
             Event::Arrives { flow, bytes } => self.arrives(flow, &bytes),
             Event::Media { life, event: Told(event) } => {
                 if life == self.media_life && self.media_up && !self.media.is_stale(&event) {
+                    if let MediaEvent::Inventory { .. } = event {
+                        self.media.revived();
+                    }
                     self.input(Input::Media(event));
                 }
             }
@@ -265,9 +268,11 @@ impl Shift {
             Event::MediaDies => {
                 self.media_life += 1;
                 self.media_up = false;
-                self.broken_off = std::mem::take(&mut self.media).into_recordings();
+                let brings_back = self.random.chance(50);
+                self.broken_off = self.media.die(brings_back);
                 self.input(Input::MediaDown);
-                let wait = self.millis(50, 3000);
+                // Longer than control waits, now and then.
+                let wait = self.millis(50, 6000);
                 self.after(wait, Event::MediaReturns);
             }
             Event::MediaReturns => {

@@ -35,6 +35,7 @@ mod desk_phones;
 mod gateways;
 mod ladder;
 mod look;
+mod media;
 mod offers;
 mod outbound;
 mod overload;
@@ -102,8 +103,10 @@ pub struct Switchboard {
     /// The call whose step is running: it is the one to end if the step panics.
     in_step: Option<CallId>,
     media_up: bool,
-    /// Legs of an earlier control process are sorted out when media has said what lives.
+    /// Legs of an earlier control or media process are sorted out when media has said what lives.
     awaits_inventory: bool,
+    /// Descriptions that media has not answered yet; the next media process gets them again.
+    unanswered: BTreeMap<LegId, Order>,
     spool_healthy: bool,
     draining: bool,
     /// Outputs of the turn that must be on disk before the others take effect.
@@ -173,6 +176,7 @@ impl Switchboard {
             in_step: None,
             media_up: false,
             awaits_inventory: false,
+            unanswered: BTreeMap::new(),
             spool_healthy: true,
             draining: false,
             durable: VecDeque::new(),
@@ -284,12 +288,6 @@ impl Switchboard {
         self.timers.set(Owner::Call(id), entry.call.poll_timeout());
     }
 
-    fn media_down(&mut self, now: Now) {
-        self.media_up = false;
-        self.door.forget_all();
-        self.each_call(now, |call, env, now| call.media_down(env, now));
-    }
-
     fn end_calls(&mut self, now: Now) {
         self.each_call(now, |call, env, now| {
             let reason = EndReason::Normal { tag: "shutdown".to_owned() };
@@ -330,6 +328,7 @@ impl Machine for Switchboard {
                     self.step(id, now, |call, env, now| call.handle_timeout(env, now));
                 }
                 Owner::Agent(no) => self.agent_timeout(&no, now),
+                Owner::Media => self.media_lost(now),
             }
             self.settle(now);
         }

@@ -8,6 +8,8 @@ use hotline_base::{AgentNo, CallId, Due, MonoTime};
 pub(crate) enum Owner {
     Call(CallId),
     Agent(AgentNo),
+    /// The media process that has to come back.
+    Media,
 }
 
 #[derive(Debug, Default)]

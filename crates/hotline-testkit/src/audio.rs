@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) line: Line,
     pub(crate) heard: Heard,
     pub(crate) reporter: Reporter,
+    /// When packets were sent.
+    pub(crate) sent: Vec<Instant>,
     early: Early,
 }
 
@@ -51,6 +53,7 @@ impl Audio {
             stream: None,
             line: Line::new(random),
             heard: Heard::default(),
+            sent: Vec::new(),
             early: Early::default(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), progress: watch::Sender::new(0) });
@@ -146,8 +149,11 @@ async fn run(socket: UdpSocket, reports: UdpSocket, shared: Arc<Shared>) {
 impl Shared {
     fn next_packets(&self) -> (Option<SocketAddr>, Vec<Vec<u8>>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { stream, line, reporter, .. } = &mut *state;
+        let State { stream, line, reporter, sent, .. } = &mut *state;
         let (to, mut packets) = line.next_packets(stream.as_ref());
+        if !packets.is_empty() {
+            sent.push(Instant::now());
+        }
         packets.retain(|it| reporter.sends(it));
         (to, packets)
     }

@@ -95,6 +95,19 @@ impl Call {
         self.audio.state().heard.mark()
     }
 
+    /// When packets were sent: a robot that had to wait for a processor has paused, too.
+    pub fn sent(&self) -> Vec<Instant> {
+        self.audio.state().sent.clone()
+    }
+
+    /// A packet as the robot would send it so many packets later, with another payload: what a
+    /// stranger sends who has guessed everything but the address.
+    pub fn forged(&self, later: u16, payload: &[u8]) -> Vec<u8> {
+        let (ssrc, sequence, timestamp) = self.audio.state().line.newest();
+        let timestamp = timestamp.wrapping_add(u32::from(later) * crate::line::FRAME_UNITS);
+        crate::packet(false, 8, sequence.wrapping_add(later), timestamp, ssrc, payload)
+    }
+
     /// Tells the caller that it rings: 180. A robot does so by itself.
     pub fn ring(&self) {
         self.act(Action::Ring);

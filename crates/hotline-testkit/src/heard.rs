@@ -115,6 +115,12 @@ impl Heard {
         continuity::of(&self.packets)
     }
 
+    /// The same of the packets from an instant on.
+    pub fn continuity_since(&self, since: Instant) -> Continuity {
+        let at = self.packets.iter().position(|it| it.at >= since);
+        continuity::of(at.and_then(|it| self.packets.get(it..)).unwrap_or_default())
+    }
+
     /// Takes a datagram.
     pub(crate) fn note(&mut self, bytes: &[u8], from: SocketAddr, stream: &Stream, at: Instant) {
         if from != stream.address {

@@ -35,7 +35,7 @@ struct Pressed {
 const KEY_STEPS: u16 = 5;
 
 #[expect(clippy::cast_possible_truncation, reason = "160")]
-const FRAME_UNITS: u32 = FRAME as u32;
+pub(crate) const FRAME_UNITS: u32 = FRAME as u32;
 
 impl Line {
     pub(crate) fn new(mut random: Random) -> Self {
@@ -86,6 +86,11 @@ impl Line {
         });
         self.timestamp = self.timestamp.wrapping_add(FRAME_UNITS);
         (Some(stream.address), packets)
+    }
+
+    /// SSRC, sequence number and timestamp of the newest packet.
+    pub(crate) const fn newest(&self) -> (u32, u16, u32) {
+        (self.ssrc, self.sequence, self.timestamp.wrapping_sub(FRAME_UNITS))
     }
 
     /// The packets of a key that is down (RFC 4733 §2.5.1): the end is sent three times.

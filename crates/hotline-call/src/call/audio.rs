@@ -1,7 +1,7 @@
 //! What is heard and recorded, as it follows from where the parties are.
 
 use hotline_base::{
-    LegId, PlayId, RecordingId,
+    LegId, OfferId, PlayId, RecordingId,
     media::{Channel, Hears, Order, Play},
 };
 use hotline_cdr::PartyRole;
@@ -29,6 +29,8 @@ pub(super) struct Audio {
     music: Option<(LegId, PlayId)>,
     ringback: Option<(LegId, PlayId)>,
     n_plays: u64,
+    /// What the flow plays to the caller.
+    prompts: Option<Play>,
 }
 
 impl Audio {
@@ -199,19 +201,57 @@ impl Call {
             self.fact(CallFact::RecordingFollows { recording, offer }, now);
             return self.record_parties();
         }
+        self.start_recording(offer, agent, now);
+    }
+
+    fn start_recording(&mut self, offer: OfferId, right: LegId, now: Now) {
         self.n_recordings += 1;
         let recording = recording_id(self.id, self.n_recordings, now.wall);
         let path = recording_path(&recording, now.wall);
         self.recordings.insert(recording.clone());
         self.audio.recording = Some(recording.clone());
-        self.audio.recorded = vec![agent];
-        self.media(Order::Record {
-            recording: recording.clone(),
-            path: path.clone(),
-            left: self.caller.leg,
-            right: agent,
-        });
+        self.audio.recorded = vec![right];
+        let left = self.caller.leg;
+        self.media(Order::Record { recording: recording.clone(), path: path.clone(), left, right });
         self.fact(CallFact::RecordingStarted { recording, path, offer }, now);
+    }
+
+    /// The recording broke off with its process: the rest of the talk is another part.
+    pub(super) fn record_again(&mut self, now: Now) {
+        self.audio.recording = None;
+        self.audio.recorded.clear();
+        let agent = self.agent.as_ref().filter(|it| it.state == AgentState::Talking);
+        let guest = self.guests.iter().find(|it| it.talks());
+        let party = agent.map(|it| (it.offering.offer, it.offering.leg));
+        let Some((offer, leg)) = party.or_else(|| guest.map(|it| (it.offer, it.leg))) else {
+            return;
+        };
+        self.start_recording(offer, leg, now);
+        self.record_parties();
+        self.outputs.push_back(Output::Keep);
+    }
+
+    /// What media was told is forgotten there.
+    pub(super) fn forget_sound(&mut self) {
+        self.audio.heard.clear();
+        (self.audio.music, self.audio.ringback) = (None, None);
+    }
+
+    /// The flow has prompts played to the caller.
+    pub(super) fn play_prompts(&mut self, play: Play) {
+        self.audio.prompts = Some(play.clone());
+        self.media(Order::Play(play));
+    }
+
+    pub(super) fn prompts_done(&mut self, play: PlayId) {
+        self.audio.prompts.take_if(|it| it.play == play);
+    }
+
+    /// The prompts that were cut off, from their beginning.
+    pub(super) fn play_again(&mut self) {
+        if let Some(play) = self.audio.prompts.clone() {
+            self.media(Order::Play(play));
+        }
     }
 
     pub(super) fn stop_recording(&mut self) {

@@ -6,9 +6,8 @@ use hotline_base::{
 };
 
 use super::{
-    AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, Key, LegEvent,
-    LegId, LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output, Party, Phase,
-    RecordingId, RefusedWhy,
+    AgentState, Call, CallFact, CallerState, EndReason, Environment, Key, LegEvent, LegId,
+    LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output, Party, Phase, RefusedWhy,
 };
 use crate::LegEnd;
 
@@ -172,6 +171,7 @@ impl Call {
             }
             MediaEvent::PlayDone { leg, play, played_ms, end } => {
                 if leg == self.caller.leg {
+                    self.prompts_done(play);
                     let done = hotline_ivr::Event::PlayDone { play: play.0, played_ms, end };
                     self.tell(done, env, now);
                 }
@@ -383,9 +383,9 @@ impl Call {
             return;
         }
         let Recorded { recording, path: _, duration_ms, bytes, sha256, mut gap_ms, n_gaps } = it;
-        if self.media_died {
+        if let Some(at) = self.broken_off.remove(&recording) {
             // Who seals it now was not there when it broke off.
-            gap_ms = gap_ms.max(self.recorded_ms(&recording).saturating_sub(duration_ms));
+            gap_ms = gap_ms.max(self.recorded_ms(&recording, at).saturating_sub(duration_ms));
         }
         self.fact(
             CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps },
@@ -394,64 +394,12 @@ impl Call {
         self.complete_if_closed(now);
     }
 
-    /// How long a recording that has ended should be: from its start to the last agent's end.
-    fn recorded_ms(&self, recording: &RecordingId) -> u64 {
-        let started = self.facts.iter().find_map(|it| {
-            let CallFact::RecordingStarted { recording: id, .. } = &it.fact else { return None };
-            (id == recording).then_some(it.at.mono)
-        });
-        let Some(began) = started else { return 0 };
-        let mut offers = BTreeSet::new();
-        let mut ended = began;
-        for it in &self.facts {
-            if let CallFact::RecordingStarted { recording: id, offer, .. }
-            | CallFact::RecordingFollows { recording: id, offer } = &it.fact
-                && id == recording
-            {
-                offers.insert(*offer);
-            } else if let Some(offer) = left_by(&it.fact)
-                && offers.contains(&offer)
-            {
-                ended = it.at.mono;
-            }
-        }
-        u64::try_from(ended.since(began).as_millis()).unwrap_or(u64::MAX)
-    }
-
     fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {
         if self.open_legs.remove(&leg) {
             self.fact(CallFact::LegClosed { leg, stats }, now);
             self.complete_if_closed(now);
         }
     }
-
-    /// After a restart of control: media's list of what lives. A leg that is not there is gone.
-    pub fn reconcile(&mut self, legs: &[LegId], env: &dyn Environment, now: Now) {
-        let lost: BTreeSet<_> =
-            self.open_legs.iter().copied().filter(|it| !legs.contains(it)).collect();
-        self.open_legs.retain(|it| !lost.contains(it));
-        let agent_lost = self.agent().is_some_and(|(_, _, leg)| lost.contains(&leg));
-        if lost.contains(&self.caller.leg) || agent_lost {
-            self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
-        } else if self.session.is_none() && !self.is_open() {
-            // The flow cannot go on without its process.
-            self.end(Party::Platform, EndReason::Internal, None, env, now);
-        } else {
-            for leg in lost {
-                self.guest_lost(leg, OfferEnd::System, env, now);
-            }
-            self.settle_parties(Party::Platform, env, now);
-        }
-        self.complete_if_closed(now);
-    }
-}
-
-/// Whose part of the call this ends.
-const fn left_by(fact: &CallFact) -> Option<hotline_base::OfferId> {
-    if let CallFact::AgentReleased { offer, .. } = fact {
-        return Some(*offer);
-    }
-    if let CallFact::OfferEnded { offer, .. } = fact { Some(*offer) } else { None }
 }
 
 /// How an offer ended whose telephone said this before the two talked.

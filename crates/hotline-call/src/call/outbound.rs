@@ -325,6 +325,23 @@ impl Call {
         }
     }
 
+    /// What the agent hears before the answer, for a media process that does not know of it.
+    pub(super) fn dial_tones_again(&mut self) {
+        let agent = self.agent.as_ref().map(|it| it.offering.leg);
+        if let (CallerState::Invited { early: true }, Some(listener)) = (&self.caller.state, agent)
+        {
+            let hears = vec![Hears { listener, speakers: vec![self.caller.leg] }];
+            self.media(Order::Mix { hears });
+        }
+        let is_invited = matches!(self.caller.state, CallerState::Invited { .. });
+        if is_invited && self.dialled.as_ref().is_some_and(|it| it.heeds_tones) {
+            self.media(Order::HeedTones { leg: self.caller.leg });
+        }
+        if self.dialled.as_mut().is_some_and(|it| std::mem::take(&mut it.ringback)) {
+            self.start_ringback();
+        }
+    }
+
     fn stop_ringback(&mut self) {
         let leg = self.agent.as_ref().map(|it| it.offering.leg);
         let (Some(leg), Some(it)) = (leg, &mut self.dialled) else { return };

@@ -43,7 +43,7 @@ impl Call {
             Step::Answer => self.answer(now),
             Step::Play { play, prompts, times, gap_ms, stop_on_key, grace_ms, limit_ms } => {
                 let play = PlayId(play);
-                self.media(Order::Play(Play {
+                self.play_prompts(Play {
                     leg,
                     play,
                     prompts,
@@ -52,9 +52,14 @@ impl Call {
                     stop_on_key,
                     grace_ms,
                     limit_ms,
-                }));
+                });
             }
-            Step::StopPlay { play } => self.media(Order::Stop { leg, play: PlayId(play) }),
+            Step::StopPlay { play } => {
+                let play = PlayId(play);
+                // The session waits for no end of what it stops.
+                self.prompts_done(play);
+                self.media(Order::Stop { leg, play });
+            }
             Step::Enqueue(it) => {
                 let hotline_ivr::Enqueue { groups, priority, ring_timeout, early_reject, .. } = *it;
                 self.outputs.push_back(Output::Queue(QueueOrder::Enqueue {

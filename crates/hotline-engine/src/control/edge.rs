@@ -182,7 +182,7 @@ impl Edge {
                         self.note(Note::Drain).await;
                         last = Some(Instant::now() + self.setup.config.grace);
                     }
-                    Ok(Some((Handover::Sockets { .. }, _))) => {
+                    Ok(Some((Handover::Sockets { .. } | Handover::Memory, _))) => {
                         tracing::error!("Sockets came twice.");
                     }
                     Ok(Some((Handover::Stop, _)) | None) | Err(_) => self.note(Note::Quit).await,

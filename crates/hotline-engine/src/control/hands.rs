@@ -243,7 +243,7 @@ impl Hands {
             LinkInput::Down => {
                 self.wellness.media_up.store(false, Relaxed);
                 if !self.wellness.draining.load(Relaxed) {
-                    tracing::error!("Media is gone; its calls end.");
+                    tracing::error!("Media is gone; its calls wait for another one.");
                 }
                 Input::MediaDown
             }

@@ -13,7 +13,11 @@ use hotline_base::{
 use hotline_rtp::Outbound;
 use hotline_sdp::{Local, SdpError, Stream, answer, offer, settle};
 
-use super::{Desk, Entry, link::Broken};
+use super::{
+    Desk, Entry,
+    link::Broken,
+    notes::{Note, Theirs},
+};
 use crate::{
     recorder::{Block, Errand},
     task::{Opening, ReportStart, Slot, Task},
@@ -114,6 +118,8 @@ impl Desk {
         entry.said.clone_from(&sdp);
         let (out, reports) = (self.outbound(), self.report_start(port));
         self.legs.insert(leg, entry);
+        let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
+        self.note(leg, theirs);
         self.task(Task::Open(Box::new(Opening { slot, id: leg, socket, out, reports })));
         if let Some(stream) = stream {
             self.task(Task::Settle { leg: slot, stream });
@@ -121,15 +127,22 @@ impl Desk {
         self.say(Event::Opened { leg, sdp });
     }
 
+    /// For the process after this one.
+    fn note(&self, leg: LegId, theirs: Theirs) {
+        if let Some(entry) = self.legs.get(&leg) {
+            self.notes_of_legs.write(entry.slot.index, &Note::new(leg, entry, theirs));
+        }
+    }
+
     /// A stream that begins anywhere (RFC 3550 §5.1).
-    fn outbound(&mut self) -> Outbound {
+    pub(super) fn outbound(&mut self) -> Outbound {
         let mut number = || u32::try_from(self.random.next_u64() >> 32).unwrap_or(0);
         let (ssrc, timestamp, sequence) = (number(), number(), number() >> 16);
         Outbound::new(ssrc, u16::try_from(sequence).unwrap_or(0), timestamp)
     }
 
     /// What a leg's RTCP begins with. Where one socket hears all ports it has none of its own.
-    fn report_start(&mut self, port: u16) -> ReportStart {
+    pub(super) fn report_start(&mut self, port: u16) -> ReportStart {
         let by_lookup = self.counters.sk_lookup.load(Relaxed) != 0;
         let socket = if by_lookup { None } else { self.ports.open_reports(port) };
         let name = std::array::from_fn(|_| {
@@ -149,6 +162,7 @@ impl Desk {
         match settle(&entry.said, theirs) {
             Ok(stream) => {
                 let hold = stream.hold;
+                self.note(leg, Theirs::Answer(theirs.to_owned()));
                 self.task(Task::Settle { leg: slot, stream });
                 self.say(Event::Settled { leg, hold });
             }
@@ -168,6 +182,7 @@ impl Desk {
                     entry.said.clone_from(&sdp);
                 }
                 let Stream { hold, .. } = stream;
+                self.note(leg, Theirs::Offer(theirs.to_owned()));
                 self.task(Task::Settle { leg: slot, stream });
                 self.say(Event::Reanswered { leg, sdp, hold });
             }

@@ -67,6 +67,20 @@ impl Ports {
             .ok()
     }
 
+    /// Binds the port of a leg that an earlier process had.
+    pub(super) fn reopen(&mut self, port: u16) -> Option<UdpSocket> {
+        let at = self.free.iter().position(|it| *it == port)?;
+        let socket = bind(SocketAddr::new(self.address, port));
+        let socket = socket.inspect_err(|error| {
+            tracing::warn!(port, %error, "The port of a leg cannot be bound again.");
+        });
+        self.free.remove(at);
+        if socket.is_err() {
+            self.resting.push_back((Instant::now() + self.quarantine, port, None));
+        }
+        socket.ok()
+    }
+
     /// A leg's port is over.
     pub(super) fn close(&mut self, port: u16, socket: Option<UdpSocket>, now: Instant) {
         self.resting.push_back((now + self.quarantine, port, socket));

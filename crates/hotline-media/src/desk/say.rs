@@ -33,6 +33,7 @@ impl Desk {
                     if let Some(entry) = self.legs.remove(&leg) {
                         self.ports.close(entry.port, socket, Instant::now());
                     }
+                    self.notes_of_legs.clear(slot.index);
                     self.leg_slots.give_back(slot);
                     self.say(Event::Sounded { leg, quality });
                     Event::Closed { leg, stats }

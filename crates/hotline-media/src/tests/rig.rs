@@ -165,8 +165,15 @@ impl Rig {
 
 /// Starts the role in `dir` on a range of ports of its own.
 pub(super) fn start_in(dir: &Path, change: impl FnOnce(&mut MediaConfig)) -> MediaHandle {
+    let mut config = config_in(dir);
+    change(&mut config);
+    start(config).unwrap()
+}
+
+/// A role in `dir` with a range of ports of its own.
+pub(super) fn config_in(dir: &Path) -> MediaConfig {
     let first = UdpSocket::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port() & !1;
-    let mut config = MediaConfig {
+    MediaConfig {
         address: LOCAL,
         ports: first.min(65_000)..=first.min(65_000) + 100,
         prompt_dirs: vec![dir.join("missing"), dir.join("prompts")],
@@ -175,9 +182,7 @@ pub(super) fn start_in(dir: &Path, change: impl FnOnce(&mut MediaConfig)) -> Med
         legs_max: 16,
         lang: "zh".to_owned(),
         intake: both::intake(),
-    };
-    change(&mut config);
-    start(config).unwrap()
+    }
 }
 
 impl Control {

@@ -2,8 +2,8 @@
 
 use hotline_acd::{Enqueue, EnqueueRefused};
 use hotline_base::{
-    CallId, GroupId, LegId, Now, RecordingId,
-    media::{Event as MediaEvent, Order, Play},
+    CallId, GroupId, LegId, Now,
+    media::{Order, Play},
 };
 use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
 use hotline_cdr::RefusedWhy;
@@ -11,7 +11,7 @@ use hotline_ivr::{EarlyReject, QueueRefusal};
 use hotline_sip::HangUp;
 
 use super::{Duration, Output, Switchboard};
-use crate::{io::Count, timers::Owner};
+use crate::timers::Owner;
 
 impl Switchboard {
     pub(super) fn act_on_call(&mut self, id: CallId, output: CallOutput, now: Now) {
@@ -24,12 +24,7 @@ impl Switchboard {
                         entry.recordings.push(recording.clone());
                     }
                 }
-                if self.media_up {
-                    if let Order::Open { leg, .. } = &order {
-                        self.door.opens(*leg, now.mono);
-                    }
-                    self.outputs.push_back(Output::Order(order));
-                }
+                self.order_media(order, now);
             }
             CallOutput::Queue(QueueOrder::Enqueue {
                 groups,
@@ -76,6 +71,7 @@ impl Switchboard {
         }
         for leg in &entry.media_legs {
             self.media_legs.remove(leg);
+            self.unanswered.remove(leg);
             self.door.forget(*leg);
         }
     }
@@ -158,51 +154,6 @@ impl Switchboard {
         groups.iter().any(|it| self.staff.of(it) > 0)
     }
 
-    pub(super) fn handle_media(&mut self, event: MediaEvent, now: Now) {
-        let call = match &event {
-            MediaEvent::Inventory { legs, recordings, .. } => {
-                return self.take_inventory(legs.clone(), recordings.clone(), now);
-            }
-            MediaEvent::Opened { leg, .. }
-            | MediaEvent::Settled { leg, .. }
-            | MediaEvent::Reanswered { leg, .. }
-            | MediaEvent::Failed { leg, .. }
-            | MediaEvent::PlayDone { leg, .. }
-            | MediaEvent::Key { leg, .. }
-            | MediaEvent::Quiet { leg, .. }
-            | MediaEvent::Described { leg, .. }
-            | MediaEvent::Hearing { leg, .. }
-            | MediaEvent::Tone { leg, .. }
-            | MediaEvent::Sounded { leg, .. }
-            | MediaEvent::Closed { leg, .. } => self.media_legs.get(leg).copied(),
-            MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
-            MediaEvent::RecordFailed { recording, .. } => self.recordings.get(recording).copied(),
-            MediaEvent::Figures(_) => None,
-        };
-        match &event {
-            MediaEvent::Opened { leg, .. } | MediaEvent::Failed { leg, .. } => {
-                self.door.opened(*leg, now.mono);
-            }
-            MediaEvent::Inventory { .. }
-            | MediaEvent::Settled { .. }
-            | MediaEvent::Reanswered { .. }
-            | MediaEvent::PlayDone { .. }
-            | MediaEvent::Key { .. }
-            | MediaEvent::Quiet { .. }
-            | MediaEvent::Described { .. }
-            | MediaEvent::Hearing { .. }
-            | MediaEvent::Tone { .. }
-            | MediaEvent::Sounded { .. }
-            | MediaEvent::Figures(_)
-            | MediaEvent::Closed { .. }
-            | MediaEvent::Recorded(_)
-            | MediaEvent::RecordFailed { .. } => (),
-        }
-        if let Some(id) = call {
-            self.step(id, now, |call, env, now| call.handle_media(event, env, now));
-        }
-    }
-
     /// Media did not get an order of this call's.
     pub(super) fn order_lost(&mut self, order: &Order, now: Now) {
         let call = match order {
@@ -223,30 +174,6 @@ impl Switchboard {
         };
         if let Some(id) = call.copied() {
             self.step(id, now, |call, env, now| call.order_lost(env, now));
-        }
-    }
-
-    /// Media says what lives: kept calls are compared with it, and what nobody owns is closed.
-    fn take_inventory(&mut self, legs: Vec<LegId>, recordings: Vec<RecordingId>, now: Now) {
-        self.media_up = true;
-        if self.awaits_inventory {
-            self.awaits_inventory = false;
-            let all: Vec<_> = self.calls.keys().copied().collect();
-            for id in all {
-                self.step(id, now, |call, env, now| call.reconcile(&legs, env, now));
-                self.settle(now);
-            }
-        }
-        for leg in legs {
-            if !self.media_legs.contains_key(&leg) {
-                self.outputs.push_back(Output::Count(Count::OrphanLeg));
-                self.outputs.push_back(Output::Order(Order::Close { leg }));
-            }
-        }
-        for recording in recordings {
-            if !self.recordings.contains_key(&recording) {
-                self.outputs.push_back(Output::Order(Order::StopRecord { recording }));
-            }
         }
     }
 }

@@ -203,6 +203,7 @@ impl Switchboard {
             self.attempts.remove(&leg);
             self.guest_ways.remove(&leg);
             self.media_legs.remove(&leg);
+            self.unanswered.remove(&leg);
             self.outputs.push_back(Output::Order(Order::Close { leg }));
         }
         for recording in entry.recordings {

@@ -493,7 +493,7 @@ fn a_conference_goes_on_after_a_restart_of_control() {
     let saved = it.call.save().unwrap();
     assert_eq!(saved.legs(), [CALLER, AGENT, TARGET]);
     let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
-    call.reconcile(&[CALLER, AGENT, TARGET], &Nobody, it.now);
+    call.reconcile(&[CALLER, AGENT, TARGET], &[], &Nobody, it.now);
     assert!(call.is_talking() && !call.is_over());
     let ended = LegEvent::Ended(LegEnd::HungUp { cause: None });
     call.handle_leg(AGENT, ended.clone(), &Nobody, it.now);

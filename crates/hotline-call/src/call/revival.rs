@@ -1,0 +1,171 @@
+//! A process of the engine died: what of a call goes on, and what becomes of the rest.
+
+use super::{
+    AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId, MonoTime,
+    Now, OfferEnd, Order, Party, Phase, RecordingId, RefusedWhy,
+};
+
+impl Call {
+    /// The media process is gone, and with it every sound. The next one brings back the legs that
+    /// it can, says so, and seals the recordings that broke off. The call waits until
+    /// [`reconcile`](Self::reconcile).
+    pub fn media_down(&mut self, now: Now) {
+        for recording in &self.recordings {
+            self.broken_off.entry(recording.clone()).or_insert(now.mono);
+        }
+        match self.phase {
+            Phase::Live => self.media_died = true,
+            Phase::Closing { .. } => {
+                self.open_legs.clear();
+                self.complete_if_closed(now);
+            }
+            Phase::Done => (),
+        }
+    }
+
+    /// No media process came back in time.
+    pub fn media_lost(&mut self, env: &dyn Environment, now: Now) {
+        self.open_legs.clear();
+        self.media_died = false;
+        match self.phase {
+            Phase::Live => self.end(Party::Platform, EndReason::MediaFailed, None, env, now),
+            Phase::Closing { .. } => self.complete_if_closed(now),
+            Phase::Done => (),
+        }
+    }
+
+    /// After the death of control or of media: media's list of the legs and recordings that live. A
+    /// leg that is not there is gone; what a new media process cannot know is ordered again.
+    pub fn reconcile(
+        &mut self,
+        legs: &[LegId],
+        recordings: &[RecordingId],
+        env: &dyn Environment,
+        now: Now,
+    ) {
+        let media_died = std::mem::take(&mut self.media_died);
+        let lost: BTreeSet<_> =
+            self.open_legs.iter().copied().filter(|it| !legs.contains(it)).collect();
+        self.open_legs.retain(|it| !lost.contains(it));
+        self.close_strays();
+        if media_died {
+            self.forget_sound();
+        }
+        if self.phase == Phase::Live {
+            self.broken_off.retain(|it, _| !recordings.contains(it));
+            self.lose(lost, media_died, env, now);
+        }
+        if self.phase == Phase::Live {
+            self.resume_sound(media_died, recordings, now);
+        }
+        self.complete_if_closed(now);
+    }
+
+    /// Whether this leg is the call's and is not known to be closed.
+    pub fn has_leg(&self, leg: LegId) -> bool {
+        self.open_legs.contains(&leg)
+    }
+
+    /// Legs whose party left while nobody could be told to close them.
+    fn close_strays(&mut self) {
+        let is_there = !matches!(
+            self.caller.state,
+            CallerState::Left | CallerState::Gone | CallerState::Waits
+        );
+        let caller = is_there.then_some(self.caller.leg);
+        let agent = self.agent.as_ref().map(|it| it.offering.leg);
+        let guests = self.guests.iter().map(|it| it.leg);
+        let parties: BTreeSet<_> = caller.into_iter().chain(agent).chain(guests).collect();
+        for leg in self.open_legs.difference(&parties).copied().collect::<Vec<_>>() {
+            self.media(Order::Close { leg });
+        }
+    }
+
+    /// Legs that did not come back.
+    fn lose(&mut self, lost: BTreeSet<LegId>, media_died: bool, env: &dyn Environment, now: Now) {
+        if lost.contains(&self.caller.leg) {
+            return match self.caller.state {
+                CallerState::Opening { .. } | CallerState::Ready { .. } => {
+                    self.not_opened(RefusedWhy::MediaDown, env, now);
+                }
+                CallerState::Up
+                | CallerState::Left
+                | CallerState::Gone
+                | CallerState::Waits
+                | CallerState::Invited { .. }
+                | CallerState::Settling => {
+                    self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
+                }
+            };
+        }
+        let side = self.agent.as_ref().filter(|it| lost.contains(&it.offering.leg));
+        match side.map(|it| it.state) {
+            Some(AgentState::Announcing | AgentState::Talking) => {
+                return self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
+            }
+            Some(AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling) => {
+                self.end_offer(OfferEnd::System, env, now);
+            }
+            None => (),
+        }
+        let is_dialling = self.is_outbound() && media_died;
+        if self.session.is_none() && !self.is_open() && !is_dialling {
+            // The flow cannot go on without its process.
+            return self.end(Party::Platform, EndReason::Internal, None, env, now);
+        }
+        for leg in lost {
+            self.guest_lost(leg, OfferEnd::System, env, now);
+        }
+        // Nobody talks yet while the flow has the caller.
+        if self.is_open() {
+            self.settle_parties(Party::Platform, env, now);
+        }
+    }
+
+    /// Who hears whom, what is played and what is recorded, for a media process that has brought
+    /// back the legs alone.
+    fn resume_sound(&mut self, media_died: bool, recordings: &[RecordingId], now: Now) {
+        if media_died {
+            self.play_again();
+            self.dial_tones_again();
+        }
+        let runs = self.recordings.iter().any(|it| recordings.contains(it));
+        if !self.recordings.is_empty() && !runs && self.is_open() {
+            self.record_again(now);
+        }
+    }
+
+    /// How long a recording that broke off should be: to the end of the last agent in it, at most
+    /// to the death of its process.
+    pub(super) fn recorded_ms(&self, recording: &RecordingId, broke_off: MonoTime) -> u64 {
+        let started = self.facts.iter().find_map(|it| {
+            let CallFact::RecordingStarted { recording: id, .. } = &it.fact else { return None };
+            (id == recording).then_some(it.at.mono)
+        });
+        let Some(began) = started else { return 0 };
+        let mut offers = BTreeSet::new();
+        let mut ended = began;
+        for it in &self.facts {
+            if let CallFact::RecordingStarted { recording: id, offer, .. }
+            | CallFact::RecordingFollows { recording: id, offer } = &it.fact
+                && id == recording
+            {
+                offers.insert(*offer);
+            } else if let Some(offer) = left_by(&it.fact)
+                && offers.remove(&offer)
+            {
+                ended = it.at.mono;
+            }
+        }
+        let ended = if offers.is_empty() { ended.min(broke_off) } else { broke_off };
+        u64::try_from(ended.since(began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whose part of the call this ends.
+const fn left_by(fact: &CallFact) -> Option<hotline_base::OfferId> {
+    if let CallFact::AgentReleased { offer, .. } = fact {
+        return Some(*offer);
+    }
+    if let CallFact::OfferEnded { offer, .. } = fact { Some(*offer) } else { None }
+}
