@@ -47,6 +47,7 @@ mod recording;
 mod refusals;
 mod senses;
 mod setup;
+mod spraying;
 mod strangers;
 mod survey;
 mod survival;

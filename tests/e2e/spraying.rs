@@ -1,0 +1,181 @@
+//! Strangers who send to the ports of calls: nothing comes back to them, and nobody hears them.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use hotline_testkit::{Call, Sound, Speech, packet, raw::RawUdp};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, interval},
+};
+
+use crate::{
+    engine::{Engine, Role, SOON, text},
+    setup::{ELSEWHERE, Setup},
+};
+
+/// A-law at its loudest: louder than any tone, any sum of three, and any prompt here.
+const LOUD: [u8; 160] = [0x2A; 160];
+
+/// Samples of a stranger's.
+fn loud_samples(sound: &Sound) -> usize {
+    sound.samples().iter().filter(|it| it.unsigned_abs() > 30_000).count()
+}
+
+/// Sends to every port all the time, with another SSRC each, and counts what comes back.
+struct Sprayer {
+    sent: Arc<AtomicU64>,
+    heard: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Sprayer {
+    async fn start(ports: Vec<SocketAddr>) -> Self {
+        let socket = RawUdp::bind(ELSEWHERE).await.unwrap();
+        let (sent, heard) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (n_sent, n_heard) = (Arc::clone(&sent), Arc::clone(&heard));
+        let task = tokio::spawn(async move {
+            let mut tick = interval(Duration::from_millis(40));
+            for index in 0..u16::MAX {
+                tick.tick().await;
+                for port in &ports {
+                    let ssrc = u32::from(port.port());
+                    let it = packet(index == 0, 8, index, u32::from(index) * 160, ssrc, &LOUD);
+                    // A closed port answers with an error, which is none of ours.
+                    if socket.send(*port, &it).await.is_ok() {
+                        n_sent.fetch_add(1, Relaxed);
+                    }
+                }
+                while socket.receive(Duration::ZERO).await.is_some() {
+                    n_heard.fetch_add(1, Relaxed);
+                }
+            }
+        });
+        Self { sent, heard, task }
+    }
+
+    /// He has sprayed all ports some times since the last stage, and has got nothing.
+    async fn check(&self, stage: &str, n_ports: usize) {
+        let wanted = self.sent.load(Relaxed) + 3 * n_ports as u64;
+        let mut tick = interval(Duration::from_millis(20));
+        while self.sent.load(Relaxed) < wanted {
+            assert!(!self.task.is_finished());
+            tick.tick().await;
+        }
+        assert_eq!(self.heard.load(Relaxed), 0, "a stranger hears us: {stage}");
+    }
+}
+
+impl Drop for Sprayer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Nobody of these has heard a sample of a stranger's, and nobody was sent to from elsewhere.
+fn check_ears(ears: &[&Call]) {
+    for ear in ears {
+        let heard = ear.heard();
+        assert_eq!(loud_samples(&heard.sound()), 0, "{:?}", heard.sound());
+        assert!(heard.strangers().is_empty());
+    }
+}
+
+async fn check_recordings(engine: &Engine, caller_no: &str) {
+    let record = engine.sealed_record_of(caller_no).await;
+    for it in record["recordings"].as_array().unwrap() {
+        for side in engine.recording(&text(&it["recording_id"])).await {
+            assert_eq!(loud_samples(&side), 0, "in {it}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v1_a_stranger_who_sprays_all_ports_hears_nothing_and_is_not_heard_at_any_stage() {
+    let mut engine = Engine::start(Setup { ring_limit_secs: 15, ..Setup::default() }).await;
+    let (ports, all) = (engine.rtp_ports(), engine.rtp_ports().len());
+    let stranger = Sprayer::start(ports).await;
+    let first = engine.agent(1).await;
+    let caller = engine.caller().await;
+    stranger.check("before the answer", all).await;
+    caller.ask_for_person(&engine).await;
+    let phone = first.robot.incoming(SOON).await.unwrap();
+    stranger.check("ringing", all).await;
+    phone.answer();
+    caller.speak(Speech::tone(700));
+    phone.speak(Speech::tone(440));
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    stranger.check("talk", all).await;
+
+    phone.hold();
+    engine.until_state(&first, "held").await;
+    stranger.check("hold", all).await;
+    phone.retrieve();
+    engine.until_state(&first, "talking").await;
+    caller.hold();
+    caller.until("hold answered", SOON, |it| it.n_reanswered == 1).await.unwrap();
+    stranger.check("re-INVITE of the caller", all).await;
+    caller.retrieve();
+    caller.until("retrieve answered", SOON, |it| it.n_reanswered == 2).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+
+    engine.kill(Role::Media).await;
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    stranger.check("another media process", all).await;
+
+    let second = engine.agent(2).await;
+    phone.refer(&format!("sip:8002@{}", engine.udp()));
+    phone.until_ended(SOON).await.unwrap();
+    let third = second.robot.incoming(SOON).await.unwrap();
+    stranger.check("transfer", all).await;
+    third.answer();
+    third.speak(Speech::tone(520));
+    caller.until_tone(520, SOON).await.unwrap();
+    stranger.check("talk after the transfer", all).await;
+    caller.hang_up();
+    third.until_ended(SOON).await.unwrap();
+    stranger.check("after the end", all).await;
+    engine.until_state(&second, "idle").await;
+    stranger.check("when all is over", all).await;
+
+    check_ears(&[&caller, &phone, &third]);
+    check_recordings(&engine, &caller.number).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v2_packets_that_are_right_in_all_but_their_address_are_heard_and_recorded_by_nobody() {
+    let engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    let stranger = RawUdp::bind(ELSEWHERE).await.unwrap();
+    let since = Instant::now();
+    let mut tick = interval(Duration::from_millis(20));
+    for _ in 0..100 {
+        tick.tick().await;
+        for victim in [&*caller, &phone] {
+            let port = victim.view().stream.unwrap().address;
+            // In the place of the packet that is due, and of the next ones.
+            for later in 1..=3 {
+                stranger.send(port, &victim.forged(later, &LOUD)).await.unwrap();
+            }
+        }
+    }
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    for ear in [&*caller, &phone] {
+        let continuity = ear.heard().continuity_since(since);
+        assert!(continuity.is_seamless(), "{continuity:?}");
+    }
+    check_ears(&[&caller, &phone]);
+    assert_eq!(stranger.receive(Duration::ZERO).await, None);
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    check_recordings(&engine, &caller.number).await;
+}
