@@ -19,6 +19,7 @@ mod accounts;
 mod baddays;
 mod browser;
 mod bytes;
+mod codecs;
 mod disk;
 mod engine;
 mod faults;

@@ -48,9 +48,20 @@ impl Engine {
         self.dial(Outgoing { to, from_user, ..Outgoing::default() }).await
     }
 
+    /// Somebody with a telephone of his own and a number of his own calls 12345.
+    pub(crate) async fn caller_with(&self, robot: Robot) -> Caller {
+        static NEXT: AtomicU64 = AtomicU64::new(13_800_000_000);
+        let (to, from_user) =
+            ("12345".to_owned(), NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        self.dial_from(robot, Outgoing { to, from_user, ..Outgoing::default() }).await
+    }
+
     /// A call with everything that can be said in an INVITE.
     pub(crate) async fn dial(&self, outgoing: Outgoing) -> Caller {
-        let robot = Robot::bind(CARRIER).await.unwrap();
+        self.dial_from(Robot::bind(CARRIER).await.unwrap(), outgoing).await
+    }
+
+    async fn dial_from(&self, robot: Robot, outgoing: Outgoing) -> Caller {
         let number = outgoing.from_user.clone();
         let call = robot.dial(self.udp(), outgoing).await.unwrap();
         Caller { number, call, _robot: robot }

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     /// Further lines of the section `[sip]` (and sections behind it), and of each agent's.
     pub(crate) sip_more: String,
     pub(crate) agent_more: &'static str,
+    /// Further keys of the section `[media]`.
+    pub(crate) media_more: &'static str,
     /// Legs for which there are ports; two a call.
     pub(crate) legs_max: usize,
     /// RTP ports, in blocks of 64; two a leg.
@@ -86,6 +88,7 @@ impl Default for Setup {
             flow_edits: Vec::new(),
             sip_more: String::new(),
             agent_more: "",
+            media_more: "",
             legs_max: PORTS / 2,
             port_blocks: 1,
             gateways: Vec::new(),
@@ -159,13 +162,14 @@ impl Setup {
              [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
              {}\
              [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
-             port_quarantine_secs = 1\n",
+             port_quarantine_secs = 1\n{}",
             self.grace_secs,
             self.log_filter,
             self.sip_more,
             ports.first,
             ports.last(),
             self.legs_max,
+            self.media_more,
         );
         if let Some(it) = quick {
             writeln!(text, "prompt_dir = \"{}\"", it.display()).unwrap();

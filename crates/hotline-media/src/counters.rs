@@ -20,6 +20,7 @@ pub struct Counters {
     pub(crate) reports_out: AtomicU64,
     pub(crate) sk_lookup: AtomicU64,
     pub(crate) legs_revived: AtomicU64,
+    pub(crate) busy_permille: AtomicU64,
 }
 
 /// The counters at one instant.
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub sk_lookup: bool,
     /// Legs of a process that died, brought back by this one.
     pub legs_revived: u64,
+    /// Share of its time that the worker worked within the last second or so, in 1/1,000.
+    pub busy_permille: u64,
 }
 
 impl Snapshot {
@@ -88,6 +91,7 @@ impl Counters {
             reports_out: self.reports_out.load(Relaxed),
             sk_lookup: self.sk_lookup.load(Relaxed) != 0,
             legs_revived: self.legs_revived.load(Relaxed),
+            busy_permille: self.busy_permille.load(Relaxed),
         }
     }
 }

@@ -20,6 +20,7 @@ use std::{
 };
 
 use hotline_base::{LegId, Random, RecordingId, media::Event};
+use hotline_sdp::Codecs;
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -85,6 +86,9 @@ struct Entry {
     port: u16,
     session: u64,
     version: u64,
+    codecs: Codecs,
+    /// What it costs the worker, in plain legs.
+    weight: usize,
     /// What we said last, offer or answer. The peer's next answer refers to it, also when control
     /// offered it once more to refresh the session; a new version is another text (RFC 3264 §8).
     said: String,

@@ -42,6 +42,8 @@ use std::{
     time::Duration,
 };
 
+use hotline_sdp::Codecs;
+
 pub use self::{
     counters::{Counters, Snapshot},
     recorder::{FileState, Repaired, Verified, repair, verify},
@@ -67,6 +69,24 @@ pub struct MediaConfig {
     /// Directory of the prompts' language, such as `zh`.
     pub lang: String,
     pub intake: IntakeChoice,
+    pub coding: Coding,
+}
+
+/// What is spoken with whom, and at what cost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Coding {
+    /// With trunks and telephones.
+    pub codecs: Codecs,
+    /// With browsers.
+    pub browser_codecs: Codecs,
+    /// Complexity of Opus, 0 to 10, while there is little load. 3 is good.
+    pub opus_complexity: u8,
+}
+
+impl Default for Coding {
+    fn default() -> Self {
+        Self { codecs: Codecs::G711, browser_codecs: Codecs::BROWSER, opus_complexity: 3 }
+    }
 }
 
 /// How packets come in and go out.

@@ -51,6 +51,8 @@ pub(crate) struct Opening {
     pub(crate) socket: UdpSocket,
     pub(crate) out: Outbound,
     pub(crate) reports: ReportStart,
+    /// Complexity of Opus, 0 to 10.
+    pub(crate) complexity: u8,
 }
 
 /// What a leg's RTCP begins with.

@@ -2,6 +2,7 @@
 
 mod both;
 mod calls;
+mod codecs;
 mod link;
 mod parties;
 mod reports;

@@ -3,6 +3,9 @@
 //! **Invariant:** no allocation, lock, log or file for a packet. It waits in the kernel only, and
 //! for nobody else: a full ring is a counter and a defined loss.
 
+mod busy;
+mod coder;
+mod dictation;
 mod floor;
 mod latch;
 mod leg;
@@ -20,8 +23,8 @@ use std::{
 use hotline_base::MonoTime;
 use rtrb::{Consumer, Producer};
 
-use self::floor::Floor;
-pub(crate) use self::{play::Playing, tape::BLOCKS};
+use self::{busy::Busy, floor::Floor};
+pub(crate) use self::{coder::weight, play::Playing, tape::BLOCKS};
 use crate::{
     counters::Counters,
     intake::{Inbox, Intake},
@@ -49,6 +52,7 @@ pub(crate) struct Worker<I> {
     floor: Floor,
     tasks: Consumer<Task>,
     epoch: Instant,
+    busy: Busy,
 }
 
 /// Wakes the desk when the worker ends, also by a panic.
@@ -59,7 +63,8 @@ impl<I: Intake> Worker<I> {
         let Rings { tasks, reports, filled, empties, desk } = rings;
         let out = floor::Out::new(legs_max, reports, filled, empties, desk, counters);
         let floor = Floor::new(legs_max, out);
-        Self { intake, inbox: Inbox::new(), floor, tasks, epoch: Instant::now() }
+        let (inbox, epoch, busy) = (Inbox::new(), Instant::now(), Busy::default());
+        Self { intake, inbox, floor, tasks, epoch, busy }
     }
 
     pub(crate) fn run(mut self) {
@@ -97,6 +102,8 @@ impl<I: Intake> Worker<I> {
         self.floor.handle_timeout(&mut self.intake, now);
         self.intake.flush();
         self.floor.out.flush();
+        self.busy.note(now, self.now());
+        self.floor.set_busy_share(self.busy);
         true
     }
 

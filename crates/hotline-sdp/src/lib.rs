@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 
+mod codec;
 mod negotiate;
 mod read;
 mod secure;
@@ -22,12 +23,17 @@ use std::{
 use hotline_base::media::FailReason;
 
 pub use self::{
+    codec::{Codec, Codecs, Passed},
     negotiate::{answer, answer_in, offer, offer_in, settle, settle_in},
     secure::{Fingerprint, Remote, Role, SdesKey, SdesSuite, Secrets, Security},
 };
 
-/// Payload type of telephone-event in our offers.
+/// Payload type of telephone-event at 8,000 Hz in our offers.
 pub const OFFERED_TELEPHONE_EVENT: u8 = 101;
+
+/// The same at 48,000 Hz, for who takes Opus: events run on the clock of the speech they stand
+/// among (RFC 4733 §2.4.1).
+pub const OFFERED_TELEPHONE_EVENT_48K: u8 = 102;
 
 /// Our end of a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,15 +46,8 @@ pub struct Local {
     /// `sess-version` of the `o=` line: one more for every description that differs from the one
     /// before (RFC 3264 §8).
     pub version: u64,
-}
-
-/// G.711 at 8,000 Hz: one byte a sample.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Codec {
-    /// A-law, static payload type 8 (RFC 3551 §6).
-    Pcma,
-    /// µ-law, static payload type 0.
-    Pcmu,
+    /// What may be spoken.
+    pub codecs: Codecs,
 }
 
 /// Which way audio flows, as seen by us.
@@ -98,32 +97,11 @@ pub enum SdpError {
     Bad,
     /// No audio line with a port (488).
     NoAudio,
-    /// Audio, but neither A-law nor µ-law, or protected in no way of ours (488).
+    /// Audio, but no codec that we may speak, or protected in no way of ours (488).
     NoCommonCodec,
     /// An address we do not send to (488): a host name, a group, or IPv6 where we have IPv4. Names
     /// are not looked up, because a description must not make us ask strangers' name servers.
     NoCommonAddress,
-}
-
-impl Codec {
-    /// Both codecs, the one we like best first.
-    pub const ALL: [Self; 2] = [Self::Pcma, Self::Pcmu];
-
-    /// The static payload type of RFC 3551 §6.
-    pub const fn static_payload_type(self) -> u8 {
-        match self {
-            Self::Pcma => 8,
-            Self::Pcmu => 0,
-        }
-    }
-
-    /// The encoding name of `a=rtpmap`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pcma => "PCMA",
-            Self::Pcmu => "PCMU",
-        }
-    }
 }
 
 impl Direction {
@@ -176,7 +154,7 @@ impl fmt::Display for SdpError {
         f.write_str(match self {
             Self::Bad => "the session description cannot be read",
             Self::NoAudio => "the session description has no audio",
-            Self::NoCommonCodec => "the session description has neither A-law nor µ-law",
+            Self::NoCommonCodec => "the session description has no codec that is spoken here",
             Self::NoCommonAddress => "the session description names no address we can send to",
         })
     }

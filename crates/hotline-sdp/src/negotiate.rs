@@ -5,14 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use hotline_base::media::Profile;
 
 use crate::{
-    Codec, Direction, Local, OFFERED_TELEPHONE_EVENT, SdpError, Secrets, Security, Stream,
+    Codec, Codecs, Direction, Local, OFFERED_TELEPHONE_EVENT, OFFERED_TELEPHONE_EVENT_48K,
+    SdpError, Secrets, Security, Stream,
     read::{Description, Format, Line, Place},
     secure::{Rows, accept, conclude, propose, proto_of},
     write::{Audio, Written, description},
 };
 
-/// Our offer: A-law, µ-law and telephone-event. With `hold` we ask the peer to stop sending
-/// (`sendonly`, RFC 3264 §8.4).
+/// Clock rate of telephone-event beside G.711.
+const EVENT_CLOCK: u32 = 8_000;
+
+/// Our offer: the codecs of `local`, A-law first, and telephone-event. With `hold` we ask the peer
+/// to stop sending (`sendonly`, RFC 3264 §8.4).
 pub fn offer(local: &Local, hold: bool) -> String {
     written(local, hold, Profile::Plain, Rows::default())
 }
@@ -24,12 +28,16 @@ pub fn offer_in(local: &Local, profile: Profile, secrets: &Secrets) -> String {
 }
 
 fn written(local: &Local, hold: bool, profile: Profile, secure: Rows) -> String {
-    let codecs = Codec::ALL.map(|it| (it.static_payload_type(), it));
+    let codecs = local.codecs.offered();
+    let mut telephone_events = vec![(OFFERED_TELEPHONE_EVENT, EVENT_CLOCK)];
+    if local.codecs.contains(Codec::Opus) {
+        telephone_events.push((OFFERED_TELEPHONE_EVENT_48K, Codec::Opus.clock()));
+    }
     let direction = if hold { Direction::SendOnly } else { Direction::Both };
     let audio = Audio {
         proto: proto_of(profile),
         codecs: &codecs,
-        telephone_event: Some(OFFERED_TELEPHONE_EVENT),
+        telephone_events: &telephone_events,
         rtcp_mux: false,
         direction,
         secure,
@@ -40,8 +48,8 @@ fn written(local: &Local, hold: bool, profile: Profile, secure: Rows) -> String 
 /// Our answer to the peer's offer, with the stream it leads to.
 ///
 /// The first audio line with a codec of ours is taken, every other line is refused in its place
-/// (RFC 3264 §6). The answer names one codec, A-law if it is offered, so that nobody changes codecs
-/// in the middle of a call; payload types are the offer's (§6.1).
+/// (RFC 3264 §6). The answer names one codec, the first of `local` that is offered, so that nobody
+/// changes codecs in the middle of a call; payload types are the offer's (§6.1).
 ///
 /// # Errors
 /// When there is nothing to answer; the status is in [`SdpError`].
@@ -67,9 +75,12 @@ pub fn answer_in(
         .iter()
         .enumerate()
         .filter(|(_, it)| it.is_live_audio())
-        .find_map(|(at, it)| Some((at, it, favourite(it)?, accept(it, local, secrets)?)))
+        .find_map(|(at, it)| {
+            Some((at, it, favourite(it, &local.codecs)?, accept(it, local, secrets)?))
+        })
         .ok_or(SdpError::NoCommonCodec)?;
-    let telephone_event = line.telephone_event();
+    let events = clocks(format.codec).find_map(|clock| Some((line.telephone_event(clock)?, clock)));
+    let telephone_event = events.map(|(it, _)| it);
     let address = target(line, local.address, &security)?;
     let mut stream = Stream {
         address,
@@ -89,8 +100,8 @@ pub fn answer_in(
     let (proto, direction) = (line.proto.as_str(), stream.direction);
     // A browser's rows say so themselves.
     let rtcp_mux = stream.rtcp_mux && !matches!(security, Security::WebRtc(_));
-    let codecs = &codecs;
-    let audio = Audio { proto, codecs, telephone_event, rtcp_mux, direction, secure: rows };
+    let (codecs, telephone_events) = (&codecs, events.as_slice());
+    let audio = Audio { proto, codecs, telephone_events, rtcp_mux, direction, secure: rows };
     let mut audio = Some(Written::Audio(audio));
     let lines = offer.lines.iter().enumerate();
     let lines = lines.map(|(idx, it)| audio.take_if(|_| idx == at).unwrap_or(Written::Refused(it)));
@@ -136,7 +147,8 @@ pub fn settle_in(offer: &str, answer: &str) -> Result<(Stream, Security), SdpErr
             Some((theirs, ours))
         })
         .ok_or(SdpError::NoCommonCodec)?;
-    let events = ours.telephone_event().zip(theirs.telephone_event());
+    let events = clocks(sent.codec)
+        .find_map(|clock| ours.telephone_event(clock).zip(theirs.telephone_event(clock)));
     let Place::At(own) = ours.place else { return Err(SdpError::Bad) };
     let address = target(theirs, own, &security)?;
     let mut stream = Stream {
@@ -156,9 +168,16 @@ pub fn settle_in(offer: &str, answer: &str) -> Result<(Stream, Security), SdpErr
     Ok((stream, security))
 }
 
-/// The format we take of an offered line: A-law before µ-law, whatever the offer's order.
-fn favourite(line: &Line) -> Option<Format> {
-    Codec::ALL.into_iter().find_map(|codec| line.codecs().find(|it| it.codec == codec))
+/// The clocks that telephone-event may run on beside a codec: its own (RFC 4733 §2.4.1), else the
+/// one that everybody writes.
+fn clocks(codec: Codec) -> impl Iterator<Item = u32> {
+    [codec.clock(), EVENT_CLOCK].into_iter()
+}
+
+/// The format we take of an offered line: our order, whatever the offer's is; of several payload
+/// types of one codec the first.
+fn favourite(line: &Line, codecs: &Codecs) -> Option<Format> {
+    codecs.iter().find_map(|codec| line.codecs().find(|it| it.codec == codec))
 }
 
 /// Where the peer receives, if we can send there from `own`.

@@ -82,25 +82,24 @@ impl Line {
         self.media == "audio" && self.port != 0
     }
 
-    /// The G.711 formats in the peer's order of preference.
+    /// The formats we know of, in the peer's order of preference.
     pub(crate) fn codecs(&self) -> impl Iterator<Item = Format> + '_ {
         let maps = self.rtpmaps();
         self.payload_types().filter_map(move |payload_type| {
-            let is = |codec: Codec| match maps.get(&payload_type) {
-                Some((name, rate)) => name.eq_ignore_ascii_case(codec.name()) && *rate == "8000",
-                None => payload_type == codec.static_payload_type(),
+            let codec = match maps.get(&payload_type) {
+                Some((name, rate)) => Codec::of_rtpmap(name, rate),
+                None => Codec::of_static(payload_type),
             };
-            let codec = Codec::ALL.into_iter().find(|it| is(*it))?;
-            Some(Format { payload_type, codec })
+            Some(Format { payload_type, codec: codec? })
         })
     }
 
-    /// The payload type of telephone-event at the clock rate of our codecs (RFC 4733 §2.4.1).
-    pub(crate) fn telephone_event(&self) -> Option<u8> {
+    /// The payload type of telephone-event at a clock rate (RFC 4733 §2.4.1).
+    pub(crate) fn telephone_event(&self, clock: u32) -> Option<u8> {
         let maps = self.rtpmaps();
         self.payload_types().find(|it| {
             maps.get(it).is_some_and(|(name, rate)| {
-                name.eq_ignore_ascii_case("telephone-event") && *rate == "8000"
+                name.eq_ignore_ascii_case("telephone-event") && rate.parse() == Ok(clock)
             })
         })
     }

@@ -11,6 +11,7 @@ const LOCAL: Local = Local {
     port: 20_000,
     session: 7,
     version: 1,
+    codecs: Codecs::G711,
 };
 
 /// A carrier's offer with the audio line and attributes given.

@@ -15,7 +15,8 @@ pub(crate) struct Audio<'a> {
     pub(crate) proto: &'a str,
     /// Payload types and codecs, best first.
     pub(crate) codecs: &'a [(u8, Codec)],
-    pub(crate) telephone_event: Option<u8>,
+    /// Payload types and clock rates.
+    pub(crate) telephone_events: &'a [(u8, u32)],
     /// RTP and RTCP at one port (RFC 5761).
     pub(crate) rtcp_mux: bool,
     pub(crate) direction: Direction,
@@ -25,7 +26,7 @@ pub(crate) struct Audio<'a> {
 
 /// The whole description, with CRLF line ends.
 pub(crate) fn description(local: &Local, lines: &[Written<'_>]) -> String {
-    let Local { address, port, session, version } = local;
+    let Local { address, port, session, version, .. } = local;
     let family = if address.is_ipv4() { "IP4" } else { "IP6" };
     let mut rows = vec![
         "v=0".to_owned(),
@@ -59,17 +60,21 @@ pub(crate) fn description(local: &Local, lines: &[Written<'_>]) -> String {
 impl Audio<'_> {
     fn write(&self, port: u16, rows: &mut Vec<String>) {
         let mut media = format!("m=audio {port} {}", self.proto);
-        let types = self.codecs.iter().map(|(it, _)| *it).chain(self.telephone_event);
-        for payload_type in types {
+        let codecs = self.codecs.iter().map(|(it, _)| *it);
+        for payload_type in codecs.chain(self.telephone_events.iter().map(|(it, _)| *it)) {
             // Writing to a string cannot fail.
             let _ok = write!(media, " {payload_type}");
         }
         rows.push(media);
         for (payload_type, codec) in self.codecs {
-            rows.push(format!("a=rtpmap:{payload_type} {}/8000", codec.name()));
+            let (name, rate) = (codec.name(), codec.rtpmap_rate());
+            rows.push(format!("a=rtpmap:{payload_type} {name}/{rate}"));
+            if let Some(fmtp) = codec.fmtp() {
+                rows.push(format!("a=fmtp:{payload_type} {fmtp}"));
+            }
         }
-        if let Some(payload_type) = self.telephone_event {
-            rows.push(format!("a=rtpmap:{payload_type} telephone-event/8000"));
+        for (payload_type, clock) in self.telephone_events {
+            rows.push(format!("a=rtpmap:{payload_type} telephone-event/{clock}"));
             rows.push(format!("a=fmtp:{payload_type} 0-15"));
         }
         rows.push("a=ptime:20".to_owned());

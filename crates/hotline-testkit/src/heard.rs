@@ -3,12 +3,13 @@
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use hotline_base::Key;
-use hotline_dsp::g711;
 use hotline_sdp::{Codec, Stream};
 use tokio::time::Instant;
 
 use crate::{
-    Continuity, Sound, continuity,
+    Continuity, Sound,
+    coder::{self, Decoder},
+    continuity,
     rtp::{Packet, TelephoneEvent},
     sound::samples_of,
 };
@@ -26,6 +27,7 @@ pub struct Heard {
     strangers: Vec<SocketAddr>,
     n_refused: u64,
     anchor: Option<Anchor>,
+    decoder: Decoder,
 }
 
 /// One packet of the peer.
@@ -39,7 +41,7 @@ pub struct PacketHeard {
     pub marker: bool,
     /// A key, not sound.
     pub is_event: bool,
-    /// Length of the payload in samples; 0 for a key.
+    /// Length of the payload in ticks of its timestamps; 0 for a key.
     pub n_samples: u32,
 }
 
@@ -137,7 +139,8 @@ impl Heard {
             Some(stream.codec)
         } else {
             // We offered both laws by their static numbers; a peer may use either.
-            Codec::ALL.into_iter().find(|it| it.static_payload_type() == payload_type)
+            let both = [Codec::Pcma, Codec::Pcmu];
+            both.into_iter().find(|it| it.static_payload_type() == Some(payload_type))
         };
         let mut heard = PacketHeard {
             at,
@@ -152,7 +155,7 @@ impl Heard {
         if is_event {
             self.note_key(&packet, at);
         } else if let Some(codec) = codec {
-            heard.n_samples = u32::try_from(packet.payload.len()).unwrap_or(0);
+            heard.n_samples = coder::ticks(codec, packet.payload);
             self.note_sound(&packet, codec);
         } else {
             self.n_refused += 1;
@@ -178,29 +181,29 @@ impl Heard {
 
     fn note_sound(&mut self, packet: &Packet<'_>, codec: Codec) {
         let anchor = self.anchor.filter(|it| it.ssrc == packet.ssrc);
-        let place = anchor.and_then(|it| it.place(packet.timestamp, self.samples.len()));
+        let scale = coder::scale(codec);
+        let place = anchor.and_then(|it| it.place(packet.timestamp, scale, self.samples.len()));
         let place = place.unwrap_or(self.samples.len());
         if anchor.is_none() || place == self.samples.len() {
             let (ssrc, timestamp) = (packet.ssrc, packet.timestamp);
             self.anchor = Some(Anchor { ssrc, timestamp, sample: place });
         }
-        let end = place + packet.payload.len();
+        let decoded = self.decoder.decode(codec, packet.payload);
+        let end = place + decoded.len();
         if self.samples.len() < end {
             self.samples.resize(end, 0);
         }
-        for (to, byte) in self.samples.iter_mut().skip(place).zip(packet.payload) {
-            *to = match codec {
-                Codec::Pcma => g711::alaw_to_linear(*byte),
-                Codec::Pcmu => g711::ulaw_to_linear(*byte),
-            };
+        for (to, sample) in self.samples.iter_mut().skip(place).zip(decoded) {
+            *to = sample;
         }
     }
 }
 
 impl Anchor {
     /// Where a timestamp lies; `None` when it is too far away to belong to the same sound.
-    fn place(self, timestamp: u32, end: usize) -> Option<usize> {
+    fn place(self, timestamp: u32, scale: u32, end: usize) -> Option<usize> {
         let ahead = timestamp.wrapping_sub(self.timestamp).cast_signed();
+        let ahead = ahead / i32::try_from(scale).unwrap_or(1).max(1);
         let place = self.sample.checked_add_signed(isize::try_from(ahead).ok()?)?;
         (place <= end + JUMP_MAX).then_some(place)
     }

@@ -25,6 +25,7 @@
 
 mod audio;
 mod call;
+mod coder;
 mod continuity;
 mod correlate;
 mod ear;
@@ -41,6 +42,8 @@ mod speech;
 #[cfg(test)]
 mod talk_off;
 mod wire;
+
+pub use hotline_sdp::{Codec, Codecs};
 
 pub use self::{
     call::{Call, Late, View},

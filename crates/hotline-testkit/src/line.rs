@@ -7,6 +7,7 @@ use hotline_sdp::Stream;
 
 use crate::{
     FRAME, Speech,
+    coder::{self, Encoder},
     rtp::{self, TelephoneEvent},
     speech::Voice,
 };
@@ -18,6 +19,7 @@ pub(crate) struct Line {
     sequence: u16,
     timestamp: u32,
     voice: Voice,
+    encoder: Encoder,
     keys: VecDeque<Key>,
     pressed: Option<Pressed>,
     begun: bool,
@@ -46,6 +48,7 @@ impl Line {
             sequence: u16::from_be_bytes([q0, q1]),
             timestamp: u32::from_be_bytes([s3, s2, q1, q0]),
             voice: Voice::default(),
+            encoder: Encoder::default(),
             keys: VecDeque::new(),
             pressed: None,
             begun: false,
@@ -74,17 +77,18 @@ impl Line {
             self.timestamp = self.timestamp.wrapping_add(FRAME_UNITS);
             return (None, Vec::new());
         };
+        let scale = coder::scale(stream.codec);
         let packets = match stream.telephone_event {
-            Some(payload_type) => self.key_packets(payload_type),
+            Some(payload_type) => self.key_packets(payload_type, scale),
             None => None,
         };
         // The voice goes on under a key, so that it does not slip.
-        let frame = self.voice.next_frame(stream.codec);
+        let frame = self.encoder.encode(stream.codec, &self.voice.next_frame());
         let packets = packets.unwrap_or_else(|| {
             let marker = !std::mem::replace(&mut self.begun, true);
             vec![self.packet(marker, stream.payload_type, self.timestamp, &frame)]
         });
-        self.timestamp = self.timestamp.wrapping_add(FRAME_UNITS);
+        self.timestamp = self.timestamp.wrapping_add(FRAME_UNITS * scale);
         (Some(stream.address), packets)
     }
 
@@ -94,7 +98,7 @@ impl Line {
     }
 
     /// The packets of a key that is down (RFC 4733 §2.5.1): the end is sent three times.
-    fn key_packets(&mut self, payload_type: u8) -> Option<Vec<Vec<u8>>> {
+    fn key_packets(&mut self, payload_type: u8, scale: u32) -> Option<Vec<Vec<u8>>> {
         if self.pressed.is_none() {
             let key = self.keys.pop_front()?;
             self.pressed = Some(Pressed { key, timestamp: self.timestamp, steps: 0 });
@@ -109,8 +113,8 @@ impl Line {
             return None;
         }
         let end = steps == KEY_STEPS;
-        #[expect(clippy::cast_possible_truncation, reason = "160")]
-        let duration = steps * FRAME as u16;
+        let duration = u32::from(steps) * FRAME_UNITS * scale;
+        let duration = u16::try_from(duration).unwrap_or(u16::MAX);
         let payload = TelephoneEvent { event: key.event(), end, duration }.payload();
         let times = if end { 3 } else { 1 };
         Some(

@@ -13,6 +13,7 @@ use std::{
 };
 
 use hotline_base::{LegId, Random};
+use hotline_sdp::Codecs;
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     task::AbortHandle,
@@ -71,6 +72,7 @@ pub(crate) enum Command {
         call: oneshot::Sender<Call>,
     },
     Act(LegId, Action),
+    Speak(Codecs),
 }
 
 #[derive(Debug)]
@@ -116,6 +118,11 @@ impl Robot {
     /// Where its signalling comes from.
     pub const fn address(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Speaks these codecs in every call from now on; the two of G.711 until then.
+    pub async fn speak_codecs(&self, codecs: Codecs) {
+        self.commands.send(Command::Speak(codecs)).await.ok();
     }
 
     /// Registers for an hour, and again before it is over.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use hotline_base::Key;
-use hotline_dsp::{DtmfTone, Tone, g711};
-use hotline_sdp::Codec;
+use hotline_dsp::{DtmfTone, Tone};
 
 use crate::{FRAME, Sound};
 
@@ -60,8 +59,8 @@ impl Voice {
         Self { speech, position: 0 }
     }
 
-    /// The next 20 ms, in the codec of the stream.
-    pub(crate) fn next_frame(&mut self, codec: Codec) -> [u8; FRAME] {
+    /// The next 20 ms.
+    pub(crate) fn next_frame(&mut self) -> [i16; FRAME] {
         let mut samples = [0; FRAME];
         let from = self.position;
         self.position += FRAME;
@@ -82,10 +81,7 @@ impl Voice {
                 }
             }
         }
-        samples.map(|it| match codec {
-            Codec::Pcma => g711::linear_to_alaw(it),
-            Codec::Pcmu => g711::linear_to_ulaw(it),
-        })
+        samples
     }
 
     /// Whether a sound that is spoken once is over.
@@ -103,16 +99,16 @@ mod tests {
 
     #[test]
     fn a_sound_spoken_once_is_followed_by_silence_and_a_looped_one_by_itself() {
-        let sound = Arc::new(Sound::from_alaw(&[0x80; 200]));
+        let sound = Arc::new(Sound::new(vec![9; 200]));
         let mut voice = Voice::of(Speech::Once(Arc::clone(&sound)));
-        assert_eq!(voice.next_frame(Codec::Pcma), [0x80; FRAME]);
+        assert_eq!(voice.next_frame(), [9; FRAME]);
         assert!(!voice.is_over());
-        let second = voice.next_frame(Codec::Pcma);
-        assert_eq!((second[39], second[40]), (0x80, 0xD5));
+        let second = voice.next_frame();
+        assert_eq!((second[39], second[40]), (9, 0));
         assert!(voice.is_over());
         let mut voice = Voice::of(Speech::Looped(sound));
         for _ in 0..5 {
-            assert_eq!(voice.next_frame(Codec::Pcma), [0x80; FRAME]);
+            assert_eq!(voice.next_frame(), [9; FRAME]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hotline_sdp::{Local, SdpError, Stream, answer, offer, settle};
+use hotline_sdp::{Codec, Codecs, Local, SdpError, Stream, answer, offer, settle};
 
 use crate::trace::Trace;
 
@@ -14,6 +14,10 @@ pub(super) const WORDS: &[&str] = &[
     "c=IN IP6 2001:db8::1\r\n",
     "c=IN IP4 0.0.0.0\r\n",
     "a=rtpmap:101 telephone-event/8000\r\n",
+    "m=audio 4000 RTP/AVP 111 9 18 110\r\n",
+    "a=rtpmap:111 opus/48000/2\r\n",
+    "a=rtpmap:110 telephone-event/48000\r\n",
+    "a=fmtp:111 useinbandfec=1\r\n",
     "a=sendonly\r\n",
     "a=inactive\r\n",
     "a=ptime:20\r\n",
@@ -31,7 +35,8 @@ pub(super) fn run(bytes: &[u8]) -> u64 {
     let mut trace = Trace::new();
     let text = hotline_sip::decode(bytes);
     for address in [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
-        let local = Local { address, port: 40_000, session: 7, version: 1 };
+        let codecs = Codecs::of(Codec::ALL);
+        let local = Local { address, port: 40_000, session: 7, version: 1, codecs };
         match answer(&text, &local) {
             Ok((said, stream)) => {
                 check(&stream, &mut trace);

@@ -238,7 +238,8 @@ impl Story {
             credentials: None,
         };
         if b.is_multiple_of(5) {
-            let began = self.end.dial_extension(leg, &extension(), |it| how(it.flow), self.now);
+            let began =
+                self.end.dial_extension(leg, &extension(), |it| Some(how(it.flow)), self.now);
             if !began {
                 self.legs.pop();
             }

@@ -18,7 +18,7 @@ use hotline_base::{
     LegId, RecordingId,
     media::{Event, Hears, Order, Profile, VERSION},
 };
-use hotline_media::{IntakeChoice, MediaConfig};
+use hotline_media::{Coding, IntakeChoice, MediaConfig};
 
 use crate::{
     Intake, Relay, cpu,
@@ -42,6 +42,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
             Intake::Sockets => IntakeChoice::Sockets,
             Intake::Lookup => IntakeChoice::Lookup,
         },
+        coding: Coding::default(),
     })?;
     let link = UnixStream::connect(socket)?;
     media.attach(link);

@@ -2,7 +2,8 @@
 
 use std::{net::IpAddr, path::Path};
 
-use hotline_media::{IntakeChoice, MediaConfig};
+use hotline_media::{Coding, IntakeChoice, MediaConfig};
+use hotline_sdp::{Codec, Codecs};
 
 use crate::{embedded, section::Section};
 
@@ -42,6 +43,7 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
         legs_max: usize::try_from(legs_max).unwrap_or(usize::MAX),
         lang: embedded::LANGUAGE.to_owned(),
         intake: intake(&it),
+        coding: coding(&it),
     };
     it.end();
     config
@@ -67,6 +69,33 @@ fn intake(it: &Section<'_, '_>) -> IntakeChoice {
             IntakeChoice::default()
         }
     }
+}
+
+fn coding(it: &Section<'_, '_>) -> Coding {
+    let default = Coding::default();
+    let complexity = it.number_or("opus_complexity", default.opus_complexity.into(), 0..=10);
+    Coding {
+        codecs: codecs(it, "codecs").unwrap_or(default.codecs),
+        browser_codecs: codecs(it, "browser_codecs").unwrap_or(default.browser_codecs),
+        opus_complexity: u8::try_from(complexity).unwrap_or(default.opus_complexity),
+    }
+}
+
+fn codecs(it: &Section<'_, '_>, key: &'static str) -> Option<Codecs> {
+    let named = |name: &str| Codec::ALL.into_iter().find(|it| it.name().eq_ignore_ascii_case(name));
+    let mut found = Vec::new();
+    for name in it.texts(key)? {
+        if let Some(codec) = named(&name.value) {
+            found.push(codec);
+        } else {
+            let all = Codec::ALL.map(|it| it.name().to_ascii_lowercase()).join("、");
+            it.complain_at(&name, format!("编码 {:?} 不认识", name.value), format!("可写：{all}"));
+        }
+    }
+    if !found.contains(&Codec::Pcma) {
+        it.complain(key, "没有 pcma", "A 律人人都有，必须写上；放在前面的优先");
+    }
+    Some(Codecs::of(found))
 }
 
 fn port(number: u64) -> u16 {

@@ -9,7 +9,7 @@ use hotline_base::{
     Machine as _, Now, TrunkId,
     media::{Event, FailedOrder, Order, VERSION},
 };
-use hotline_sdp::Local;
+use hotline_sdp::{Codecs, Local};
 use hotline_sip::{Flow, HeaderRules, Message};
 use hotline_switchboard::{CarrierRules, Config, Input, Output, Switchboard};
 
@@ -17,8 +17,10 @@ use super::TrialOutcome;
 use crate::Loaded;
 
 /// Where our audio would be.
-pub(super) const LOCAL: Local =
-    Local { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 20_000, session: 1, version: 1 };
+pub(super) const fn local(codecs: Codecs) -> Local {
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Local { address, port: 20_000, session: 1, version: 1, codecs }
+}
 
 /// No message leads to more steps than this.
 const STEPS_MAX: usize = 1_000;
@@ -61,7 +63,8 @@ pub(super) fn answers(
                 let is_answer = Message::parse(&bytes).is_ok_and(|it| it.call_id() == call_id);
                 answers.sent.extend(is_answer.then_some(bytes));
             } else if let Output::Order(order) = output {
-                inputs.extend(media(order).map(Input::Media));
+                let local = local(loaded.media.coding.codecs);
+                inputs.extend(media(order, &local).map(Input::Media));
             }
         }
     }
@@ -79,7 +82,7 @@ fn without_rules_out(loaded: &Loaded, trunk: &TrunkId) -> Config {
     config
 }
 
-fn media(order: Order) -> Option<Event> {
+fn media(order: Order, local: &Local) -> Option<Event> {
     if let Order::Hello { .. } = order {
         return Some(Event::Inventory {
             version: VERSION,
@@ -89,9 +92,9 @@ fn media(order: Order) -> Option<Event> {
     }
     let Order::Open { leg, offer, .. } = order else { return None };
     let Some(offer) = offer else {
-        return Some(Event::Opened { leg, sdp: hotline_sdp::offer(&LOCAL, false) });
+        return Some(Event::Opened { leg, sdp: hotline_sdp::offer(local, false) });
     };
-    Some(match hotline_sdp::answer(&offer, &LOCAL) {
+    Some(match hotline_sdp::answer(&offer, local) {
         Ok((sdp, _)) => Event::Opened { leg, sdp },
         Err(why) => Event::Failed { leg, order: FailedOrder::Open, reason: why.into() },
     })

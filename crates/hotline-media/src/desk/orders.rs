@@ -1,6 +1,7 @@
 //! What control orders, carried out or passed on to the worker.
 
 use std::{
+    net::UdpSocket,
     path::{Component, Path},
     sync::atomic::Ordering::Relaxed,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -8,10 +9,12 @@ use std::{
 
 use hotline_base::{
     Key, LegId, RecordingId, WallTime,
-    media::{Channel, Event, FailReason, FailedOrder, Hears, Order, Play, PlayEnd, VERSION},
+    media::{
+        Channel, Event, FailReason, FailedOrder, Hears, Order, Play, PlayEnd, Profile, VERSION,
+    },
 };
 use hotline_rtp::Outbound;
-use hotline_sdp::{Local, SdpError, Stream, answer, offer, settle};
+use hotline_sdp::{Codecs, Local, SdpError, Stream, answer, offer, settle};
 
 use super::{
     Desk, Entry,
@@ -19,9 +22,10 @@ use super::{
     notes::{Note, Theirs},
 };
 use crate::{
+    Coding,
     recorder::{Block, Errand},
     task::{Opening, ReportStart, Slot, Task},
-    worker::{BLOCKS, Playing},
+    worker::{BLOCKS, Playing, weight},
 };
 
 /// Of canonical names: 80 random bits in sixteen letters (RFC 7022 §4.2 wants at least 64).
@@ -38,7 +42,7 @@ impl Desk {
             Order::Hello { version } => self.on_broken(&Broken::Version(version)),
             // Whoever did not say hello may speak another version.
             _ if !greeted => self.on_broken(&Broken::BadOrder),
-            Order::Open { leg, offer, profile: _ } => self.open(leg, offer.as_deref()),
+            Order::Open { leg, offer, profile } => self.open(leg, offer.as_deref(), profile),
             Order::Answer { leg, answer } => self.settle(leg, &answer),
             Order::Reoffer { leg, offer } => self.reoffer(leg, &offer),
             Order::Describe { leg } => self.describe(leg),
@@ -83,11 +87,21 @@ impl Desk {
     }
 
     fn local(&self, entry: &Entry) -> Local {
-        let Entry { port, session, version, .. } = *entry;
-        Local { address: self.config.address, port, session, version }
+        let Entry { port, session, version, codecs, .. } = *entry;
+        Local { address: self.config.address, port, session, version, codecs }
     }
 
-    fn open(&mut self, leg: LegId, theirs: Option<&str>) {
+    /// What is spoken with a peer of this profile; an offer of its own says which it is.
+    fn codecs(&self, theirs: Option<&str>, profile: Profile) -> Codecs {
+        let is_browser = match theirs {
+            Some(offer) => offer.contains(" UDP/TLS/RTP/SAVPF "),
+            None => profile == Profile::WebRtc,
+        };
+        let Coding { codecs, browser_codecs, .. } = self.config.coding;
+        if is_browser { browser_codecs } else { codecs }
+    }
+
+    fn open(&mut self, leg: LegId, theirs: Option<&str>, profile: Profile) {
         if self.legs.contains_key(&leg) {
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
         }
@@ -101,26 +115,29 @@ impl Desk {
         // RFC 8866 §5.2 wants a number that nobody else uses; 62 bits, so that readers that take
         // it for a signed one are not surprised.
         let session = self.random.next_u64() >> 2;
-        let mut entry = Entry { slot, port, session, version: 1, said: String::new() };
+        let codecs = self.codecs(theirs, profile);
+        let said = String::new();
+        let mut entry = Entry { slot, port, session, version: 1, codecs, weight: 1, said };
         let local = self.local(&entry);
         let (sdp, stream) = match theirs {
             None => (offer(&local, false), None),
             Some(theirs) => match answer(theirs, &local) {
                 Ok((sdp, stream)) => (sdp, Some(stream)),
-                Err(error) => {
-                    // Nobody was told this port.
-                    self.ports.close(port, Some(socket), Instant::now());
-                    self.leg_slots.give_back(slot);
-                    return self.fail(leg, FailedOrder::Open, error.into());
-                }
+                Err(error) => return self.refuse(leg, (slot, port, socket), error.into()),
             },
         };
+        entry.weight = stream.map_or(1, |it| self.weight(&it));
+        if self.taken() + entry.weight > self.config.legs_max {
+            return self.refuse(leg, (slot, port, socket), FailReason::Busy);
+        }
         entry.said.clone_from(&sdp);
         let (out, reports) = (self.outbound(), self.report_start(port));
+        let complexity = self.config.coding.opus_complexity;
         self.legs.insert(leg, entry);
         let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
         self.note(leg, theirs);
-        self.task(Task::Open(Box::new(Opening { slot, id: leg, socket, out, reports })));
+        let opening = Opening { slot, id: leg, socket, out, reports, complexity };
+        self.task(Task::Open(Box::new(opening)));
         if let Some(stream) = stream {
             self.task(Task::Settle { leg: slot, stream });
         }
@@ -131,6 +148,31 @@ impl Desk {
     fn note(&self, leg: LegId, theirs: Theirs) {
         if let Some(entry) = self.legs.get(&leg) {
             self.notes_of_legs.write(entry.slot.index, &Note::new(leg, entry, theirs));
+        }
+    }
+
+    /// Nobody was told this port.
+    fn refuse(&mut self, leg: LegId, place: (Slot, u16, UdpSocket), reason: FailReason) {
+        let (slot, port, socket) = place;
+        self.ports.close(port, Some(socket), Instant::now());
+        self.leg_slots.give_back(slot);
+        self.fail(leg, FailedOrder::Open, reason);
+    }
+
+    /// What all legs cost the worker, in plain ones.
+    fn taken(&self) -> usize {
+        self.legs.values().map(|it| it.weight).sum()
+    }
+
+    pub(super) fn weight(&self, stream: &Stream) -> usize {
+        weight(stream.codec, self.counters.sk_lookup.load(Relaxed) != 0)
+    }
+
+    /// A leg is what was agreed on.
+    fn note_weight(&mut self, leg: LegId, stream: &Stream) {
+        let weight = self.weight(stream);
+        if let Some(entry) = self.legs.get_mut(&leg) {
+            entry.weight = weight;
         }
     }
 
@@ -163,6 +205,7 @@ impl Desk {
             Ok(stream) => {
                 let hold = stream.hold;
                 self.note(leg, Theirs::Answer(theirs.to_owned()));
+                self.note_weight(leg, &stream);
                 self.task(Task::Settle { leg: slot, stream });
                 self.say(Event::Settled { leg, hold });
             }
@@ -183,6 +226,7 @@ impl Desk {
                 }
                 let Stream { hold, .. } = stream;
                 self.note(leg, Theirs::Offer(theirs.to_owned()));
+                self.note_weight(leg, &stream);
                 self.task(Task::Settle { leg: slot, stream });
                 self.say(Event::Reanswered { leg, sdp, hold });
             }

@@ -48,6 +48,7 @@ impl Desk {
             port: *port,
             session: *session,
             version: *version,
+            codecs: self.config.coding.codecs,
         };
         let stream = match theirs {
             Theirs::Nothing => None,
@@ -60,14 +61,18 @@ impl Desk {
             return None;
         };
         let (port, session, version, said) = (*port, *session, *version, said.clone());
-        self.legs.insert(*leg, Entry { slot, port, session, version, said });
+        let weight = stream.as_ref().map_or(1, |it| self.weight(it));
+        let codecs = local.codecs;
+        self.legs.insert(*leg, Entry { slot, port, session, version, codecs, weight, said });
         // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
         let (out, reports) = (self.outbound(), self.report_start(port));
         while self.tasks.slots() < TASKS {
             self.worker.wake();
             thread::sleep(Duration::from_millis(1));
         }
-        self.task(Task::Open(Box::new(Opening { slot, id: *leg, socket, out, reports })));
+        let complexity = self.config.coding.opus_complexity;
+        let opening = Opening { slot, id: *leg, socket, out, reports, complexity };
+        self.task(Task::Open(Box::new(opening)));
         if let Some(stream) = stream {
             self.task(Task::Settle { leg: slot, stream });
         }

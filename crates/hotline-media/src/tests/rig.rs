@@ -22,7 +22,7 @@ use hotline_dsp::{
 use hotline_rtp::{HEADER_LEN, Header, MediaTime, Packet, parse, write_header};
 
 use super::both;
-use crate::{MediaConfig, MediaHandle, start};
+use crate::{Coding, MediaConfig, MediaHandle, start};
 
 /// Longer than anything takes that is going to happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -182,6 +182,7 @@ pub(super) fn config_in(dir: &Path) -> MediaConfig {
         legs_max: 16,
         lang: "zh".to_owned(),
         intake: both::intake(),
+        coding: Coding::default(),
     }
 }
 

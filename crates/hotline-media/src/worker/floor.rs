@@ -5,11 +5,12 @@ mod mix;
 mod out;
 mod repack;
 mod senses;
+mod speech;
 mod talk;
 #[cfg(test)]
 mod tests;
 
-use std::{net::UdpSocket, time::Duration};
+use std::{net::UdpSocket, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hotline_base::{
     Key, MonoTime,
@@ -21,6 +22,7 @@ pub(super) use self::out::Out;
 use self::{mix::Group, senses::SENSES_EVERY};
 use super::{
     TICK,
+    busy::Busy,
     latch::Latch,
     leg::{Dialling, Leg},
     play::Playing,
@@ -56,6 +58,10 @@ pub(super) struct Floor {
     busy: Vec<u32>,
     /// What is mixed.
     groups: Vec<Group>,
+    /// Legs that are decoded for their tapes.
+    dictated: Vec<Slot>,
+    /// The worker's busy share, in percent; costly codecs save by it.
+    busy_percent: u32,
     /// Mixes so far.
     turn: u64,
     /// When plays, keys and mixes go on; `None` while there are none.
@@ -80,6 +86,8 @@ impl Floor {
             n_tapes: 0,
             busy: Vec::with_capacity(legs_max),
             groups: Vec::new(),
+            dictated: Vec::new(),
+            busy_percent: 0,
             turn: 0,
             tick: None,
             tapes_due: MonoTime::default(),
@@ -88,6 +96,12 @@ impl Floor {
             scratch: Box::new([0; SCRATCH]),
             out,
         }
+    }
+
+    /// How busy the worker is.
+    pub(super) fn set_busy_share(&mut self, busy: Busy) {
+        self.busy_percent = busy.percent();
+        self.out.counters.busy_permille.store(busy.permille(), Relaxed);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` while idle.
@@ -142,7 +156,7 @@ impl Floor {
             Task::Record { tape, left, right, blocks } => {
                 self.record(tape, [left, right], blocks, now);
             }
-            Task::Source { tape, channel, legs } => self.set_sources(tape, channel, &legs),
+            Task::Source { tape, channel, legs } => self.set_sources(tape, channel, &legs, now),
             Task::EndRecord { tape } => self.end_record(tape, now),
             Task::Close { leg } => self.close(leg, intake, now),
             Task::Quit => {
@@ -177,8 +191,9 @@ impl Floor {
         self.n_legs += 1;
     }
 
-    fn settle(&mut self, leg: Slot, stream: Stream, now: MonoTime) {
-        let Some(leg) = self.leg_mut(leg) else { return };
+    fn settle(&mut self, slot: Slot, stream: Stream, now: MonoTime) {
+        let Some(leg) = self.leg_mut(slot) else { return };
+        let before = leg.codec();
         let latch = match leg.line.take() {
             Some((_, mut latch)) => {
                 latch.signal(stream.address, now);
@@ -191,6 +206,9 @@ impl Floor {
         let expects = leg.expects_audio();
         leg.senses.expect(expects, now);
         leg.prick_ears(|it| it.heed_keys(stream.telephone_event_in.is_none()));
+        if before != stream.codec {
+            self.change_codec(slot, stream.codec, now);
+        }
     }
 
     fn play(&mut self, slot: Slot, play: Box<Playing>, now: MonoTime) {
@@ -254,26 +272,30 @@ impl Floor {
         }
         self.n_tapes += 1;
         let [left, right] = sides;
-        self.set_sources(slot, Channel::Left, left.as_slice());
-        self.set_sources(slot, Channel::Right, right.as_slice());
+        self.set_sources(slot, Channel::Left, left.as_slice(), now);
+        self.set_sources(slot, Channel::Right, right.as_slice(), now);
     }
 
     /// From now on a channel holds the sum of what these say.
-    fn set_sources(&mut self, slot: Slot, channel: Channel, legs: &[Slot]) {
+    fn set_sources(&mut self, slot: Slot, channel: Channel, legs: &[Slot], now: MonoTime) {
         let this = Some((slot, channel));
         let Some(tape) = self.tape_mut(slot) else { return };
         for before in tape.set_sources(channel, legs) {
             if let Some(before) = self.leg_mut(before) {
                 before.tapes.iter_mut().filter(|it| **it == this).for_each(|it| *it = None);
             }
+            self.note_dictation(before, now);
         }
-        for leg in legs {
-            let Some(leg) = self.leg_mut(*leg) else { continue };
+        for slot in legs {
+            let Some(leg) = self.leg_mut(*slot) else { continue };
             if leg.tapes.contains(&this) {
                 continue;
             }
             match leg.tapes.iter_mut().find(|it| it.is_none()) {
-                Some(place) => *place = this,
+                Some(place) => {
+                    *place = this;
+                    self.note_dictation(*slot, now);
+                }
                 None => count(&self.out.counters.mixes_refused),
             }
         }
@@ -281,7 +303,7 @@ impl Floor {
 
     fn end_record(&mut self, slot: Slot, now: MonoTime) {
         for channel in [Channel::Left, Channel::Right] {
-            self.set_sources(slot, channel, &[]);
+            self.set_sources(slot, channel, &[], now);
         }
         let Some(Some(tape)) = self.tapes.get_mut(slot.index as usize) else { return };
         if tape.slot == slot && tape.end(now, &mut self.out) {

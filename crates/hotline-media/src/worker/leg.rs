@@ -4,11 +4,13 @@ use hotline_base::{
     Key, LegId, MonoTime,
     media::{Channel, LegQuality, LegStats},
 };
-use hotline_dsp::DtmfTone;
+use hotline_dsp::{DtmfTone, FRAME};
 use hotline_rtp::{EventReceiver, EventSender, HEADER_LEN, Outbound, Reception};
 use hotline_sdp::{Codec, Stream};
 
 use super::{
+    coder::{Encoder, SPEECH_MAX, complexity_under},
+    dictation::Dictation,
     latch::Latch,
     play::Playing,
     repack::Repack,
@@ -31,11 +33,17 @@ pub(crate) struct Leg {
     pub(crate) plan: Plan,
     /// Those on the relay path who hear this one.
     pub(crate) relayed_to: Vec<Slot>,
-    /// What those on the mix path hear of this one; while there are any.
+    /// Makes what this one is sent, in the codec of `line`.
+    pub(crate) encoder: Encoder,
+    /// What those on the mix path and tapes hear of this one; while there are any.
     pub(crate) tap: Option<Box<Tap>>,
+    /// Set while what it says is decoded for its tapes.
+    pub(crate) dictation: Option<Dictation>,
     pub(crate) tapes: [Option<(Slot, Channel)>; TAPES_MAX],
     pub(crate) out: Outbound,
     pub(crate) repack: Repack,
+    /// Of what Opus encodes, while the load allows it.
+    pub(crate) complexity: u8,
     pub(crate) reception: Reception,
     pub(crate) events: EventReceiver,
     pub(crate) play: Option<Box<Playing>>,
@@ -94,10 +102,13 @@ impl Leg {
             hears: Vec::new(),
             plan: Plan::Nobody,
             relayed_to: Vec::new(),
+            encoder: Encoder::default(),
             tap: None,
+            dictation: None,
             tapes: [None; TAPES_MAX],
             out: opening.out.clone(),
             repack: Repack::new(),
+            complexity: opening.complexity,
             reception: Reception::default(),
             events: EventReceiver::default(),
             play: None,
@@ -122,10 +133,71 @@ impl Leg {
             // though RFC 3264 §5.1 wants ours.
             Kind::Event
         } else {
-            Codec::ALL
+            [Codec::Pcma, Codec::Pcmu]
                 .into_iter()
-                .find(|it| it.static_payload_type() == payload_type)
+                .find(|it| it.static_payload_type() == Some(payload_type))
                 .map_or(Kind::Other, Kind::Voice)
+        }
+    }
+
+    /// The agreed codec; A-law before there is one.
+    pub(crate) fn codec(&self) -> Codec {
+        self.line.as_ref().map_or(Codec::Pcma, |(it, _)| it.codec)
+    }
+
+    /// The tap, made if there is none, with one reader more.
+    pub(crate) fn tap_for_one_more(&mut self) {
+        let codec = self.codec();
+        self.tap.get_or_insert_with(|| Box::new(Tap::new(codec))).n_readers += 1;
+    }
+
+    /// One reader less; the last one takes the tap with him.
+    pub(crate) fn leave_tap(&mut self) {
+        let Some(tap) = &mut self.tap else { return };
+        tap.n_readers -= 1;
+        if tap.n_readers == 0 {
+            self.tap = None;
+        }
+    }
+
+    /// What it says in the 20 ms of this mix; `None` when nobody mixes it, or, while `gated`, when
+    /// it does not talk.
+    pub(crate) fn said(&mut self, turn: u64, due: MonoTime, gated: bool) -> Option<&[i16; FRAME]> {
+        let tap = self.tap.as_mut()?;
+        tap.frame(turn, due);
+        (!gated || tap.is_talking()).then(|| tap.frame(turn, due))
+    }
+
+    /// Codes 20 ms for it, as well as the worker's busy share in percent allows.
+    pub(crate) fn encode(
+        &mut self,
+        frame: &[i16; FRAME],
+        to: &mut [u8; SPEECH_MAX],
+        busy: u32,
+    ) -> usize {
+        self.encoder.set_complexity(complexity_under(busy, self.complexity));
+        self.encoder.encode(frame, to)
+    }
+
+    /// The same for 20 ms of a prompt.
+    pub(crate) fn encode_alaw(
+        &mut self,
+        frame: &[u8; FRAME],
+        to: &mut [u8; SPEECH_MAX],
+        busy: u32,
+    ) -> usize {
+        self.encoder.set_complexity(complexity_under(busy, self.complexity));
+        self.encoder.encode_alaw(frame, to)
+    }
+
+    /// Takes note of how loud a packet of speech is. Of what is not G.711 only a tap knows, which
+    /// there is while it is mixed or recorded.
+    pub(crate) fn sense_speech(&mut self, codec: Codec, audio: &[u8], now: MonoTime) {
+        if codec.is_g711() {
+            self.senses.hear(codec, audio, now);
+        } else {
+            let level = self.tap.as_ref().filter(|_| codec.is_spoken()).map(|it| it.level_dbm0());
+            self.senses.hear_level(level, now);
         }
     }
 

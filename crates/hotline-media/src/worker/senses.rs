@@ -38,6 +38,7 @@ const BUFFER_MIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Senses {
     rtcp: RtcpSession,
+    ticks_per_ms: u32,
     /// Where the peer's reports come from.
     reporter: Option<SocketAddr>,
     reports_in: u32,
@@ -64,6 +65,7 @@ impl Senses {
         watch.expect(false, now);
         Self {
             rtcp: RtcpSession::new(config, &start.name, Now { mono: now, wall: start.wall }),
+            ticks_per_ms: 8,
             reporter: None,
             reports_in: 0,
             reports_out: 0,
@@ -87,6 +89,19 @@ impl Senses {
         let level = level_dbm0(samples.get(..n).unwrap_or_default());
         self.sound |= level > WatchConfig::default().floor_dbm0;
         self.note(Some(level), now);
+    }
+
+    /// A packet of speech whose loudness is known from elsewhere, or not at all (`None`); then it is
+    /// taken for sound.
+    pub(crate) fn hear_level(&mut self, level: Option<f64>, now: MonoTime) {
+        self.sound |= level.is_none_or(|it| it > WatchConfig::default().floor_dbm0);
+        self.note(level, now);
+    }
+
+    /// The clock of both streams, in ticks a second.
+    pub(crate) const fn set_clock(&mut self, clock: u32) {
+        self.ticks_per_ms = clock / 1_000;
+        self.rtcp.set_ticks_per_ms(self.ticks_per_ms);
     }
 
     /// A packet of a key: somebody is there, though he may never say a word.
@@ -183,7 +198,7 @@ impl Senses {
         let came = stats.packets_in > 0;
         let loss_in = share(stats.lost, stats.packets_in + stats.lost);
         let jitter_in = heard.jitter();
-        let out = view.map(|it| Out::of(&it, stats.packets_out));
+        let out = view.map(|it| Out::of(&it, stats.packets_out, self.ticks_per_ms));
         LegQuality {
             loss_in_permille: came.then(|| permille(loss_in)),
             loss_out_permille: out.map(|it| permille(it.loss)),
@@ -216,10 +231,10 @@ struct Out {
 }
 
 impl Out {
-    fn of(view: &RemoteView, sent: u64) -> Self {
+    fn of(view: &RemoteView, sent: u64, ticks_per_ms: u32) -> Self {
         let lost = u64::try_from(view.block.lost.max(0)).unwrap_or(0);
-        // A tick is 125 µs.
-        let jitter = Duration::from_micros(u64::from(view.block.jitter) * 125);
+        let ticks = u64::from(view.block.jitter);
+        let jitter = Duration::from_micros(ticks * 1_000 / u64::from(ticks_per_ms.max(1)));
         Self { loss: share(lost, sent.max(lost)), jitter }
     }
 }
@@ -252,6 +267,8 @@ fn decode(codec: Codec, audio: &[u8], to: &mut [i16; FRAME]) -> usize {
     let decode = match codec {
         Codec::Pcma => alaw_to_linear,
         Codec::Pcmu => ulaw_to_linear,
+        // Not packet by packet.
+        Codec::G722 | Codec::Opus | Codec::Passed(_) => return 0,
     };
     for (to, from) in to.iter_mut().zip(audio) {
         *to = decode(*from);

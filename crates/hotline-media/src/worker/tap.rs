@@ -2,43 +2,74 @@
 //! concealed and its clock followed.
 
 use hotline_base::MonoTime;
-use hotline_dsp::{
-    FRAME, Playback,
-    g711::{alaw_to_linear, ulaw_to_linear},
-};
+use hotline_dsp::{FRAME, Playback, level_dbm0, opus_ticks};
 use hotline_rtp::{Format, Header, JitterBuffer, Next};
 use hotline_sdp::Codec;
+
+use super::coder::Decoder;
 
 /// Pieces that one frame is put together of; the buffer gives 20 ms at a time, rarely less.
 const PIECES_MAX: usize = 16;
 
+/// A party whose last 20 ms have a mean square below this (−50 dBm0) does not talk.
+const TALK_POWER: i64 = 70 * 70;
+
+/// More than the jitter buffer ever holds back.
+const DELAY_MAX_MS: i64 = 200;
+
+/// Frames that a party is still taken for talking: 200 ms, so that no word loses its end.
+const TALK_HANGOVER: u8 = 10;
+
 #[derive(Debug)]
 pub(crate) struct Tap {
+    decoder: Decoder,
     jitter: JitterBuffer,
     playback: Playback,
     frame: [i16; FRAME],
     /// The mix that `frame` belongs to.
     turn: u64,
-    /// Mixes that read it.
-    pub(crate) n_mixes: usize,
+    delay_ms: i64,
+    /// Frames to go until the party is taken for silent.
+    talking: u8,
+    /// Mixes and tapes that read it.
+    pub(crate) n_readers: usize,
 }
 
 impl Tap {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(codec: Codec) -> Self {
+        let format = match codec {
+            Codec::Opus => Format::Packets,
+            Codec::Pcma | Codec::Pcmu | Codec::G722 | Codec::Passed(_) => Format::Bytes,
+        };
         Self {
-            jitter: JitterBuffer::new(Format::Bytes),
+            decoder: Decoder::new(codec),
+            jitter: JitterBuffer::new(format),
             playback: Playback::default(),
             frame: [0; FRAME],
             turn: 0,
-            n_mixes: 0,
+            delay_ms: 40,
+            talking: 0,
+            n_readers: 0,
         }
     }
 
-    /// Speech. Late and doubled packets are the buffer's to sort out.
+    /// The party changed its codec; who reads goes on reading.
+    pub(crate) fn set_codec(&mut self, codec: Codec) {
+        if !self.decoder.takes(codec) {
+            *self = Self { turn: self.turn, n_readers: self.n_readers, ..Self::new(codec) };
+        }
+    }
+
+    /// Speech. Late and doubled packets are the buffer's to sort out; a codec that was not agreed
+    /// on is not heard.
     pub(crate) fn write(&mut self, header: &Header, codec: Codec, audio: &[u8], now: MonoTime) {
+        if !self.decoder.takes(codec) {
+            return;
+        }
         // Whatever number the peer has for it.
-        let header = Header { payload_type: codec.static_payload_type(), ..*header };
-        self.jitter.insert(&header, audio, 0, now);
+        let header = Header { payload_type: codec.offered_payload_type(), ..*header };
+        let ticks = if codec == Codec::Opus { opus_ticks(audio).unwrap_or(0) } else { 0 };
+        self.jitter.insert(&header, audio, ticks, now);
     }
 
     /// Comfort noise (RFC 3389).
@@ -60,28 +91,50 @@ impl Tap {
         &self.frame
     }
 
+    /// Whether the party talks, as of the last frame.
+    pub(crate) const fn is_talking(&self) -> bool {
+        self.talking > 0
+    }
+
+    /// How loud the last frame is.
+    pub(crate) fn level_dbm0(&self) -> f64 {
+        level_dbm0(&self.frame)
+    }
+
+    /// How long the last frame waited here, in milliseconds.
+    pub(crate) const fn delay_ms(&self) -> i64 {
+        self.delay_ms
+    }
+
     fn advance(&mut self, at: MonoTime) {
+        let Self { decoder, jitter, playback, .. } = self;
         for _ in 0..PIECES_MAX {
-            if self.playback.is_ready() {
+            if playback.is_ready() {
                 break;
             }
-            match self.jitter.next(at, self.playback.pending()) {
+            match jitter.next(at, playback.pending()) {
                 Next::Packet { payload_type, payload } => {
-                    let ulaw = payload_type == Codec::Pcmu.static_payload_type();
-                    let decode = if ulaw { ulaw_to_linear } else { alaw_to_linear };
-                    for part in payload.chunks(FRAME) {
-                        let mut decoded = [0; FRAME];
-                        for (to, from) in decoded.iter_mut().zip(part) {
-                            *to = decode(*from);
-                        }
-                        self.playback.hear(decoded.get(..part.len()).unwrap_or_default());
+                    let ulaw = payload_type == Codec::Pcmu.offered_payload_type();
+                    decoder.decode(payload, ulaw, |it| playback.hear(it));
+                }
+                Next::Lost { samples, next } => {
+                    if !decoder.conceal(samples, next, |it| playback.hear(it)) {
+                        playback.conceal(samples);
                     }
                 }
-                Next::Lost { samples, next: _ } => self.playback.conceal(samples),
-                Next::Pause { samples, level } => self.playback.pause(samples, level),
+                Next::Pause { samples, level } => playback.pause(samples, level),
             }
         }
-        self.frame = self.playback.frame(self.jitter.excess(at, self.playback.pending()));
+        // In a pause nothing waits, and what was last said tells how long it will again.
+        if let Some(playing) = jitter.playing(playback.pending()) {
+            let clock = jitter.clock();
+            let waited = clock.sender_at(at) - playing;
+            self.delay_ms = (waited / i64::from(clock.ticks_per_ms())).clamp(0, DELAY_MAX_MS);
+        }
+        self.frame = playback.frame(jitter.excess(at, playback.pending()));
+        let power: i64 = self.frame.iter().map(|it| i64::from(*it) * i64::from(*it)).sum();
+        let loud = power > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
+        self.talking = if loud { TALK_HANGOVER } else { self.talking.saturating_sub(1) };
     }
 }
 
@@ -89,7 +142,7 @@ impl Tap {
 mod tests {
     use std::time::Duration;
 
-    use hotline_dsp::{Tone, level_dbm0, strength};
+    use hotline_dsp::{Tone, strength};
     use hotline_rtp::MediaTime;
 
     use super::*;
@@ -97,7 +150,7 @@ mod tests {
     /// Says five seconds of a tone, a packet each 20 ms after what `late_ms` says of it (`None`: it
     /// is lost). Returns what the mixes hear from the second second on.
     fn hear(late_ms: impl Fn(u64) -> Option<u64>) -> Vec<i16> {
-        let (mut tap, mut tone) = (Tap::new(), Tone::new(400, 8_000));
+        let (mut tap, mut tone) = (Tap::new(Codec::Pcma), Tone::new(400, 8_000));
         let mut packets = Vec::new();
         for n in 0..250_u64 {
             let mut audio = [0; FRAME];

@@ -126,6 +126,10 @@ impl Tape {
         }
     }
 
+    pub(crate) const fn began(&self) -> MonoTime {
+        self.began
+    }
+
     pub(crate) const fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
@@ -155,6 +159,8 @@ impl Tape {
             (Codec::Pcmu, true) => put_ulaw,
             (Codec::Pcma, false) => add_alaw,
             (Codec::Pcmu, false) => add_ulaw,
+            // Whoever speaks another codec is decoded before.
+            (Codec::G722 | Codec::Opus | Codec::Passed(_), _) => return,
         };
         let mut rest = said.audio;
         while !rest.is_empty() {

@@ -264,6 +264,11 @@ impl RtcpSession {
         (it.as_secs().wrapping_add(NTP_EPOCH) << 32) | fraction
     }
 
+    /// The clock of our stream from now on.
+    pub const fn set_ticks_per_ms(&mut self, ticks_per_ms: u32) {
+        self.ticks_per_ms = ticks_per_ms;
+    }
+
     fn ticks(&self, time: Duration) -> u32 {
         let ticks = samples_in(time) * u64::from(self.ticks_per_ms) / 8;
         u32::try_from(ticks & 0xFFFF_FFFF).unwrap_or(0)

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::{Codec, SdpError, answer, answer_in, offer_in, settle_in};
+use crate::{Codec, Codecs, SdpError, answer, answer_in, offer_in, settle_in};
 
 const LOCAL: Local = Local {
     address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     port: 20_000,
     session: 7,
     version: 1,
+    codecs: Codecs::G711,
 };
 
 const KEY_30: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";

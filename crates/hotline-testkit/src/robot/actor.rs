@@ -8,7 +8,7 @@ use std::{
 };
 
 use hotline_base::{Extension, LegId, MonoTime, Now, Random, WallTime};
-use hotline_sdp::{Local, SdpError, Stream};
+use hotline_sdp::{Codecs, Local, SdpError, Stream};
 use hotline_sip::{
     Account, Admit, Challenges, Config, Credentials, Dial, Endpoint, Event, Flow, HangUp, Invited,
     Message, Output,
@@ -37,6 +37,7 @@ pub(super) struct Actor {
     told: BTreeMap<LegId, watch::Sender<View>>,
     commands: mpsc::WeakSender<Command>,
     ringing: mpsc::Sender<Call>,
+    codecs: Codecs,
 }
 
 struct Leg {
@@ -81,6 +82,7 @@ impl Actor {
             told: BTreeMap::new(),
             commands,
             ringing,
+            codecs: Codecs::default(),
         }
     }
 
@@ -171,12 +173,13 @@ impl Actor {
                 }
             }
             Command::Act(leg, action) => self.act(leg, action, now),
+            Command::Speak(codecs) => self.codecs = codecs,
         }
     }
 
     fn dial(&mut self, flow: Flow, it: Outgoing, audio: Arc<Audio>, now: Now) -> Option<Call> {
         let id = self.endpoint.new_leg();
-        let mut leg = Leg::new(audio, &mut self.random);
+        let mut leg = Leg::new(audio, self.codecs, &mut self.random);
         let own = || match hotline_sdp::offer(&leg.local, false) {
             offer if it.without_events => without_events(&offer),
             offer => offer,
@@ -335,7 +338,7 @@ impl Actor {
         let id = invited.leg;
         let random = Random::new(self.random.next_u64());
         let audio = Arc::new(Audio::open(self.wire.local().ip(), random).await?);
-        let mut leg = Leg::new(audio, &mut self.random);
+        let mut leg = Leg::new(audio, self.codecs, &mut self.random);
         leg.invitation.clone_from(&invited.sdp);
         let call = self.call_of(id, &leg, Some(Arc::new(invited)));
         self.legs.insert(id, leg);
@@ -381,12 +384,13 @@ impl Drop for Leg {
 }
 
 impl Leg {
-    fn new(audio: Arc<Audio>, random: &mut Random) -> Self {
+    fn new(audio: Arc<Audio>, codecs: Codecs, random: &mut Random) -> Self {
         let local = Local {
             address: audio.local().ip(),
             port: audio.local().port(),
             session: random.next_u64() >> 2,
             version: 1,
+            codecs,
         };
         let view = watch::Sender::new(View::default());
         Self { view, audio, local, offer: String::new(), invitation: None }

@@ -1,27 +1,35 @@
 //! Who hears whom: the plan is made when control says so, packets and ticks follow it.
 //!
 //! A party that hears one other is on the *relay* path: packets are passed on as they come. A
-//! party that hears several is on the *mix* path: on each tick it gets the sum of a group less what
-//! it says itself. Both feed the same outgoing stream, so a change of path does not break it.
+//! party that hears several, or one of a codec that is not its own, is on the *mix* path: on each
+//! tick it gets the sum of a group less what it says itself. Both feed the same outgoing stream, so
+//! a change of path does not break it.
 
 use hotline_base::MonoTime;
-use hotline_dsp::{
-    FRAME,
-    g711::{linear_to_alaw, linear_to_ulaw},
-};
-use hotline_rtp::{HEADER_LEN, write_header};
+use hotline_dsp::FRAME;
+use hotline_rtp::HEADER_LEN;
 use hotline_sdp::Codec;
 
-use super::{Floor, talk::headed};
+use super::{
+    Floor,
+    speech::{PACKET_MAX, send_speech},
+};
 use crate::{
     counters::count,
     intake::Intake,
     task::Slot,
-    worker::{leg::Plan, tap::Tap},
+    worker::{
+        coder::SPEECH_MAX,
+        leg::{Leg, Plan},
+    },
 };
 
 /// Parties that one listener hears at once, so that a conference has 32.
 const SPEAKERS_MAX: usize = 31;
+
+/// From this many parties on, those who do not talk are left out of the sum: the rooms of thirty
+/// silent telephones together are loud.
+const GATED_FROM: usize = 5;
 
 /// Parties whose sum is made once: those who are heard, and those who hear it without themselves.
 #[derive(Debug)]
@@ -51,16 +59,20 @@ impl Floor {
         if leg.hears == speakers {
             return;
         }
+        self.plan(listener, speakers, now);
+    }
+
+    fn plan(&mut self, listener: Slot, speakers: Vec<Slot>, now: MonoTime) {
         self.forget_plan(listener);
         let plan = match speakers.as_slice() {
             [] => Plan::Nobody,
-            [speaker] => {
+            [speaker] if self.is_relayed(*speaker, listener) => {
                 if let Some(speaker) = self.leg_mut(*speaker) {
                     speaker.relayed_to.push(listener);
                 }
                 Plan::Relay
             }
-            [_, _, ..] => {
+            [_, ..] => {
                 self.join_group(listener, &speakers);
                 self.start_ticking(now);
                 Plan::Mix
@@ -70,6 +82,40 @@ impl Floor {
             leg.hears = speakers;
             leg.plan = plan;
         }
+    }
+
+    /// Whether packets of one are heard by the other as they come.
+    fn is_relayed(&self, speaker: Slot, listener: Slot) -> bool {
+        let codec = |it| self.leg(it).map_or(Codec::Pcma, Leg::codec);
+        let (from, to) = (codec(speaker), codec(listener));
+        from == to || from.is_g711() && to.is_g711()
+    }
+
+    /// A leg has another codec: those two by two who could pass packets on may not any more, or the
+    /// other way round.
+    pub(super) fn replan(&mut self, slot: Slot, now: MonoTime) {
+        let concerned = |it: &&Leg| match it.hears.as_slice() {
+            [speaker] => {
+                let relayed = self.is_relayed(*speaker, it.slot);
+                (it.slot == slot || *speaker == slot) && (it.plan == Plan::Relay) != relayed
+            }
+            [] | [_, _, ..] => false,
+        };
+        let listeners: Vec<_> =
+            self.legs.iter().flatten().filter(concerned).map(|it| it.slot).collect();
+        for listener in listeners {
+            let speakers = self.leg(listener).map(|it| it.hears.clone()).unwrap_or_default();
+            self.plan(listener, speakers, now);
+        }
+    }
+
+    /// The other one of two who hear each other by a mix.
+    pub(super) fn partner(&self, slot: Slot) -> Option<Slot> {
+        self.groups.iter().find_map(|it| match it.members.as_slice() {
+            [a, b] if a.hears && b.hears && a.slot == slot => Some(b.slot),
+            [a, b] if a.hears && b.hears && b.slot == slot => Some(a.slot),
+            _ => None,
+        })
     }
 
     /// A leg that is about to go is heard by nobody and hears nobody.
@@ -127,7 +173,7 @@ impl Floor {
         }
         for slot in &slots {
             if let Some(leg) = self.leg_mut(*slot) {
-                leg.tap.get_or_insert_with(|| Box::new(Tap::new())).n_mixes += 1;
+                leg.tap_for_one_more();
             }
         }
         let member = |slot| Member { slot, hears: slot == listener };
@@ -146,11 +192,8 @@ impl Floor {
             return;
         }
         for member in self.groups.swap_remove(at).members {
-            let Some(leg) = self.leg_mut(member.slot) else { continue };
-            let Some(tap) = &mut leg.tap else { continue };
-            tap.n_mixes -= 1;
-            if tap.n_mixes == 0 {
-                leg.tap = None;
+            if let Some(leg) = self.leg_mut(member.slot) {
+                leg.leave_tap();
             }
         }
     }
@@ -160,17 +203,18 @@ impl Floor {
         self.turn += 1;
         let groups = std::mem::take(&mut self.groups);
         for group in &groups {
+            let gated = group.members.len() >= GATED_FROM;
             let mut sum = [0_i32; FRAME];
             for member in &group.members {
                 let turn = self.turn;
                 let Some(leg) = self.leg_mut(member.slot) else { continue };
-                let Some(tap) = &mut leg.tap else { continue };
-                for (sum, sample) in sum.iter_mut().zip(tap.frame(turn, due)) {
+                let said = leg.said(turn, due, gated);
+                for (sum, sample) in sum.iter_mut().zip(said.into_iter().flatten()) {
                     *sum += i32::from(*sample);
                 }
             }
             for member in group.members.iter().filter(|it| it.hears) {
-                self.send_mix(member.slot, &sum, intake, due, now);
+                self.send_mix(member.slot, sum, gated, intake, (due, now));
             }
         }
         self.groups = groups;
@@ -180,35 +224,28 @@ impl Floor {
     fn send_mix(
         &mut self,
         listener: Slot,
-        sum: &[i32; FRAME],
+        mut sum: [i32; FRAME],
+        gated: bool,
         intake: &mut impl Intake,
-        due: MonoTime,
-        now: MonoTime,
+        (due, now): (MonoTime, MonoTime),
     ) {
-        let turn = self.turn;
+        let (turn, busy) = (self.turn, self.busy_percent);
         let Some(leg) = self.leg_mut(listener) else { return };
-        let route = leg.route();
         // A play or keys take its place.
         if leg.is_busy() {
             return;
         }
-        let Some((line, to)) = route else { return leg.out.pause() };
-        let Some(tap) = &mut leg.tap else { return };
-        let encode = match line.codec {
-            Codec::Pcma => linear_to_alaw,
-            Codec::Pcmu => linear_to_ulaw,
-        };
-        let mut packet = [0; HEADER_LEN + FRAME];
-        let audio = packet.iter_mut().skip(HEADER_LEN);
-        for (to, (sum, own)) in audio.zip(sum.iter().zip(tap.frame(turn, due))) {
-            let rest = (sum - i32::from(*own)).clamp(i16::MIN.into(), i16::MAX.into());
-            *to = encode(i16::try_from(rest).unwrap_or(0));
+        let Some(route) = leg.route() else { return leg.out.pause() };
+        for (sum, own) in sum.iter_mut().zip(leg.said(turn, due, gated).into_iter().flatten()) {
+            *sum -= i32::from(*own);
         }
-        let stamp = leg.out.stamp(160, now);
-        let header = headed(leg, stamp, line.payload_type);
-        if write_header(&mut packet, &header) && intake.send(listener.index, to, &packet) {
-            leg.note_sent(packet.len());
-        } else {
+        let rest =
+            sum.map(|it| i16::try_from(it.clamp(i16::MIN.into(), i16::MAX.into())).unwrap_or(0));
+        let mut packet = [0; PACKET_MAX];
+        let Some(audio) = packet.last_chunk_mut::<SPEECH_MAX>() else { return };
+        let n = leg.encode(&rest, audio, busy);
+        let packet = packet.get_mut(..HEADER_LEN + n).unwrap_or_default();
+        if !send_speech(leg, &route, packet, intake, now) {
             count(&self.out.counters.sends_refused);
         }
     }

@@ -7,6 +7,7 @@ use hotline_base::{Key, KeyWay, MonoTime, media::PlayEnd};
 use hotline_dsp::{
     FRAME,
     g711::{self, ALAW_TO_ULAW, ULAW_TO_ALAW},
+    opus_ticks,
 };
 use hotline_rtp::{
     EventPacket, EventSender, HEADER_LEN, Header, Stamp, parse,
@@ -15,12 +16,17 @@ use hotline_rtp::{
 };
 use hotline_sdp::{Codec, Stream};
 
-use super::{Floor, TICK, repack::wanted};
+use super::{
+    Floor, TICK,
+    repack::wanted,
+    speech::{PACKET_MAX, send_speech},
+};
 use crate::{
     counters::count,
     intake::{Arrival, Intake, REPORTS},
     task::{Report, Slot},
     worker::{
+        coder::SPEECH_MAX,
         leg::{Dialling, Kind, Leg},
         play::Next,
         senses::LOOK_EVERY,
@@ -35,10 +41,10 @@ const CATCH_UP: u32 = 2;
 const COMFORT: u8 = 13;
 
 /// Bytes of the longest packet of G.711 whose length is changed: 100 ms.
-const SPEECH_MAX: usize = 800;
+const REPACKED_MAX: usize = 800;
 
-/// Samples that one relayed event packet stands for.
-const EVENT_SAMPLES: u32 = 160;
+/// Samples of a packet that does not say itself how long it lasts: 20 ms.
+const FRAME_SAMPLES: u32 = 160;
 
 /// A packet on its way from a speaker to its listeners.
 struct Relayed {
@@ -70,6 +76,7 @@ impl Floor {
         let Some(audio) = datagram.get(payload.clone()) else { return };
         let looks = was_quiet > 0 || leg.reception.n_packets() % LOOK_EVERY == 1;
         let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
+        let is_dictated = leg.dictation.is_some();
         match kind {
             Kind::Event => {
                 if let Some(tap) = &mut leg.tap {
@@ -87,9 +94,9 @@ impl Floor {
                     tap.write(&header, codec, audio, now);
                 }
                 if looks {
-                    leg.senses.hear(codec, audio, now);
+                    leg.sense_speech(codec, audio, now);
                 }
-                if let Some(ears) = &mut leg.ears {
+                if let Some(ears) = leg.ears.as_mut().filter(|_| codec.is_g711()) {
                     let (key, tone) = ears.hear(codec, audio);
                     let leg = leg.id;
                     if let Some(tone) = tone {
@@ -99,7 +106,9 @@ impl Floor {
                         self.on_key(slot, key, KeyWay::InBand, now);
                     }
                 }
-                for (tape, channel) in tapes.into_iter().flatten() {
+                // What is not G.711 is decoded first, on the tick.
+                let tapes = tapes.into_iter().filter(|_| codec.is_g711() && !is_dictated);
+                for (tape, channel) in tapes.flatten() {
                     if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) {
                         let said = Said { by: slot, header: &header, codec, audio };
                         tape.write(channel, &said, now, &mut self.out);
@@ -169,23 +178,25 @@ impl Floor {
                 None => return,
             },
             Kind::Other => return,
-            Kind::Voice(codec) => (line.payload_type, transcoding(codec, line.codec)),
+            Kind::Voice(codec) => match way(codec, line.codec) {
+                Some(Way::AsItIs) => (line.payload_type, None),
+                Some(Way::By(table)) => (line.payload_type, Some(table)),
+                None => return,
+            },
         };
-        let samples = match it.kind {
-            Kind::Event | Kind::Other => EVENT_SAMPLES,
-            Kind::Voice(_) => u32::try_from(it.payload.len()).unwrap_or(0),
-        };
-        let is_voice = matches!(it.kind, Kind::Voice(_));
-        if is_voice && (it.payload.len() != wanted(&line) || !leg.repack.is_empty()) {
-            let Some(speech) = datagram.get(it.payload.clone()) else { return };
+        let Some(payload) = datagram.get(it.payload.clone()) else { return };
+        let samples = samples_of(it.kind, payload);
+        // A packet with a byte a sample can be cut anywhere.
+        let is_cut = matches!(it.kind, Kind::Voice(codec) if codec.has_byte_a_sample());
+        if is_cut && (payload.len() != wanted(&line) || !leg.repack.is_empty()) {
             let (to, from) = ((listener, line, to), (it.speaker, &it.header));
-            let mut transcoded = [0; SPEECH_MAX];
+            let mut transcoded = [0; REPACKED_MAX];
             let speech = match table {
-                None => speech,
+                None => payload,
                 Some(table) => {
-                    let n = speech.len().min(SPEECH_MAX);
+                    let n = payload.len().min(REPACKED_MAX);
                     let copy = transcoded.get_mut(..n).unwrap_or_default();
-                    g711::transcode_into(table, speech.get(..n).unwrap_or_default(), copy);
+                    g711::transcode_into(table, payload.get(..n).unwrap_or_default(), copy);
                     &*copy
                 }
             };
@@ -223,6 +234,7 @@ impl Floor {
             if n < CATCH_UP {
                 self.feed(intake, now);
                 self.mix(intake, due, now);
+                self.dictate(due);
                 count(&self.out.counters.ticks);
             } else {
                 count(&self.out.counters.ticks_skipped);
@@ -230,7 +242,8 @@ impl Floor {
             n += 1;
             due = due + TICK;
         }
-        self.tick = (!self.busy.is_empty() || !self.groups.is_empty()).then_some(due);
+        let idle = self.busy.is_empty() && self.groups.is_empty() && self.dictated.is_empty();
+        self.tick = (!idle).then_some(due);
     }
 
     /// The next 20 ms for every leg that hears us.
@@ -247,15 +260,14 @@ impl Floor {
 
     /// `false` when the leg hears us no longer.
     fn feed_leg(&mut self, index: u32, intake: &mut impl Intake, now: MonoTime) -> bool {
+        let busy = self.busy_percent;
         let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
         let route = leg.route();
         let dialling = self.feed_keys(index, route, intake, now);
         let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
         let Some(play) = &mut leg.play else { return dialling };
-        let mut packet = [0; HEADER_LEN + FRAME];
-        let Some((_, frame)) = packet.split_first_chunk_mut::<HEADER_LEN>() else { return true };
-        let Some(frame) = frame.first_chunk_mut::<FRAME>() else { return true };
-        let end = match play.next_frame(frame) {
+        let mut frame = [0; FRAME];
+        let end = match play.next_frame(&mut frame) {
             Next::Finished if play.incomplete => PlayEnd::Missing,
             Next::Finished => PlayEnd::Finished,
             Next::Limit => PlayEnd::Stopped,
@@ -263,15 +275,12 @@ impl Floor {
                 // Keys take the place of what is played meanwhile; a leg on hold hears nothing.
                 if route.is_none() {
                     leg.out.pause();
-                } else if let Some((line, to)) = route.filter(|_| !dialling) {
-                    if let Some(table) = transcoding(Codec::Pcma, line.codec) {
-                        g711::transcode(table, frame);
-                    }
-                    let stamp = leg.out.stamp(160, now);
-                    let header = headed(leg, stamp, line.payload_type);
-                    if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
-                        leg.note_sent(packet.len());
-                    } else {
+                } else if let Some(route) = route.filter(|_| !dialling) {
+                    let mut packet = [0; PACKET_MAX];
+                    let Some(audio) = packet.last_chunk_mut::<SPEECH_MAX>() else { return true };
+                    let n = leg.encode_alaw(&frame, audio, busy);
+                    let packet = packet.get_mut(..HEADER_LEN + n).unwrap_or_default();
+                    if !send_speech(leg, &route, packet, intake, now) {
                         count(&self.out.counters.sends_refused);
                     }
                 }
@@ -315,6 +324,10 @@ impl Floor {
         if let Some(place) = packet.last_chunk_mut() {
             *place = payload;
         }
+        // On the clock of the speech around them.
+        let [.., high, low] = &mut packet;
+        let duration = u32::from(u16::from_be_bytes([*high, *low])) * (line.codec.clock() / 8_000);
+        [*high, *low] = u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes();
         for _ in 0..n {
             let stamp = if first {
                 leg.out.stamp(u32::from(EventSender::PRESS), now)
@@ -337,32 +350,25 @@ impl Floor {
     fn send_tone(
         &mut self,
         index: u32,
-        (line, to): (Stream, SocketAddr),
+        route: (Stream, SocketAddr),
         intake: &mut impl Intake,
         now: MonoTime,
     ) {
+        let busy = self.busy_percent;
         let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return };
         let Some(tone) = leg.keys.as_mut().and_then(|it| it.tone.as_mut()) else { return };
-        let mut samples = [0; FRAME];
+        let (mut samples, mut packet) = ([0; FRAME], [0; PACKET_MAX]);
         tone.fill(&mut samples);
-        let encode = match line.codec {
-            Codec::Pcma => g711::linear_to_alaw,
-            Codec::Pcmu => g711::linear_to_ulaw,
-        };
-        let mut packet = [0; HEADER_LEN + FRAME];
-        for (to, sample) in packet.iter_mut().skip(HEADER_LEN).zip(samples) {
-            *to = encode(sample);
-        }
-        let stamp = leg.out.stamp(160, now);
-        let header = headed(leg, stamp, line.payload_type);
-        if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
-            leg.note_sent(packet.len());
-        } else {
+        let Some(audio) = packet.last_chunk_mut::<SPEECH_MAX>() else { return };
+        let n = leg.encode(&samples, audio, busy);
+        let packet = packet.get_mut(..HEADER_LEN + n).unwrap_or_default();
+        if !send_speech(leg, &route, packet, intake, now) {
             count(&self.out.counters.sends_refused);
         }
     }
 
-    /// Those who hear `slot` and take no events get his key as sound: he sends none himself.
+    /// Those who hear `slot` and take no events get his key as sound: he sends none himself. Who is
+    /// transcoded for him gets it as a key of ours; where packets are relayed it goes with them.
     fn pass_on_as_tone(&mut self, slot: Slot, key: Key, now: MonoTime) {
         let listener = |it: &Self, n| it.leg(slot)?.relayed_to.get(n).copied();
         let mut n = 0;
@@ -373,6 +379,9 @@ impl Floor {
                 // Once a press, which is not once a packet.
                 self.send_keys(listener, vec![key], now);
             }
+        }
+        if let Some(partner) = self.partner(slot) {
+            self.send_keys(partner, vec![key], now);
         }
     }
 }
@@ -409,10 +418,29 @@ pub(super) fn headed(leg: &Leg, stamp: Stamp, payload_type: u8) -> Header {
     }
 }
 
-const fn transcoding(from: Codec, to: Codec) -> Option<&'static [u8; 256]> {
+/// How a packet is heard in another codec without being decoded.
+#[derive(Clone, Copy)]
+enum Way {
+    AsItIs,
+    By(&'static [u8; 256]),
+}
+
+/// `None` when it is not heard so.
+fn way(from: Codec, to: Codec) -> Option<Way> {
     match (from, to) {
-        (Codec::Pcma, Codec::Pcma) | (Codec::Pcmu, Codec::Pcmu) => None,
-        (Codec::Pcma, Codec::Pcmu) => Some(&ALAW_TO_ULAW),
-        (Codec::Pcmu, Codec::Pcma) => Some(&ULAW_TO_ALAW),
+        (Codec::Pcma, Codec::Pcmu) => Some(Way::By(&ALAW_TO_ULAW)),
+        (Codec::Pcmu, Codec::Pcma) => Some(Way::By(&ULAW_TO_ALAW)),
+        _ => (from == to).then_some(Way::AsItIs),
+    }
+}
+
+/// Samples at 8,000 Hz that a packet lasts.
+fn samples_of(kind: Kind, payload: &[u8]) -> u32 {
+    match kind {
+        Kind::Voice(Codec::Pcma | Codec::Pcmu | Codec::G722) => {
+            u32::try_from(payload.len()).unwrap_or(0)
+        }
+        Kind::Voice(Codec::Opus) => opus_ticks(payload).unwrap_or(0) / 6,
+        Kind::Voice(Codec::Passed(_)) | Kind::Event | Kind::Other => FRAME_SAMPLES,
     }
 }

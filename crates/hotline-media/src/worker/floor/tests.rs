@@ -1,6 +1,7 @@
 //! Legs on a virtual clock, with an intake that only remembers.
 
 mod allocation;
+mod codecs;
 mod mixing;
 mod senses;
 
@@ -96,8 +97,8 @@ fn stream(leg: u32, codec: Codec, event: u8) -> Stream {
     Stream {
         address: address(leg),
         codec,
-        payload_type: codec.static_payload_type(),
-        payload_type_in: codec.static_payload_type(),
+        payload_type: codec.offered_payload_type(),
+        payload_type_in: codec.offered_payload_type(),
         telephone_event: Some(event),
         telephone_event_in: Some(event),
         rtcp: SocketAddr::new(address(leg).ip(), address(leg).port() + 100),
@@ -132,8 +133,8 @@ impl House {
     fn open(&mut self, leg: u32, codec: Codec, event: u8) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let out = Outbound::new(1_000 + leg, 0, 0);
-        let reports = reports(leg);
-        let opening = Opening { slot: slot(leg), id: LegId(leg.into()), socket, out, reports };
+        let (reports, id) = (reports(leg), LegId(leg.into()));
+        let opening = Opening { slot: slot(leg), id, socket, out, reports, complexity: 3 };
         self.task(Task::Open(Box::new(opening)));
         self.task(Task::Settle { leg: slot(leg), stream: stream(leg, codec, event) });
     }
@@ -415,8 +416,8 @@ fn after_a_transfer_the_caller_hears_the_new_agent_only() {
     let other = 2;
     let out = Outbound::new(2_000, 0, 0);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let reports = reports(other);
-    let opening = Opening { slot: slot(other), id: LegId(2), socket, out, reports };
+    let (reports, id) = (reports(other), LegId(2));
+    let opening = Opening { slot: slot(other), id, socket, out, reports, complexity: 3 };
     it.task(Task::Open(Box::new(opening)));
     it.task(Task::Settle { leg: slot(other), stream: stream(other, Codec::Pcma, 101) });
     it.say(AGENT, voice(0, 1), &[1; 160]);

@@ -1,4 +1,6 @@
-//! The packet path allocates nothing.
+//! The packet path allocates nothing, but for what Opus does inside of its library (ADR 0019).
+
+use hotline_dsp::{OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, Tone};
 
 use super::*;
 use crate::intake::REPORTS;
@@ -99,4 +101,100 @@ fn thousands_of_packets_mixed_for_three_and_recorded_as_sums_allocate_nothing() 
     });
     assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     assert!(it.wire.n_sent >= 6_000, "{} packets were sent", it.wire.n_sent);
+}
+
+/// What two who hear each other and are recorded allocate while they talk for 20 s, a packet each
+/// in 20 ms.
+fn while_two_talk(
+    caller: (Codec, &[u8]),
+    agent: (Codec, &[u8]),
+) -> allocation_counter::AllocationInfo {
+    let mut it = House::empty(4);
+    let both = [(CALLER, caller), (AGENT, agent)];
+    for (leg, (codec, _)) in both {
+        it.open(leg, codec, 101);
+    }
+    for (listener, speaker) in [(CALLER, AGENT), (AGENT, CALLER)] {
+        it.task(Task::Hear { listener: slot(listener), speakers: vec![slot(speaker)] });
+    }
+    let blocks = std::iter::repeat_with(Block::silent).take(60).collect();
+    let [left, right] = [Some(slot(CALLER)), Some(slot(AGENT))];
+    it.task(Task::Record { tape: slot(0), left, right, blocks });
+    it.wire.silent = true;
+    let mut datagram = [0; HEADER_LEN + FRAME_MAX];
+    let counted = allocation_counter::measure(|| {
+        for n in 0..1_000_u16 {
+            for (leg, (codec, audio)) in both {
+                let timestamp = MediaTime(u32::from(n) * (codec.clock() / 50));
+                let payload_type = codec.offered_payload_type();
+                let header =
+                    Header { marker: false, payload_type, sequence: n, timestamp, ssrc: 5 };
+                let datagram = &mut datagram[..HEADER_LEN + audio.len()];
+                write_header(datagram, &header);
+                datagram[HEADER_LEN..].copy_from_slice(audio);
+                let arrival = Arrival { leg, from: address(leg), len: datagram.len() };
+                it.floor.hear(&arrival, datagram, &mut it.wire, it.now);
+            }
+            it.now = it.now + Duration::from_millis(20);
+            it.floor.handle_timeout(&mut it.wire, it.now);
+            it.floor.out.flush();
+            while let Ok(Filled::Block(block)) = it.filled.pop() {
+                it.floor.out.give_back(block);
+            }
+        }
+    });
+    assert!(it.wire.n_sent >= 1_990, "{} packets were sent", it.wire.n_sent);
+    counted
+}
+
+const FRAME_MAX: usize = 160;
+
+/// A frame of Opus that is made once.
+fn opus() -> Vec<u8> {
+    let mut frame = [0; FRAME_MAX];
+    Tone::new(700, 8_000).fill(&mut frame);
+    let mut packet = vec![0; FRAME_MAX];
+    let mut encoder = OpusEncoder::new(OpusConfig::default()).unwrap();
+    let n = encoder.encode(&frame, &mut packet).unwrap();
+    packet.truncate(n);
+    packet
+}
+
+#[test]
+fn thousands_of_packets_between_g722_and_g711_decoded_coded_and_recorded_allocate_nothing() {
+    let counted = while_two_talk((Codec::Pcma, &[0x2A; 160]), (Codec::G722, &[0xDA; 160]));
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+}
+
+#[test]
+fn opus_that_is_passed_on_allocates_what_its_decoder_does_for_the_tape_and_keeps_nothing() {
+    let packet = opus();
+    let counted = while_two_talk((Codec::Opus, &packet), (Codec::Opus, &packet));
+    // ADR 0019: in the library, some blocks for each frame that is decoded.
+    assert!(counted.count_total < 2_000 * 20, "{} allocations", counted.count_total);
+    assert_eq!((counted.count_current, counted.bytes_current), (0, 0));
+}
+
+#[test]
+fn opus_for_g711_allocates_within_its_library_alone_and_keeps_nothing() {
+    // The same frames through the library and nothing else.
+    let packet = opus();
+    let mut encoder = OpusEncoder::new(OpusConfig::default()).unwrap();
+    let mut decoder = OpusDecoder::new().unwrap();
+    let alone = allocation_counter::measure(|| {
+        let (mut samples, mut coded) = ([0; OPUS_SAMPLES_MAX], [0; 400]);
+        for _ in 0..1_000 {
+            decoder.decode(&packet, &mut samples).unwrap();
+            encoder.encode(samples.first_chunk().unwrap(), &mut coded).unwrap();
+        }
+    });
+    let counted = while_two_talk((Codec::Pcma, &[0x2A; 160]), (Codec::Opus, &packet));
+    // The sound differs, and with it what the library does; what is ours adds nothing to it.
+    assert!(
+        counted.count_total <= alone.count_total * 13 / 10,
+        "{} allocations, {} by the library alone",
+        counted.count_total,
+        alone.count_total
+    );
+    assert_eq!((counted.count_current, counted.bytes_current), (0, 0));
 }
