@@ -7,6 +7,7 @@ mod scanner;
 mod sdp;
 mod story;
 mod uri;
+mod wav;
 
 pub use self::dialog::script;
 
@@ -25,12 +26,13 @@ pub struct Target {
 /// The largest message there is.
 const MESSAGE: usize = hotline_sip::MESSAGE_MAX;
 
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "scanner", run: scanner::run, words: scanner::WORDS, longest: MESSAGE + 100 },
     Target { name: "uri", run: uri::run, words: uri::WORDS, longest: 8_192 },
     Target { name: "sdp", run: sdp::run, words: sdp::WORDS, longest: MESSAGE },
     Target { name: "digest", run: digest::run, words: digest::WORDS, longest: 8_192 },
     Target { name: "multipart", run: multipart::run, words: multipart::WORDS, longest: MESSAGE },
+    Target { name: "wav", run: wav::run, words: wav::WORDS, longest: 8_192 },
     Target { name: "dialog", run: dialog::run, words: dialog::WORDS, longest: 1_000 },
 ];
 

@@ -19,6 +19,8 @@ pub mod supervisor;
 pub mod telemetry;
 mod turn;
 
+pub use hotline_media::{UPLOAD_MAX, convert_upload};
+
 pub use self::{
     clock::Clock,
     config::{Config, Listen, LogFormat, Telemetry},

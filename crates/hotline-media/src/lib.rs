@@ -27,6 +27,7 @@ mod recorder;
 mod task;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod wake;
 mod wav;
 mod worker;
@@ -47,6 +48,7 @@ use hotline_sdp::Codecs;
 pub use self::{
     counters::{Counters, Snapshot},
     recorder::{FileState, Repaired, Verified, repair, verify},
+    upload::{BadUpload, SoundReport, UPLOAD_MAX, UploadedPrompt, convert_upload},
 };
 use self::{desk::Desk, wake::Wake};
 

@@ -7,6 +7,7 @@ mod bans;
 mod calls;
 mod demo;
 mod letters;
+mod prompt;
 mod recording;
 mod roles;
 mod running;
@@ -74,6 +75,14 @@ enum Command {
         #[command(subcommand)]
         action: Recordings,
     },
+    /// 语音提示：检查录好的声音，转成可以播放的
+    Prompt {
+        #[command(subcommand)]
+        action: Prompts,
+    },
+    /// 转换语音提示的进程，由 prompt 启动
+    #[command(name = prompt::APART, hide = true)]
+    PromptApart,
     /// 控制进程，由 serve 启动
     #[command(hide = true)]
     Control(ConfigFile),
@@ -158,6 +167,25 @@ enum Recordings {
 }
 
 #[derive(Debug, Subcommand)]
+enum Prompts {
+    /// 检查一个 WAV 文件能否作语音提示，报告时长、响度和削波
+    Check {
+        /// PCM 或 G.711 的 WAV 文件，单声道或立体声，8 到 96 kHz
+        #[arg(value_name = "文件")]
+        file: PathBuf,
+    },
+    /// 检查并转成 8 kHz 单声道 A 律
+    Convert {
+        /// PCM 或 G.711 的 WAV 文件，单声道或立体声，8 到 96 kHz
+        #[arg(value_name = "文件")]
+        file: PathBuf,
+        /// 写到哪里，如 prompts/zh-CN/greet.common.wav
+        #[arg(value_name = "输出文件")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum Bans {
     /// 列出
     List,
@@ -186,6 +214,8 @@ fn main() -> ExitCode {
         Command::Call { file, action } => roles::call(file.config.as_deref(), action),
         Command::Trunk { file, action } => trunk::run(file.config.as_deref(), action),
         Command::Recording { action } => recording::run(action),
+        Command::Prompt { action } => prompt::run(action),
+        Command::PromptApart => prompt::apart(),
         Command::Bans { file, action } => roles::bans(file.config.as_deref(), action),
         Command::Control(it) => roles::control(it.config.as_deref()),
         Command::Media(it) => roles::media(it.config.as_deref()),
