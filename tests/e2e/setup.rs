@@ -72,6 +72,8 @@ pub(crate) struct Setup {
     pub(crate) push: Option<SocketAddr>,
     /// A disk of its own for some of what it writes.
     pub(crate) disk: Option<Disk>,
+    /// More keys of `[recording]`.
+    pub(crate) recording_more: &'static str,
     /// What is logged.
     pub(crate) log_filter: &'static str,
 }
@@ -99,6 +101,7 @@ impl Default for Setup {
             options_probes: true,
             push: None,
             disk: None,
+            recording_more: "",
             log_filter: "info",
         }
     }
@@ -178,6 +181,9 @@ impl Setup {
             self.edit_flows(&folder.join("flows"));
             text += "[flows]\ndir = \"flows\"\n";
         }
+        // A machine that has little room left can run tests, too.
+        text += "[recording]\nmin_free_mib = 1\n";
+        text += self.recording_more;
         write!(
             text,
             "[http]\nlisten = \"{ENGINE}:0\"\n\

@@ -378,7 +378,10 @@ impl Agent {
             | Command::Transfer { .. }
             | Command::Supervise { .. }
             | Command::Intercept
-            | Command::ForceRelease { .. } => {
+            | Command::ForceRelease { .. }
+            | Command::PauseRecording
+            | Command::MaskRecording
+            | Command::ResumeRecording => {
                 return Err(refused);
             }
         }
@@ -408,7 +411,10 @@ impl Agent {
             | Command::Transfer { .. }
             | Command::Supervise { .. }
             | Command::Intercept
-            | Command::ForceRelease { .. } => return Err(refused),
+            | Command::ForceRelease { .. }
+            | Command::PauseRecording
+            | Command::MaskRecording
+            | Command::ResumeRecording => return Err(refused),
         };
         Ok(())
     }

@@ -60,6 +60,12 @@ pub enum Command {
     Intercept,
     /// 强拆: cuts this agent's call.
     ForceRelease { agent: AgentNo },
+    /// 暂停录音: the recording of the call holds silence from here on.
+    PauseRecording,
+    /// 遮蔽: the same, while something secret is said or pressed.
+    MaskRecording,
+    /// 恢复录音.
+    ResumeRecording,
 }
 
 /// Whom a caller is given to, or an agent asks.
@@ -93,6 +99,9 @@ pub enum Action {
     Supervise,
     Intercept,
     ForceRelease,
+    PauseRecording,
+    MaskRecording,
+    ResumeRecording,
 }
 
 impl Command {
@@ -117,6 +126,9 @@ impl Command {
             Self::Supervise { .. } => Action::Supervise,
             Self::Intercept => Action::Intercept,
             Self::ForceRelease { .. } => Action::ForceRelease,
+            Self::PauseRecording => Action::PauseRecording,
+            Self::MaskRecording => Action::MaskRecording,
+            Self::ResumeRecording => Action::ResumeRecording,
         }
     }
 }
@@ -142,6 +154,9 @@ impl Action {
         Self::Supervise,
         Self::Intercept,
         Self::ForceRelease,
+        Self::PauseRecording,
+        Self::MaskRecording,
+        Self::ResumeRecording,
     ];
 }
 

@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -84,6 +84,12 @@ pub enum Order {
     /// Listen for tones of the network (回铃音, 忙音) in what comes from a leg.
     HeedTones {
         leg: LegId,
+    },
+    /// While muted, a recording holds silence on both channels and its time goes on: what is said
+    /// and what is pressed meanwhile is in no file. Unknown recordings are ignored.
+    RecordMute {
+        recording: RecordingId,
+        muted: bool,
     },
 }
 
@@ -318,6 +324,28 @@ pub struct Recorded {
     /// off because its process died has one gap more, of unknown length, at its end.
     pub gap_ms: u64,
     pub n_gaps: u32,
+    /// What was measured while it was written; `None` when its process died.
+    pub measured: Option<Measured>,
+}
+
+/// How much of a recording is what somebody said.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Measured {
+    /// Audio that arrived for the left and for the right channel, in milliseconds. The rest is
+    /// silence: lost on the way, muted, or not sent.
+    pub heard_ms: [u64; 2],
+    /// Where audio that arrived could not be written; the first [`GAPS_MAX`] of them.
+    pub gaps: Vec<Gap>,
+}
+
+/// Gaps of a recording that are told one by one.
+pub const GAPS_MAX: usize = 64;
+
+/// A stretch of a recording, in milliseconds from its start.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Gap {
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 /// Counted over a leg's life, from our end.

@@ -12,8 +12,8 @@ use hotline_base::{
     media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
-    CallFact, CallRecord, EndReason, Incoming, OfferEnd, Party, QueueExit, RefusedWhy, ShortAfter,
-    Signalled, Stamped, fold,
+    CallFact, CallRecord, EndReason, Incoming, OfferEnd, Party, QueueExit, RecordingNews,
+    RefusedWhy, ShortAfter, Signalled, Stamped, fold, recording_news,
 };
 use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
 
@@ -122,6 +122,8 @@ pub enum Output {
     Transferred {
         status: u16,
     },
+    /// Others are told of a recording at once.
+    Recording(Box<RecordingNews>),
     /// The record, at the end and again when nothing is open any more.
     Record(Box<CallRecord>),
     /// What must survive a restart of control has changed.
@@ -486,6 +488,9 @@ impl Call {
         let stamped = Stamped { at: now, fact };
         self.facts.push(stamped.clone());
         self.outputs.push_back(Output::Fact(stamped));
+        if let Some(news) = recording_news(self.id, &self.facts) {
+            self.outputs.push_back(Output::Recording(Box::new(news)));
+        }
     }
 
     fn leg(&mut self, leg: LegId, order: LegOrder) {

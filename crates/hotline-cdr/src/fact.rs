@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
     AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Oversight, Pii, RecordingId,
     TicketId, TrunkId,
-    media::{Hearing, LegQuality, LegStats, NetworkTone},
+    media::{Gap, Hearing, LegQuality, LegStats, NetworkTone},
 };
 
 /// A fact and when it happened.
@@ -275,6 +275,25 @@ pub enum CallFact {
         offer: OfferId,
         leg: LegId,
     },
+    /// 暂停录音, 遮蔽: silence is written from here on.
+    RecordingMuted {
+        recording: RecordingId,
+        how: Muting,
+        by: AgentNo,
+    },
+    /// 恢复录音. `by` muted it when it is his leaving that ends it.
+    RecordingResumed {
+        recording: RecordingId,
+        by: AgentNo,
+    },
+    /// What was measured of a sealed recording.
+    RecordingMeasured {
+        recording: RecordingId,
+        /// Audio that arrived for the caller's and for the agents' channel.
+        heard_ms: [u64; 2],
+        /// Where audio that arrived could not be written; the first of them.
+        gaps: Vec<Gap>,
+    },
 }
 
 /// A caller's INVITE.
@@ -291,6 +310,24 @@ pub struct Incoming {
     /// `None` when no flow claims the number.
     pub flow: Option<FlowId>,
     pub bundle: String,
+}
+
+/// Why a recording holds silence though somebody speaks.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Muting {
+    /// 暂停: this part of the talk is nobody's business.
+    Paused,
+    /// 遮蔽: something secret is said or pressed, such as a card number.
+    Masked,
+}
+
+impl Muting {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Masked => "masked",
+        }
+    }
 }
 
 /// Who is called into a call.

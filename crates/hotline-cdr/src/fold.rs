@@ -143,6 +143,9 @@ impl Fold {
             | CallFact::ToneHeard { .. }
             | CallFact::LegSounded { .. }
             | CallFact::TakenOver { .. }
+            | CallFact::RecordingMuted { .. }
+            | CallFact::RecordingResumed { .. }
+            | CallFact::RecordingMeasured { .. }
             | CallFact::Listed { .. } => (),
         }
     }

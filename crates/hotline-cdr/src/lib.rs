@@ -9,15 +9,17 @@
 mod cause;
 mod fact;
 mod fold;
+mod news;
 mod record;
 
 pub use self::{
     cause::FailCause,
     fact::{
-        CallFact, CalledParty, EndReason, Incoming, OfferEnd, Party, PartyRole, QueueExit,
+        CallFact, CalledParty, EndReason, Incoming, Muting, OfferEnd, Party, PartyRole, QueueExit,
         RefusedWhy, Signalled, Stamped, SurveyAnswer, TransferMode,
     },
     fold::fold,
+    news::{RecordingEvent, RecordingNews, recording_news},
     record::{
         AudioMark, CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating,
         RecordedAudio, ShortAfter,

@@ -63,6 +63,9 @@ impl Loaded {
     pub fn prepare(&self) -> io::Result<usize> {
         fs::create_dir_all(&self.engine.data_dir)?;
         fs::create_dir_all(&self.media.recording_dir)?;
+        if let Some(second) = &self.media.recorder.second_dir {
+            fs::create_dir_all(second)?;
+        }
         embedded::unpack_sounds(&sounds_of(&self.engine.data_dir.join("prompts")))
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod ladder;
 pub(crate) mod media;
 pub(crate) mod outbound;
 pub(crate) mod push;
+pub(crate) mod recording;
 pub(crate) mod registration;
 pub(crate) mod rules;
 pub(crate) mod sip;

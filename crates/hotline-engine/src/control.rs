@@ -45,7 +45,7 @@ pub struct Control {
     pub config: Config,
     pub switchboard: hotline_switchboard::Config,
     /// Where media writes recordings; the web serves them from there.
-    pub recording_dir: PathBuf,
+    pub recording_dirs: Vec<PathBuf>,
     pub tokens: Vec<Token>,
     /// Whether `/metrics` is open to everybody.
     pub open_metrics: bool,
@@ -60,6 +60,8 @@ pub struct Receiver {
     pub target: Target,
     pub records: bool,
     pub agent_states: bool,
+    /// Beginning, seal and failure of recordings.
+    pub recordings: bool,
 }
 
 /// The secret of the first token that may do everything, for programs on this machine.

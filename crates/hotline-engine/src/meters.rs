@@ -211,6 +211,9 @@ impl Meters {
             | CallFact::CallerLeft { .. }
             | CallFact::RecordingFollows { .. }
             | CallFact::TakenOver { .. }
+            | CallFact::RecordingMuted { .. }
+            | CallFact::RecordingResumed { .. }
+            | CallFact::RecordingMeasured { .. }
             | CallFact::PartyRinging => (),
         }
     }

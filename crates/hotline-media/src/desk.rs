@@ -150,7 +150,7 @@ impl Desk {
             outcomes: Outcomes::new(events, wake.clone()),
         };
         let dir = config.recording_dir.clone();
-        let recorder = Recorder::new(dir, ends, Arc::clone(&counters))?;
+        let recorder = Recorder::new(dir, &config.recorder, ends, &counters)?;
         let rings = Rings {
             tasks: worker_tasks,
             reports: worker_reports,

@@ -22,6 +22,7 @@
 mod counters;
 mod desk;
 mod intake;
+mod ogg;
 mod priority;
 mod recorder;
 mod task;
@@ -72,6 +73,7 @@ pub struct MediaConfig {
     pub lang: String,
     pub intake: IntakeChoice,
     pub coding: Coding,
+    pub recorder: RecorderConfig,
 }
 
 /// What is spoken with whom, and at what cost.
@@ -88,6 +90,40 @@ pub struct Coding {
 impl Default for Coding {
     fn default() -> Self {
         Self { codecs: Codecs::G711, browser_codecs: Codecs::BROWSER, opus_complexity: 3 }
+    }
+}
+
+/// How recordings treat the volume that they are on.
+#[derive(Clone, Debug, Default)]
+pub struct RecorderConfig {
+    /// Another volume's directory: recordings go there while the first is full or does not answer.
+    pub second_dir: Option<PathBuf>,
+    pub min_free: MinFree,
+    /// A small copy beside each sealed recording.
+    pub archive: Option<ArchiveFormat>,
+    /// The first volume stands still while this is true.
+    #[cfg(test)]
+    pub(crate) stall: Option<Arc<std::sync::atomic::AtomicBool>>,
+}
+
+/// What an archive copy is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ArchiveFormat {
+    /// Ogg Opus (RFC 7845), `<recording>.opus`.
+    Opus,
+}
+
+/// What recordings leave free of a volume: the share or the size, whichever is less.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MinFree {
+    pub percent: u64,
+    pub bytes: u64,
+}
+
+impl Default for MinFree {
+    /// One in a hundred, and at most 1 GiB.
+    fn default() -> Self {
+        Self { percent: 1, bytes: 1 << 30 }
     }
 }
 

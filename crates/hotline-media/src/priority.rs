@@ -18,6 +18,16 @@ const FIFO: u8 = 10;
 /// When real time is refused.
 const NICE: i32 = -15;
 
+/// Work that can wait for everybody else's.
+const PATIENT: i32 = 19;
+
+/// Makes the calling thread wait for all others.
+pub(crate) fn lower() {
+    if let Err(error) = setpriority_process(Some(gettid()), PATIENT) {
+        tracing::debug!(%error, "A thread stays as urgent as the others.");
+    }
+}
+
 /// Asks for `SCHED_FIFO`, else for a better nice value, else goes on as it is. Says what it got.
 pub(crate) fn raise() -> &'static str {
     let slack = NonZeroU64::new(1_000).map(|it| set_current_timer_slack(Some(it)));

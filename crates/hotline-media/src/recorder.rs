@@ -1,68 +1,57 @@
-//! The recorder: one thread that turns blocks into files.
+//! The recorder: threads that turn blocks into files.
+//!
+//! The recorder itself never touches a disk: it hands blocks to the writer of a volume, and when that
+//! volume does not take them any more, to the writer of the other.
 //!
 //! A file is a valid WAV at any instant: audio is written first, then the header that counts it.
 //! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and all files
 //! are synced together every 300 ms: after a kill half a second is missing, after a power loss less
 //! than a whole one, with what is left for the disk itself.
 
+mod archive;
+mod block;
+mod join;
 mod repair;
 mod room;
 mod seal;
 mod sync;
 mod tape;
 mod verify;
+mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use hotline_base::{
-    RecordingId,
-    media::{Channel, Event},
-};
-use hotline_dsp::g711::ALAW_SILENCE;
+use hotline_base::{RecordingId, media::Event};
 use rtrb::{Consumer, Producer, PushError};
 
+pub(crate) use self::block::{BLOCK, Block};
+use self::{
+    archive::Archivist,
+    seal::Sealing,
+    tape::Before,
+    writer::{Job, Report, Writer},
+};
 pub use self::{
     repair::{Repaired, repair},
     verify::{FileState, Verified, verify},
 };
-use self::{
-    room::Room,
-    seal::{JOBS_MAX, SealJob, Sealer},
-    sync::Syncer,
-    tape::TapeFile,
-};
-use crate::{counters::Counters, task::Slot, wake::Wake};
+use crate::{ArchiveFormat, RecorderConfig, counters::Counters, task::Slot, wake::Wake};
 
-/// Samples of a block (200 ms).
-pub(crate) const BLOCK: usize = 1_600;
+/// Samples of a channel in a millisecond.
+const SAMPLES_PER_MS: u64 = 8;
 
 /// How often blocks are looked for while anything is recorded.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// How often files are brought to the disk.
-const SYNC_EVERY: Duration = Duration::from_millis(300);
-
-/// 200 ms of both sides, in A-law.
-#[derive(Debug)]
-pub(crate) struct Block {
-    tape: Slot,
-    start: u64,
-    /// Samples that count.
-    pub(crate) len: usize,
-    sides: Box<Sides>,
-}
-
-#[derive(Debug)]
-struct Sides {
-    left: [u8; BLOCK],
-    right: [u8; BLOCK],
-}
+/// A volume that has not taken a block for so long does not answer. A tape has blocks for twice that
+/// time, so that the other volume gets them before they run out.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// Worker → recorder.
 #[derive(Debug)]
@@ -103,47 +92,54 @@ pub(crate) struct Ends {
     pub(crate) outcomes: Outcomes,
 }
 
+/// What goes to files, and where.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    dir: PathBuf,
     ends: Ends,
-    tapes: BTreeMap<Slot, TapeFile>,
-    jobs: mpsc::SyncSender<SealJob>,
-    sealer: thread::JoinHandle<()>,
-    syncer: Syncer,
-    synced: Instant,
-    /// Whether anything was written since.
-    dirty: bool,
-    room: Room,
-    counters: Arc<Counters>,
+    tapes: BTreeMap<Slot, Tape>,
+    volumes: Vec<Volume>,
+    reports: mpsc::Receiver<(usize, Report)>,
+    archivist: Option<Archivist>,
 }
 
-impl Block {
-    /// An empty one.
-    pub(crate) fn silent() -> Self {
-        let sides = Sides { left: [ALAW_SILENCE; BLOCK], right: [ALAW_SILENCE; BLOCK] };
-        let tape = Slot { index: 0, generation: 0 };
-        Self { tape, start: 0, len: 0, sides: Box::new(sides) }
+/// A recording that runs.
+#[derive(Debug)]
+struct Tape {
+    recording: RecordingId,
+    path: String,
+    volume: usize,
+    /// The sample after the last block that was handed on.
+    next: u64,
+    /// The part on the volume before.
+    before: Option<Before>,
+    /// Control was told that it has trouble.
+    told: bool,
+}
+
+/// The recorder's end of a volume's writer.
+#[derive(Debug)]
+struct Volume {
+    dir: PathBuf,
+    jobs: mpsc::Sender<Job>,
+    writer: thread::JoinHandle<()>,
+    /// When the blocks that it has not given back were handed on.
+    on_the_way: VecDeque<Instant>,
+    has_room: bool,
+    was_well: bool,
+}
+
+impl Volume {
+    fn answers(&self) -> bool {
+        self.on_the_way.front().is_none_or(|it| it.elapsed() < STUCK)
     }
 
-    /// Makes it a silent block of `tape` that starts at this sample.
-    pub(crate) fn begin(&mut self, tape: Slot, start: u64) {
-        self.tape = tape;
-        self.start = start;
-        self.len = BLOCK;
-        self.sides.left.fill(ALAW_SILENCE);
-        self.sides.right.fill(ALAW_SILENCE);
+    fn is_well(&self) -> bool {
+        self.has_room && self.answers()
     }
 
-    #[cfg(test)]
-    pub(crate) const fn start(&self) -> u64 {
-        self.start
-    }
-
-    pub(crate) fn channel(&mut self, channel: Channel) -> &mut [u8] {
-        match channel {
-            Channel::Left => &mut self.sides.left,
-            Channel::Right => &mut self.sides.right,
+    fn hand(&self, job: Job) {
+        if self.jobs.send(job).is_err() {
+            tracing::error!("A writer of recordings is gone.");
         }
     }
 }
@@ -162,29 +158,42 @@ impl Outcomes {
 }
 
 impl Recorder {
-    pub(crate) fn new(dir: PathBuf, ends: Ends, counters: Arc<Counters>) -> std::io::Result<Self> {
-        let (jobs, inbox) = mpsc::sync_channel(JOBS_MAX);
-        let sealer = Sealer::new(dir.clone(), inbox, ends.outcomes.clone());
-        let sealer =
-            thread::Builder::new().name("media-sealer".to_owned()).spawn(move || sealer.run())?;
-        Ok(Self {
-            syncer: Syncer::start(dir.clone())?,
-            dir,
-            ends,
-            tapes: BTreeMap::new(),
-            jobs,
-            sealer,
-            synced: Instant::now(),
-            dirty: false,
-            room: Room::new(),
-            counters,
-        })
+    pub(crate) fn new(
+        dir: PathBuf,
+        config: &RecorderConfig,
+        ends: Ends,
+        counters: &Arc<Counters>,
+    ) -> std::io::Result<Self> {
+        let (reporter, reports) = mpsc::channel();
+        let archivist = config.archive.map(|ArchiveFormat::Opus| Archivist::start()).transpose()?;
+        let mut volumes = Vec::new();
+        for (idx, dir) in [dir].into_iter().chain(config.second_dir.clone()).enumerate() {
+            let (jobs, inbox) = mpsc::channel();
+            let (outcomes, counters) = (ends.outcomes.clone(), Arc::clone(counters));
+            let sealing =
+                Sealing { outcomes, archive: archivist.as_ref().map(Archivist::recordings) };
+            let reporter = (idx, reporter.clone());
+            let writer = Writer::new(dir.clone(), config, inbox, reporter, sealing, counters)?;
+            volumes.push(Volume {
+                dir,
+                jobs,
+                writer: thread::Builder::new()
+                    .name(format!("media-writer-{idx}"))
+                    .spawn(move || writer.run())?,
+                on_the_way: VecDeque::new(),
+                has_room: true,
+                was_well: true,
+            });
+        }
+        Ok(Self { ends, tapes: BTreeMap::new(), volumes, reports, archivist })
     }
 
     pub(crate) fn run(mut self) {
         self.repair();
         loop {
-            let errand = if self.tapes.is_empty() {
+            let is_idle = self.tapes.is_empty()
+                && self.volumes.iter().all(|it| it.on_the_way.is_empty() && it.was_well);
+            let errand = if is_idle {
                 self.ends.errands.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
             } else {
                 self.ends.errands.recv_timeout(EVERY)
@@ -194,25 +203,32 @@ impl Recorder {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Ok(Errand::Quit) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
-            self.write();
-            self.sync();
+            self.read_reports();
+            self.look();
+            self.hand_on();
         }
-        self.write();
-        for (_, mut tape) in std::mem::take(&mut self.tapes) {
-            let written = tape.written();
-            self.seal(&mut tape, written);
+        self.hand_on();
+        for (slot, tape) in std::mem::take(&mut self.tapes) {
+            let samples = tape.next;
+            self.end(slot, tape, samples);
         }
-        let Self { jobs, sealer, syncer, .. } = self;
-        syncer.end();
-        drop(jobs);
-        if sealer.join().is_err() {
-            tracing::error!("The sealer of recordings panicked.");
+        for Volume { jobs, writer, .. } in std::mem::take(&mut self.volumes) {
+            drop(jobs);
+            if writer.join().is_err() {
+                tracing::error!("A writer of recordings panicked.");
+            }
         }
+        if let Some(archivist) = self.archivist.take() {
+            archivist.end();
+        }
+        // What the writers still had to say.
+        self.read_reports();
     }
 
     /// Recordings that a killed process left are sealed before anything else.
     fn repair(&self) {
-        match repair(&self.dir) {
+        let dirs: Vec<_> = self.volumes.iter().map(|it| it.dir.clone()).collect();
+        match repair(&dirs) {
             Ok(repaired) => {
                 for it in repaired {
                     tracing::warn!(recording = %it.recorded.recording, "Recording repaired.");
@@ -224,72 +240,146 @@ impl Recorder {
     }
 
     fn begin(&mut self, slot: Slot, recording: RecordingId, path: String) {
-        let mut tape = TapeFile::new(&self.dir, recording, path);
-        if self.room.is_there(&self.dir) {
-            tape.open();
-        } else {
-            tape.refuse();
-        }
-        self.dirty = true;
-        report(&mut tape, &self.ends.outcomes);
+        let volume = self.volumes.iter().position(Volume::is_well).unwrap_or(0);
+        let tape = Tape { recording, path, volume, next: 0, before: None, told: false };
+        self.begin_on(slot, &tape);
         self.tapes.insert(slot, tape);
     }
 
-    fn write(&mut self) {
-        let room = self.room.is_there(&self.dir);
+    fn begin_on(&self, slot: Slot, tape: &Tape) {
+        let Tape { recording, path, volume, next, .. } = tape;
+        if let Some(it) = self.volumes.get(*volume) {
+            let (recording, path, from) = (recording.clone(), path.clone(), *next);
+            it.hand(Job::Begin { tape: slot, recording, path, from });
+        }
+    }
+
+    /// Hands on what the worker has filled.
+    fn hand_on(&mut self) {
         while let Ok(filled) = self.ends.filled.pop() {
             match filled {
                 Filled::Block(block) => {
-                    if let Some(tape) = self.tapes.get_mut(&block.tape) {
-                        if room {
-                            tape.write(&block);
-                        } else {
-                            tape.refuse();
-                        }
-                        self.dirty = true;
-                        report(tape, &self.ends.outcomes);
-                    }
-                    if let Err(PushError::Full(block)) = self.ends.empties.push(block) {
-                        debug_assert!(false, "the ring holds every block there is");
-                        drop(block);
+                    let Some(tape) = self.tapes.get_mut(&block.tape) else {
+                        self.give_back(block);
+                        continue;
+                    };
+                    tape.next = block.end();
+                    if let Some(volume) = self.volumes.get_mut(tape.volume) {
+                        volume.on_the_way.push_back(Instant::now());
+                        volume.hand(Job::Block(block));
                     }
                 }
                 Filled::End { tape, samples } => {
-                    if let Some(mut tape) = self.tapes.remove(&tape) {
-                        self.seal(&mut tape, samples);
+                    if let Some(it) = self.tapes.remove(&tape) {
+                        self.end(tape, it, samples);
                     }
                 }
             }
         }
     }
 
-    fn seal(&mut self, tape: &mut TapeFile, samples: u64) {
-        let job = tape.seal(samples, self.room.is_there(&self.dir));
-        report(tape, &self.ends.outcomes);
-        let Some(job) = job else { return };
-        if self.jobs.send(job).is_err() {
-            tracing::error!("The sealer of recordings is gone.");
+    fn end(&self, slot: Slot, tape: Tape, samples: u64) {
+        let before = tape.before.map(|it| {
+            let holder = self.volumes.iter().find(|volume| Some(&volume.dir) == it.dir.as_ref());
+            // A part on a disk that does not answer stays there, and is silence here.
+            let dir = it.dir.clone().filter(|_| holder.is_some_and(Volume::answers));
+            Before { dir, ..it }
+        });
+        if let Some(volume) = self.volumes.get(tape.volume) {
+            volume.hand(Job::End { tape: slot, samples, before });
         }
     }
 
-    fn sync(&mut self) {
-        if !self.dirty || self.synced.elapsed() < SYNC_EVERY {
-            return;
-        }
-        self.synced = Instant::now();
-        self.dirty = false;
-        if !self.syncer.request() {
-            self.dirty = true;
-            crate::counters::count(&self.counters.syncs_skipped);
+    fn give_back(&mut self, block: Block) {
+        if let Err(PushError::Full(block)) = self.ends.empties.push(block) {
+            debug_assert!(false, "the ring holds every block there is");
+            drop(block);
         }
     }
-}
 
-/// Says once that a recording has trouble.
-fn report(tape: &mut TapeFile, outcomes: &Outcomes) {
-    if let Some(reason) = tape.take_trouble() {
-        let recording = tape.recording().clone();
-        tracing::error!(%recording, reason, "A recording cannot be written.");
-        outcomes.say(Event::RecordFailed { recording, reason });
+    fn read_reports(&mut self) {
+        while let Ok((idx, report)) = self.reports.try_recv() {
+            match report {
+                Report::Empty(block) => {
+                    if let Some(volume) = self.volumes.get_mut(idx) {
+                        volume.on_the_way.pop_front();
+                    }
+                    self.give_back(block);
+                }
+                Report::Room(has_room) => {
+                    if let Some(volume) = self.volumes.get_mut(idx) {
+                        volume.has_room = has_room;
+                    }
+                }
+                Report::Left { tape, before } => {
+                    if let Some(tape) = self.tapes.get_mut(&tape) {
+                        tape.before = Some(before);
+                    }
+                }
+                Report::Trouble { tape, recording, reason } => {
+                    if !self.moves(tape, idx) {
+                        self.tell(tape, recording, reason);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks how the volumes are; takes tapes away from one that is not well.
+    fn look(&mut self) {
+        for idx in 0..self.volumes.len() {
+            let Some(volume) = self.volumes.get_mut(idx) else { continue };
+            let is_well = volume.is_well();
+            if is_well != std::mem::replace(&mut volume.was_well, is_well) {
+                if is_well {
+                    tracing::info!(volume = idx, "A volume takes recordings again.");
+                } else {
+                    tracing::error!(volume = idx, "A volume does not take recordings.");
+                }
+            }
+            if is_well {
+                continue;
+            }
+            let here = self.tapes.iter().filter(|it| it.1.volume == idx);
+            for slot in here.map(|it| *it.0).collect::<Vec<_>>() {
+                if !self.moves(slot, idx) {
+                    let recording = self.tapes.get(&slot).map(|it| it.recording.clone());
+                    let Some(recording) = recording else { continue };
+                    self.tell(slot, recording, "its disk is full or does not answer".to_owned());
+                }
+            }
+        }
+    }
+
+    /// Lets a tape go on on the other volume, once. Says whether it does.
+    fn moves(&mut self, slot: Slot, from: usize) -> bool {
+        let mut others = self.volumes.iter().enumerate().filter(|it| it.0 != from);
+        let other = others.find(|it| it.1.is_well()).map(|it| it.0);
+        let Some(tape) = self.tapes.get_mut(&slot) else { return false };
+        if tape.volume != from {
+            return true;
+        }
+        let Some(other) = other.filter(|_| tape.before.is_none()) else { return false };
+        tape.volume = other;
+        let here = self.volumes.get(from);
+        tape.before = Some(Before { dir: here.map(|it| it.dir.clone()), ..Before::default() });
+        if let Some(volume) = here {
+            volume.hand(Job::Leave { tape: slot });
+        }
+        if let Some(tape) = self.tapes.get(&slot) {
+            tracing::warn!(recording = %tape.recording, "A recording goes on on the other volume.");
+            self.begin_on(slot, tape);
+        }
+        true
+    }
+
+    /// Tells control once that a recording has trouble.
+    fn tell(&mut self, slot: Slot, recording: RecordingId, reason: String) {
+        let first =
+            self.tapes.get_mut(&slot).is_none_or(|it| !std::mem::replace(&mut it.told, true));
+        if first {
+            tracing::error!(%recording, reason, "A recording cannot be written.");
+            self.ends.outcomes.say(Event::RecordFailed { recording, reason });
+        }
     }
 }

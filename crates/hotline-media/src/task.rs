@@ -37,6 +37,7 @@ pub(crate) enum Task {
     HeedTones { leg: Slot },
     Record { tape: Slot, left: Option<Slot>, right: Option<Slot>, blocks: Vec<Block> },
     Source { tape: Slot, channel: Channel, legs: Vec<Slot> },
+    Mute { tape: Slot, muted: bool },
     EndRecord { tape: Slot },
     Close { leg: Slot },
     Quit,

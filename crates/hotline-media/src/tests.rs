@@ -9,3 +9,4 @@ mod reports;
 mod revival;
 mod rig;
 mod tapes;
+mod volumes;

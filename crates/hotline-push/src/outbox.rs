@@ -12,7 +12,7 @@ pub struct Delivery {
     pub id: String,
     /// Deliveries with the same key are sent one after the other, oldest first.
     pub order_key: String,
-    /// `call.finished`, `agent.state`.
+    /// `call.finished`, `agent.state`, `recording.started`, `.sealed`, `.failed`.
     pub kind: String,
     /// JSON.
     pub body: String,

@@ -208,7 +208,10 @@ impl Ledger {
             | Order::Close { leg }
             | Order::Record { left: leg, .. } => Some(*leg),
             Order::Mix { hears } => hears.first().map(|it| it.listener),
-            Order::Hello { .. } | Order::RecordSource { .. } | Order::StopRecord { .. } => None,
+            Order::Hello { .. }
+            | Order::RecordSource { .. }
+            | Order::RecordMute { .. }
+            | Order::StopRecord { .. } => None,
         }?;
         self.call_legs.get(&leg).copied()
     }

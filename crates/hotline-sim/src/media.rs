@@ -94,7 +94,7 @@ impl MediaModel {
                 self.recordings.insert(recording, path);
                 Vec::new()
             }
-            Order::RecordSource { .. } => Vec::new(),
+            Order::RecordSource { .. } | Order::RecordMute { .. } => Vec::new(),
             Order::StopRecord { recording } => self.seal(recording, soon),
             Order::Close { leg } => self.close(leg, soon),
         }
@@ -218,7 +218,16 @@ impl MediaModel {
 
 fn sealed(recording: RecordingId, path: String, n_gaps: u32) -> Recorded {
     let sha256 = "00".repeat(32);
-    Recorded { recording, path, duration_ms: 1000, bytes: 16_058, sha256, gap_ms: 0, n_gaps }
+    Recorded {
+        recording,
+        path,
+        duration_ms: 1000,
+        bytes: 16_058,
+        sha256,
+        gap_ms: 0,
+        n_gaps,
+        measured: None,
+    }
 }
 
 const fn done(leg: LegId, play: PlayId, end: PlayEnd) -> Event {

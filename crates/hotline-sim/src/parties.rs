@@ -10,14 +10,16 @@ const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
 impl Shift {
     /// What an agent does who talks: often with somebody else's help.
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
-        match self.random.below(10) {
+        match self.random.below(12) {
             0..3 => Command::Consult { to: self.target() },
             3..5 => Command::Transfer { to: self.target() },
             // Of those who supervise, who else is refused.
             5 => self.supervises(agent),
             6 => Command::Intercept,
             7 => Command::Hold,
-            8 => Command::SetBusy { reason: 1 },
+            8 => Command::MaskRecording,
+            9 => Command::ResumeRecording,
+            10 => Command::SetBusy { reason: 1 },
             _ => Command::HangUp,
         }
     }

@@ -361,6 +361,9 @@ impl Shift {
                     self.ledger.record(&record, transmitted);
                 }
                 Output::Agent(update) => self.ledger.agent(&update),
+                Output::Recording(news) => {
+                    self.ledger.note(|| format!("  {} {}", news.event.as_str(), news.recording));
+                }
                 Output::Reply { id, .. } => self.ledger.reply(id),
                 Output::Fact { call, fact } => {
                     if let CallFact::Arrived(_) = &fact.fact {

@@ -3,11 +3,11 @@
 use hotline_agent::{AgentFact, Display, Line, Presence};
 use hotline_base::{
     AgentNo, CallId, FlowId, GroupId, Key, LegId, MonoTime, Now, OfferId, Pii, RecordingId,
-    TicketId, TrunkId, WallTime,
+    TicketId, TrunkId, WallTime, media::Gap,
 };
 use hotline_cdr::{
-    CallFact, CallRecord, EndReason, Incoming, Party, QueueExit, ShortAfter, Stamped, SurveyAnswer,
-    fold,
+    CallFact, CallRecord, EndReason, Incoming, Muting, Party, QueueExit, ShortAfter, Stamped,
+    SurveyAnswer, fold,
 };
 
 /// When call number 0 arrives; each later call arrives a second later.
@@ -169,4 +169,36 @@ pub(crate) fn listed(call: u64, version: u32, entry: u64) -> CallRecord {
     ];
     let record = fold(CallId(call), true, &facts, ShortAfter::default());
     CallRecord { version, ..record }
+}
+
+/// A talk with a hold and two mutings, one right after the other.
+pub(crate) fn muted(call: u64) -> CallRecord {
+    let mut facts = answered(call, 2, "1001", "13800138000").facts;
+    let started = facts.iter().find_map(|it| match &it.fact {
+        CallFact::RecordingStarted { recording, offer, .. } => Some((recording.clone(), *offer)),
+        _ => None,
+    });
+    let ((recording, offer), by) = (started.unwrap(), AgentNo::new("1001"));
+    let mute = |how| CallFact::RecordingMuted { recording: recording.clone(), how, by: by.clone() };
+    let resumed = CallFact::RecordingResumed { recording: recording.clone(), by: by.clone() };
+    let gaps = vec![Gap { from_ms: 1_000, to_ms: 1_200 }];
+    let more = [
+        (20_000, CallFact::Held { offer, by: Party::Agent }),
+        (30_000, CallFact::Retrieved { offer, by: Party::Agent }),
+        (38_000, mute(Muting::Paused)),
+        (39_000, mute(Muting::Masked)),
+        (40_500, resumed),
+        (
+            64_000,
+            CallFact::RecordingMeasured {
+                recording: recording.clone(),
+                heard_ms: [50_000, 26_000],
+                gaps,
+            },
+        ),
+    ];
+    facts.extend(more.into_iter().map(|(ms, fact)| Stamped { at: at(call, ms), fact }));
+    facts.sort_by_key(|it| it.at.mono);
+    let record = fold(CallId(call), true, &facts, ShortAfter::default());
+    CallRecord { version: 2, ..record }
 }

@@ -45,10 +45,13 @@ pub enum Kind {
     /// `borsh` of ([`hotline_base::CallId`], bytes): the signalling of a call as `hotline-ladder`
     /// writes it.
     Ladder,
+    /// `borsh` of [`hotline_cdr::RecordingNews`].
+    RecordingNews,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::CallRecord, Self::AgentFact, Self::Recording, Self::Ladder];
+    pub const ALL: [Self; 5] =
+        [Self::CallRecord, Self::AgentFact, Self::Recording, Self::Ladder, Self::RecordingNews];
 
     const fn code(self) -> u8 {
         match self {
@@ -56,6 +59,7 @@ impl Kind {
             Self::AgentFact => 2,
             Self::Recording => 3,
             Self::Ladder => 4,
+            Self::RecordingNews => 5,
         }
     }
 
@@ -65,6 +69,7 @@ impl Kind {
             2 => Some(Self::AgentFact),
             3 => Some(Self::Recording),
             4 => Some(Self::Ladder),
+            5 => Some(Self::RecordingNews),
             _ => None,
         }
     }

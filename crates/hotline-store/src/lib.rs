@@ -6,16 +6,19 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod db;
 mod error;
 #[cfg(test)]
 mod fixture;
 mod journal;
 mod loader;
+mod marks;
 mod sidecar;
 pub mod wire;
 
 pub use self::{
+    chain::{ChainHead, Link, digest},
     db::{
         Backlog, CallPage, CallQuery, Database, DatabaseConfig, LetterJson, LetterPage, ListChange,
         ListDraft, ListInForce, ListPage, ListQuery, PushRow, PushTarget, PushVerdict,
@@ -27,6 +30,7 @@ pub use self::{
         Position, Reader, Refused, Running, Saved, Stats,
     },
     loader::{Loader, LoaderStats},
+    sidecar::place_of,
 };
 
 /// The journal's consumer that fills the database.

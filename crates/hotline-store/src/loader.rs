@@ -1,14 +1,13 @@
 //! The task that carries the journal into the database.
 
 use std::{
-    collections::BTreeMap,
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hotline_base::WallTime;
-use hotline_cdr::CallRecord;
+use hotline_cdr::{CallRecord, RecordedAudio};
 use tokio::{
     sync::watch,
     task::spawn_blocking,
@@ -71,8 +70,8 @@ pub struct Loader {
     pub journal: Journal,
     pub database: Database,
     pub targets: Vec<PushTarget>,
-    /// Where recordings lie; their sidecars are written there.
-    pub recording_dir: Option<PathBuf>,
+    /// Where recordings lie; their sidecars are written there. None: there are no sidecars.
+    pub recording_dirs: Vec<PathBuf>,
     /// How long stored ladders are kept.
     pub ladders_for: Duration,
 }
@@ -197,10 +196,10 @@ impl Run {
     /// disk is done in one go.
     async fn read(&self, from: Position, until: Position) -> Result<(Batch, u64), LoadError> {
         let reader = self.loader.journal.reader();
-        let dir = self.loader.recording_dir.clone();
+        let dirs = self.loader.recording_dirs.clone();
         let reading = spawn_blocking(move || {
             let batch = reader.read(from, until, N_ITEMS)?;
-            let n_failed = dir.map_or(0, |dir| sidecars(&dir, &batch.entries));
+            let n_failed = if dirs.is_empty() { 0 } else { sidecars(&dirs, &batch.entries) };
             Ok((batch, n_failed))
         });
         reading.await.map_err(io::Error::other)?
@@ -237,21 +236,23 @@ impl Run {
 }
 
 /// How many could not be written.
-fn sidecars(dir: &Path, entries: &[Entry]) -> u64 {
+fn sidecars(dirs: &[PathBuf], entries: &[Entry]) -> u64 {
     let records: Vec<CallRecord> = entries
         .iter()
         .filter(|it| it.kind == Kind::CallRecord)
         .filter_map(|it| borsh::from_slice(&it.payload).ok())
         .collect();
-    let sealed: BTreeMap<_, _> = records
-        .iter()
-        .flat_map(|record| record.recordings.iter().map(move |it| (&it.recording, (record, it))))
-        .filter(|(_, (_, it))| it.sealed)
-        .collect();
-    let sealed: Vec<_> = sealed.into_values().collect();
+    // In the order of the journal, which is that of the chain; of two versions the later counts.
+    let mut sealed: Vec<(&CallRecord, &RecordedAudio)> = Vec::new();
+    for record in &records {
+        for audio in record.recordings.iter().filter(|it| it.sealed) {
+            sealed.retain(|it| it.1.recording != audio.recording);
+            sealed.push((record, audio));
+        }
+    }
     let mut n_failed = 0;
     for some in sealed.chunks(SIDECARS) {
-        for (recording, error) in write_sidecars(dir, some) {
+        for (recording, error) in write_sidecars(dirs, some) {
             let recording = recording.as_str();
             warn!(%error, recording, "A recording's sidecar cannot be written.");
             n_failed += 1;

@@ -7,6 +7,7 @@ mod envelope;
 mod fact;
 mod list;
 mod mask;
+mod news;
 mod quality;
 mod time;
 
@@ -17,6 +18,7 @@ pub use self::{
     fact::{FactJson, StampedJson},
     list::{ListAuditJson, ListEntryJson},
     mask::masked_number,
+    news::{RecordingNewsJson, SealedJson},
     quality::QualityJson,
     time::Time,
 };

@@ -12,7 +12,7 @@ use hotline_base::{
     AgentNo, CallId, CommandId, ConnId, GroupId, Pii, RecordingId, TrunkId, WallTime,
     media::{Event, Order},
 };
-use hotline_cdr::{CallRecord, Stamped};
+use hotline_cdr::{CallRecord, RecordingNews, Stamped};
 use hotline_ladder::Trace;
 use hotline_sip::{Flow, Message, PeerMisbehaved};
 use hotline_trunk::{
@@ -139,6 +139,8 @@ pub enum Output {
         call: CallId,
         fact: Stamped,
     },
+    /// A recording began, was sealed, or cannot be written.
+    Recording(Box<RecordingNews>),
     /// Something to count that belongs to no call.
     Count(Count),
     /// Somebody should look at it, or may stop looking.

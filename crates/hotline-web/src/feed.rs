@@ -10,11 +10,12 @@ use std::{
 
 use hotline_agent::AgentView;
 use hotline_base::{AgentNo, CallId, GroupId, Pii, RecordingId, WallTime};
+use hotline_cdr::RecordingNews;
 use tokio::sync::mpsc;
 
 use crate::wire::{
     agent::AgentJson,
-    event::{CallJson, EventJson, EventKind},
+    event::{CallJson, EventJson, EventKind, RecordingJson},
     time,
 };
 
@@ -67,6 +68,8 @@ struct Told {
     at: WallTime,
     view: AgentView,
     call: Option<CallView>,
+    /// What happened to a recording of the agent's, and not to the agent.
+    news: Option<RecordingNews>,
 }
 
 /// One connection's view: what to send at once, then what comes.
@@ -90,10 +93,26 @@ impl Feeds {
             feeds.insert(view.no.clone(), Feed::default());
         }
         let Some(feed) = feeds.get_mut(&view.no) else { return };
-        feed.seq += 1;
-        let told = Told { seq: feed.seq, at, view, call };
+        let told = Told { seq: feed.seq + 1, at, view, call, news: None };
+        self.tell(feed, told);
+    }
+
+    /// Something happened to a recording of this agent's. An agent of whom nothing was told yet has
+    /// no event of it.
+    pub fn publish_recording(&self, agent: &AgentNo, news: &RecordingNews) {
+        let mut feeds = self.lock();
+        let Some(feed) = feeds.get_mut(agent) else { return };
+        let Some(newest) = feed.ring.back() else { return };
+        let (view, call) = (newest.view.clone(), newest.call.clone());
+        let (seq, at) = (feed.seq + 1, news.at);
+        let told = Told { seq, at, view, call, news: Some(news.clone()) };
+        self.tell(feed, told);
+    }
+
+    fn tell(&self, feed: &mut Feed, told: Told) {
+        feed.seq = told.seq;
         if !feed.listeners.is_empty() {
-            let text = self.written(EventKind::State, &told);
+            let text = self.written(EventKind::of(told.news.as_ref()), &told);
             feed.listeners.retain(|it| it.try_send(Arc::clone(&text)).is_ok());
         }
         if feed.ring.len() == RING {
@@ -127,12 +146,15 @@ impl Feeds {
             .filter(|(epoch, _)| **epoch == *self.epoch)
             .and_then(|(_, since)| feed.missed_since(since));
         let first = match missed {
-            Some(missed) => missed.map(|it| self.written(EventKind::State, it)).collect(),
+            Some(missed) => {
+                missed.map(|it| self.written(EventKind::of(it.news.as_ref()), it)).collect()
+            }
             None if let Some(newest) = feed.ring.back() => {
                 vec![self.written(EventKind::Snapshot, newest)]
             }
             None => {
-                let told = Told { seq: feed.seq, at: now, view: view.clone(), call: None };
+                let view = view.clone();
+                let told = Told { seq: feed.seq, at: now, view, call: None, news: None };
                 vec![self.written(EventKind::Snapshot, &told)]
             }
         };
@@ -140,6 +162,8 @@ impl Feeds {
     }
 
     fn written(&self, kind: EventKind, it: &Told) -> Arc<str> {
+        // A snapshot says how the agent is, and not what happened last.
+        let news = it.news.as_ref().filter(|_| !matches!(kind, EventKind::Snapshot));
         let event = EventJson {
             epoch: self.epoch.to_string(),
             seq: it.seq,
@@ -147,6 +171,7 @@ impl Feeds {
             kind,
             agent: AgentJson::from(&it.view),
             call: it.call.as_ref().map(CallJson::from),
+            recording: news.map(RecordingJson::from),
         };
         serde_json::to_string(&event).unwrap_or_default().into()
     }

@@ -155,11 +155,11 @@ enum Trunks {
 
 #[derive(Debug, Subcommand)]
 enum Recordings {
-    /// 逐个核对：文件头、长度，以及随录信息里的摘要；有问题时退出码为 1
+    /// 逐个核对：文件头、长度、随录信息里的摘要，以及随录信息的摘要链；有问题时退出码为 1
     Verify {
-        /// 录音目录
-        #[arg(value_name = "目录")]
-        dir: PathBuf,
+        /// 录音目录；有第二个卷时两个一起写，链跨两个卷
+        #[arg(value_name = "目录", required = true)]
+        dirs: Vec<PathBuf>,
         /// 修复因断电或进程被杀而中断的录音的文件头；正在录的不动
         #[arg(long)]
         mend: bool,

@@ -73,11 +73,15 @@ pub(crate) fn control(config: Option<&Path>) -> Result<ExitCode> {
         target: it.target,
         records: it.records,
         agent_states: it.agent_states,
+        recordings: it.recordings,
     });
     let setup = Control {
         config: engine,
         switchboard,
-        recording_dir: media.recording_dir,
+        recording_dirs: [media.recording_dir]
+            .into_iter()
+            .chain(media.recorder.second_dir)
+            .collect(),
         tokens: http.tokens,
         open_metrics: http.open_metrics,
         receivers: receivers.collect(),

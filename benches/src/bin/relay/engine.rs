@@ -18,7 +18,7 @@ use hotline_base::{
     LegId, RecordingId,
     media::{Event, Hears, Order, Profile, VERSION},
 };
-use hotline_media::{Coding, IntakeChoice, MediaConfig};
+use hotline_media::{Coding, IntakeChoice, MediaConfig, RecorderConfig};
 
 use crate::{
     Intake, Relay, cpu,
@@ -43,6 +43,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
             Intake::Lookup => IntakeChoice::Lookup,
         },
         coding: Coding::default(),
+        recorder: RecorderConfig::default(),
     })?;
     let link = UnixStream::connect(socket)?;
     media.attach(link);

@@ -42,7 +42,10 @@ impl Agent {
                 | Action::Confer
                 | Action::CompleteTransfer
                 | Action::Transfer
-                | Action::Intercept => false,
+                | Action::Intercept
+                | Action::PauseRecording
+                | Action::MaskRecording
+                | Action::ResumeRecording => false,
             },
             Line::Reserved
             | Line::Ringing
@@ -69,6 +72,16 @@ impl Agent {
                     self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
                 }
                 Action::ForceRelease => self.is_supervising(),
+                Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
+                    matches!(
+                        self.line,
+                        Line::Connecting
+                            | Line::Talking
+                            | Line::Held
+                            | Line::Consulting
+                            | Line::Conferring
+                    )
+                }
             },
         }
     }

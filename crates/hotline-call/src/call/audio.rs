@@ -1,13 +1,13 @@
 //! What is heard and recorded, as it follows from where the parties are.
 
 use hotline_base::{
-    LegId, OfferId, PlayId, RecordingId,
+    AgentNo, LegId, OfferId, PlayId, RecordingId,
     media::{Channel, Hears, Order, Play},
 };
-use hotline_cdr::PartyRole;
+use hotline_cdr::{Muting, PartyRole, Stamped};
 
 use super::{
-    AgentSide, AgentState, Call, CallFact, CallerState, Now, OfferUpdate, Output, Party,
+    AgentSide, AgentState, Call, CallFact, CallerState, Now, OfferUpdate, Output, Party, Phase,
     aside::Aside, guests::Guest, side::Told,
 };
 use crate::{
@@ -25,6 +25,8 @@ pub(super) struct Audio {
     recording: Option<RecordingId>,
     /// Whose voices are in its right channel.
     recorded: Vec<LegId>,
+    /// It holds silence, and who wants that.
+    muted: Option<(Muting, AgentNo)>,
     /// Who hears music, and who hears ring-back.
     music: Option<(LegId, PlayId)>,
     ringback: Option<(LegId, PlayId)>,
@@ -35,8 +37,15 @@ pub(super) struct Audio {
 
 impl Audio {
     /// Plays of an earlier control process may still run; ours have other numbers.
-    pub(super) const fn restart(&mut self) {
+    pub(super) fn restart(&mut self, facts: &[Stamped]) {
         self.n_plays = 1 << 32;
+        for it in facts {
+            if let CallFact::RecordingMuted { how, by, .. } = &it.fact {
+                self.muted = Some((*how, by.clone()));
+            } else if let CallFact::RecordingResumed { .. } = &it.fact {
+                self.muted = None;
+            }
+        }
     }
 }
 
@@ -120,6 +129,7 @@ impl Call {
         self.play_music();
         self.play_ringback();
         self.record_parties();
+        self.resume_if_left(now);
         self.tell_parties(&seats, now);
     }
 
@@ -175,14 +185,15 @@ impl Call {
         Some((leg, play))
     }
 
-    /// The right channel is everybody who speaks with the caller or for him, but no supervisor.
+    /// The right channel is everybody who speaks with the caller or for him: of supervisors those
+    /// whom the caller hears, and nobody who listens or whispers.
     fn record_parties(&mut self) {
         let Some(recording) = self.audio.recording.clone() else { return };
         let agent = self.agent.as_ref().filter(|it| match it.state {
             AgentState::Announcing | AgentState::Talking => true,
             AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
         });
-        let guests = self.guests.iter().filter(|it| it.talks()).map(|it| it.leg);
+        let guests = self.guests.iter().filter(|it| it.talks() || it.barges_in()).map(|it| it.leg);
         let aside = agent.and_then(|it| it.aside.as_ref()).filter(|it| it.is_up());
         let own = agent.map(|it| it.offering.leg).into_iter().chain(aside.map(|it| it.leg));
         let legs: Vec<_> = own.chain(guests).collect();
@@ -256,9 +267,64 @@ impl Call {
 
     pub(super) fn stop_recording(&mut self) {
         self.audio.recorded.clear();
+        self.audio.muted = None;
         if let Some(recording) = self.audio.recording.take() {
             self.media(Order::StopRecord { recording });
         }
+    }
+
+    /// 暂停录音, 遮蔽 by command of somebody in the call. Says whether there is a recording.
+    pub fn mute_recording(&mut self, by: &AgentNo, how: Muting, now: Now) -> bool {
+        let Some(recording) = self.mutable_recording(by) else { return false };
+        let before = self.audio.muted.replace((how, by.clone()));
+        if before.is_none() {
+            self.media(Order::RecordMute { recording: recording.clone(), muted: true });
+        }
+        if before != self.audio.muted {
+            self.fact(CallFact::RecordingMuted { recording, how, by: by.clone() }, now);
+            self.outputs.push_back(Output::Keep);
+        }
+        true
+    }
+
+    /// 恢复录音 by command of anybody in the call. Says whether there is a recording.
+    pub fn resume_recording(&mut self, by: &AgentNo, now: Now) -> bool {
+        let Some(recording) = self.mutable_recording(by) else { return false };
+        if self.audio.muted.take().is_some() {
+            self.media(Order::RecordMute { recording: recording.clone(), muted: false });
+            self.fact(CallFact::RecordingResumed { recording, by: by.clone() }, now);
+            self.outputs.push_back(Output::Keep);
+        }
+        true
+    }
+
+    /// The recording that runs, if this agent is in the call. After a restart of control it is the
+    /// last that began.
+    fn mutable_recording(&self, by: &AgentNo) -> Option<RecordingId> {
+        let running = self.audio.recording.as_ref().or_else(|| self.recordings.last());
+        running.filter(|_| self.phase == Phase::Live && self.is_in(by)).cloned()
+    }
+
+    /// Whether an agent is in the call and not only on his way.
+    fn is_in(&self, no: &AgentNo) -> bool {
+        let is_his = |it: &AgentSide| {
+            let in_call = matches!(it.state, AgentState::Announcing | AgentState::Talking);
+            in_call && it.offering.agent == *no
+        };
+        self.agent.as_ref().is_some_and(is_his)
+            || self.guests.iter().any(|it| it.is_in() && it.is_agent(no))
+    }
+
+    /// Nobody leaves a call in which nothing is recorded any more.
+    fn resume_if_left(&mut self, now: Now) {
+        let Some((_, by)) = self.audio.muted.clone().filter(|it| !self.is_in(&it.1)) else {
+            return;
+        };
+        self.audio.muted = None;
+        let running = self.audio.recording.as_ref().or_else(|| self.recordings.last());
+        let Some(recording) = running.cloned() else { return };
+        self.media(Order::RecordMute { recording: recording.clone(), muted: false });
+        self.fact(CallFact::RecordingResumed { recording, by }, now);
     }
 
     /// The recording that runs.
@@ -308,16 +374,16 @@ impl Call {
     /// 保持 by command of this agent: he hears silence, and a caller who is alone then music.
     ///
     /// Says whether there is a talk to hold.
-    pub fn hold(&mut self, agent: &hotline_base::AgentNo, now: Now) -> bool {
+    pub fn hold(&mut self, agent: &AgentNo, now: Now) -> bool {
         self.set_hold_by(agent, true, now)
     }
 
     /// 恢复 by command.
-    pub fn retrieve(&mut self, agent: &hotline_base::AgentNo, now: Now) -> bool {
+    pub fn retrieve(&mut self, agent: &AgentNo, now: Now) -> bool {
         self.set_hold_by(agent, false, now)
     }
 
-    fn set_hold_by(&mut self, agent: &hotline_base::AgentNo, held: bool, now: Now) -> bool {
+    fn set_hold_by(&mut self, agent: &AgentNo, held: bool, now: Now) -> bool {
         let main = self.agent.as_mut().filter(|it| it.offering.agent == *agent);
         if let Some(side) = main {
             if side.state != AgentState::Talking {

@@ -2,7 +2,7 @@
 
 use hotline_base::{
     KeyWay,
-    media::{FailReason, FailedOrder, Hearing, LegStats, NetworkTone, Recorded},
+    media::{FailReason, FailedOrder, Hearing, LegStats, Measured, NetworkTone, Recorded},
 };
 
 use super::{
@@ -382,7 +382,12 @@ impl Call {
         if !self.recordings.remove(&it.recording) {
             return;
         }
-        let Recorded { recording, path: _, duration_ms, bytes, sha256, mut gap_ms, n_gaps } = it;
+        let Recorded { recording, path: _, duration_ms, bytes, sha256, mut gap_ms, .. } = it;
+        let n_gaps = it.n_gaps;
+        if let Some(Measured { heard_ms, gaps }) = it.measured {
+            let recording = recording.clone();
+            self.fact(CallFact::RecordingMeasured { recording, heard_ms, gaps }, now);
+        }
         if let Some(at) = self.broken_off.remove(&recording) {
             // Who seals it now was not there when it broke off.
             gap_ms = gap_ms.max(self.recorded_ms(&recording, at).saturating_sub(duration_ms));

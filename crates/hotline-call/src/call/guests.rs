@@ -1,7 +1,7 @@
 //! Who is called into a running call: consulted, joined, transferred to, or supervising.
 
 use hotline_base::{
-    AgentNo,
+    AgentNo, Oversight,
     media::{Order, Profile},
 };
 use hotline_cdr::{CalledParty, PartyRole};
@@ -82,6 +82,11 @@ impl Guest {
     /// He is there, and is more than an observer.
     pub(super) fn talks(&self) -> bool {
         self.is_in() && !self.is_supervisor()
+    }
+
+    /// A supervisor whom everybody hears.
+    pub(super) fn barges_in(&self) -> bool {
+        self.is_in() && self.role == PartyRole::Supervisor(Oversight::BargeIn)
     }
 
     pub(super) fn is_agent(&self, no: &AgentNo) -> bool {

@@ -28,7 +28,7 @@ impl Call {
         it.n_recordings = u32::try_from(recordings.len()).unwrap_or(u32::MAX);
         it.recordings = recordings.into_iter().collect();
         it.open_legs = open_legs;
-        it.audio.restart();
+        it.audio.restart(&facts);
         it.facts = facts;
         it.fact(CallFact::ControlRestarted, now);
         if let Some(ticket) = open_ticket(&it.facts) {

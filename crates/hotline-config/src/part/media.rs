@@ -44,6 +44,7 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
         lang: embedded::LANGUAGE.to_owned(),
         intake: intake(&it),
         coding: coding(&it),
+        recorder: super::recording::read(root),
     };
     it.end();
     config

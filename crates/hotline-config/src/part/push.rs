@@ -12,6 +12,7 @@ pub struct PushTarget {
     pub target: Target,
     pub records: bool,
     pub agent_states: bool,
+    pub recordings: bool,
 }
 
 pub(crate) fn read(root: &Section<'_, '_>) -> Vec<PushTarget> {
@@ -53,15 +54,16 @@ fn one(it: &Section<'_, '_>) -> Option<PushTarget> {
     let n_parallel = it.number_or("parallel_max", 8, 1..=64);
     let records = it.bool_or("records", true);
     let agent_states = it.bool_or("agent_states", true);
-    if !records && !agent_states {
-        it.complain("records", "什么也不推送", "records 与 agent_states 至少一项为 true");
+    let recordings = it.bool_or("recordings", true);
+    if !records && !agent_states && !recordings {
+        it.complain("records", "什么也不推送", "records、agent_states、recordings 至少一项为 true");
     }
     let mut target = Target::new(&id?.value, &url?.value, Secret::new(secret?));
     target.timeout = timeout;
     target.n_parallel = usize::try_from(n_parallel).unwrap_or(1);
     target.retry.longest = longest;
     target.retry.age_max = Duration::from_secs(age_max_hours * 3_600);
-    Some(PushTarget { target, records, agent_states })
+    Some(PushTarget { target, records, agent_states, recordings })
 }
 
 fn is_url(text: &str) -> bool {

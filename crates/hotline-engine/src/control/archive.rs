@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use hotline_base::{CallId, RecordingId};
-use hotline_store::{CallQuery, Database, StoreError};
+use hotline_store::{CallQuery, Database, StoreError, place_of};
 use hotline_web::{Answer, Archive, ArchiveError, CallFilter, CallPage, RecordingFile, Sight};
+use tokio::task::spawn_blocking;
 
 use crate::clock::wall;
 
@@ -12,7 +13,7 @@ use crate::clock::wall;
 pub(super) struct Records {
     pub(super) database: Database,
     /// Absolute.
-    pub(super) recording_dir: PathBuf,
+    pub(super) recording_dirs: Vec<PathBuf>,
 }
 
 impl Archive for Records {
@@ -41,11 +42,13 @@ impl Archive for Records {
     ) -> Answer<'_, Result<Option<RecordingFile>, ArchiveError>> {
         Box::pin(async move {
             let found = self.database.recording(&recording).await.map_err(away)?;
-            Ok(found.filter(|it| it.sealed).map(|it| RecordingFile {
-                path: self.recording_dir.join(it.path),
-                sha256: it.sha256,
-                agents: it.agents,
-            }))
+            let Some(it) = found.filter(|it| it.sealed) else { return Ok(None) };
+            let (dirs, path) = (self.recording_dirs.clone(), it.path);
+            // A disk may not answer.
+            let found = spawn_blocking(move || place_of(&dirs, &path).map(|it| it.join(path)));
+            let found = found.await.map_err(|_| ArchiveError::Away)?;
+            let file = |path| RecordingFile { path, sha256: it.sha256, agents: it.agents };
+            Ok(found.map(file))
         })
     }
 

@@ -57,13 +57,14 @@ impl Edge {
         supervisor: Channel,
         outside: Handle,
     ) -> Result<Self, Error> {
-        setup.recording_dir = std::path::absolute(&setup.recording_dir)
-            .map_err(Error::io("the recording directory"))?;
+        for dir in &mut setup.recording_dirs {
+            *dir = std::path::absolute(&*dir).map_err(Error::io("the recording directory"))?;
+        }
         let entered = outside.enter();
         let outward = Outward::start(
             &shared,
             &setup.config.data_dir,
-            setup.recording_dir.clone(),
+            setup.recording_dirs.clone(),
             setup.ladders_for,
             &setup.receivers,
         );
@@ -128,7 +129,7 @@ impl Edge {
             }),
             archive: Arc::new(Records {
                 database: self.outward.database.clone(),
-                recording_dir: self.setup.recording_dir.clone(),
+                recording_dirs: self.setup.recording_dirs.clone(),
             }),
             signalling: Arc::new(Ladders {
                 commands: self.addresses.commands.clone(),

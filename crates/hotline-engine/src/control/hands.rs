@@ -8,7 +8,7 @@ use std::{
 
 use hotline_agent::{AgentView, Refused};
 use hotline_base::{CallId, CommandId, Now, media::Event};
-use hotline_cdr::{CallFact, CallRecord, Stamped};
+use hotline_cdr::{CallFact, CallRecord, RecordingNews, Stamped};
 use hotline_ladder::Trace;
 use hotline_net::{Gate, NetInput, Transmit};
 use hotline_switchboard::{AgentUpdate, CallBrief, Count, Input, Output, Switchboard, TrafficView};
@@ -157,6 +157,7 @@ impl Rim<Switchboard> for Hands {
         match output {
             Output::Record(record) => self.record(&record),
             Output::Agent(update) => self.agent(*update),
+            Output::Recording(news) => self.recording(&news),
             Output::Keep { key, value } => self.spool.keep(key, value),
             Output::Transmit { flow, bytes } => self.spool.transmit(Transmit { flow, bytes }),
             Output::Order(order) => self.orders.give(order),
@@ -323,6 +324,17 @@ impl Hands {
             self.spool.agent_fact(payload);
         } else {
             tracing::error!("An agent's change cannot be written down.");
+        }
+    }
+
+    fn recording(&mut self, news: &RecordingNews) {
+        for agent in &news.agents {
+            self.feeds.publish_recording(agent, news);
+        }
+        if let Ok(payload) = borsh::to_vec(news) {
+            self.spool.recording(payload);
+        } else {
+            tracing::error!(call = news.call.0, "A recording's event cannot be written down.");
         }
     }
 

@@ -112,7 +112,8 @@ const fn is_owed(order: &Order) -> bool {
         | Order::SendKeys { .. }
         | Order::HeedTones { .. }
         | Order::Record { .. }
-        | Order::RecordSource { .. } => false,
+        | Order::RecordSource { .. }
+        | Order::RecordMute { .. } => false,
     }
 }
 

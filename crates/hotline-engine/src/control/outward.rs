@@ -36,7 +36,7 @@ impl Outward {
     pub(super) fn start(
         shared: &Shared,
         data_dir: &std::path::Path,
-        recording_dir: PathBuf,
+        recording_dirs: Vec<PathBuf>,
         ladders_for: Duration,
         receivers: &[Receiver],
     ) -> Self {
@@ -48,7 +48,7 @@ impl Outward {
             journal: shared.journal.clone(),
             database: database.clone(),
             targets: receivers.iter().map(told).collect(),
-            recording_dir: Some(recording_dir),
+            recording_dirs,
             ladders_for,
         };
         tasks.spawn(loader.run(stats, stopped.clone()));
@@ -78,6 +78,7 @@ fn told(it: &Receiver) -> PushTarget {
         name: it.target.name.clone(),
         call_records: it.records,
         agent_states: it.agent_states,
+        recordings: it.recordings,
     }
 }
 

@@ -43,6 +43,10 @@ impl Spool {
         self.batch.items.push(Item { kind: Kind::AgentFact, payload });
     }
 
+    pub(crate) fn recording(&mut self, payload: Vec<u8>) {
+        self.batch.items.push(Item { kind: Kind::RecordingNews, payload });
+    }
+
     pub(crate) fn ladder(&mut self, payload: Vec<u8>) {
         self.batch.items.push(Item { kind: Kind::Ladder, payload });
     }

@@ -65,6 +65,11 @@ impl Desk {
             Order::RecordSource { recording, channel, legs } => {
                 self.record_source(&recording, channel, &legs);
             }
+            Order::RecordMute { recording, muted } => {
+                if let Some(tape) = self.recordings.get(&recording).copied() {
+                    self.task(Task::Mute { tape, muted });
+                }
+            }
             Order::StopRecord { recording } => {
                 if let Some(tape) = self.recordings.remove(&recording) {
                     self.task(Task::EndRecord { tape });

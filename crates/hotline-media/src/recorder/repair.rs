@@ -35,10 +35,14 @@ pub(super) struct Marker {
 }
 
 impl Marker {
-    pub(super) fn set(dir: &Path, recording: &RecordingId, path: &str) -> io::Result<Self> {
-        let place = dir.join(OPEN_DIR);
-        fs::create_dir_all(&place)?;
-        let place = place.join(file_name(recording));
+    pub(super) fn set(
+        dir: &Path,
+        recording: &RecordingId,
+        path: &str,
+        from: u64,
+    ) -> io::Result<Self> {
+        fs::create_dir_all(dir.join(OPEN_DIR))?;
+        let place = marker_path(dir, recording);
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&place)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
@@ -46,7 +50,7 @@ impl Marker {
         })?;
         file.set_len(0)?;
         // It reaches the disk before what it names does, or with it: the syncer brings both.
-        writeln!(file, "{recording}\n{path}")?;
+        writeln!(file, "{recording}\n{path}\n{from}")?;
         Ok(Self { path: place, _file: file })
     }
 
@@ -56,29 +60,37 @@ impl Marker {
 }
 
 /// Mends the headers of recordings that were being written when their process died, and seals
-/// them. Recordings of a process that lives are left alone.
+/// them; parts on two volumes become one file. Recordings of a process that lives are left alone.
 ///
 /// # Errors
 /// When the directory of markers cannot be read. A single recording that cannot be repaired is
 /// logged and stays marked.
-pub fn repair(dir: &Path) -> io::Result<Vec<Repaired>> {
-    let markers = match fs::read_dir(dir.join(OPEN_DIR)) {
-        Ok(markers) => markers,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+pub fn repair(dirs: &[PathBuf]) -> io::Result<Vec<Repaired>> {
     let mut repaired = Vec::new();
-    for marker in markers {
-        match mend(dir, marker?.path()) {
-            Ok(it) => repaired.extend(it),
-            Err(error) => tracing::error!(%error, "A recording cannot be repaired."),
-        }
+    // A recording that went on on the second volume is joined there.
+    for dir in dirs.iter().rev() {
+        repair_on(dir, dirs, &mut repaired)?;
     }
     repaired.sort_by(|a, b| a.recorded.recording.cmp(&b.recorded.recording));
     Ok(repaired)
 }
 
-fn mend(dir: &Path, marker: PathBuf) -> io::Result<Option<Repaired>> {
+fn repair_on(dir: &Path, dirs: &[PathBuf], repaired: &mut Vec<Repaired>) -> io::Result<()> {
+    let markers = match fs::read_dir(dir.join(OPEN_DIR)) {
+        Ok(markers) => markers,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for marker in markers {
+        match mend(dir, dirs, marker?.path()) {
+            Ok(it) => repaired.extend(it),
+            Err(error) => tracing::error!(%error, "A recording cannot be repaired."),
+        }
+    }
+    Ok(())
+}
+
+fn mend(dir: &Path, dirs: &[PathBuf], marker: PathBuf) -> io::Result<Option<Repaired>> {
     let mut file = OpenOptions::new().read(true).write(true).open(&marker)?;
     if file.try_lock().is_err() {
         return Ok(None);
@@ -86,12 +98,18 @@ fn mend(dir: &Path, marker: PathBuf) -> io::Result<Option<Repaired>> {
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     let marker = Marker { path: marker, _file: file };
-    let Some((recording, path)) = text.split_once('\n') else {
+    let Some((recording, path, from)) = read_marker(&text) else {
         // Killed before a word was written: there is no recording either.
         marker.clear()?;
         return Ok(None);
     };
-    let path = path.trim_end_matches('\n');
+    let elsewhere = dirs.iter().find(|it| *it != dir && it.join(path).exists()).cloned();
+    if from == 0 && elsewhere.is_some() {
+        // The whole was sealed there while this disk did not answer.
+        set_aside(&dir.join(path))?;
+        marker.clear()?;
+        return Ok(None);
+    }
     let tape = match OpenOptions::new().read(true).write(true).open(dir.join(path)) {
         Ok(tape) => tape,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -113,10 +131,13 @@ fn mend(dir: &Path, marker: PathBuf) -> io::Result<Option<Repaired>> {
         recording: RecordingId::new(recording),
         path: path.to_owned(),
         marker: Some(marker),
-        samples,
+        samples: from + samples,
         // It broke off; how much was said after that is not known here.
         gap: 0,
         n_gaps: 1,
+        measured: None,
+        from,
+        before: elsewhere,
     };
     let bytes_found = (samples * SAMPLE).saturating_sub(known);
     Ok(Some(Repaired { recorded: seal(dir, job)?, bytes_found }))
@@ -138,12 +159,32 @@ pub(super) fn is_open(dir: &Path, path: &Path) -> io::Result<Option<bool>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let named = text.split_once('\n').map(|it| Path::new(it.1.trim_end_matches('\n')));
-        if named == Some(path) {
+        if read_marker(&text).is_some_and(|it| Path::new(it.1) == path) {
             return Ok(Some(File::open(&marker).is_ok_and(|it| it.try_lock().is_err())));
         }
     }
     Ok(None)
+}
+
+/// A marker's recording, its path, and the first sample of it that is in the file.
+fn read_marker(text: &str) -> Option<(&str, &str, u64)> {
+    let mut lines = text.lines();
+    let (recording, path) = (lines.next()?, lines.next()?);
+    // Those of earlier versions end here.
+    Some((recording, path, lines.next().and_then(|it| it.parse().ok()).unwrap_or(0)))
+}
+
+/// Gives a part that is not needed a name that is no recording's.
+fn set_aside(part: &Path) -> io::Result<()> {
+    match fs::rename(part, part.with_extension("part")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The marker of a recording.
+pub(super) fn marker_path(dir: &Path, recording: &RecordingId) -> PathBuf {
+    dir.join(OPEN_DIR).join(file_name(recording))
 }
 
 /// A recording's name as the name of a file.

@@ -8,24 +8,21 @@ use std::{
 
 use rustix::fs::statvfs;
 
+use crate::MinFree;
+
 /// How often one looks.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// One in so many bytes of the volume stays free, ...
-const SHARE: u64 = 100;
-
-/// ... but no more than this.
-const MOST: u64 = 1 << 30;
-
 #[derive(Debug)]
 pub(super) struct Room {
+    min_free: MinFree,
     looked: Option<Instant>,
     there: bool,
 }
 
 impl Room {
-    pub(super) const fn new() -> Self {
-        Self { looked: None, there: true }
+    pub(super) const fn new(min_free: MinFree) -> Self {
+        Self { min_free, looked: None, there: true }
     }
 
     /// Whether recordings may be written to `dir`.
@@ -34,15 +31,19 @@ impl Room {
             self.looked = Some(Instant::now());
             // A directory that is not there yet is made by who writes first, or says why not.
             self.there = statvfs(dir).map_or(true, |it| {
-                is_enough(it.f_bavail.saturating_mul(it.f_frsize), it.f_blocks * it.f_frsize)
+                let size = |blocks: u64| blocks.saturating_mul(it.f_frsize);
+                self.min_free.is_left(size(it.f_bavail), size(it.f_blocks))
             });
         }
         self.there
     }
 }
 
-fn is_enough(free: u64, all: u64) -> bool {
-    free >= (all / SHARE).min(MOST)
+impl MinFree {
+    /// Whether so much of a volume of that size is free that recordings may take more.
+    fn is_left(self, free: u64, all: u64) -> bool {
+        free >= (all / 100).saturating_mul(self.percent).min(self.bytes)
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +59,9 @@ mod tests {
             (gib, 8_000 * gib, true),
             (gib - 1, 8_000 * gib, false),
         ] {
-            assert_eq!(is_enough(free, all), enough, "{free} of {all}");
+            let is_left = MinFree::default().is_left(free, all);
+            assert_eq!(is_left, enough, "{free} of {all}");
         }
+        assert!(MinFree { percent: 5, bytes: 0 }.is_left(0, gib));
     }
 }

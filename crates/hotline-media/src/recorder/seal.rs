@@ -10,11 +10,11 @@ use std::{
 
 use hotline_base::{
     RecordingId,
-    media::{Event, Recorded},
+    media::{Event, Measured, Recorded},
 };
 use sha2::{Digest, Sha256};
 
-use super::{Outcomes, repair::Marker};
+use super::{Outcomes, join::join, repair::Marker};
 
 /// Recordings that wait for their seal; one more makes the recorder wait.
 pub(super) const JOBS_MAX: usize = 1_024;
@@ -29,22 +29,31 @@ pub(super) struct SealJob {
     pub(super) samples: u64,
     pub(super) gap: u64,
     pub(super) n_gaps: u32,
+    pub(super) measured: Option<Measured>,
+    /// The first sample that is in this file.
+    pub(super) from: u64,
+    /// The directory in which the part before that lies.
+    pub(super) before: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 pub(super) struct Sealer {
     dir: PathBuf,
     jobs: mpsc::Receiver<SealJob>,
-    outcomes: Outcomes,
+    sealing: Sealing,
+}
+
+/// Who hears of what was sealed.
+#[derive(Debug)]
+pub(super) struct Sealing {
+    pub(super) outcomes: Outcomes,
+    /// The archivist, if there is one.
+    pub(super) archive: Option<mpsc::Sender<PathBuf>>,
 }
 
 impl Sealer {
-    pub(super) const fn new(
-        dir: PathBuf,
-        jobs: mpsc::Receiver<SealJob>,
-        outcomes: Outcomes,
-    ) -> Self {
-        Self { dir, jobs, outcomes }
+    pub(super) const fn new(dir: PathBuf, jobs: mpsc::Receiver<SealJob>, sealing: Sealing) -> Self {
+        Self { dir, jobs, sealing }
     }
 
     pub(super) fn run(self) {
@@ -56,19 +65,29 @@ impl Sealer {
     fn seal(&self, job: SealJob) {
         let recording = job.recording.clone();
         let event = match seal(&self.dir, job) {
-            Ok(recorded) => Event::Recorded(recorded),
+            Ok(recorded) => {
+                if let Some(archive) = &self.sealing.archive
+                    && archive.send(self.dir.join(&recorded.path)).is_err()
+                {
+                    tracing::error!("The archivist of recordings is gone.");
+                }
+                Event::Recorded(recorded)
+            }
             Err(error) => {
                 let reason = error.to_string();
                 tracing::error!(%recording, reason, "A recording cannot be sealed.");
                 Event::RecordFailed { recording, reason }
             }
         };
-        self.outcomes.say(event);
+        self.sealing.outcomes.say(event);
     }
 }
 
 /// Brings a complete file to the disk and names it by its hash.
-pub(super) fn seal(dir: &Path, job: SealJob) -> io::Result<Recorded> {
+pub(super) fn seal(dir: &Path, mut job: SealJob) -> io::Result<Recorded> {
+    if job.from > 0 {
+        join(dir, &mut job)?;
+    }
     let path = dir.join(&job.path);
     let file = File::open(&path)?;
     file.sync_all()?;
@@ -84,6 +103,7 @@ pub(super) fn seal(dir: &Path, job: SealJob) -> io::Result<Recorded> {
         sha256,
         gap_ms: job.gap / 8,
         n_gaps: job.n_gaps,
+        measured: job.measured,
     })
 }
 

@@ -9,10 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hotline_base::RecordingId;
+use hotline_base::{
+    RecordingId,
+    media::{GAPS_MAX, Gap, Measured},
+};
 use hotline_dsp::g711::ALAW_SILENCE;
 
-use super::{BLOCK, Block, repair::Marker, seal::SealJob};
+use super::{BLOCK, Block, SAMPLES_PER_MS, repair::Marker, seal::SealJob};
 use crate::wav::{self, HEADER, SAMPLE};
 
 /// How often a file that cannot be written is tried again.
@@ -29,26 +32,45 @@ pub(super) struct TapeFile {
     path: String,
     file: Option<(File, Marker)>,
     retry: Option<Instant>,
-    /// Samples in the file.
+    /// The first sample of the recording that belongs into this file.
+    from: u64,
+    /// The sample after the last that is in the file.
     written: u64,
     gap: u64,
     n_gaps: u32,
+    /// Samples that somebody said, by channel.
+    heard: [u64; 2],
+    gaps: Vec<Gap>,
     trouble: Option<String>,
     told: bool,
     interleaved: Vec<u8>,
 }
 
+/// What is known of a recording's part on the volume before.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Where it lies; `None` when it cannot be read.
+    pub(super) dir: Option<PathBuf>,
+    pub(super) gap: u64,
+    pub(super) n_gaps: u32,
+    /// In samples, but for its gaps.
+    pub(super) measured: Measured,
+}
+
 impl TapeFile {
-    pub(super) fn new(dir: &Path, recording: RecordingId, path: String) -> Self {
+    pub(super) fn new(dir: &Path, recording: RecordingId, path: String, from: u64) -> Self {
         Self {
             dir: dir.to_owned(),
             recording,
             path,
             file: None,
             retry: None,
-            written: 0,
+            from,
+            written: from,
             gap: 0,
             n_gaps: 0,
+            heard: [0; 2],
+            gaps: Vec::new(),
             trouble: None,
             told: false,
             interleaved: Vec::with_capacity(2 * BLOCK),
@@ -57,10 +79,6 @@ impl TapeFile {
 
     pub(super) const fn recording(&self) -> &RecordingId {
         &self.recording
-    }
-
-    pub(super) const fn written(&self) -> u64 {
-        self.written
     }
 
     /// The first trouble, once.
@@ -86,17 +104,21 @@ impl TapeFile {
         let path = self.dir.join(&self.path);
         let parent = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(parent)?;
-        let marker = Marker::set(&self.dir, &self.recording, &self.path)?;
+        let marker = Marker::set(&self.dir, &self.recording, &self.path, self.from)?;
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
         let audio = file.metadata()?.len().saturating_sub(HEADER as u64);
-        self.written = self.written.min(audio / SAMPLE);
-        write_at(&file, &wav::header(self.written), 0)?;
+        self.written = self.written.min(self.from + audio / SAMPLE);
+        write_at(&file, &wav::header(self.written - self.from), 0)?;
         Ok((file, marker))
     }
 
     /// Writes a block; silence takes the place of blocks that are missing before it.
     pub(super) fn write(&mut self, block: &Block) {
+        if block.start < self.written {
+            // It was on its way to the volume before.
+            return;
+        }
         self.open();
         let Some((file, marker)) = self.file.take() else { return };
         match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
@@ -107,10 +129,13 @@ impl TapeFile {
 
     fn append(&mut self, file: &File, block: &Block) -> io::Result<()> {
         self.interleaved.clear();
-        let sides = block.sides.left.iter().zip(&block.sides.right).take(block.len);
-        self.interleaved.extend(sides.flat_map(|(left, right)| [*left, *right]));
-        write_at(file, &self.interleaved, place(self.written))?;
-        self.count(file, block.len as u64)
+        self.interleaved.extend(block.interleaved());
+        write_at(file, &self.interleaved, self.place())?;
+        self.count(file, block.len as u64)?;
+        for (heard, more) in self.heard.iter_mut().zip(block.heard()) {
+            *heard += more;
+        }
+        Ok(())
     }
 
     /// Silence up to `start`, and a gap if there was any to fill.
@@ -119,24 +144,44 @@ impl TapeFile {
             return Ok(());
         };
         let silence = [ALAW_SILENCE; SILENCE];
+        let began = self.written;
         let mut rest = missing;
         while rest > 0 {
             let n = rest.min(SILENCE as u64 / SAMPLE);
             let bytes = usize::try_from(n * SAMPLE).unwrap_or(0);
-            write_at(file, silence.get(..bytes).unwrap_or_default(), place(self.written))?;
+            write_at(file, silence.get(..bytes).unwrap_or_default(), self.place())?;
             self.count(file, n)?;
             self.gap += n;
             rest -= n;
         }
-        self.n_gaps += 1;
+        self.note_gap(began, start);
         Ok(())
+    }
+
+    /// Nothing could be written from one sample to another.
+    fn note_gap(&mut self, from: u64, to: u64) {
+        self.n_gaps += 1;
+        if self.gaps.len() < GAPS_MAX {
+            self.gaps.push(Gap { from_ms: from / SAMPLES_PER_MS, to_ms: to / SAMPLES_PER_MS });
+        }
     }
 
     /// So many more samples are in the file; the header says so from now on.
     fn count(&mut self, file: &File, samples: u64) -> io::Result<()> {
-        write_at(file, &wav::header(self.written + samples), 0)?;
+        write_at(file, &wav::header(self.written + samples - self.from), 0)?;
         self.written += samples;
         Ok(())
+    }
+
+    /// The byte of the next sample.
+    const fn place(&self) -> u64 {
+        HEADER as u64 + (self.written - self.from) * SAMPLE
+    }
+
+    /// It goes on elsewhere; its file and marker stay until it is joined with the rest.
+    pub(super) fn leave(self) -> Before {
+        let measured = Measured { heard_ms: self.heard, gaps: self.gaps };
+        Before { dir: Some(self.dir), gap: self.gap, n_gaps: self.n_gaps, measured }
     }
 
     /// There is no room for what comes now.
@@ -156,7 +201,12 @@ impl TapeFile {
     }
 
     /// Brings the file to its full length. `None` when there is no file.
-    pub(super) fn seal(&mut self, samples: u64, room: bool) -> Option<SealJob> {
+    pub(super) fn seal(
+        &mut self,
+        samples: u64,
+        room: bool,
+        before: Option<Before>,
+    ) -> Option<SealJob> {
         // The last chance does not wait.
         if room {
             self.retry = None;
@@ -170,25 +220,29 @@ impl TapeFile {
         }
         if self.written < samples {
             self.gap += samples - self.written;
-            self.n_gaps += 1;
+            self.note_gap(self.written, samples);
         }
         let file = self.file.take();
-        if file.is_none() && self.written == 0 {
+        if file.is_none() && self.written == self.from {
             return None;
         }
+        let before = before.unwrap_or_default();
+        let Measured { heard_ms: [left, right], mut gaps } = before.measured;
+        let [more_left, more_right] = self.heard;
+        let heard = [left + more_left, right + more_right];
+        gaps.append(&mut self.gaps);
         Some(SealJob {
             recording: self.recording.clone(),
             path: std::mem::take(&mut self.path),
             marker: file.map(|(_, marker)| marker),
             samples: self.written,
-            gap: self.gap,
-            n_gaps: self.n_gaps,
+            gap: self.gap + before.gap,
+            n_gaps: self.n_gaps + before.n_gaps,
+            measured: Some(Measured { heard_ms: heard.map(|it| it / SAMPLES_PER_MS), gaps }),
+            from: self.from,
+            before: before.dir,
         })
     }
-}
-
-const fn place(sample: u64) -> u64 {
-    HEADER as u64 + sample * SAMPLE
 }
 
 fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {

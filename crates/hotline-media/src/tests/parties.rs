@@ -138,8 +138,13 @@ fn a_recording_of_a_three_way_talk_holds_the_caller_left_and_the_two_others_righ
     room.rig.control.order(&Order::StopRecord { recording });
     assert!(matches!(room.rig.control.event(), Event::Recorded(_)));
     let (left, right) = read(&room.rig.dir.recordings().join("r-1.wav"));
+    // The mean over pieces: the place of a telephone may move by a few milliseconds.
     let middle = 1_600..left.len() - 1_600;
-    let of = |channel: &[i16], phone| strength(&channel[middle.clone()], hz(phone));
+    let of = |channel: &[i16], phone| {
+        let pieces: Vec<_> = channel[middle.clone()].chunks_exact(800).collect();
+        let sum: f64 = pieces.iter().map(|it| strength(it, hz(phone))).sum();
+        sum / pieces.len() as f64
+    };
     assert!(of(&left, 0) > 0.9 && of(&left, 1) + of(&left, 2) < 0.01);
     assert!(of(&right, 1) > 0.35 && of(&right, 2) > 0.35 && of(&right, 0) < 0.01);
 }

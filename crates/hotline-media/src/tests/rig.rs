@@ -22,7 +22,7 @@ use hotline_dsp::{
 use hotline_rtp::{HEADER_LEN, Header, MediaTime, Packet, parse, write_header};
 
 use super::both;
-use crate::{Coding, MediaConfig, MediaHandle, start};
+use crate::{Coding, MediaConfig, MediaHandle, MinFree, RecorderConfig, start};
 
 /// Longer than anything takes that is going to happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -183,6 +183,11 @@ pub(super) fn config_in(dir: &Path) -> MediaConfig {
         lang: "zh".to_owned(),
         intake: both::intake(),
         coding: Coding::default(),
+        // A machine that has little room left can run tests, too.
+        recorder: RecorderConfig {
+            min_free: MinFree { percent: 1, bytes: 1 << 20 },
+            ..RecorderConfig::default()
+        },
     }
 }
 
@@ -192,6 +197,12 @@ impl Control {
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         media.attach(theirs);
         Self { stream: ours }
+    }
+
+    /// Over a link that was made elsewhere.
+    pub(super) fn over(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(3 * PATIENCE)).unwrap();
+        Self { stream }
     }
 
     pub(super) fn order(&mut self, order: &Order) {

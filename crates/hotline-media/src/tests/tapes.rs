@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use hotline_base::{
     LegId, RecordingId,
-    media::{Channel, Event, Order, Recorded},
+    media::{Channel, Event, Measured, Order, Recorded},
 };
 use hotline_dsp::{g711::alaw_to_linear, strength};
 use sha2::{Digest, Sha256};
@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// Caller and agent talk; a third leg's music is their clock, a frame each 20 ms.
-struct Talk {
-    rig: Rig,
-    caller: Phone,
-    agent: Phone,
+pub(super) struct Talk {
+    pub(super) rig: Rig,
+    pub(super) caller: Phone,
+    pub(super) agent: Phone,
     clock: Phone,
 }
 
 impl Talk {
-    fn new(rig: Rig) -> Self {
+    pub(super) fn new(rig: Rig) -> Self {
         let mut rig = rig;
         rig.dir.prompt("music", 440, 1_000);
         let (caller, agent, clock) = (rig.phone(1, 500), rig.phone(2, 700), rig.phone(3, 0));
@@ -34,14 +34,14 @@ impl Talk {
         Self { rig, caller, agent, clock }
     }
 
-    fn record(&mut self, name: &str, path: &str) {
+    pub(super) fn record(&mut self, name: &str, path: &str) {
         let (recording, path) = (RecordingId::new(name), path.to_owned());
         let (left, right) = (self.caller.leg, self.agent.leg);
         self.rig.control.order(&Order::Record { recording, path, left, right });
     }
 
     /// Both talk for this long.
-    fn talk(&mut self, ms: usize) {
+    pub(super) fn talk(&mut self, ms: usize) {
         // What queued up meanwhile is the past.
         while !self.clock.hears_nothing() {}
         for _ in 0..ms / 20 {
@@ -51,10 +51,16 @@ impl Talk {
         }
     }
 
-    fn stop(&mut self, name: &str) -> Recorded {
+    pub(super) fn stop(&mut self, name: &str) -> Recorded {
         self.rig.control.order(&Order::StopRecord { recording: RecordingId::new(name) });
-        let Event::Recorded(recorded) = self.rig.control.event() else { panic!("not recorded") };
-        recorded
+        loop {
+            match self.rig.control.event() {
+                Event::Recorded(recorded) => return recorded,
+                // The clock says nothing.
+                Event::Quiet { .. } => (),
+                other => panic!("not recorded: {other:?}"),
+            }
+        }
     }
 }
 
@@ -79,7 +85,7 @@ fn states(dir: &Path, mend: bool) -> Vec<(String, FileState)> {
 }
 
 /// Whether a channel holds this tone for most of its length.
-fn sounds(channel: &[i16], hz: u32) -> bool {
+pub(super) fn sounds(channel: &[i16], hz: u32) -> bool {
     let parts: Vec<_> = channel.chunks_exact(160).collect();
     let n = parts.iter().filter(|it| strength(it, hz) > 0.8).count();
     n * 10 >= parts.len() * 7
@@ -97,6 +103,9 @@ fn caller_and_agent_are_on_their_channels_and_the_hash_is_right() {
     assert!((900..1_500).contains(&recorded.duration_ms), "{} ms", recorded.duration_ms);
     assert_eq!(recorded.duration_ms, left.len() as u64 / 8);
     assert_eq!((recorded.gap_ms, recorded.n_gaps), (0, 0));
+    let Measured { heard_ms: [caller, agent], gaps } = recorded.measured.clone().unwrap();
+    assert!(gaps.is_empty() && caller.abs_diff(agent) <= 100);
+    assert!((900..=recorded.duration_ms).contains(&caller), "{caller} ms of the caller");
     let bytes = fs::read(&file).unwrap();
     let hash =
         Sha256::digest(&bytes).iter().fold(String::new(), |hex, it| format!("{hex}{it:02x}"));
@@ -183,10 +192,10 @@ fn what_a_kill_leaves_is_playable_and_repaired_by_the_next_process() {
     assert_eq!(recorded.duration_ms, caller_after.len() as u64 / 8);
     assert_eq!((recorded.recording.as_str(), &*recorded.path), ("r-1", "day/r-1.wav"));
     assert_eq!(recorded.sha256, sha256, "the engine seals what was mended");
-    assert_eq!(repair(&to).unwrap(), []);
+    assert_eq!(repair(&[to.clone()]).unwrap(), []);
 
     // The process that lives is left alone.
-    assert_eq!(repair(&from).unwrap(), []);
+    assert_eq!(repair(&[from.clone()]).unwrap(), []);
     assert_eq!(states(&from, true), [("day/r-1.wav".to_owned(), FileState::BeingWritten)]);
     fs::write(from.join("day/a.wav"), [7; 100]).unwrap();
     assert_eq!(states(&from, true)[0].1, FileState::Damaged);
@@ -248,4 +257,32 @@ fn an_end_of_the_process_seals_what_runs() {
     let (left, right) = read(&dir.recordings().join("r-1.wav"));
     assert_eq!(recorded.duration_ms, left.len() as u64 / 8);
     assert!(sounds(&left, 500) && sounds(&right, 700));
+}
+
+#[test]
+fn what_is_said_while_the_recording_is_muted_is_silence_in_it_and_heard_by_the_other() {
+    let mut talk = Talk::new(Rig::new());
+    let mute = |talk: &mut Talk, muted| {
+        let recording = RecordingId::new("r-1");
+        talk.rig.control.order(&Order::RecordMute { recording, muted });
+    };
+    talk.record("r-1", "r-1.wav");
+    talk.talk(600);
+    mute(&mut talk, true);
+    talk.talk(800);
+    talk.agent.take_in();
+    assert!(talk.agent.heard.len() > 8 * 1_300, "the agent hears the caller");
+    mute(&mut talk, false);
+    talk.talk(600);
+    let recorded = talk.stop("r-1");
+    let (left, right) = read(&talk.rig.dir.recordings().join("r-1.wav"));
+    assert!(recorded.duration_ms >= 1_900, "its time goes on: {} ms", recorded.duration_ms);
+    let [caller, _] = recorded.measured.unwrap().heard_ms;
+    assert!((1_000..1_400).contains(&caller), "{caller} ms were heard");
+    for side in [left, right] {
+        let quiet: Vec<_> = side.iter().map(|it| it.unsigned_abs() <= 8).collect();
+        let longest = quiet.split(|it| !it).map(<[bool]>::len).max().unwrap();
+        assert!((8 * 650..8 * 950).contains(&longest), "{} ms of silence", longest / 8);
+        assert!(side.len() - quiet.iter().filter(|it| **it).count() > 8 * 900);
+    }
 }

@@ -157,6 +157,11 @@ impl Floor {
                 self.record(tape, [left, right], blocks, now);
             }
             Task::Source { tape, channel, legs } => self.set_sources(tape, channel, &legs, now),
+            Task::Mute { tape, muted } => {
+                if let Some(tape) = self.tape_mut(tape) {
+                    tape.set_muted(muted, now);
+                }
+            }
             Task::EndRecord { tape } => self.end_record(tape, now),
             Task::Close { leg } => self.close(leg, intake, now),
             Task::Quit => {

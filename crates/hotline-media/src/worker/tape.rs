@@ -1,15 +1,23 @@
 //! The worker's end of a recording: what both sides say, laid on one timeline in blocks.
 //!
 //! The place of a packet follows from its timestamp, side by side: loss leaves silence of the
-//! right length, and a burst after a stall does not make anybody speak faster.
+//! right length, and a burst after a stall does not make anybody speak faster. A sender whose clock
+//! is off is followed, so that both sides stay beside each other for hours.
 
+mod mute;
+mod source;
 #[cfg(test)]
 mod tests;
 
 use hotline_base::{MonoTime, media::Channel};
 use hotline_dsp::g711::{self, ALAW_SILENCE, ULAW_TO_ALAW};
-use hotline_rtp::{Header, MediaTime, samples_in};
+use hotline_rtp::{Header, samples_in};
 use hotline_sdp::Codec;
+
+use self::{
+    mute::Mute,
+    source::{Line, STEP_MAX, Source},
+};
 
 use crate::{
     recorder::{BLOCK, Block, Filled},
@@ -18,12 +26,6 @@ use crate::{
 
 /// Samples that a block stays open after its time, for packets that come late (200 ms).
 const SLACK: u64 = 1_600;
-
-/// Samples that a sender may be ahead of our clock before its clock is set anew (250 ms).
-const AHEAD: u64 = 2_000;
-
-/// A packet this many samples (5 s) behind is late; further behind, the sender restarted its clock.
-const STRAGGLER: i64 = 40_000;
 
 /// Blocks that are open at once: one being spoken, one waiting for stragglers, two ahead.
 const OPEN: usize = 4;
@@ -39,6 +41,7 @@ pub(crate) struct Tape {
     flushed: u64,
     open: [Option<Block>; OPEN],
     sides: [Side; 2],
+    mute: Mute,
     /// Samples in all, once the tape ends.
     ending: Option<u64>,
     /// An empty vector with room for the blocks that go back to the desk.
@@ -51,16 +54,6 @@ struct Side {
     sources: Vec<Source>,
 }
 
-#[derive(Debug)]
-struct Source {
-    leg: Slot,
-    clock: Option<SourceClock>,
-    /// The highest sequence number, and which of the 64 up to it came: the sum of two parties must
-    /// not hold a packet twice.
-    highest: u16,
-    seen: u64,
-}
-
 /// What a party says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said<'a> {
@@ -68,14 +61,6 @@ pub(crate) struct Said<'a> {
     pub(crate) header: &'a Header,
     pub(crate) codec: Codec,
     pub(crate) audio: &'a [u8],
-}
-
-/// Relates a source's timestamps to the tape.
-#[derive(Clone, Copy, Debug)]
-struct SourceClock {
-    ssrc: u32,
-    timestamp: MediaTime,
-    at: u64,
 }
 
 /// Where a tape's blocks come from and go to.
@@ -94,6 +79,7 @@ impl Tape {
             flushed: 0,
             open: [const { None }; OPEN],
             sides: [Side::default(), Side::default()],
+            mute: Mute::default(),
             ending: None,
             luggage,
         }
@@ -108,7 +94,7 @@ impl Tape {
         side.sources.retain(|it| legs.contains(&it.leg));
         for leg in legs {
             if side.sources.iter().all(|it| it.leg != *leg) {
-                side.sources.push(Source { leg: *leg, clock: None, highest: 0, seen: 0 });
+                side.sources.push(Source::new(*leg));
             }
         }
         gone
@@ -146,14 +132,15 @@ impl Tape {
         if self.ending.is_some() {
             return;
         }
-        let (arrived, flushed) = (self.position(now), self.flushed);
+        let (began, arrived, flushed) = (self.began, self.position(now), self.flushed);
         let side = self.side(channel);
         let alone = side.sources.len() == 1;
         let Some(source) = side.sources.iter_mut().find(|it| it.leg == said.by) else { return };
         if source.came(said.header) && !alone {
             return;
         }
-        let Some(mut at) = source.place(said.header, arrived, flushed) else { return };
+        let line = Line { now, began, arrived, flushed };
+        let Some((at, hole)) = source.place(said.header, said.audio.len(), &line) else { return };
         let put = match (said.codec, alone) {
             (Codec::Pcma, true) => <[u8]>::copy_from_slice,
             (Codec::Pcmu, true) => put_ulaw,
@@ -162,7 +149,26 @@ impl Tape {
             // Whoever speaks another codec is decoded before.
             (Codec::G722 | Codec::Opus | Codec::Passed(_), _) => return,
         };
-        let mut rest = said.audio;
+        if hole > 0
+            && let Some(first) = said.audio.first()
+        {
+            let filling = [*first; STEP_MAX];
+            let filling = filling.get(..hole).unwrap_or_default();
+            self.lay(channel, at.saturating_sub(hole as u64).max(flushed), filling, put, blocks);
+        }
+        self.lay(channel, at, said.audio, put, blocks);
+    }
+
+    /// Puts audio where it belongs, over one block or two.
+    fn lay(
+        &mut self,
+        channel: Channel,
+        mut at: u64,
+        audio: &[u8],
+        put: fn(&mut [u8], &[u8]),
+        blocks: &mut impl Blocks,
+    ) {
+        let mut rest = audio;
         while !rest.is_empty() {
             let ahead = at.saturating_sub(self.flushed) / BLOCK as u64;
             let within = usize::try_from((at - self.flushed) % BLOCK as u64).unwrap_or(0);
@@ -178,13 +184,27 @@ impl Tape {
                     it
                 });
             }
-            if let Some(block) = open
-                && let Some(to) = block.channel(channel).get_mut(within..within + n)
-            {
-                put(to, now);
+            if let Some(block) = open {
+                if let Some(to) = block.channel(channel).get_mut(within..within + n) {
+                    put(to, now);
+                }
+                block.note_heard(channel, within..within + n);
+                self.mute.silence(block, channel);
             }
             at += n as u64;
             rest = later;
+        }
+    }
+
+    /// From now on, and until it is said otherwise, everything is silence.
+    pub(crate) fn set_muted(&mut self, muted: bool, now: MonoTime) {
+        let (at, flushed) = (self.position(now), self.flushed);
+        self.mute.set(muted, at, flushed);
+        // A sender may be ahead of us: what he says from now on may lie in a block.
+        for block in self.open.iter_mut().flatten() {
+            for channel in [Channel::Left, Channel::Right] {
+                self.mute.silence(block, channel);
+            }
         }
     }
 
@@ -260,50 +280,4 @@ fn add_ulaw(to: &mut [u8], said: &[u8]) {
 
 fn put_ulaw(to: &mut [u8], said: &[u8]) {
     g711::transcode_into(&ULAW_TO_ALAW, said, to);
-}
-
-impl Source {
-    /// Takes note of a packet, and tells whether it came before.
-    fn came(&mut self, header: &Header) -> bool {
-        let ahead = header.sequence.wrapping_sub(self.highest).cast_signed();
-        let stale = !(-64..3_000).contains(&ahead);
-        if self.seen == 0 || stale || self.clock.is_none_or(|it| it.ssrc != header.ssrc) {
-            (self.highest, self.seen) = (header.sequence, 1);
-            return false;
-        }
-        if ahead > 0 {
-            self.seen = self.seen.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0) | 1;
-            self.highest = header.sequence;
-            return false;
-        }
-        let bit = 1_u64.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0);
-        let came = self.seen & bit != 0;
-        self.seen |= bit;
-        came
-    }
-
-    /// Where a packet belongs: where its timestamp says, unless that is out of reach; then this
-    /// packet sets the side's clock. `None` for a straggler whose block is gone.
-    fn place(&mut self, header: &Header, arrived: u64, flushed: u64) -> Option<u64> {
-        if let Some(clock) = &mut self.clock
-            && clock.ssrc == header.ssrc
-        {
-            let later = i64::from(header.timestamp.since(clock.timestamp));
-            if let Some(at) = clock.at.checked_add_signed(later)
-                && (flushed..=arrived + AHEAD).contains(&at)
-            {
-                // Keeps the distance small enough for the wrap of timestamps.
-                if later > 0 {
-                    *clock = SourceClock { ssrc: header.ssrc, timestamp: header.timestamp, at };
-                }
-                return Some(at);
-            }
-            if (-STRAGGLER..0).contains(&later) {
-                return None;
-            }
-        }
-        let at = arrived.max(flushed);
-        self.clock = Some(SourceClock { ssrc: header.ssrc, timestamp: header.timestamp, at });
-        Some(at)
-    }
 }

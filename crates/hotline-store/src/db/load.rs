@@ -9,14 +9,14 @@ use std::{
 
 use hotline_agent::AgentFact;
 use hotline_base::{CallId, RecordingId, WallTime};
-use hotline_cdr::{CallRecord, RecordedAudio};
+use hotline_cdr::{CallRecord, RecordedAudio, RecordingNews};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::{Database, signed, unsigned};
 use crate::{
     Entry, Kind, Position, StoreError,
-    wire::{AgentStateJson, CallJson, Envelope},
+    wire::{AgentStateJson, CallJson, Envelope, RecordingNewsJson},
 };
 
 /// A webhook and what it is told.
@@ -25,6 +25,8 @@ pub struct PushTarget {
     pub name: String,
     pub call_records: bool,
     pub agent_states: bool,
+    /// Beginning, seal and failure of recordings.
+    pub recordings: bool,
 }
 
 /// What a loading did.
@@ -104,6 +106,7 @@ enum Item<'a> {
     State(AgentFact, &'a [u8]),
     Recording(CallId, RecordedAudio),
     Ladder(CallId, Vec<u8>),
+    News(Box<RecordingNews>),
     Unreadable(&'a Entry),
 }
 
@@ -115,6 +118,7 @@ impl<'a> Item<'a> {
             Kind::AgentFact => borsh::from_slice(bytes).map(|it| Self::State(it, bytes)),
             Kind::Recording => borsh::from_slice(bytes).map(|(call, it)| Self::Recording(call, it)),
             Kind::Ladder => borsh::from_slice(bytes).map(|(call, it)| Self::Ladder(call, it)),
+            Kind::RecordingNews => borsh::from_slice(bytes).map(Self::News),
         };
         read.unwrap_or(Self::Unreadable(entry))
     }
@@ -168,6 +172,7 @@ impl<'a> Rows<'a> {
         match item {
             Item::Call(record) => self.call(record),
             Item::State(fact, bytes) => self.state(fact, bytes),
+            Item::News(news) => self.news(news),
             Item::Recording(call, audio) => {
                 self.recording(*call, audio);
                 Ok(())
@@ -222,6 +227,14 @@ impl<'a> Rows<'a> {
         self.push(|it| it.agent_states, names, "agent.state", fact.at, &json)?;
         self.states.push((id, fact, json));
         Ok(())
+    }
+
+    fn news(&mut self, news: &RecordingNews) -> Result<(), StoreError> {
+        let (kind, at) = (news.event.as_str(), news.at);
+        // A disk may fail a recording more than once.
+        let id = format!("{kind}-{}-{}", news.recording, at.0);
+        let names = (id, format!("call-{}", news.call));
+        self.push(|it| it.recordings, names, kind, at, &RecordingNewsJson::from(news))
     }
 
     /// For every target that wants it.

@@ -16,7 +16,12 @@ use crate::{
 const NOW: WallTime = WallTime(EPOCH);
 
 fn target() -> PushTarget {
-    PushTarget { name: "orders".to_owned(), call_records: true, agent_states: true }
+    PushTarget {
+        name: "orders".to_owned(),
+        call_records: true,
+        agent_states: true,
+        recordings: true,
+    }
 }
 
 fn at(offset: u64) -> Position {
@@ -361,7 +366,7 @@ fn start(opened: &Opened, database: &Database, dir: &TempDir) -> Line {
         journal: opened.journal.clone(),
         database: database.clone(),
         targets: vec![target()],
-        recording_dir: Some(dir.path().join("recordings")),
+        recording_dirs: vec![dir.path().join("recordings")],
         ladders_for: Duration::from_hours(24),
     };
     Line { stop, stats, task: tokio::spawn(loader.run(tell, stopping)) }
@@ -408,6 +413,11 @@ async fn records_reach_the_tables_and_their_segments_go() {
     let sidecar: serde_json::Value = serde_json::from_str(&sidecar).unwrap();
     assert_eq!(sidecar["recording_id"], "rec-7");
     assert_eq!(sidecar["duration_ms"], 52_000);
+    assert_eq!(sidecar["segments"][0]["to_ms"], 52_000);
+    assert_eq!(
+        (&sidecar["chain"]["seq"], &sidecar["chain"]["previous"]),
+        (&8.into(), &"2026/6.json".into())
+    );
     line.end().await;
     // A second life finds nothing left to do, and adds nothing.
     let line = start(&opened, &database, &dir);

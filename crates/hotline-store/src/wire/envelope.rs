@@ -10,7 +10,7 @@ use super::Time;
 pub struct Envelope<'a, T> {
     /// The idempotency key.
     pub id: &'a str,
-    /// `call.finished`, `agent.state`.
+    /// `call.finished`, `agent.state`, `recording.started`, `.sealed`, `.failed`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub occurred_at: Time,

@@ -267,6 +267,22 @@ pub enum FactJson {
         recording_id: String,
         offer: String,
     },
+    RecordingMuted {
+        recording_id: String,
+        how: String,
+        by: String,
+    },
+    RecordingResumed {
+        recording_id: String,
+        by: String,
+    },
+    RecordingMeasured {
+        recording_id: String,
+        caller_heard_ms: u64,
+        agent_heard_ms: u64,
+        /// Pairs of milliseconds from the recording's start.
+        gaps: Vec<[u64; 2]>,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
@@ -513,6 +529,22 @@ impl From<&CallFact> for FactJson {
             },
             CallFact::PhoneChanged { offer, leg } => {
                 Self::PhoneChanged { offer: offer.to_string(), leg: leg.to_string() }
+            }
+            CallFact::RecordingMuted { recording, how, by } => Self::RecordingMuted {
+                recording_id: recording.to_string(),
+                how: how.as_str().to_owned(),
+                by: by.to_string(),
+            },
+            CallFact::RecordingResumed { recording, by } => {
+                Self::RecordingResumed { recording_id: recording.to_string(), by: by.to_string() }
+            }
+            CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } => {
+                Self::RecordingMeasured {
+                    recording_id: recording.to_string(),
+                    caller_heard_ms: *caller,
+                    agent_heard_ms: *agent,
+                    gaps: gaps.iter().map(|it| [it.from_ms, it.to_ms]).collect(),
+                }
             }
             CallFact::Signalled(it) => {
                 let text = |it: &Option<Pii<String>>| it.as_ref().map(Pii::reveal).cloned();

@@ -2,6 +2,7 @@
 
 use hotline_agent::{Action, Command, Refused};
 use hotline_base::{AgentNo, CallId, CommandId, Extension, Now, WallTime};
+use hotline_cdr::Muting;
 
 use super::{Output, Switchboard};
 use crate::{AgentUpdate, CallBrief, timers::Owner};
@@ -15,7 +16,10 @@ impl Switchboard {
             | Command::CancelConsult
             | Command::Confer
             | Command::CompleteTransfer
-            | Command::Intercept => self.command_call(no, command, now),
+            | Command::Intercept
+            | Command::PauseRecording
+            | Command::MaskRecording
+            | Command::ResumeRecording => self.command_call(no, command, now),
             Command::Consult { to } => self.consult(no, to, now),
             Command::Transfer { to } => self.transfer(no, to, now),
             Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),
@@ -79,6 +83,9 @@ impl Switchboard {
                 Action::Confer => call.confer(no, now),
                 Action::CompleteTransfer => call.complete_transfer(no, env, now),
                 Action::Intercept => call.intercept(no, env, now),
+                Action::PauseRecording => call.mute_recording(no, Muting::Paused, now),
+                Action::MaskRecording => call.mute_recording(no, Muting::Masked, now),
+                Action::ResumeRecording => call.resume_recording(no, now),
                 Action::SignIn
                 | Action::SignOut
                 | Action::SetReady

@@ -51,6 +51,7 @@ impl Switchboard {
                     self.forget(id);
                 }
             }
+            CallOutput::Recording(news) => self.durable.push_back(Output::Recording(news)),
             CallOutput::Keep => self.keep_call(id),
         }
     }
@@ -169,6 +170,7 @@ impl Switchboard {
             Order::Mix { hears } => hears.first().and_then(|it| self.media_legs.get(&it.listener)),
             Order::Record { recording, .. }
             | Order::RecordSource { recording, .. }
+            | Order::RecordMute { recording, .. }
             | Order::StopRecord { recording } => self.recordings.get(recording),
             Order::Hello { .. } => None,
         };

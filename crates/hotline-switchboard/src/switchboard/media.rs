@@ -30,6 +30,7 @@ impl Switchboard {
             | Order::SendKeys { .. }
             | Order::Record { .. }
             | Order::RecordSource { .. }
+            | Order::RecordMute { .. }
             | Order::StopRecord { .. }
             | Order::HeedTones { .. }
             | Order::Close { .. } => (),

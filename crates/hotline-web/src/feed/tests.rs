@@ -68,6 +68,49 @@ fn who_was_away_too_long_gets_a_snapshot() {
 }
 
 #[test]
+fn what_becomes_of_a_recording_is_an_event_of_its_agents() {
+    use hotline_base::media::Gap;
+    use hotline_cdr::RecordingEvent;
+    let feeds = Feeds::new(42);
+    let mut news = RecordingNews {
+        call: CallId(7),
+        at: WALL,
+        recording: RecordingId::new("rec-7"),
+        path: "2026/rec-7.wav".to_owned(),
+        agents: vec![AgentNo::new("1001")],
+        event: RecordingEvent::Started,
+    };
+    feeds.publish_recording(&news.agents[0], &news);
+    feeds.publish(WALL, view(), Some(call_view()));
+    let mut listening = feeds.listen(&view(), None, WALL);
+    feeds.publish_recording(&news.agents[0], &news);
+    news.event = RecordingEvent::Sealed {
+        duration_ms: 2_000,
+        bytes: 32_058,
+        sha256: "ab".to_owned(),
+        gap_ms: 200,
+        n_gaps: 1,
+        heard_ms: Some([1_500, 500]),
+        gaps: vec![Gap { from_ms: 100, to_ms: 300 }],
+    };
+    feeds.publish_recording(&news.agents[0], &news);
+    let mut next = || parsed(&listening.rest.try_recv().unwrap());
+    let started = next();
+    assert_eq!((&started["type"], &started["seq"]), (&"recording.started".into(), &2.into()));
+    assert_eq!(started["recording"]["recording_id"], "rec-7");
+    assert_eq!(started["recording"]["sha256"], Value::Null);
+    let sealed = next();
+    assert_eq!(sealed["type"], "recording.sealed");
+    let it = &sealed["recording"];
+    assert_eq!(it["gaps"], serde_json::json!([[100, 300]]));
+    assert_eq!(it["caller_coverage_permille"], 750);
+    assert_eq!(it["agent_coverage_permille"], 250);
+    // Who comes later is told how the agent is.
+    let first = parsed(&feeds.listen(&view(), None, WALL).first[0]);
+    assert_eq!((&first["type"], &first["recording"]), (&"snapshot".into(), &Value::Null));
+}
+
+#[test]
 fn slow_listener_is_let_go_and_the_others_are_not() {
     let feeds = Feeds::new(42);
     let mut slow = feeds.listen(&view(), None, WALL).rest;

@@ -114,4 +114,7 @@ plain! {
     three_way => Confer
     complete_transfer => CompleteTransfer
     intercept => Intercept
+    pause_recording => PauseRecording
+    mask_recording => MaskRecording
+    resume_recording => ResumeRecording
 }

@@ -125,6 +125,9 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::Supervise => ("supervise", "监控"),
         Action::Intercept => ("intercept", "拦截"),
         Action::ForceRelease => ("force_release", "强拆"),
+        Action::PauseRecording => ("pause_recording", "暂停录音"),
+        Action::MaskRecording => ("mask_recording", "遮蔽录音"),
+        Action::ResumeRecording => ("resume_recording", "恢复录音"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an agent's WebSocket says.
 
 use hotline_base::Pii;
+use hotline_cdr::{RecordingEvent, RecordingNews};
 use serde::Serialize;
 
 use super::{agent::AgentJson, time};
@@ -18,6 +19,9 @@ pub(crate) struct EventJson {
     pub(crate) agent: AgentJson,
     /// The call on the line.
     pub(crate) call: Option<CallJson>,
+    /// In events of a recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recording: Option<RecordingJson>,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -27,6 +31,97 @@ pub(crate) enum EventKind {
     Snapshot,
     /// The agent's state changed.
     State,
+    /// A recording of the agent's began, was sealed, or cannot be written.
+    #[serde(rename = "recording.started")]
+    RecordingStarted,
+    #[serde(rename = "recording.sealed")]
+    RecordingSealed,
+    #[serde(rename = "recording.failed")]
+    RecordingFailed,
+}
+
+impl EventKind {
+    pub(crate) const fn of(news: Option<&RecordingNews>) -> Self {
+        match news {
+            None => Self::State,
+            Some(it) => match it.event {
+                RecordingEvent::Started => Self::RecordingStarted,
+                RecordingEvent::Sealed { .. } => Self::RecordingSealed,
+                RecordingEvent::Failed { .. } => Self::RecordingFailed,
+            },
+        }
+    }
+}
+
+/// `RecordingEvent` in the OpenAPI document, the `data` of a push. What an event does not say is
+/// left out.
+#[derive(Serialize)]
+pub(crate) struct RecordingJson {
+    recording_id: String,
+    call_id: String,
+    path: String,
+    agents: Vec<String>,
+    #[serde(flatten)]
+    sealed: Option<SealedJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SealedJson {
+    duration_ms: u64,
+    bytes: u64,
+    sha256: String,
+    gap_ms: u64,
+    n_gaps: u32,
+    gaps: Vec<[u64; 2]>,
+    caller_heard_ms: Option<u64>,
+    agent_heard_ms: Option<u64>,
+    caller_coverage_permille: Option<u64>,
+    agent_coverage_permille: Option<u64>,
+}
+
+impl From<&RecordingNews> for RecordingJson {
+    fn from(it: &RecordingNews) -> Self {
+        let (sealed, reason) = match &it.event {
+            RecordingEvent::Started => (None, None),
+            RecordingEvent::Failed { reason } => (None, Some(reason.clone())),
+            RecordingEvent::Sealed {
+                duration_ms,
+                bytes,
+                sha256,
+                gap_ms,
+                n_gaps,
+                heard_ms,
+                gaps,
+            } => {
+                let permille =
+                    |it: u64| it.saturating_mul(1_000).checked_div(*duration_ms).unwrap_or(0);
+                let (caller, agent) = heard_ms.map(|[caller, agent]| (caller, agent)).unzip();
+                let sealed = SealedJson {
+                    duration_ms: *duration_ms,
+                    bytes: *bytes,
+                    sha256: sha256.clone(),
+                    gap_ms: *gap_ms,
+                    n_gaps: *n_gaps,
+                    gaps: gaps.iter().map(|it| [it.from_ms, it.to_ms]).collect(),
+                    caller_heard_ms: caller,
+                    agent_heard_ms: agent,
+                    caller_coverage_permille: caller.map(permille),
+                    agent_coverage_permille: agent.map(permille),
+                };
+                (Some(sealed), None)
+            }
+        };
+        Self {
+            recording_id: it.recording.to_string(),
+            call_id: it.call.to_string(),
+            path: it.path.clone(),
+            agents: it.agents.iter().map(ToString::to_string).collect(),
+            sealed,
+            reason,
+        }
+    }
 }
 
 /// `CurrentCall` in the OpenAPI document: 来电弹屏.

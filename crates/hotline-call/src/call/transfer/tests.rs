@@ -6,7 +6,7 @@ use hotline_base::{
     CallId, Extension, LegId, MonoTime, OfferId, Pii, WallTime,
     media::{Channel, Event as MediaEvent, LegStats, Order, Profile},
 };
-use hotline_cdr::{CallRecord, CalledParty};
+use hotline_cdr::{CallRecord, CalledParty, Muting};
 
 use super::*;
 use crate::{
@@ -25,6 +25,7 @@ pub(super) struct Story {
     hears: BTreeMap<LegId, Vec<LegId>>,
     plays: BTreeMap<LegId, String>,
     pub(super) recorded: Vec<LegId>,
+    muted: bool,
     lines: BTreeMap<OfferId, TalkLine>,
     pub(super) hung_up: Vec<LegId>,
     dialled: Vec<LegId>,
@@ -61,6 +62,7 @@ impl Story {
             hears: BTreeMap::new(),
             plays: BTreeMap::new(),
             recorded: Vec::new(),
+            muted: false,
             lines: BTreeMap::new(),
             hung_up: Vec::new(),
             dialled: Vec::new(),
@@ -105,6 +107,10 @@ impl Story {
                 assert_eq!(channel, Channel::Right, "the caller's channel never changes");
                 self.recorded = legs;
             }
+            Output::Media(Order::RecordMute { muted, .. }) => {
+                assert_ne!(muted, self.muted, "media is told twice");
+                self.muted = muted;
+            }
             Output::Media(Order::Close { leg }) => {
                 self.hears.remove(&leg);
                 self.plays.remove(&leg);
@@ -123,6 +129,7 @@ impl Story {
             Output::Leg { .. }
             | Output::Media(_)
             | Output::Queue(_)
+            | Output::Recording(_)
             | Output::Offer { .. }
             | Output::Keep => (),
         }
@@ -417,7 +424,7 @@ fn supervised(how: Oversight) -> Story {
 }
 
 #[test]
-fn a_supervisor_changes_how_he_takes_part_and_the_recording_does_not() {
+fn a_supervisor_changes_how_he_takes_part_and_is_recorded_when_the_caller_hears_him() {
     let mut it = supervised(Oversight::Listen);
     it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER]), (TARGET, &[CALLER, AGENT])]);
     for (how, caller, agent_hears) in [
@@ -428,7 +435,7 @@ fn a_supervisor_changes_how_he_takes_part_and_the_recording_does_not() {
         it.does(|call, now| call.change_oversight(&agent("1009"), how, now));
         assert_eq!((&it.hears[&CALLER], &it.hears[&AGENT]), (&caller, &agent_hears));
         assert_eq!(it.hears[&TARGET], [CALLER, AGENT]);
-        assert_eq!(it.recorded, [AGENT]);
+        assert_eq!(it.recorded, caller);
         assert_eq!(it.line(AGENT), TalkLine::Talking, "an observer makes no conference");
     }
     it.leaves(TARGET);
@@ -500,4 +507,37 @@ fn a_conference_goes_on_after_a_restart_of_control() {
     assert!(!call.is_over(), "caller and department talk on");
     call.handle_leg(TARGET, ended, &Nobody, it.now);
     assert!(call.is_over());
+}
+
+#[test]
+fn recording_is_muted_by_who_is_in_the_call_and_never_longer_than_he_is() {
+    let muting = |it: &Story| {
+        let said = it.facts.iter().filter_map(|it| match it {
+            CallFact::RecordingMuted { how, by, .. } => Some(format!("{} {by}", how.as_str())),
+            CallFact::RecordingResumed { by, .. } => Some(format!("resumed {by}")),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    let mut it = Story::consulting();
+    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Paused, now));
+    assert!(it.muted);
+    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
+    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
+    it.act(|call, now| {
+        assert!(!call.mute_recording(&agent("1009"), Muting::Masked, now), "a stranger");
+    });
+    // Somebody else in the call may take it back; twice is once.
+    it.does(|call, now| call.resume_recording(&agent("1002"), now));
+    it.does(|call, now| call.resume_recording(&agent("1002"), now));
+    assert!(!it.muted);
+    let said = ["paused 1001", "masked 1001", "resumed 1002"];
+    assert_eq!(muting(&it), said);
+
+    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
+    it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
+    assert!(!it.muted, "he who wanted it is gone");
+    assert_eq!(muting(&it)[3..], ["masked 1001", "resumed 1001"]);
+    it.leaves(CALLER);
+    it.record();
 }

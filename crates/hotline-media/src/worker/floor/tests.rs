@@ -441,11 +441,12 @@ fn a_closed_leg_takes_its_place_in_mixes_and_tapes_with_it() {
     it.task(Task::Record { tape: slot(0), left: sides.0, right: sides.1, blocks });
     it.say(CALLER, voice(8, 1), &[1; 160]);
     it.task(Task::Close { leg: slot(AGENT) });
+    it.wait(20);
     it.say(CALLER, voice(8, 2), &[1; 160]);
     assert_eq!(it.heard(AGENT).len(), 1);
     let statistics = it.floor.leg(slot(CALLER)).unwrap().stats();
     assert_eq!(statistics, LegStats { packets_in: 2, ..statistics });
-    it.wait(100);
+    it.wait(80);
     it.task(Task::EndRecord { tape: slot(0) });
     it.task(Task::Close { leg: slot(CALLER) });
     assert_eq!(it.reported(), ["1 closed 0", "tape done", "0 closed 2"]);

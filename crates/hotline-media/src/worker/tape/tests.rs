@@ -1,6 +1,10 @@
 //! Where on a recording's timeline the words fall.
 
+mod hour;
+
 use std::time::Duration;
+
+use hotline_rtp::MediaTime;
 
 use super::*;
 
@@ -156,12 +160,19 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
     tape.set_sources(Channel::Right, &[CALLER, AGENT]);
     let loud = g711::linear_to_alaw(8_000);
     // 20 ms apart; the caller's packets come twice, as some networks have it, and out of order.
-    let packets = [(CALLER, 0), (CALLER, 2), (CALLER, 1), (CALLER, 2), (CALLER, 0), (AGENT, 1)];
-    for (by, n) in packets {
+    let packets = [
+        (CALLER, 0, 0),
+        (AGENT, 1, 0),
+        (CALLER, 2, 40),
+        (CALLER, 1, 45),
+        (CALLER, 2, 46),
+        (CALLER, 0, 47),
+    ];
+    for (by, n, at) in packets {
         let (sequence, timestamp) = (n, MediaTime(u32::from(n) * 160));
         let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 };
         let said = Said { by, header: &header, codec: Codec::Pcma, audio: &[loud; 160] };
-        tape.write(Channel::Right, &said, ms(0), &mut store);
+        tape.write(Channel::Right, &said, ms(at), &mut store);
     }
     // One leaves; the other stays where he was.
     assert_eq!(tape.set_sources(Channel::Right, &[CALLER]), [AGENT]);
@@ -177,4 +188,49 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
         .collect();
     // The agent's first packet sets his clock by its arrival.
     assert_eq!(heard, [16, 8, 8, 8, 0]);
+}
+
+#[test]
+fn what_is_said_while_it_is_muted_is_in_no_block() {
+    let (mut tape, mut store) = (Tape::new(TAPE, Vec::new(), ms(0)), Store::default());
+    tape.set_sources(Channel::Left, &[CALLER]);
+    let say = |tape: &mut Tape, n: u16, at: u64, store: &mut Store| {
+        let timestamp = MediaTime(u32::from(n) * 160);
+        let header = Header { marker: false, payload_type: 8, sequence: n, timestamp, ssrc: 1 };
+        let said = Said { by: CALLER, header: &header, codec: Codec::Pcma, audio: &[7; 160] };
+        tape.write(Channel::Left, &said, ms(at), store);
+    };
+    for n in 0..50 {
+        let at = u64::from(n) * 20;
+        match at {
+            // In the middle of what he says, and again before a block has gone.
+            300 => tape.set_muted(true, ms(310)),
+            500 => tape.set_muted(false, ms(505)),
+            520 => tape.set_muted(true, ms(525)),
+            540 => tape.set_muted(false, ms(545)),
+            _ => (),
+        }
+        // One comes when it is over, and belongs into it.
+        if n != 20 {
+            say(&mut tape, n, at, &mut store);
+        }
+        if n == 27 {
+            say(&mut tape, 20, at, &mut store);
+        }
+        tape.flush(ms(at), &mut store);
+    }
+    assert!(tape.end(ms(1_000), &mut store));
+    let mut heard = Vec::new();
+    let mut n_heard = 0;
+    for filled in &mut store.sent {
+        let Filled::Block(block) = filled else { continue };
+        n_heard += block.heard()[0];
+        let len = block.len;
+        heard.extend_from_slice(&block.channel(Channel::Left)[..len]);
+    }
+    let silent = |from: usize, to: usize| heard[from * 8..to * 8].iter().all(|it| *it != 7);
+    let said = |from: usize, to: usize| heard[from * 8..to * 8].iter().all(|it| *it == 7);
+    assert!(said(0, 310) && silent(310, 505) && said(505, 525) && silent(525, 545));
+    assert!(said(545, 1_000));
+    assert_eq!(n_heard, (1_000 - 195 - 20) * 8);
 }

@@ -1,0 +1,120 @@
+//! What others are told of a recording at once, and not only when its call is over.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_base::{AgentNo, CallId, OfferId, RecordingId, WallTime, media::Gap};
+
+use crate::{CallFact, CalledParty, Stamped};
+
+/// Something happened to a recording.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct RecordingNews {
+    pub call: CallId,
+    pub at: WallTime,
+    pub recording: RecordingId,
+    /// Relative to the recording directory.
+    pub path: String,
+    /// Who is or was on its right channel.
+    pub agents: Vec<AgentNo>,
+    pub event: RecordingEvent,
+}
+
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub enum RecordingEvent {
+    Started,
+    Sealed {
+        duration_ms: u64,
+        bytes: u64,
+        sha256: String,
+        gap_ms: u64,
+        n_gaps: u32,
+        /// Audio that arrived for the caller's and for the agents' channel, if it was measured.
+        heard_ms: Option<[u64; 2]>,
+        gaps: Vec<Gap>,
+    },
+    /// The recording may still go on when its disk is back.
+    Failed {
+        reason: String,
+    },
+}
+
+impl RecordingEvent {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Started => "recording.started",
+            Self::Sealed { .. } => "recording.sealed",
+            Self::Failed { .. } => "recording.failed",
+        }
+    }
+}
+
+/// What the last of a call's facts says of a recording, if it is one that others are told.
+pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> {
+    let (last, before) = facts.split_last()?;
+    let (recording, event) = match &last.fact {
+        CallFact::RecordingStarted { recording, .. } => (recording, RecordingEvent::Started),
+        CallFact::RecordingFailed { recording, reason } => {
+            (recording, RecordingEvent::Failed { reason: reason.clone() })
+        }
+        CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps } => {
+            let measured = before.iter().rev().find_map(|it| match &it.fact {
+                CallFact::RecordingMeasured { recording: of, heard_ms, gaps } => {
+                    (of == recording).then(|| (*heard_ms, gaps.clone()))
+                }
+                _ => None,
+            });
+            let (heard_ms, gaps) = measured.unzip();
+            let event = RecordingEvent::Sealed {
+                duration_ms: *duration_ms,
+                bytes: *bytes,
+                sha256: sha256.clone(),
+                gap_ms: *gap_ms,
+                n_gaps: *n_gaps,
+                heard_ms,
+                gaps: gaps.unwrap_or_default(),
+            };
+            (recording, event)
+        }
+        _ => return None,
+    };
+    let path = facts.iter().find_map(|it| match &it.fact {
+        CallFact::RecordingStarted { recording: of, path, .. } if of == recording => {
+            Some(path.clone())
+        }
+        _ => None,
+    })?;
+    Some(RecordingNews {
+        call,
+        at: last.at.wall,
+        recording: recording.clone(),
+        path,
+        agents: agents_of(recording, facts),
+        event,
+    })
+}
+
+/// The agents on a recording's right channel, in the order in which they came.
+fn agents_of(recording: &RecordingId, facts: &[Stamped]) -> Vec<AgentNo> {
+    let mut agents = Vec::new();
+    for it in facts {
+        if let CallFact::RecordingStarted { recording: of, offer, .. }
+        | CallFact::RecordingFollows { recording: of, offer } = &it.fact
+            && of == recording
+            && let Some(agent) = agent_of(*offer, facts)
+            && !agents.contains(agent)
+        {
+            agents.push(agent.clone());
+        }
+    }
+    agents
+}
+
+fn agent_of(offer: OfferId, facts: &[Stamped]) -> Option<&AgentNo> {
+    facts.iter().find_map(|it| match &it.fact {
+        CallFact::Offered { offer: of, agent, .. }
+        | CallFact::AgentCalled { offer: of, agent, .. }
+        | CallFact::PartyCalled { offer: of, party: CalledParty::Agent { agent, .. }, .. } => {
+            (*of == offer).then_some(agent)
+        }
+        _ => None,
+    })
+}

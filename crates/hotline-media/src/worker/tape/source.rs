@@ -1,0 +1,144 @@
+//! Where a party's packets lie on a tape.
+
+use hotline_base::MonoTime;
+use hotline_rtp::{Header, SAMPLES_PER_MS, SourceClock};
+
+use crate::task::Slot;
+
+/// Samples that a sender may be ahead of our clock before its clock is set anew (250 ms).
+const AHEAD: i64 = 2_000;
+
+/// Packets in a row that come when their block is gone (half a second). More of them are not a
+/// stall: the way has become longer, and what follows is laid by its arrival.
+const STALE_MAX: u8 = 25;
+
+/// A place that is this far off (8 ms) is moved, until it is off by no more than this (1 ms).
+const FAR: i64 = 64;
+const NEAR: i64 = 8;
+
+/// Until it is off by no more than this (15 ms), it moves in steps that can be heard.
+const HASTE: i64 = 120;
+
+/// Samples by which a place moves with one packet, at most (8 ms).
+pub(super) const STEP_MAX: usize = 64;
+
+/// A pause of this many samples (50 ms): nobody hears a step in it.
+const PAUSE: i64 = 400;
+
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) leg: Slot,
+    ssrc: Option<u32>,
+    clock: SourceClock,
+    /// Place on the tape minus the sender's tick; follows the clock in small steps.
+    offset: i64,
+    /// It is being moved.
+    is_off: bool,
+    /// The tick after the last packet.
+    next: i64,
+    /// Packets in a row that came too late to be laid.
+    n_stale: u8,
+    /// The highest sequence number, and which of the 64 up to it came: the sum of two parties must
+    /// not hold a packet twice.
+    highest: u16,
+    seen: u64,
+}
+
+/// Where a tape is when a packet comes, in samples from its start.
+pub(super) struct Line {
+    pub(super) now: MonoTime,
+    pub(super) began: MonoTime,
+    pub(super) arrived: u64,
+    pub(super) flushed: u64,
+}
+
+impl Source {
+    pub(super) const fn new(leg: Slot) -> Self {
+        Self {
+            leg,
+            ssrc: None,
+            clock: SourceClock::new(SAMPLES_PER_MS),
+            offset: 0,
+            is_off: false,
+            next: 0,
+            n_stale: 0,
+            highest: 0,
+            seen: 0,
+        }
+    }
+
+    /// Takes note of a packet, and tells whether it came before.
+    pub(super) fn came(&mut self, header: &Header) -> bool {
+        let ahead = header.sequence.wrapping_sub(self.highest).cast_signed();
+        let stale = !(-64..3_000).contains(&ahead);
+        if self.seen == 0 || stale || self.ssrc != Some(header.ssrc) {
+            (self.highest, self.seen) = (header.sequence, 1);
+            return false;
+        }
+        if ahead > 0 {
+            self.seen = self.seen.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0) | 1;
+            self.highest = header.sequence;
+            return false;
+        }
+        let bit = 1_u64.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0);
+        let came = self.seen & bit != 0;
+        self.seen |= bit;
+        came
+    }
+
+    /// Where a packet of so many samples belongs: where its timestamp says, on the sender's clock as
+    /// the quickest packets show it. The second figure is how many samples before it are to be
+    /// filled, because the sender is slower than we are. `None` when the block is gone.
+    pub(super) fn place(
+        &mut self,
+        header: &Header,
+        len: usize,
+        line: &Line,
+    ) -> Option<(u64, usize)> {
+        let is_new = self.ssrc.replace(header.ssrc) != Some(header.ssrc);
+        if is_new {
+            self.clock = SourceClock::new(SAMPLES_PER_MS);
+        }
+        let arrival = self.clock.handle(header.timestamp, line.now);
+        let (tick, wanted) = (arrival.tick, self.clock.local(0) - self.clock.ticks(line.began));
+        let len = i64::try_from(len).unwrap_or(0);
+        let mut hole = 0;
+        if is_new || arrival.leapt || tick - self.next >= PAUSE {
+            (self.offset, self.is_off) = (wanted, false);
+        } else if tick >= self.next {
+            let moved = self.step(wanted - self.offset);
+            self.offset += moved;
+            hole = if tick == self.next { moved } else { 0 };
+        }
+        let arrived = i64::try_from(line.arrived).unwrap_or(i64::MAX);
+        if tick + self.offset > arrived + AHEAD {
+            self.offset = wanted;
+        }
+        if is_new || arrival.leapt || tick >= self.next {
+            self.next = tick + len;
+        }
+        let at = u64::try_from(tick + self.offset).ok().filter(|it| *it >= line.flushed);
+        if at.is_some() {
+            self.n_stale = 0;
+        } else {
+            self.n_stale += 1;
+            if self.n_stale >= STALE_MAX {
+                (self.ssrc, self.n_stale) = (None, 0);
+            }
+        }
+        Some((at?, usize::try_from(hole).unwrap_or(0).min(STEP_MAX)))
+    }
+
+    /// The next step of a place that is so many samples off. What is near enough is let be: every
+    /// step is a small tear in what he says.
+    fn step(&mut self, off: i64) -> i64 {
+        if off.abs() >= FAR || off.abs() <= NEAR {
+            self.is_off = off.abs() >= FAR;
+        }
+        if !self.is_off {
+            return 0;
+        }
+        let step = if off.abs() > HASTE { off.abs() / 16 } else { 2 };
+        off.signum() * step.min(i64::try_from(STEP_MAX).unwrap_or(i64::MAX))
+    }
+}
