@@ -8,7 +8,7 @@
 CARGO ?= cargo
 CONFIG ?=
 
-.PHONY: run demo test check format lint unit fuzz flows licences
+.PHONY: run demo test test-long check format lint unit fuzz flows licences
 
 run: need-build
 	$(CARGO) run --release --package hotline -- serve $(if $(CONFIG),--config $(CONFIG))
@@ -28,6 +28,11 @@ unit:
 	CARGO="$(CARGO)" scripts/test --workspace --exclude hotline-tests
 	CARGO="$(CARGO)" scripts/test --package hotline-tests --test it
 	CARGO="$(CARGO)" scripts/test --package hotline-tests --test e2e
+
+# What takes too long for every day: 210 recordings, killed fifty times (about ten minutes).
+test-long: need-build
+	HOTLINE_TEST_KILLS=210x50 $(CARGO) test --release --package hotline-media --lib -- \
+		--nocapture tests::kills::each_of_many_recordings
 
 # What strangers may send: every input ever found, then new ones, six targets for a minute each,
 # two at a time. Another hour elsewhere: make fuzz FUZZ="--secs 3600 --seed 2"

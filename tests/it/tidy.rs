@@ -9,10 +9,13 @@ const LINES_MAX: usize = 600;
 const COLUMNS_MAX: usize = 100;
 
 /// Test files that may let a thread sleep, each with its reason.
-const SLEEPERS: &[(&str, &str)] = &[(
-    "crates/hotline-engine/tests/roles.rs",
-    "looks at child processes until a deadline; a process gives no event that a test could await",
-)];
+const SLEEPERS: &[(&str, &str)] = &[
+    (
+        "crates/hotline-engine/tests/roles.rs",
+        "looks at child processes until a deadline; a process gives no event that a test could await",
+    ),
+    ("crates/hotline-media/src/tests/kills.rs", "speaks in real time to a process that is killed"),
+];
 
 /// Files that may look at personal data, each with its reason. Tests may.
 #[rustfmt::skip]

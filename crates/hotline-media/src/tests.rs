@@ -3,6 +3,7 @@
 mod both;
 mod calls;
 mod codecs;
+mod kills;
 mod link;
 mod parties;
 mod reports;
