@@ -17,6 +17,9 @@ pub(crate) const CALLER: u32 = 700;
 pub(crate) const AGENT: u32 = 440;
 pub(crate) const THIRD: u32 = 1_000;
 
+/// What a supervisor says to the agent alone.
+const WHISPERED: u32 = 1_300;
+
 /// Waits until an ear hears just these, of the three, at once.
 pub(crate) async fn hears(ear: &Call, who: &[u32]) {
     let just_these = |it: &Heard| {
@@ -125,6 +128,14 @@ async fn supervisor_listens_whispers_and_barges_in_and_each_hears_what_he_should
     engine.command(&supervisor.no, "supervise", order("whisper")).await;
     hears(&phone, &[CALLER, THIRD]).await;
     hears(&caller, &[AGENT]).await;
+    third.speak(Speech::tone(WHISPERED));
+    let whispered = |it: &Heard| {
+        let sound = it.last(Duration::from_millis(300));
+        (sound.tone_anywhere(WHISPERED) > 0.2).then_some(())
+    };
+    phone.until_heard("a whisper", SOON, whispered).await.unwrap();
+    third.speak(Speech::tone(THIRD));
+    hears(&phone, &[CALLER, THIRD]).await;
 
     engine.command(&supervisor.no, "supervise", order("barge_in")).await;
     hears(&caller, &[AGENT, THIRD]).await;
@@ -135,4 +146,9 @@ async fn supervisor_listens_whispers_and_barges_in_and_each_hears_what_he_should
     hears(&phone, &[CALLER]).await;
     caller.hang_up();
     phone.until_ended(SOON).await.unwrap();
+    // In the recording is what the caller heard of him, and nothing else.
+    let record = engine.sealed_record_of(&caller.number).await;
+    let sides = engine.recording(&text(&record["recordings"][0]["recording_id"])).await;
+    assert!(sides[0].tone_anywhere(CALLER) > 0.9 && sides[0].tone_anywhere(THIRD) < 0.02);
+    assert!(sides[1].tone_anywhere(THIRD) > 0.2 && sides[1].tone_anywhere(WHISPERED) < 0.02);
 }

@@ -2,11 +2,14 @@
 
 use std::{fs, path::Path, process::Command};
 
-use hotline_testkit::{Sound, Speech};
+use hotline_testkit::{Heard, Sound, Speech};
+use serde_json::{Value, json};
 
 use crate::{
+    disk::Disk,
     engine::{Engine, Role, SOON, text},
     http, program,
+    receiver::Receiver,
     setup::{Setup, TOKEN},
 };
 
@@ -34,7 +37,7 @@ async fn recording_can_be_played_while_it_is_written() {
     let engine = Engine::quick().await;
     let (caller, _agent, phone) = engine.talk().await;
     let mark = caller.mark();
-    let two_seconds = |it: &hotline_testkit::Heard| (it.mark() > mark + 16_000).then_some(());
+    let two_seconds = |it: &Heard| (it.mark() > mark + 16_000).then_some(());
     caller.until_heard("two seconds of talk", SOON, two_seconds).await.unwrap();
     let files = engine.recordings();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -73,7 +76,7 @@ async fn people_go_on_talking_when_the_disk_is_full() {
     phone.until_ended(SOON).await.unwrap();
     let record = engine.record_of(&caller.number).await;
     assert_eq!(record["outcome"], "answered");
-    let failed = |it: &serde_json::Value| {
+    let failed = |it: &Value| {
         let recording = it["recordings"].get(0)?;
         (!recording["failed"].is_null() || recording["n_gaps"].as_u64()? > 0).then_some(())
     };
@@ -113,4 +116,151 @@ async fn recording_with_one_changed_bit_is_told_from_the_one_that_was_sealed() {
     assert!(!verify(&dir).0);
     fs::write(&file, sealed).unwrap();
     assert!(verify(&dir).0);
+}
+
+/// The sidecar of a recording that is named in a record.
+fn sidecar(engine: &Engine, recording: &Value) -> Value {
+    let path = format!("recordings/{}", text(&recording["path"]));
+    let file = engine.data(&path).with_extension("json");
+    serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_masked_is_in_no_file_and_record_sidecar_and_pushes_say_so() {
+    let receiver = Receiver::start().await;
+    let push = Some(receiver.address);
+    let engine = Engine::start(Setup { push, ..Setup::default() }).await;
+    let (caller, agent, phone) = engine.talk().await;
+    let mark = phone.mark();
+    let more = |n: usize| move |it: &Heard| (it.mark() > mark + n).then_some(());
+    phone.until_heard("a second of talk", SOON, more(8_000)).await.unwrap();
+    let view = engine.command(&agent.no, "mask-recording", json!({})).await;
+    assert!(view["actions"].as_array().unwrap().contains(&json!("resume_recording")));
+    phone.until_heard("some more", SOON, more(12_000)).await.unwrap();
+    // A secret, which the agent hears.
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    caller.speak(Speech::tone(1_000));
+    phone.until_tone(1_000, SOON).await.unwrap();
+    let mark = phone.mark();
+    engine.command(&agent.no, "resume-recording", json!({})).await;
+    let more = move |it: &Heard| (it.mark() > mark + 8_000).then_some(());
+    phone.until_heard("a second of talk", SOON, more).await.unwrap();
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+
+    let record = engine.sealed_record_of(&caller.number).await;
+    let recording = &record["recordings"][0];
+    let id = text(&recording["recording_id"]);
+    let sides = engine.recording(&id).await;
+    assert!(sides[0].tone_anywhere(700) > 0.9 && sides[0].tone_anywhere(1_000) > 0.9);
+    assert!(sides[0].tone_anywhere(900) < 0.02, "the secret is in the file");
+    let facts = record["facts"].as_array().unwrap();
+    let muted = facts.iter().find(|it| it["type"] == "recording_muted").unwrap();
+    assert_eq!((&muted["how"], &muted["by"]), (&json!("masked"), &json!(agent.no)));
+    let aside = sidecar(&engine, recording);
+    let mask = &aside["masks"][0];
+    assert_eq!(mask["agent_no"], json!(agent.no));
+    let length = mask["to_ms"].as_u64().unwrap() - mask["from_ms"].as_u64().unwrap();
+    let duration = recording["duration_ms"].as_u64().unwrap();
+    assert!((500..duration - 1_000).contains(&length), "{aside}");
+    assert_eq!(aside["segments"][0]["agent_no"], json!(agent.no));
+    let heard = aside["heard_ms"]["caller"].as_u64().unwrap();
+    assert!(heard > 1_000 && heard <= duration - length + 200, "{aside}");
+    assert_eq!(aside["chain"]["seq"], 1);
+
+    let sealed =
+        |it: &[crate::receiver::Pushed]| it.iter().any(|it| it.kind() == "recording.sealed");
+    let pushed = receiver.until(SOON, sealed).await;
+    let of = |kind: &str| pushed.iter().find(|it| it.kind() == kind).unwrap().json();
+    assert_eq!(of("recording.started")["data"]["recording_id"], json!(id));
+    let data = &of("recording.sealed")["data"];
+    assert_eq!((&data["sha256"], &data["agents"][0]), (&recording["sha256"], &json!(agent.no)));
+    assert_eq!(data["caller_heard_ms"], aside["heard_ms"]["caller"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_that_is_gone_and_a_sidecar_with_one_changed_bit_are_found_by_the_chain() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    for _ in 0..3 {
+        let (caller, phone) = engine.talk_with(&agent).await;
+        caller.hang_up();
+        phone.until_ended(SOON).await.unwrap();
+        engine.sealed_record_of(&caller.number).await;
+        engine.until_state(&agent, "idle").await;
+    }
+    let dir = engine.data("recordings");
+    let (is_fine, said) = verify(&dir);
+    assert!(is_fine && said.contains("(3 recordings, 0 bad)"), "{said}");
+    let mut sidecars: Vec<_> =
+        engine.recordings().iter().map(|it| it.with_extension("json")).collect();
+    let seq = |it: &std::path::PathBuf| {
+        let aside: Value = serde_json::from_str(&fs::read_to_string(it).unwrap()).unwrap();
+        aside["chain"]["seq"].as_u64().unwrap()
+    };
+    sidecars.sort_by_key(seq);
+    for file in &sidecars {
+        let whole = fs::read(file).unwrap();
+        let mut altered = whole.clone();
+        let at = altered.len() / 2;
+        altered[at] ^= 1;
+        fs::write(file, altered).unwrap();
+        assert!(!verify(&dir).0, "one bit of {}", file.display());
+        fs::write(file, whole).unwrap();
+    }
+    for file in &sidecars[1..] {
+        let (wav, away) = (file.with_extension("wav"), file.with_extension("away"));
+        let kept = fs::read(&wav).unwrap();
+        fs::rename(file, &away).unwrap();
+        fs::remove_file(&wav).unwrap();
+        let (is_fine, said) = verify(&dir);
+        assert!(!is_fine && said.contains("in the chain, but gone"), "{said}");
+        fs::rename(away, file).unwrap();
+        fs::write(wav, kept).unwrap();
+    }
+    assert!(verify(&dir).0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recording_goes_on_on_the_second_volume_while_the_first_is_full_and_is_served_from_there() {
+    let name = "recording_goes_on_on_the_second_volume_while_the_first_is_full";
+    let disk = Disk::Small { kilobytes: 1_024 };
+    if !disk.is_to_be_had(name) {
+        return;
+    }
+    let recording_more = "second_dir = \"var/second\"\n";
+    let engine =
+        Engine::start(Setup { disk: Some(disk), recording_more, ..Setup::default() }).await;
+    let agent = engine.agent(1).await;
+    let filler = engine.data("recordings/filler");
+    // Room for a second or two.
+    fs::write(&filler, vec![1; (1_024 - 48) << 10]).unwrap();
+    let (caller, phone) = engine.talk_with(&agent).await;
+    let mark = phone.mark();
+    let more = move |it: &Heard| (it.mark() > mark + 5 * 8_000).then_some(());
+    phone.until_heard("five seconds of talk", SOON, more).await.unwrap();
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let record = engine.sealed_record_of(&caller.number).await;
+    let recording = &record["recordings"][0];
+    assert!(recording["failed"].is_null(), "no alarm, but another volume: {recording}");
+    assert!(recording["gap_ms"].as_u64().unwrap() <= 1_000, "{recording}");
+    let sides = engine.recording(&text(&recording["recording_id"])).await;
+    assert!(sides[0].tone_anywhere(700) > 0.9 && sides[0].tone_anywhere(900) > 0.9);
+    let path = text(&recording["path"]);
+    assert!(engine.data(&format!("second/{path}")).exists());
+    assert!(!engine.data(&format!("recordings/{path}")).exists());
+
+    // There is room again, and nobody was started again.
+    fs::remove_file(filler).unwrap();
+    engine.until_state(&agent, "idle").await;
+    let (next, phone) = engine.talk_with(&agent).await;
+    next.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let record = engine.sealed_record_of(&next.number).await;
+    let path = text(&record["recordings"][0]["path"]);
+    assert!(engine.data(&format!("recordings/{path}")).exists());
 }
