@@ -1,9 +1,14 @@
 //! What the engine notices of a line: loss, silence, keys in the sound.
 
-use hotline_testkit::{Heard, Outgoing, Speech};
+use hotline_dsp::Signal;
+use hotline_testkit::{Heard, Outgoing, Robot, Speech};
 use serde_json::Value;
 
-use crate::engine::{Engine, SOON, text};
+use crate::{
+    engine::{Engine, SOON, text},
+    outbound::{dial, record_to},
+    setup::{CARRIER, Setup},
+};
 
 /// How the leg that called in sounded.
 fn callers(record: &Value) -> Value {
@@ -89,4 +94,33 @@ async fn caller_whose_keys_are_sound_finds_his_way_through_the_menu() {
     caller.hears_begin(&engine, "menu.top.short").await;
     caller.speak(Speech::keys("0"));
     engine.until_waiting("gx.nn.general", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_tone_of_an_analogue_line_ends_the_call_that_no_bye_ends() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let setup = Setup {
+        gateways: vec![carrier.address()],
+        options_probes: false,
+        trunk_keys: "busy_tone_ends = true\n",
+        ..Setup::default()
+    };
+    let engine = Engine::start(setup).await;
+    let agent = engine.busy_agent(1).await;
+    let phone = dial(&engine, &agent, "13800138000").await;
+    let party = carrier.incoming(SOON).await.unwrap();
+    party.answer();
+    engine.until_state(&agent, "talking").await;
+    party.speak(Speech::tone(700));
+    phone.until_tone(700, SOON).await.unwrap();
+    party.speak(Speech::signal(Signal::Busy));
+    phone.until_ended(SOON).await.unwrap();
+    party.until_ended(SOON).await.unwrap();
+    let record = record_to(&engine, "13800138000").await;
+    assert_eq!(
+        (text(&record["released_by"]), text(&record["reason"])),
+        ("called".to_owned(), "busy_tone".to_owned())
+    );
+    let heard = |it: &Value| it["type"] == "tone_heard" && it["tone"] == "busy";
+    assert!(record["facts"].as_array().unwrap().iter().any(heard), "{record:#}");
 }

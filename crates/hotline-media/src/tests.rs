@@ -9,5 +9,6 @@ mod parties;
 mod reports;
 mod revival;
 mod rig;
+mod senses;
 mod tapes;
 mod volumes;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hotline_base::Key;
-use hotline_dsp::{DtmfTone, Tone};
+use hotline_dsp::{DtmfTone, Signal, SignalTone, Tone};
 
 use crate::{FRAME, Sound};
 
@@ -24,6 +24,14 @@ impl Speech {
     /// A sine of `hz` at -12 dB of full scale.
     pub fn tone(hz: u32) -> Self {
         Self::Tone(Tone::new(hz, 8_000))
+    }
+
+    /// A tone of the network, for ever.
+    pub fn signal(signal: Signal) -> Self {
+        let ms: usize = signal.row().cadence.iter().map(|it| usize::from(*it)).sum();
+        let mut samples = vec![0; ms * 8];
+        SignalTone::new(signal).fill(&mut samples);
+        Self::looped(Sound::new(samples))
     }
 
     /// Keys as sound, 100 ms each with 100 ms between. Other characters are left out.

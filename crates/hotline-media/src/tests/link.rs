@@ -47,9 +47,9 @@ fn when_control_dies_the_parties_go_on_and_the_next_control_finds_them() {
     control.order(&Order::Close { leg: caller.leg });
     drop(control);
     let mut control = Control::attach(&rig.media);
+    control.order(&Order::Hello { version: VERSION });
     let mut events = Vec::new();
     while !events.iter().any(|it| matches!(it, Event::Closed { .. })) {
-        control.order(&Order::Hello { version: VERSION });
         events.push(control.event());
     }
     let again = |it: &Event| matches!(it, Event::Recorded(it) if it.recording == recording);
