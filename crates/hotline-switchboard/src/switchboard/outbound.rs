@@ -61,8 +61,8 @@ impl Switchboard {
         self.begin_dialling(no, number, display, emergency, now)
     }
 
-    /// Whether nobody can be called there now. For 110 a record that waits for its disk, or a drain,
-    /// is no reason; no voice is one.
+    /// Whether nobody can be called there now. For 110 a record that waits for its disk, or a
+    /// drain, is no reason; no voice is one.
     pub(super) fn is_closed_to(&self, number: &Pii<String>) -> bool {
         let area_code = self.config.outbound.area_code.as_deref();
         let dialled = normalise_caller(number.reveal(), area_code);

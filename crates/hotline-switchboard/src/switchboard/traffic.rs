@@ -47,27 +47,27 @@ impl Traffic {
 
     /// What happens to somebody outside who is called into a call; `None`: it is about something
     /// else.
-    fn note_guest(&mut self, call: CallId, fact: &Stamped) -> Option<Option<(TrunkId, Outcome)>> {
+    fn note_guest(&mut self, call: CallId, fact: &Stamped) -> Option<Vec<(TrunkId, Outcome)>> {
         let (at, statistics) = (fact.at, &mut self.statistics);
         let of = |offer: &OfferId| AttemptId::guest(call, *offer);
         if let CallFact::PartyCalled { offer, leg, party: CalledParty::Outside { .. }, .. } =
             &fact.fact
         {
             self.guests.insert(*leg, *offer);
-            Some(None)
+            Some(Vec::new())
         } else if let CallFact::PartyWentOut { offer, trunk, .. } = &fact.fact {
             // Another gateway did not take him.
             let refused = statistics.ended(of(offer), of_way(503, None), at);
             statistics.begun(of(offer), trunk, at);
-            Some(refused)
+            Some(refused.into_iter().collect())
         } else if let CallFact::Ringing { offer } = &fact.fact {
             statistics.progressed(of(offer), at);
-            Some(None)
+            Some(Vec::new())
         } else if let CallFact::PartyJoined { offer } = &fact.fact {
-            Some(statistics.answered(of(offer), at))
+            Some(statistics.answered(of(offer), at).into_iter().collect())
         } else if let CallFact::PartyLeft { offer, why, .. } = &fact.fact {
             self.guests.retain(|_, it| it != offer);
-            Some(statistics.ended(of(offer), of_guest(*why), at))
+            Some(statistics.ended(of(offer), of_guest(*why), at).into_iter().collect())
         } else {
             None
         }
@@ -143,7 +143,7 @@ impl Switchboard {
             ]
         } else {
             match self.traffic.note_guest(call, fact) {
-                Some(it) => vec![it],
+                Some(it) => it.into_iter().map(Some).collect(),
                 None => return,
             }
         };
