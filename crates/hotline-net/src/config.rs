@@ -63,6 +63,12 @@ pub struct Flood {
     /// Messages a second of each trunk, of each address with telephones and of each of `friends`.
     /// What is above it is dropped and counted; nobody of them is ever banned.
     pub known_per_sec_max: u32,
+    /// TLS handshakes a second of all strangers together: each costs a core some tenths of a
+    /// millisecond. Connections above it are closed unheard.
+    pub handshakes_per_sec_max: u32,
+    /// Bytes of unfinished messages of all connections together. A stranger's connection that
+    /// would exceed it is closed.
+    pub buffered_max: usize,
     /// Addresses that are never banned though nobody is registered there yet: an office behind
     /// address translation, a WebSocket proxy.
     pub friends: Vec<Source>,
@@ -77,6 +83,8 @@ impl Default for Flood {
             ban: Duration::from_mins(5),
             strangers_per_sec_max: 1_000,
             known_per_sec_max: 10_000,
+            handshakes_per_sec_max: 200,
+            buffered_max: 256 << 20,
             friends: Vec::new(),
             trunks: Vec::new(),
         }

@@ -58,6 +58,10 @@ counts! {
     IdleClosed => "idle_closed",
     /// Handshakes of TLS and WebSocket that failed or came too late.
     HandshakeFailed => "handshake_failed",
+    /// Handshakes of strangers beyond what they may begin in a second.
+    HandshakesOverRate => "handshakes_over_rate",
+    /// A stranger's unfinished message for which all connections together left no room.
+    BuffersFull => "buffers_full",
     /// A trunk showed another's certificate or none, or came without TLS.
     CertificateRefused => "certificate_refused",
     /// A page that may not opened a WebSocket.

@@ -5,7 +5,14 @@
 //! connection is then closed, for he could make the engine take his bytes for another's; the
 //! connection of a trunk or a telephone stays, and is followed again from the next start line.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use hotline_sip::{Flow, Message, PeerMisbehaved, StreamStep, next_start, split_stream};
 use tokio::sync::mpsc;
@@ -22,6 +29,32 @@ use crate::{
 /// A message that claims to be longer than this is taken to lie about its end.
 const SKIP_MAX: usize = 1 << 20;
 
+/// A connection's share of what all connections have sent and nobody has taken yet.
+#[derive(Debug)]
+pub(crate) struct Held {
+    all: Arc<AtomicUsize>,
+    own: usize,
+}
+
+impl Held {
+    pub(crate) fn new(all: &Arc<AtomicUsize>) -> Self {
+        Self { all: Arc::clone(all), own: 0 }
+    }
+
+    /// The connection holds so many bytes from now on; how many are held by all.
+    fn set(&mut self, own: usize) -> usize {
+        let before = std::mem::replace(&mut self.own, own);
+        self.all.fetch_sub(before, Relaxed);
+        self.all.fetch_add(own, Relaxed) + own
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// What a connection has sent and nobody has taken yet.
 pub(crate) struct Reading {
     pub(crate) flow: Flow,
@@ -33,6 +66,7 @@ pub(crate) struct Reading {
     /// Half a message was there when time was last looked at.
     stale: bool,
     pong: mpsc::WeakSender<Vec<u8>>,
+    held: Held,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,7 +95,7 @@ enum Step {
 }
 
 impl Reading {
-    pub(crate) const fn new(flow: Flow, pong: mpsc::WeakSender<Vec<u8>>) -> Self {
+    pub(crate) const fn new(flow: Flow, pong: mpsc::WeakSender<Vec<u8>>, held: Held) -> Self {
         Self {
             flow,
             buffer: Vec::new(),
@@ -70,7 +104,17 @@ impl Reading {
             n_malformed: 0,
             stale: false,
             pong,
+            held,
         }
+    }
+
+    /// Whether what is unfinished may be kept: a stranger's not, when all connections together
+    /// hold too much.
+    pub(crate) fn has_room(&mut self, shared: &Shared) -> bool {
+        let held = self.held.set(self.buffer.capacity());
+        held <= shared.config.flood.buffered_max
+            || self.buffer.is_empty()
+            || shared.gate.is_known(self.flow.remote.ip())
     }
 
     /// Takes every whole frame out of the buffer.

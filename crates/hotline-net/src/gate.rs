@@ -62,6 +62,7 @@ struct State {
     known: Vec<Bucket>,
     strangers: HashMap<IpAddr, Seen>,
     all_strangers: Bucket,
+    handshakes: Bucket,
     bans: HashMap<IpAddr, Banned>,
     swept: Option<Instant>,
 }
@@ -107,6 +108,7 @@ impl Gate {
             known: vec![Bucket::default(); known.len()],
             strangers: HashMap::new(),
             all_strangers: Bucket::default(),
+            handshakes: Bucket::default(),
             bans: HashMap::new(),
             swept: None,
         };
@@ -163,6 +165,18 @@ impl Gate {
         }
         self.counters.add(Count::StrangersOverRate);
         Verdict::Refused
+    }
+
+    /// Whether a TLS handshake may begin; counted if not.
+    pub fn may_shake(&self, ip: IpAddr, now: Instant) -> bool {
+        if self.is_known(ip) {
+            return true;
+        }
+        let may = self.state().handshakes.take(self.flood.handshakes_per_sec_max, now);
+        if !may {
+            self.counters.add(Count::HandshakesOverRate);
+        }
+        may
     }
 
     /// Whether an address may keep its connections, however bad a message on them is.

@@ -61,7 +61,8 @@ pub(crate) async fn run(
     let first_conn = config.first_conn;
     let certificates = Arc::new(Certificates::new(config.tls.clone()));
     let config = Arc::new(config);
-    let shared = Shared { counters, gate, config, certificates, to_control, notes };
+    let buffered = Arc::default();
+    let shared = Shared { counters, gate, config, certificates, to_control, notes, buffered };
     let mut router = Router::new(shared.clone(), first_conn);
     for socket in sockets.udp {
         router.add_udp(socket, &mut readers)?;

@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     Config, Count, Counters, Gate, NetInput,
-    frames::{Frames, Reading},
+    frames::{Frames, Held, Reading},
     keepalive::PING,
     router::Note,
     tls::Certificates,
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) to_control: mpsc::Sender<NetInput>,
     pub(crate) notes: mpsc::Sender<Note>,
+    /// Bytes of unfinished messages of all connections.
+    pub(crate) buffered: Arc<AtomicUsize>,
 }
 
 /// A connection's own ends of what the router holds.
@@ -100,7 +102,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send>(
 ) {
     let Own { outbox, pong, dropped } = own;
     let (half, writer) = tokio::io::split(stream);
-    let reading = Reading::new(flow, pong);
+    let reading = Reading::new(flow, pong, Held::new(&shared.buffered));
     tokio::select! {
         () = write(writer, outbox, &pulse, shared) => (),
         () = read(half, reading, deadline, &pulse, shared) => (),
@@ -174,6 +176,9 @@ async fn read<S: AsyncRead + Send>(
             Frames::Continue { message: true } => deadline = Instant::now() + idle,
             Frames::Continue { message: false } => (),
             Frames::Close => return linger(half).await,
+        }
+        if !it.has_room(shared) {
+            return shared.counters.add(Count::BuffersFull);
         }
     }
 }

@@ -64,6 +64,19 @@ impl Edge {
         flow
     }
 
+    /// The next message, whichever connections end before.
+    async fn sip_at_last(&mut self) -> Flow {
+        loop {
+            match self.next().await {
+                NetInput::Sip { flow, .. } => return flow,
+                NetInput::ConnectionGone { .. } => (),
+                other @ (NetInput::Broken { .. } | NetInput::Unreachable { .. }) => {
+                    panic!("{other:?}")
+                }
+            }
+        }
+    }
+
     async fn gone(&mut self, of: Flow) {
         let input = self.next().await;
         let NetInput::ConnectionGone { conn } = input else { panic!("{input:?}") };

@@ -269,6 +269,9 @@ impl Certificates {
         shared: &Shared,
         deadline: Instant,
     ) -> Option<TlsStream<TcpStream>> {
+        if !shared.gate.may_shake(flow.remote.ip(), std::time::Instant::now()) {
+            return None;
+        }
         let handshake = async {
             // Who is known waits for nobody: strangers can leave all of theirs half done.
             let is_known = shared.gate.is_known(flow.remote.ip());

@@ -167,11 +167,20 @@ fn flood(it: &Section<'_, '_>, old: Flood) -> Flood {
         ban: secs(it, "ban_secs", old.ban, 1..=86_400),
         strangers_per_sec_max: rate("strangers_per_sec_max", old.strangers_per_sec_max),
         known_per_sec_max: rate("known_per_sec_max", old.known_per_sec_max),
+        handshakes_per_sec_max: rate("handshakes_per_sec_max", old.handshakes_per_sec_max),
+        buffered_max: megabytes(it, "buffered_max_mb", old.buffered_max),
         friends: friends(it),
         trunks: Vec::new(),
     };
     it.end();
     flood
+}
+
+/// In units of 2^20 bytes.
+fn megabytes(it: &Section<'_, '_>, key: &'static str, default: usize) -> usize {
+    let usual = u64::try_from(default >> 20).unwrap_or(u64::MAX);
+    let wanted = it.number_or(key, usual, 1..=65_536);
+    usize::try_from(wanted << 20).unwrap_or(usize::MAX)
 }
 
 /// `[sip.overload]`.

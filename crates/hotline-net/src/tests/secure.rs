@@ -308,6 +308,42 @@ async fn a_gateway_proves_its_name_is_shown_its_own_certificate_and_may_use_the_
     assert_eq!((it.counters.of(Count::Connected), it.counters.of(Count::Accepted)), (1, 0));
 }
 
+#[tokio::test]
+async fn v22_two_thousand_handshakes_at_once_cost_what_is_configured_and_a_trunk_is_served() {
+    const PER_SEC: u32 = 20;
+    let pki = Pki::new();
+    let trunks = vec!["127.0.0.9".parse().unwrap()];
+    let flood = Flood { trunks, handshakes_per_sec_max: PER_SEC, ..Flood::default() };
+    let tls = Some(pki.tls());
+    let config = Config { flood, tls, connections_per_address_max: 4_096, ..Config::default() };
+    let mut it = edge_at("127.0.0.1:0", Transport::Tls, config);
+    let counters = Arc::clone(&it.counters);
+    // Control takes what comes all the while.
+    let at = it.tcp;
+    let heard = tokio::spawn(async move { it.sip_at_last().await });
+    let start = tokio::time::Instant::now();
+    for n in 0..2_000 {
+        // Addresses of their own, or the first of them would be banned.
+        let stranger = tokio::net::TcpSocket::new_v4().unwrap();
+        stranger.bind(format!("127.0.{}.{}:0", 1 + n / 250, 1 + n % 250).parse().unwrap()).unwrap();
+        drop(stranger.connect(at).await.unwrap());
+    }
+    let seconds = start.elapsed().as_secs() + 2;
+    while counters.of(Count::Accepted) < 2_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let begun = 2_000 - counters.of(Count::HandshakesOverRate);
+    assert!(begun <= u64::from(PER_SEC) * seconds, "{begun} in {seconds} s");
+    let trunk = tokio::net::TcpSocket::new_v4().unwrap();
+    trunk.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    let trunk = trunk.connect(at).await.unwrap();
+    let name = ServerName::try_from("sip.example").unwrap();
+    let mut trunk = pki.client(None, &TLS13).connect(name, trunk).await.unwrap();
+    trunk.write_all(OPTIONS).await.unwrap();
+    let flow = timeout(Duration::from_secs(30), heard).await.unwrap().unwrap();
+    assert_eq!(flow.remote.ip().to_string(), "127.0.0.9");
+}
+
 async fn browser(
     to: SocketAddr,
     protocol: Option<&str>,

@@ -323,3 +323,42 @@ async fn v22_headers_that_come_byte_by_byte_end_the_connection_all_the_same() {
     }
     assert_eq!(it.counters.of(Count::FirstMessageLate), 20);
 }
+
+#[tokio::test]
+async fn v22_unfinished_messages_take_no_more_memory_than_is_configured() {
+    let mut config = of_trunk();
+    config.flood.trunks = vec!["127.0.0.9".parse().unwrap()];
+    config.flood.buffered_max = 128 << 10;
+    let mut it = edge(config);
+    let head = String::from_utf8(OPTIONS.to_vec()).unwrap();
+    let head = head.replace("Content-Length: 0", "Content-Length: 60000");
+    let half = [head.as_bytes(), &vec![b'x'; 40_000]].concat();
+    let mut strangers = Vec::new();
+    for _ in 0..10 {
+        let mut stranger = TcpStream::connect(it.tcp).await.unwrap();
+        // It may be closed before all is sent.
+        stranger.write_all(&half).await.ok();
+        strangers.push(stranger);
+    }
+    // Buffers are at most twice as large as what is in them.
+    while it.counters.of(Count::BuffersFull) < 6 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // A trunk finds room all the same.
+    let trunk = tokio::net::TcpSocket::new_v4().unwrap();
+    trunk.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    let mut trunk = trunk.connect(it.tcp).await.unwrap();
+    trunk.write_all(&[&half[..], &vec![b'x'; 20_000]].concat()).await.unwrap();
+    it.sip_at_last().await;
+    // Who gives up gives his room back.
+    drop(strangers);
+    while it.counters.of(Count::Closed) < 10 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let n_full = it.counters.of(Count::BuffersFull);
+    let mut stranger = TcpStream::connect(it.tcp).await.unwrap();
+    stranger.write_all(&half).await.unwrap();
+    stranger.write_all(&vec![b'x'; 20_000]).await.unwrap();
+    it.sip_at_last().await;
+    assert_eq!(it.counters.of(Count::BuffersFull), n_full);
+}
