@@ -63,6 +63,8 @@ const ALONE: &[(&str, &str)] = &[
     ("axum", "web"),
     ("reqwest", "push"),
     ("ropus", "dsp"),
+    ("rtc-dtls", "media"),
+    ("rtc-stun", "media"),
     ("saphyr-parser", "config"),
     ("sdp-types", "sdp"),
     ("sqlx", "store"),

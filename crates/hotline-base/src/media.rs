@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -281,6 +281,8 @@ pub enum FailedOrder {
     Open,
     Answer,
     Reoffer,
+    /// DTLS with a browser, whenever it ends so: the leg stays, and stays silent.
+    Secure,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
@@ -296,6 +298,8 @@ pub enum FailReason {
     UnknownLeg,
     /// The description names no address we can send to (488).
     NoCommonAddress,
+    /// The peer's certificate is not the one of its description.
+    BadCertificate,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
@@ -408,6 +412,9 @@ pub struct Figures {
     pub reports_in: u64,
     pub reports_refused: u64,
     pub reports_out: u64,
+    /// Datagrams at the port of browsers that are nobody's, and those that the desk had no room for.
+    pub browser_refused: u64,
+    pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`.
     pub sk_lookup: bool,
 }

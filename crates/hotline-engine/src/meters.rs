@@ -314,6 +314,10 @@ impl Meters {
         reports("in", it.reports_in);
         reports("out", it.reports_out);
         reports("refused", it.reports_refused);
+        let help = "Datagrams at the port of browsers that are nobody's.";
+        total("hotline_media_browser_refused_total", help, it.browser_refused);
+        let help = "Checks and handshakes of browsers that waited too long for the media desk.";
+        total("hotline_media_handovers_dropped_total", help, it.handovers_dropped);
     }
 
     fn ended(&self, by: Party, reason: &EndReason) {

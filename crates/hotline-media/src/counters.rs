@@ -18,6 +18,8 @@ pub struct Counters {
     pub(crate) reports_in: AtomicU64,
     pub(crate) reports_refused: AtomicU64,
     pub(crate) reports_out: AtomicU64,
+    pub(crate) browser_refused: AtomicU64,
+    pub(crate) handovers_dropped: AtomicU64,
     pub(crate) sk_lookup: AtomicU64,
     pub(crate) legs_revived: AtomicU64,
     pub(crate) busy_permille: AtomicU64,
@@ -46,6 +48,10 @@ pub struct Snapshot {
     pub reports_in: u64,
     pub reports_refused: u64,
     pub reports_out: u64,
+    /// Datagrams at the port of browsers that are nobody's: of strangers, or checks that do not hold.
+    pub browser_refused: u64,
+    /// Checks and handshakes that the worker could not hand to the desk.
+    pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`, not by a socket a leg.
     pub sk_lookup: bool,
     /// Legs of a process that died, brought back by this one.
@@ -70,6 +76,8 @@ impl Snapshot {
             reports_in: self.reports_in,
             reports_refused: self.reports_refused,
             reports_out: self.reports_out,
+            browser_refused: self.browser_refused,
+            handovers_dropped: self.handovers_dropped,
             sk_lookup: self.sk_lookup,
         }
     }
@@ -89,6 +97,8 @@ impl Counters {
             reports_in: self.reports_in.load(Relaxed),
             reports_refused: self.reports_refused.load(Relaxed),
             reports_out: self.reports_out.load(Relaxed),
+            browser_refused: self.browser_refused.load(Relaxed),
+            handovers_dropped: self.handovers_dropped.load(Relaxed),
             sk_lookup: self.sk_lookup.load(Relaxed) != 0,
             legs_revived: self.legs_revived.load(Relaxed),
             busy_permille: self.busy_permille.load(Relaxed),

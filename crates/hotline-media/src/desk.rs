@@ -1,6 +1,7 @@
 //! The desk: understands control, and keeps what a worker must not wait for: session descriptions,
 //! sockets, prompt files, the list of what is alive.
 
+mod guests;
 mod link;
 mod notes;
 mod orders;
@@ -25,6 +26,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::{
+    guests::{Protection, Shared},
     link::{Broken, Link},
     notes::Notes,
     ports::Ports,
@@ -36,7 +38,7 @@ use crate::{
     counters::{Counters, count},
     intake::{Granted, Intake, Lookup, Sockets},
     recorder::{Ends, Errand, Outcomes, Recorder},
-    task::{REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
+    task::{HANDOVERS_MAX, Handover, REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
     wake::Wake,
     worker::{BLOCKS, Rings, Worker},
 };
@@ -55,6 +57,9 @@ pub(crate) struct Desk {
     counters: Arc<Counters>,
     tasks: Producer<Task>,
     reports: Consumer<Report>,
+    handovers: Consumer<Handover>,
+    /// Where browsers come in.
+    shared: Option<Shared>,
     worker: Wake,
     /// The worker has not been woken for all of its tasks.
     has_tasks: bool,
@@ -92,6 +97,7 @@ struct Entry {
     /// What we said last, offer or answer. The peer's next answer refers to it, also when control
     /// offered it once more to refresh the session; a new version is another text (RFC 3264 §8).
     said: String,
+    protection: Protection,
 }
 
 /// Free places of a slab.
@@ -136,6 +142,7 @@ impl Desk {
     ) -> io::Result<Self> {
         let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
         let (worker_reports, reports) = RingBuffer::new(REPORTS_MAX);
+        let (worker_handovers, handovers) = RingBuffer::new(HANDOVERS_MAX);
         let n_blocks = config.legs_max.saturating_mul(BLOCKS);
         let (filled, recorder_filled) = RingBuffer::new(n_blocks + config.legs_max);
         let (recorder_empties, empties) = RingBuffer::new(n_blocks);
@@ -156,6 +163,7 @@ impl Desk {
             reports: worker_reports,
             filled,
             empties,
+            handovers: worker_handovers,
             desk: wake.clone(),
         };
         let hands = Hands { legs_max: config.legs_max, rings, counters: &counters };
@@ -166,12 +174,15 @@ impl Desk {
 
         let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
         let (address, quarantine) = (config.address, config.port_quarantine);
-        let ports = Ports::new(address, config.ports.clone(), quarantine, &mut random);
+        let mut ports = Ports::new(address, config.ports.clone(), quarantine, &mut random);
+        ports.reserve(config.browser_port);
         let mut it = Self {
             notes_of_legs: Notes::new(memory),
             prompts: Prompts::new(&config.prompt_dirs, &config.lang),
             leg_slots: Slots::new(config.legs_max),
             tape_slots: Slots::new(config.legs_max),
+            handovers,
+            shared: None,
             link: None,
             legs: BTreeMap::new(),
             recordings: BTreeMap::new(),
@@ -216,6 +227,7 @@ impl Desk {
         }
         self.read_reports();
         self.read_orders();
+        self.read_handovers();
         self.ports.wake_up(Instant::now());
         self.say_figures();
         self.wake_worker();
@@ -226,9 +238,9 @@ impl Desk {
     fn wait(&self) {
         let now = Instant::now();
         let full = (self.tasks.slots() < TASKS_PER_ORDER).then_some(RETRY);
-        let port =
-            self.ports.due().into_iter().chain(self.link.is_some().then_some(self.figures_due));
-        let due = port.min().map(|it| it.saturating_duration_since(now));
+        let figures = self.link.is_some().then_some(self.figures_due);
+        let due = [self.ports.due(), figures, self.guests_due()].into_iter().flatten().min();
+        let due = due.map(|it| it.saturating_duration_since(now));
         let timeout = full.or(due).and_then(|it| Timespec::try_from(it).ok());
         let flags = match &self.link {
             Some(link) if link.wants_to_write() => PollFlags::IN | PollFlags::OUT,

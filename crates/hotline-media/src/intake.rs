@@ -20,6 +20,9 @@ pub(crate) use self::{
 /// In [`Arrival::leg`]: what came to the leg's RTCP port.
 pub(crate) const REPORTS: u32 = 1 << 31;
 
+/// In [`Arrival::leg`] and [`Intake::send`]: the port of all browsers.
+pub(crate) const SHARED: u32 = 1 << 30;
+
 /// Datagrams read in one turn.
 const BATCH: usize = 64;
 
@@ -48,6 +51,9 @@ pub(crate) trait Intake {
     fn add_reports(&mut self, _leg: u32, _socket: Option<UdpSocket>) {}
 
     fn add(&mut self, leg: u32, socket: UdpSocket) -> io::Result<()>;
+
+    /// Hears the port of all browsers as well, as [`SHARED`].
+    fn share(&mut self, socket: UdpSocket) -> io::Result<()>;
 
     /// The leg's socket, still bound.
     fn remove(&mut self, leg: u32) -> Option<UdpSocket>;

@@ -17,8 +17,12 @@
 //! Every leg reports to its peer (RTCP) and takes his reports, at the port after its own or, when
 //! he offers that, at the same one (RFC 5761).
 //!
+//! Behind one more port are all browsers: the worker passes their connectivity checks and DTLS on
+//! to the desk as they came, and gets keys and addresses back as tasks.
+//!
 //! **Invariant:** media knows legs, plays and files; it does not know calls or agents.
 
+mod browser;
 mod counters;
 mod desk;
 mod intake;
@@ -60,6 +64,9 @@ pub struct MediaConfig {
     pub address: IpAddr,
     /// Ports of RTP sockets; only even ones are used.
     pub ports: RangeInclusive<u16>,
+    /// The one port of all browser legs, an even one of [`ports`](Self::ports); any of them when
+    /// it is not said.
+    pub browser_port: Option<u16>,
     /// Where prompts are looked for, in this order: `<dir>/<lang>/<prompt>.wav`.
     pub prompt_dirs: Vec<PathBuf>,
     /// Recordings are written below; made when it is first needed.

@@ -1,14 +1,17 @@
 //! The whole role over real sockets: orders and events on a link, phones on the loopback.
 
 mod both;
+mod browsers;
 mod calls;
 mod codecs;
 mod kills;
 mod link;
+mod page;
 mod parties;
 mod reports;
 mod revival;
 mod rig;
+mod sdes;
 mod senses;
 mod tapes;
 mod volumes;

@@ -30,7 +30,7 @@ use crate::{
     intake::{Inbox, Intake},
     priority,
     recorder::{Block, Filled},
-    task::{Report, Task},
+    task::{Handover, Report, Task},
     wake::Wake,
 };
 
@@ -41,6 +41,7 @@ pub(crate) struct Rings {
     pub(crate) reports: Producer<Report>,
     pub(crate) filled: Producer<Filled>,
     pub(crate) empties: Consumer<Block>,
+    pub(crate) handovers: Producer<Handover>,
     /// Wakes the desk.
     pub(crate) desk: Wake,
 }
@@ -60,9 +61,9 @@ struct Farewell(Wake);
 
 impl<I: Intake> Worker<I> {
     pub(crate) fn new(intake: I, legs_max: usize, rings: Rings, counters: Arc<Counters>) -> Self {
-        let Rings { tasks, reports, filled, empties, desk } = rings;
+        let Rings { tasks, reports, filled, empties, handovers, desk } = rings;
         let out = floor::Out::new(legs_max, reports, filled, empties, desk, counters);
-        let floor = Floor::new(legs_max, out);
+        let floor = Floor::new(legs_max, out.with_handovers(handovers));
         let (inbox, epoch, busy) = (Inbox::new(), Instant::now(), Busy::default());
         Self { intake, inbox, floor, tasks, epoch, busy }
     }
@@ -91,7 +92,7 @@ impl<I: Intake> Worker<I> {
             }
         }
         for (arrival, datagram) in self.inbox.drain() {
-            self.floor.hear(arrival, datagram, &mut self.intake, now);
+            self.floor.receive(arrival, datagram, &mut self.intake, now);
         }
         if self.floor.is_report_time(now) {
             self.intake.fill_reports(&mut self.inbox);

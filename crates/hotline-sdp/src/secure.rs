@@ -12,7 +12,10 @@ pub use self::{
     sdes::{SdesKey, SdesSuite},
     webrtc::{Fingerprint, Remote, Role},
 };
-use crate::{Local, read::Line};
+use crate::{
+    Local,
+    read::{Description, Line},
+};
 
 /// What we bring to the protection of a leg; made once a leg, at random.
 #[derive(Clone, Debug)]
@@ -127,4 +130,22 @@ impl Security {
     pub(crate) const fn has_ice(&self) -> bool {
         matches!(self, Self::WebRtc(_))
     }
+}
+
+/// What an offer asks for, before it is answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// Of its first audio line of a kind that we know.
+    pub profile: Profile,
+    /// The user fragment of ICE. Another one than before begins ICE anew.
+    pub ufrag: Option<String>,
+}
+
+/// Looks at an offer: where it is answered from depends on it. `None` when it has no audio.
+pub fn asked(offer: &str) -> Option<Asked> {
+    let offer = Description::parse(offer)?;
+    offer.lines.iter().filter(|it| it.is_live_audio()).find_map(|line| {
+        let profile = profile_of(line)?;
+        Some(Asked { profile, ufrag: line.value("ice-ufrag").map(str::to_owned) })
+    })
 }

@@ -33,6 +33,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
     let media = hotline_media::start(MediaConfig {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: PORTS,
+        browser_port: None,
         prompt_dirs: Vec::new(),
         recording_dir: socket.with_extension("recordings"),
         port_quarantine: Duration::from_secs(40),

@@ -153,6 +153,8 @@ impl Call {
             FailedOrder::Answer if owes_answer => self.aside_ends(env, now),
             // It goes on as it was.
             FailedOrder::Answer => (),
+            // A browser that is not who it says it is is never heard.
+            FailedOrder::Secure => self.aside_ends(env, now),
             FailedOrder::Reoffer => self.leg(leg, refused_reoffer(reason)),
         }
     }

@@ -324,6 +324,17 @@ impl Call {
                 self.guest_lost(leg, OfferEnd::System, env, now);
             }
             FailedOrder::Answer => self.end_offer(OfferEnd::System, env, now),
+            // A browser that is not who it says it is is never heard, as one that is gone.
+            FailedOrder::Secure if is_caller => {
+                self.end(Party::Platform, EndReason::MediaLost, None, env, now);
+            }
+            FailedOrder::Secure if self.is_guest(leg) => {
+                self.guest_leaves(leg, Party::Platform, OfferEnd::Unreachable, env, now);
+            }
+            FailedOrder::Secure if self.is_talking() => {
+                self.release_agent(Party::Platform, env, now);
+            }
+            FailedOrder::Secure => self.end_offer(OfferEnd::Unreachable, env, now),
             FailedOrder::Reoffer => self.leg(leg, refused_reoffer(reason)),
         }
     }
@@ -428,7 +439,8 @@ pub(super) const fn refused_reoffer(reason: FailReason) -> LegOrder {
         | FailReason::NoCommonAddress
         | FailReason::NoPort
         | FailReason::Busy
-        | FailReason::UnknownLeg => 488,
+        | FailReason::UnknownLeg
+        | FailReason::BadCertificate => 488,
     };
     LegOrder::RefuseOffer { status }
 }
@@ -439,6 +451,8 @@ const fn refused_why(reason: FailReason) -> RefusedWhy {
         FailReason::NoCommonCodec => RefusedWhy::NoCommonCodec,
         FailReason::NoCommonAddress => RefusedWhy::NoCommonAddress,
         FailReason::NoPort => RefusedWhy::NoPort,
-        FailReason::Busy | FailReason::UnknownLeg => RefusedWhy::MediaDown,
+        FailReason::Busy | FailReason::UnknownLeg | FailReason::BadCertificate => {
+            RefusedWhy::MediaDown
+        }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
     let config = MediaConfig {
         address,
         ports: port(first)..=port(last),
+        browser_port: browser_port(&it, first, last),
         prompt_dirs: own.into_iter().chain(flows).chain([bundled]).collect(),
         recording_dir,
         port_quarantine: it.secs_or("port_quarantine_secs", 40, 0..=600),
@@ -56,6 +57,19 @@ fn address(it: &Section<'_, '_>) -> Option<IpAddr> {
         it.complain("address", format!("{ip} 不是对方能连到的地址"), "写本机的 IP，如 10.1.2.10");
     }
     Some(ip)
+}
+
+/// An even port of the range; whichever is free when it is not said.
+fn browser_port(it: &Section<'_, '_>, first: u64, last: u64) -> Option<u16> {
+    let number = it.number("browser_port", first..=last)?;
+    if number % 2 != 0 {
+        it.complain(
+            "browser_port",
+            format!("{number} 是奇数"),
+            "写 port_first 到 port_last 之间的偶数",
+        );
+    }
+    Some(port(number))
 }
 
 fn intake(it: &Section<'_, '_>) -> IntakeChoice {

@@ -1,7 +1,6 @@
 //! What control orders, carried out or passed on to the worker.
 
 use std::{
-    net::UdpSocket,
     path::{Component, Path},
     sync::atomic::Ordering::Relaxed,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -14,17 +13,21 @@ use hotline_base::{
     },
 };
 use hotline_rtp::Outbound;
-use hotline_sdp::{Codecs, Local, SdpError, Stream, answer, offer, settle};
+use hotline_sdp::{
+    Codecs, Local, SdpError, Secrets, Security, Stream, answer_in, asked, offer, offer_in,
+    settle_in,
+};
 
 use super::{
     Desk, Entry,
+    guests::Protection,
     link::Broken,
     notes::{Note, Theirs},
 };
 use crate::{
     Coding,
     recorder::{Block, Errand},
-    task::{Opening, ReportStart, Slot, Task},
+    task::{Door, Opening, ReportStart, Slot, Task},
     worker::{BLOCKS, Playing, weight},
 };
 
@@ -83,7 +86,7 @@ impl Desk {
         }
     }
 
-    fn slot(&self, leg: LegId) -> Option<Slot> {
+    pub(super) fn slot(&self, leg: LegId) -> Option<Slot> {
         self.legs.get(&leg).map(|it| it.slot)
     }
 
@@ -96,14 +99,13 @@ impl Desk {
         Local { address: self.config.address, port, session, version, codecs }
     }
 
-    /// What is spoken with a peer of this profile; an offer of its own says which it is.
-    fn codecs(&self, theirs: Option<&str>, profile: Profile) -> Codecs {
-        let is_browser = match theirs {
-            Some(offer) => offer.contains(" UDP/TLS/RTP/SAVPF "),
-            None => profile == Profile::WebRtc,
-        };
+    /// What is spoken with a peer of this profile.
+    fn codecs(&self, profile: Profile) -> Codecs {
         let Coding { codecs, browser_codecs, .. } = self.config.coding;
-        if is_browser { browser_codecs } else { codecs }
+        match profile {
+            Profile::Plain | Profile::Sdes => codecs,
+            Profile::WebRtc => browser_codecs,
+        }
     }
 
     fn open(&mut self, leg: LegId, theirs: Option<&str>, profile: Profile) {
@@ -113,37 +115,41 @@ impl Desk {
         let Some(slot) = self.leg_slots.take() else {
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
         };
-        let Some((port, socket)) = self.ports.open(Instant::now()) else {
+        let profile =
+            theirs.map_or(profile, |it| asked(it).map_or(Profile::Plain, |it| it.profile));
+        let out = self.outbound();
+        let protection = self.protection(profile, out.ssrc());
+        let place = protection.and_then(|it| Some((self.door(&it)?, it)));
+        let Some(((port, door), protection)) = place else {
             self.leg_slots.give_back(slot);
             return self.fail(leg, FailedOrder::Open, FailReason::NoPort);
         };
         // RFC 8866 §5.2 wants a number that nobody else uses; 62 bits, so that readers that take
         // it for a signed one are not surprised.
         let session = self.random.next_u64() >> 2;
-        let codecs = self.codecs(theirs, profile);
-        let said = String::new();
-        let mut entry = Entry { slot, port, session, version: 1, codecs, weight: 1, said };
-        let local = self.local(&entry);
-        let (sdp, stream) = match theirs {
-            None => (offer(&local, false), None),
-            Some(theirs) => match answer(theirs, &local) {
-                Ok((sdp, stream)) => (sdp, Some(stream)),
-                Err(error) => return self.refuse(leg, (slot, port, socket), error.into()),
-            },
+        let (codecs, said) = (self.codecs(profile), String::new());
+        let mut entry =
+            Entry { slot, port, session, version: 1, codecs, weight: 1, said, protection };
+        let (sdp, agreed) = match self.describe_first(&entry, theirs) {
+            Ok(described) => described,
+            Err(error) => return self.refuse(leg, (slot, port, door), error.into()),
         };
-        entry.weight = stream.map_or(1, |it| self.weight(&it));
+        entry.weight = agreed.as_ref().map_or(1, |it| self.weight(&it.0));
         if self.taken() + entry.weight > self.config.legs_max {
-            return self.refuse(leg, (slot, port, socket), FailReason::Busy);
+            return self.refuse(leg, (slot, port, door), FailReason::Busy);
         }
         entry.said.clone_from(&sdp);
-        let (out, reports) = (self.outbound(), self.report_start(port));
+        let secure = entry.protection.is_secure();
+        let reports = self.report_start(door.port());
         let complexity = self.config.coding.opus_complexity;
         self.legs.insert(leg, entry);
         let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
         self.note(leg, theirs);
-        let opening = Opening { slot, id: leg, socket, out, reports, complexity };
+        let opening = Opening { slot, id: leg, door, secure, out, reports, complexity };
         self.task(Task::Open(Box::new(opening)));
-        if let Some(stream) = stream {
+        self.admit_guest(leg);
+        if let Some((stream, security)) = agreed {
+            self.secure(leg, security);
             self.task(Task::Settle { leg: slot, stream });
         }
         self.say(Event::Opened { leg, sdp });
@@ -157,9 +163,11 @@ impl Desk {
     }
 
     /// Nobody was told this port.
-    fn refuse(&mut self, leg: LegId, place: (Slot, u16, UdpSocket), reason: FailReason) {
-        let (slot, port, socket) = place;
-        self.ports.close(port, Some(socket), Instant::now());
+    fn refuse(&mut self, leg: LegId, place: (Slot, u16, Door), reason: FailReason) {
+        let (slot, port, door) = place;
+        if let Door::Own(socket) = door {
+            self.ports.close(port, Some(socket), Instant::now());
+        }
         self.leg_slots.give_back(slot);
         self.fail(leg, FailedOrder::Open, reason);
     }
@@ -181,17 +189,41 @@ impl Desk {
         }
     }
 
+    /// A port of the leg's own, or that of all browsers.
+    fn door(&mut self, protection: &Protection) -> Option<(u16, Door)> {
+        if protection.is_guest() {
+            return self.shared_port().map(|it| (it, Door::Shared));
+        }
+        self.ports.open(Instant::now()).map(|(port, socket)| (port, Door::Own(socket)))
+    }
+
+    /// The first description of a leg, with what it leads to when it is an answer.
+    fn describe_first(
+        &self,
+        entry: &Entry,
+        theirs: Option<&str>,
+    ) -> Result<(String, Option<(Stream, Security)>), SdpError> {
+        let (local, secrets) = (self.local(entry), entry.protection.secrets.as_ref());
+        let Some(theirs) = theirs else { return Ok((offered(&local, &entry.protection), None)) };
+        let (sdp, stream, security) = answer_in(theirs, &local, secrets)?;
+        Ok((sdp, Some((stream, security))))
+    }
+
     /// A stream that begins anywhere (RFC 3550 §5.1).
     pub(super) fn outbound(&mut self) -> Outbound {
         let mut number = || u32::try_from(self.random.next_u64() >> 32).unwrap_or(0);
         let (ssrc, timestamp, sequence) = (number(), number(), number() >> 16);
-        Outbound::new(ssrc, u16::try_from(sequence).unwrap_or(0), timestamp)
+        // In the lower half, so that the first packets are not lost with a turn of the counter that
+        // SRTP does not send (RFC 3711 §3.3.1).
+        Outbound::new(ssrc, u16::try_from(sequence >> 1).unwrap_or(0), timestamp)
     }
 
     /// What a leg's RTCP begins with. Where one socket hears all ports it has none of its own.
-    pub(super) fn report_start(&mut self, port: u16) -> ReportStart {
+    /// Nor has a leg without a port of its own.
+    pub(super) fn report_start(&mut self, port: Option<u16>) -> ReportStart {
         let by_lookup = self.counters.sk_lookup.load(Relaxed) != 0;
-        let socket = if by_lookup { None } else { self.ports.open_reports(port) };
+        let port = port.filter(|_| !by_lookup);
+        let socket = port.and_then(|it| self.ports.open_reports(it));
         let name = std::array::from_fn(|_| {
             let at = usize::try_from(self.random.below(32)).unwrap_or(0);
             NAME_LETTERS.get(at).copied().unwrap_or(b'a')
@@ -206,11 +238,12 @@ impl Desk {
             return self.fail(leg, FailedOrder::Answer, FailReason::UnknownLeg);
         };
         let slot = entry.slot;
-        match settle(&entry.said, theirs) {
-            Ok(stream) => {
+        match settle_in(&entry.said, theirs) {
+            Ok((stream, security)) => {
                 let hold = stream.hold;
                 self.note(leg, Theirs::Answer(theirs.to_owned()));
                 self.note_weight(leg, &stream);
+                self.secure(leg, security);
                 self.task(Task::Settle { leg: slot, stream });
                 self.say(Event::Settled { leg, hold });
             }
@@ -223,12 +256,23 @@ impl Desk {
             return self.fail(leg, FailedOrder::Reoffer, FailReason::UnknownLeg);
         };
         let slot = entry.slot;
-        match self.versioned(entry, |local| answer(theirs, local)) {
-            Ok((version, (sdp, stream))) => {
+        let Some((secrets, restarts)) = Self::secrets_for(entry, theirs) else {
+            return self.fail(leg, FailedOrder::Reoffer, FailReason::NoCommonCodec);
+        };
+        let answer = |local: &Local| {
+            let (sdp, stream, security) = answer_in(theirs, local, secrets.as_ref())?;
+            Ok((sdp, (stream, security)))
+        };
+        match self.versioned(entry, answer) {
+            Ok((version, (sdp, (stream, security)))) => {
                 if let Some(entry) = self.legs.get_mut(&leg) {
                     entry.version = version;
                     entry.said.clone_from(&sdp);
                 }
+                if let Some(secrets) = secrets.filter(|_| restarts) {
+                    self.restart_guest(leg, secrets);
+                }
+                self.secure(leg, security);
                 let Stream { hold, .. } = stream;
                 self.note(leg, Theirs::Offer(theirs.to_owned()));
                 self.note_weight(leg, &stream);
@@ -239,12 +283,23 @@ impl Desk {
         }
     }
 
+    /// The secrets for the answer to a re-offer, and whether they are others than before. `None`
+    /// when the peer asks for another kind of protection, which a call keeps.
+    fn secrets_for(entry: &Entry, theirs: &str) -> Option<(Option<Secrets>, bool)> {
+        let Some(asked) = asked(theirs) else { return Some((None, false)) };
+        if asked.profile != entry.protection.profile {
+            return None;
+        }
+        let made = entry.protection.renewed(&asked);
+        made.inspect_err(|error| tracing::error!(%error, "No keys can be made.")).ok()
+    }
+
     /// Our offer in the middle of a call: everything we can, as at the beginning (RFC 3261 §14.2).
     fn describe(&mut self, leg: LegId) {
         let Some(entry) = self.legs.get(&leg) else { return };
-        let made =
-            self.versioned(entry, |local| Ok::<_, SdpError>((offer(local, false), None::<Stream>)));
-        let Ok((version, (sdp, _))) = made else { return };
+        let made = self
+            .versioned(entry, |local| Ok::<_, SdpError>((offered(local, &entry.protection), ())));
+        let Ok((version, (sdp, ()))) = made else { return };
         if let Some(entry) = self.legs.get_mut(&leg) {
             entry.version = version;
             entry.said.clone_from(&sdp);
@@ -319,6 +374,13 @@ impl Desk {
         let Some(tape) = self.recordings.get(recording).copied() else { return };
         let legs = legs.iter().filter_map(|it| self.slot(*it)).collect();
         self.task(Task::Source { tape, channel, legs });
+    }
+}
+
+fn offered(local: &Local, protection: &Protection) -> String {
+    match &protection.secrets {
+        Some(secrets) => offer_in(local, protection.profile, secrets),
+        None => offer(local, false),
     }
 }
 

@@ -22,6 +22,8 @@ const TRAFFIC_CLASS: u32 = 46 << 2;
 pub(super) struct Ports {
     address: IpAddr,
     quarantine: Duration,
+    /// Kept for browsers.
+    reserved: Option<u16>,
     free: VecDeque<u16>,
     /// Bound and silent until the instant; without a socket when the port was somebody else's.
     resting: VecDeque<(Instant, u16, Option<UdpSocket>)>,
@@ -40,7 +42,23 @@ impl Ports {
             let other = usize::try_from(random.below(last as u64 + 1)).unwrap_or(last);
             free.swap(last, other);
         }
-        Self { address, quarantine, free: free.into(), resting: VecDeque::new() }
+        let (free, resting) = (free.into(), VecDeque::new());
+        Self { address, quarantine, reserved: None, free, resting }
+    }
+
+    /// Keeps a port for browsers, which no leg is given.
+    pub(super) fn reserve(&mut self, port: Option<u16>) {
+        self.free.retain(|it| Some(*it) != port);
+        self.reserved = port;
+    }
+
+    /// Binds the port of browsers: the one that was kept, or else the next free one.
+    pub(super) fn open_shared(&mut self, now: Instant) -> Option<(u16, UdpSocket)> {
+        let Some(port) = self.reserved else { return self.open(now) };
+        bind(SocketAddr::new(self.address, port))
+            .inspect_err(|error| tracing::error!(port, %error, "No port for browsers."))
+            .ok()
+            .map(|socket| (port, socket))
     }
 
     /// Binds the next free port; `None` when there is none. Ports that other programs hold are

@@ -3,15 +3,17 @@
 
 use std::{thread, time::Duration};
 
+use hotline_base::media::Profile;
 use hotline_sdp::{Local, answer, settle};
 
 use super::{
     Desk, Entry,
+    guests::Protection,
     notes::{Note, Theirs},
 };
 use crate::{
     counters::count,
-    task::{Opening, Task},
+    task::{Door, Opening, Task},
 };
 
 /// Tasks of one leg.
@@ -63,15 +65,18 @@ impl Desk {
         let (port, session, version, said) = (*port, *session, *version, said.clone());
         let weight = stream.as_ref().map_or(1, |it| self.weight(it));
         let codecs = local.codecs;
-        self.legs.insert(*leg, Entry { slot, port, session, version, codecs, weight, said });
+        let protection = Protection::new(Profile::Plain, None);
+        let entry = Entry { slot, port, session, version, codecs, weight, said, protection };
+        self.legs.insert(*leg, entry);
         // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
-        let (out, reports) = (self.outbound(), self.report_start(port));
+        let (out, reports) = (self.outbound(), self.report_start(Some(port)));
         while self.tasks.slots() < TASKS {
             self.worker.wake();
             thread::sleep(Duration::from_millis(1));
         }
         let complexity = self.config.coding.opus_complexity;
-        let opening = Opening { slot, id: *leg, socket, out, reports, complexity };
+        let (door, secure) = (Door::Own(socket), false);
+        let opening = Opening { slot, id: *leg, door, secure, out, reports, complexity };
         self.task(Task::Open(Box::new(opening)));
         if let Some(stream) = stream {
             self.task(Task::Settle { leg: slot, stream });

@@ -31,7 +31,11 @@ impl Desk {
                 Report::Tone { leg, tone } => Event::Tone { leg, tone },
                 Report::Closed { leg, slot, socket, stats, quality } => {
                     if let Some(entry) = self.legs.remove(&leg) {
-                        self.ports.close(entry.port, socket, Instant::now());
+                        if entry.protection.is_guest() {
+                            self.close_guest(leg);
+                        } else {
+                            self.ports.close(entry.port, socket, Instant::now());
+                        }
                     }
                     self.notes_of_legs.clear(slot.index);
                     self.leg_slots.give_back(slot);

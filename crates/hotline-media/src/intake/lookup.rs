@@ -19,7 +19,7 @@ use nix::sys::socket::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Arrival, BATCH, DATAGRAM, Inbox, Intake, REPORTS, datagram, steer::Steer};
+use super::{Arrival, BATCH, DATAGRAM, Inbox, Intake, REPORTS, SHARED, datagram, steer::Steer};
 use crate::{
     counters::{Counters, count},
     wake::Wake,
@@ -59,6 +59,8 @@ pub(crate) struct Lookup {
     raw: Socket,
     wake: Wake,
     legs: Vec<Option<(u16, UdpSocket)>>,
+    /// The port of all browsers.
+    shared: Option<(u16, UdpSocket)>,
     /// New legs, whose own socket may hold what came before its port was steered.
     fresh: Vec<u32>,
     /// The leg of each port from `first` on.
@@ -129,6 +131,7 @@ impl Lookup {
             raw,
             wake,
             legs,
+            shared: None,
             fresh: Vec::with_capacity(legs_max),
             by_port: vec![None; usize::from(last.saturating_sub(first)) + 1],
             first,
@@ -274,7 +277,11 @@ impl Intake for Lookup {
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, payload: &[u8]) -> bool {
-        let Some(Some((port, _))) = self.legs.get(leg as usize) else { return false };
+        let place = match leg {
+            SHARED => self.shared.as_ref(),
+            _ => self.legs.get(leg as usize).and_then(Option::as_ref),
+        };
+        let Some((port, _)) = place else { return false };
         self.post(*port, to, payload)
     }
 
@@ -323,6 +330,17 @@ impl Intake for Lookup {
         }
         self.fresh.push(leg);
         *place = Some((port, socket));
+        Ok(())
+    }
+
+    fn share(&mut self, socket: UdpSocket) -> io::Result<()> {
+        let port = socket.local_addr()?.port();
+        let idx = port.checked_sub(self.first).ok_or(io::ErrorKind::InvalidInput)?;
+        let by_port = self.by_port.get_mut(usize::from(idx)).ok_or(io::ErrorKind::InvalidInput)?;
+        self.steer.set(port, true)?;
+        *by_port = Some(SHARED);
+        // What its own socket holds already, peers say again.
+        self.shared = Some((port, socket));
         Ok(())
     }
 

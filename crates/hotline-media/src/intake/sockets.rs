@@ -13,8 +13,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::{BATCH, Inbox, Intake, REPORTS};
+use super::{BATCH, Inbox, Intake, REPORTS, SHARED};
 use crate::wake::Wake;
+
+/// Datagrams read at once from the port of all browsers.
+const SHARED_BATCH: usize = 16;
 
 /// Marks the wake descriptor among the legs.
 const WAKE: u64 = u64::MAX;
@@ -27,6 +30,8 @@ pub(crate) struct Sockets {
     /// Those of RTCP, which nobody waits for: they are visited now and then.
     reports: OwnedFd,
     reporters: Vec<Option<UdpSocket>>,
+    /// The port of all browsers.
+    shared: Option<UdpSocket>,
 }
 
 impl Sockets {
@@ -38,7 +43,23 @@ impl Sockets {
         let reports = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut reporters = Vec::new();
         reporters.resize_with(legs_max, || None);
-        Ok(Self { epoll, wake, legs, reports, reporters })
+        Ok(Self { epoll, wake, legs, reports, reporters, shared: None })
+    }
+
+    /// Many legs are behind it, so it is read more than once; what is left wakes again.
+    fn read_shared(&self, inbox: &mut Inbox) {
+        let Some(socket) = &self.shared else { return };
+        for _ in 0..SHARED_BATCH {
+            let mut empty = true;
+            let room = inbox.receive(|place| {
+                let (len, from) = socket.recv_from(place).ok()?;
+                empty = false;
+                Some((SHARED, from, len))
+            });
+            if empty || !room {
+                return;
+            }
+        }
     }
 }
 
@@ -59,6 +80,10 @@ impl Intake for Sockets {
                 continue;
             }
             let leg = u32::try_from(data).unwrap_or(u32::MAX);
+            if leg == SHARED {
+                self.read_shared(inbox);
+                continue;
+            }
             let Some(Some(socket)) = self.legs.get(leg as usize) else { continue };
             inbox.receive(|place| {
                 // Nothing there after all, or an ICMP error of an earlier send.
@@ -70,7 +95,11 @@ impl Intake for Sockets {
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
-        let Some(Some(socket)) = self.legs.get(leg as usize) else { return false };
+        let socket = match leg {
+            SHARED => self.shared.as_ref(),
+            _ => self.legs.get(leg as usize).and_then(Option::as_ref),
+        };
+        let Some(socket) = socket else { return false };
         socket.send_to(datagram, to).is_ok()
     }
 
@@ -112,6 +141,13 @@ impl Intake for Sockets {
         let data = epoll::EventData::new_u64(u64::from(leg));
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
         *place = Some(socket);
+        Ok(())
+    }
+
+    fn share(&mut self, socket: UdpSocket) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(SHARED.into());
+        epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
+        self.shared = Some(socket);
         Ok(())
     }
 

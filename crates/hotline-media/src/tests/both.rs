@@ -28,8 +28,11 @@ fn all_that_is_heard_over_a_socket_a_leg_is_heard_over_sk_lookup() {
         return;
     }
     // Each module of tests on its own, and not this one.
-    let modules = ["calls", "codecs", "link", "parties", "reports", "revival", "senses", "tapes"]
-        .map(|it| format!("tests::{it}"));
+    let modules = [
+        "browsers", "calls", "codecs", "link", "parties", "reports", "revival", "sdes", "senses",
+        "tapes",
+    ]
+    .map(|it| format!("tests::{it}"));
     let run = Command::new(env::current_exe().unwrap())
         .args(modules)
         .args(["--test-threads", "4"])

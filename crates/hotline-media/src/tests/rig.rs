@@ -176,6 +176,7 @@ pub(super) fn config_in(dir: &Path) -> MediaConfig {
     MediaConfig {
         address: LOCAL,
         ports: first.min(65_000)..=first.min(65_000) + 100,
+        browser_port: None,
         prompt_dirs: vec![dir.join("missing"), dir.join("prompts")],
         recording_dir: dir.join("recordings"),
         port_quarantine: Duration::from_secs(40),

@@ -1,6 +1,7 @@
 //! All legs and tapes of a worker, on a clock that the caller reads: what a packet, an order and
 //! a moment in time do to them.
 
+mod edge;
 mod mix;
 mod out;
 mod repack;
@@ -10,7 +11,7 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
-use std::{net::UdpSocket, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hotline_base::{
     Key, MonoTime,
@@ -18,8 +19,8 @@ use hotline_base::{
 };
 use hotline_sdp::Stream;
 
-pub(super) use self::out::Out;
-use self::{mix::Group, senses::SENSES_EVERY};
+pub(super) use self::{edge::Guard, out::Out};
+use self::{edge::Guests, mix::Group, senses::SENSES_EVERY};
 use super::{
     TICK,
     busy::Busy,
@@ -33,7 +34,7 @@ use crate::{
     counters::count,
     intake::Intake,
     recorder::Block,
-    task::{Opening, Report, Slot, Task},
+    task::{Door, Opening, Report, Slot, Task},
 };
 
 /// How often tapes are looked at while there are any.
@@ -70,6 +71,7 @@ pub(super) struct Floor {
     quiet_due: MonoTime,
     senses_due: MonoTime,
     scratch: Box<[u8; SCRATCH]>,
+    guests: Guests,
     pub(super) out: Out,
 }
 
@@ -94,6 +96,7 @@ impl Floor {
             quiet_due: MonoTime::default(),
             senses_due: MonoTime::default(),
             scratch: Box::new([0; SCRATCH]),
+            guests: Guests::default(),
             out,
         }
     }
@@ -139,6 +142,15 @@ impl Floor {
         match task {
             Task::Open(opening) => self.open(*opening, intake, now),
             Task::Settle { leg, stream } => self.settle(leg, stream, now),
+            Task::Share { socket } => {
+                if let Err(error) = intake.share(socket) {
+                    tracing::error!(%error, "The port of browsers cannot be heard.");
+                }
+            }
+            Task::Secure { leg, sender, receiver } => self.secure(leg, sender, receiver),
+            Task::Find { leg, address } => self.find(leg, address),
+            Task::Lose { address } => self.lose(address),
+            Task::Choose { leg, to } => self.choose(leg, to),
             Task::Hear { listener, speakers } => self.hear_from(listener, speakers, now),
             Task::Play { leg, play } => self.play(leg, play, now),
             Task::HeedTones { leg } => {
@@ -184,7 +196,11 @@ impl Floor {
         intake.add_reports(slot.index, opening.reports.socket);
         let Some(place) = self.legs.get_mut(slot.index as usize) else { return };
         debug_assert!(place.is_none(), "the desk hands out free slots only");
-        if intake.add(slot.index, opening.socket).is_err() {
+        let added = match opening.door {
+            Door::Own(socket) => intake.add(slot.index, socket),
+            Door::Shared => Ok(()),
+        };
+        if added.is_err() {
             // Closing it tells the desk.
             count(&self.out.counters.sends_refused);
         }
@@ -204,6 +220,7 @@ impl Floor {
                 latch.signal(stream.address, now);
                 latch
             }
+            None if leg.is_guest() => Latch::guest(leg.path),
             None => Latch::new(stream.address, now),
         };
         leg.line = Some((stream, latch));
@@ -351,7 +368,8 @@ impl Floor {
             return;
         };
         self.n_legs -= 1;
-        let socket: Option<UdpSocket> = intake.remove(slot.index);
+        self.guests.forget(slot);
+        let socket = intake.remove(slot.index);
         let (stats, quality) = (leg.stats(), leg.quality(now));
         self.out.report(Report::Closed { leg: leg.id, slot, socket, stats, quality });
     }

@@ -2,7 +2,7 @@
 //! that was latched on because the peer sits behind a NAT.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -26,15 +26,32 @@ pub(crate) struct Latch {
     /// When the description came.
     since: MonoTime,
     last: MonoTime,
+    /// ICE finds the peer; the rules are not for it.
+    by_ice: bool,
 }
 
 impl Latch {
     pub(crate) const fn new(signalled: SocketAddr, now: MonoTime) -> Self {
-        Self { signalled, heard: None, since: now, last: now }
+        Self { signalled, heard: None, since: now, last: now, by_ice: false }
+    }
+
+    /// Of a peer that ICE finds, sent to as it chose.
+    pub(crate) const fn guest(path: Option<SocketAddr>) -> Self {
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let now = MonoTime(0);
+        Self { signalled: nowhere, heard: path, since: now, last: now, by_ice: true }
+    }
+
+    /// ICE chose another way, or there is none.
+    pub(crate) const fn choose(&mut self, path: Option<SocketAddr>) {
+        self.heard = path;
     }
 
     /// A new description. The same address keeps what was latched.
     pub(crate) fn signal(&mut self, signalled: SocketAddr, now: MonoTime) {
+        if self.by_ice {
+            return;
+        }
         // Hold in the old way names no address; after it the peer is where it was.
         if signalled != self.signalled && !signalled.ip().is_unspecified() {
             *self = Self::new(signalled, now);
@@ -45,6 +62,10 @@ impl Latch {
 
     /// Whether a valid packet of the expected payload type is the peer's.
     pub(crate) fn admit(&mut self, from: SocketAddr, now: MonoTime) -> bool {
+        // It was opened with the peer's key, and came from where the peer passed a check.
+        if self.by_ice {
+            return true;
+        }
         if self.heard != Some(from) {
             let may_latch = match self.heard {
                 None => now.since(self.since) <= WINDOW,

@@ -1,5 +1,7 @@
 //! One party's audio: who it hears, what it says, what it saw.
 
+use std::net::SocketAddr;
+
 use hotline_base::{
     Key, LegId, MonoTime,
     media::{Channel, LegQuality, LegStats},
@@ -11,13 +13,17 @@ use hotline_sdp::{Codec, Stream};
 use super::{
     coder::{Encoder, SPEECH_MAX, complexity_under},
     dictation::Dictation,
+    floor::Guard,
     latch::Latch,
     play::Playing,
     repack::Repack,
     senses::{Ears, Senses, Sent},
     tap::Tap,
 };
-use crate::task::{Opening, Slot};
+use crate::{
+    intake::SHARED,
+    task::{Door, Opening, Slot},
+};
 
 /// Tapes that one leg can be on.
 const TAPES_MAX: usize = 2;
@@ -56,6 +62,11 @@ pub(crate) struct Leg {
     pub(crate) senses: Box<Senses>,
     /// While something is looked for in the sound.
     pub(crate) ears: Option<Box<Ears>>,
+    pub(crate) guard: Guard,
+    /// Found by ICE, not by the description.
+    is_guest: bool,
+    /// Where a guest is sent to, also before anything is agreed.
+    pub(crate) path: Option<SocketAddr>,
 }
 
 /// How a leg gets what it hears.
@@ -119,6 +130,9 @@ impl Leg {
             refused: 0,
             senses: Box::new(Senses::new(&opening.reports, opening.out.ssrc(), now)),
             ears: None,
+            guard: if opening.secure { Guard::Waiting } else { Guard::Open },
+            is_guest: matches!(opening.door, Door::Shared),
+            path: None,
         }
     }
 
@@ -207,12 +221,22 @@ impl Leg {
     }
 
     /// The agreed stream and where to send; `None` while nothing may be sent.
-    pub(crate) fn route(&self) -> Option<(Stream, std::net::SocketAddr)> {
+    pub(crate) fn route(&self) -> Option<(Stream, SocketAddr)> {
         let (line, latch) = self.line.as_ref()?;
-        if line.hold || !line.direction.may_send() {
+        if line.hold || !line.direction.may_send() || matches!(self.guard, Guard::Waiting) {
             return None;
         }
         Some((*line, latch.target()?))
+    }
+
+    /// Whether ICE finds it.
+    pub(crate) const fn is_guest(&self) -> bool {
+        self.is_guest
+    }
+
+    /// The port its packets come from and go to.
+    pub(crate) const fn port(&self) -> u32 {
+        if self.is_guest { SHARED } else { self.slot.index }
     }
 
     /// A packet of `len` bytes went out.

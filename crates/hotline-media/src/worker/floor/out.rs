@@ -7,7 +7,7 @@ use rtrb::{Consumer, Producer, PushError};
 use crate::{
     counters::{Counters, count},
     recorder::{Block, Filled},
-    task::{REPORTS_MAX, Report},
+    task::{Handover, REPORTS_MAX, Report},
     wake::Wake,
     worker::{BLOCKS, Playing, tape::Blocks},
 };
@@ -24,6 +24,7 @@ pub(in crate::worker) struct Out {
     empties: Consumer<Block>,
     stock: Vec<Block>,
     pub(in crate::worker) counters: Arc<Counters>,
+    handovers: Option<Producer<Handover>>,
 }
 
 impl Out {
@@ -44,6 +45,21 @@ impl Out {
             empties,
             stock: Vec::with_capacity(legs_max * BLOCKS),
             counters,
+            handovers: None,
+        }
+    }
+
+    pub(in crate::worker) fn with_handovers(self, handovers: Producer<Handover>) -> Self {
+        Self { handovers: Some(handovers), ..self }
+    }
+
+    /// Passes a browser's check or handshake on to the desk. The peer says it again when there is
+    /// no room.
+    pub(super) fn hand_over(&mut self, it: Handover) {
+        self.reported = true;
+        let taken = self.handovers.as_mut().is_some_and(|ring| ring.push(it).is_ok());
+        if !taken {
+            count(&self.counters.handovers_dropped);
         }
     }
 

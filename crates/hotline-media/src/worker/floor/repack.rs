@@ -6,7 +6,7 @@ use hotline_base::MonoTime;
 use hotline_rtp::{HEADER_LEN, Header, write_header};
 use hotline_sdp::Stream;
 
-use super::{Floor, talk::headed};
+use super::{Floor, edge::send, talk::headed};
 use crate::{
     counters::count,
     intake::Intake,
@@ -85,7 +85,7 @@ fn send_waiting(
     let stamp = leg.out.stamp(samples, now);
     let header = headed(leg, stamp, line.payload_type);
     let Some(packet) = buffer.get_mut(..len) else { return false };
-    let sent = write_header(packet, &header) && intake.send(leg.slot.index, to, packet);
+    let sent = write_header(packet, &header) && send(leg, intake, to, packet);
     if sent {
         leg.note_sent(len);
     }

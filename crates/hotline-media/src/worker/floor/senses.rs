@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use hotline_base::MonoTime;
 use hotline_rtp::rtcp::REPORT_MAX;
 
-use super::Floor;
+use super::{Floor, edge};
 use crate::{
     counters::count,
     intake::Intake,
@@ -66,7 +66,7 @@ impl Floor {
 
 /// Sends a leg's report if it is due, or its last one.
 fn send_report(leg: &mut Leg, leaves: bool, intake: &mut impl Intake, now: MonoTime) -> bool {
-    let (sent, index) = (leg.sent(), leg.slot.index);
+    let sent = leg.sent();
     let Leg { line, senses, out, reception, .. } = leg;
     let Some((line, latch)) = line else { return false };
     let mut buffer = [0; REPORT_MAX];
@@ -74,9 +74,6 @@ fn send_report(leg: &mut Leg, leaves: bool, intake: &mut impl Intake, now: MonoT
         senses.write_report((line, latch), (out, sent), reception, leaves, now, &mut buffer);
     let Some((len, to)) = written else { return false };
     let report = buffer.get(..len).unwrap_or_default();
-    if line.rtcp_mux {
-        intake.send(index, to, report)
-    } else {
-        intake.send_report(index, to, report)
-    }
+    let is_muxed = line.rtcp_mux;
+    edge::send_report(leg, is_muxed, intake, to, report)
 }

@@ -8,7 +8,7 @@ use hotline_dsp::g711::linear_to_alaw;
 use hotline_rtp::{HEADER_LEN, write_header};
 use hotline_sdp::{Codec, Stream};
 
-use super::{Floor, talk::headed};
+use super::{Floor, edge::send, talk::headed};
 use crate::{
     intake::Intake,
     task::Slot,
@@ -108,7 +108,7 @@ pub(super) fn send_speech(
     }
     let stamp = leg.out.stamp(160, now);
     let header = headed(leg, stamp, line.payload_type);
-    let sent = write_header(packet, &header) && intake.send(leg.slot.index, *to, packet);
+    let sent = write_header(packet, &header) && send(leg, intake, *to, packet);
     if sent {
         leg.note_sent(packet.len());
     }

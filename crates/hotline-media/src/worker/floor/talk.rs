@@ -18,6 +18,7 @@ use hotline_sdp::{Codec, Stream};
 
 use super::{
     Floor, TICK,
+    edge::send,
     repack::wanted,
     speech::{PACKET_MAX, send_speech},
 };
@@ -213,9 +214,9 @@ impl Floor {
             if let (Some(from), Some(to)) = (packet.get(HEADER_LEN..), copy.get_mut(HEADER_LEN..)) {
                 g711::transcode_into(table, from, to);
             }
-            write_header(copy, &header) && intake.send(listener.index, to, copy)
+            write_header(copy, &header) && send(leg, intake, to, copy)
         } else {
-            write_header(packet, &header) && intake.send(listener.index, to, packet)
+            write_header(packet, &header) && send(leg, intake, to, packet)
         };
         if sent {
             leg.note_sent(len);
@@ -335,7 +336,7 @@ impl Floor {
                 leg.out.stamp_again(now)
             };
             let header = headed(leg, stamp, payload_type);
-            if write_header(&mut packet, &header) && intake.send(index, to, &packet) {
+            if write_header(&mut packet, &header) && send(leg, intake, to, &packet) {
                 leg.note_sent(packet.len());
             } else {
                 count(&self.out.counters.sends_refused);

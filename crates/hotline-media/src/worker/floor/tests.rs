@@ -3,9 +3,14 @@
 mod allocation;
 mod codecs;
 mod mixing;
+mod secure;
 mod senses;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+};
 
 use hotline_base::{
     LegId, PlayId, WallTime,
@@ -19,7 +24,7 @@ use rtrb::{Consumer, RingBuffer};
 use super::*;
 use crate::{
     counters::Counters,
-    intake::{Arrival, Inbox},
+    intake::{Arrival, Inbox, SHARED},
     recorder::Filled,
     task::ReportStart,
     wake::Wake,
@@ -63,6 +68,10 @@ impl Intake for Wire {
     }
 
     fn add(&mut self, _: u32, _: UdpSocket) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn share(&mut self, _: UdpSocket) -> io::Result<()> {
         Ok(())
     }
 
@@ -131,12 +140,34 @@ impl House {
     }
 
     fn open(&mut self, leg: u32, codec: Codec, event: u8) {
+        self.open_with(leg, codec, event, false);
+    }
+
+    /// A browser's leg.
+    fn open_guest(&mut self, leg: u32, codec: Codec, event: u8) {
+        let out = Outbound::new(1_000 + leg, 0, 0);
+        let (id, door, secure) = (LegId(leg.into()), Door::Shared, true);
+        let (slot, reports) = (slot(leg), reports(leg));
+        self.task(Task::Open(Box::new(Opening {
+            slot,
+            id,
+            door,
+            secure,
+            out,
+            reports,
+            complexity: 3,
+        })));
+        self.task(Task::Settle { leg: slot, stream: stream(leg, codec, event) });
+    }
+
+    fn open_with(&mut self, leg: u32, codec: Codec, event: u8, secure: bool) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let out = Outbound::new(1_000 + leg, 0, 0);
-        let (reports, id) = (reports(leg), LegId(leg.into()));
-        let opening = Opening { slot: slot(leg), id, socket, out, reports, complexity: 3 };
+        let (door, reports, id) = (Door::Own(socket), reports(leg), LegId(leg.into()));
+        let (slot, complexity) = (slot(leg), 3);
+        let opening = Opening { slot, id, door, secure, out, reports, complexity };
         self.task(Task::Open(Box::new(opening)));
-        self.task(Task::Settle { leg: slot(leg), stream: stream(leg, codec, event) });
+        self.task(Task::Settle { leg: slot, stream: stream(leg, codec, event) });
     }
 
     fn task(&mut self, task: Task) {
@@ -416,8 +447,9 @@ fn after_a_transfer_the_caller_hears_the_new_agent_only() {
     let other = 2;
     let out = Outbound::new(2_000, 0, 0);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (reports, id) = (reports(other), LegId(2));
-    let opening = Opening { slot: slot(other), id, socket, out, reports, complexity: 3 };
+    let (door, reports, id) = (Door::Own(socket), reports(other), LegId(2));
+    let (secure, complexity) = (false, 3);
+    let opening = Opening { slot: slot(other), id, door, secure, out, reports, complexity };
     it.task(Task::Open(Box::new(opening)));
     it.task(Task::Settle { leg: slot(other), stream: stream(other, Codec::Pcma, 101) });
     it.say(AGENT, voice(0, 1), &[1; 160]);

@@ -2,6 +2,8 @@
 
 use hotline_dsp::{OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, Tone};
 
+use hotline_rtp::{MasterKey, SRTP_OVERHEAD, SrtpProfile, SrtpReceiver, SrtpSender};
+
 use super::*;
 use crate::intake::REPORTS;
 
@@ -67,6 +69,48 @@ fn reports_detectors_and_changed_lengths_allocate_nothing() {
     let counters = it.floor.out.counters.snapshot();
     assert!(counters.reports_in == 2_000 && counters.reports_out >= 10, "{counters:?}");
     assert!(it.wire.n_sent >= 1_300, "{} packets were sent", it.wire.n_sent);
+}
+
+#[test]
+fn thousands_of_packets_relayed_and_played_to_a_leg_with_keys_allocate_nothing() {
+    for profile in [SrtpProfile::AesCm128HmacSha1_80, SrtpProfile::AeadAes128Gcm] {
+        let mut it = House::empty(8);
+        it.open_with(CALLER, Codec::Pcma, 101, true);
+        it.open(AGENT, Codec::Pcmu, 96);
+        it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT)] });
+        it.task(Task::Hear { listener: slot(AGENT), speakers: vec![slot(CALLER)] });
+        let key = MasterKey::new(profile, &vec![3; profile.key_and_salt()]).unwrap();
+        it.task(Task::Secure {
+            leg: slot(CALLER),
+            sender: Some(Box::new(SrtpSender::new(&key))),
+            receiver: Some(Box::new(SrtpReceiver::new(&key))),
+        });
+        it.wire.silent = true;
+        let mut peer = SrtpSender::new(&key);
+        let counted = allocation_counter::measure(|| {
+            for n in 0..2_000_u16 {
+                let mut caller = [0x2A; HEADER_LEN + 160 + SRTP_OVERHEAD];
+                write_header(&mut caller, &voice(8, n));
+                let len = peer.protect(&mut caller, HEADER_LEN + 160).unwrap();
+                let mut agent = [0x2A; HEADER_LEN + 160];
+                write_header(&mut agent, &voice(0, n));
+                // Another's packet, too.
+                let mut bad = caller;
+                bad[40] ^= 1;
+                for (leg, datagram) in
+                    [(CALLER, &mut bad[..len]), (CALLER, &mut caller[..len]), (AGENT, &mut agent)]
+                {
+                    let arrival = Arrival { leg, from: address(leg), len: datagram.len() };
+                    it.floor.receive(&arrival, datagram, &mut it.wire, it.now);
+                }
+                it.now = it.now + Duration::from_millis(20);
+                it.floor.handle_timeout(&mut it.wire, it.now);
+            }
+        });
+        assert_eq!((counted.count_total, counted.bytes_total), (0, 0), "{profile:?}");
+        assert_eq!(it.wire.n_sent, 4_000);
+        assert_eq!(it.floor.leg(slot(CALLER)).unwrap().stats().refused, 2_000);
+    }
 }
 
 #[test]

@@ -1,0 +1,272 @@
+//! Protection of legs: keys made and compared, and browsers behind the shared port.
+
+use std::{io, net::UdpSocket, time::Instant};
+
+use hotline_base::{
+    LegId,
+    media::{Event, FailReason, FailedOrder, Profile},
+};
+use hotline_rtp::{MasterKey, SrtpProfile, SrtpReceiver, SrtpSender};
+use hotline_sdp::{Asked, Fingerprint, SdesKey, SdesSuite, Secrets, Security};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::Desk;
+use crate::{
+    browser::{Browsers, Step},
+    counters::count,
+    task::{Slot, Task},
+};
+
+/// Letters of the words of ICE (RFC 8839 §5.4).
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Letters of a user fragment and of a password: 48 and 192 random bits (RFC 8445 §5.3 asks for
+/// 24 and 128).
+const UFRAG: usize = 8;
+const PWD: usize = 32;
+
+/// Bytes of the longest key with its salt.
+const KEY: usize = 30;
+
+/// The shared port, once the first browser needed it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) port: u16,
+    socket: UdpSocket,
+    browsers: Browsers,
+}
+
+/// How a leg is protected, for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Protection {
+    pub(super) profile: Profile,
+    /// `None` in the clear.
+    pub(super) secrets: Option<Secrets>,
+    /// The keys that the worker has: ours and the peer's.
+    sdes: Option<(SdesKey, SdesKey)>,
+    /// The peer's user fragment.
+    ufrag: Option<String>,
+}
+
+impl Protection {
+    pub(super) const fn new(profile: Profile, secrets: Option<Secrets>) -> Self {
+        Self { profile, secrets, sdes: None, ufrag: None }
+    }
+
+    pub(super) fn is_guest(&self) -> bool {
+        self.profile == Profile::WebRtc
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.profile != Profile::Plain
+    }
+
+    /// The secrets for an answer to this re-offer: with other words when the peer begins ICE anew
+    /// (RFC 8839 §4.4.1.1.1). Whether they are others is told beside.
+    pub(super) fn renewed(&self, asked: &Asked) -> io::Result<(Option<Secrets>, bool)> {
+        let restarts = self.is_guest()
+            && self.ufrag.is_some()
+            && asked.ufrag.is_some()
+            && self.ufrag != asked.ufrag;
+        let mut secrets = self.secrets.clone();
+        if restarts && let Some(secrets) = &mut secrets {
+            (secrets.ufrag, secrets.pwd) = (word(UFRAG)?, word(PWD)?);
+        }
+        Ok((secrets, restarts))
+    }
+}
+
+/// Keys and words that nobody can guess.
+fn secrets(fingerprint: Fingerprint, ssrc: u32) -> io::Result<Secrets> {
+    let mut keys = Vec::new();
+    for suite in SdesSuite::ALL {
+        let mut bytes = [0; KEY];
+        fill(&mut bytes)?;
+        keys.extend(bytes.get(..suite.key_and_salt()).and_then(|it| SdesKey::new(suite, it)));
+    }
+    let (ufrag, pwd) = (word(UFRAG)?, word(PWD)?);
+    Ok(Secrets { keys, ufrag, pwd, fingerprint, role: None, ssrc })
+}
+
+fn word(n: usize) -> io::Result<String> {
+    let mut bytes = [0; PWD];
+    fill(&mut bytes)?;
+    let letters = bytes.iter().take(n).filter_map(|it| LETTERS.get(usize::from(it & 63)));
+    Ok(letters.map(|it| char::from(*it)).collect())
+}
+
+/// Up to 256 bytes come whole or not at all (getrandom(2)).
+fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    let n = bytes.len();
+    if getrandom(bytes, GetRandomFlags::empty())? == n {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+fn master(key: &SdesKey) -> Option<MasterKey> {
+    let profile = match key.suite() {
+        SdesSuite::AesCm128HmacSha1_80 => SrtpProfile::AesCm128HmacSha1_80,
+        SdesSuite::AesCm128HmacSha1_32 => SrtpProfile::AesCm128HmacSha1_32,
+        SdesSuite::AeadAes128Gcm => SrtpProfile::AeadAes128Gcm,
+    };
+    MasterKey::new(profile, key.bytes())
+}
+
+impl Desk {
+    /// What a new leg of this profile brings.
+    pub(super) fn protection(&mut self, profile: Profile, ssrc: u32) -> Option<Protection> {
+        let fingerprint = match profile {
+            Profile::Plain => return Some(Protection::new(profile, None)),
+            Profile::Sdes => Fingerprint([0; 32]),
+            Profile::WebRtc => self.shared()?.browsers.fingerprint(),
+        };
+        let made = secrets(fingerprint, ssrc);
+        let made = made.inspect_err(|error| tracing::error!(%error, "No keys can be made."));
+        Some(Protection::new(profile, Some(made.ok()?)))
+    }
+
+    /// The port of all browsers, which is opened for the first one.
+    fn shared(&mut self) -> Option<&mut Shared> {
+        if self.shared.is_none() {
+            let browsers = Browsers::new()
+                .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
+                .ok()?;
+            let (port, socket) = self.ports.open_shared(Instant::now())?;
+            let theirs = socket
+                .try_clone()
+                .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
+                .ok()?;
+            tracing::info!(port, "Browsers are heard at one port.");
+            self.task(Task::Share { socket: theirs });
+            self.shared = Some(Shared { port, socket, browsers });
+        }
+        self.shared.as_mut()
+    }
+
+    pub(super) fn shared_port(&self) -> Option<u16> {
+        self.shared.as_ref().map(|it| it.port)
+    }
+
+    /// A browser's leg is there, and its checks may come.
+    pub(super) fn admit_guest(&mut self, leg: LegId) {
+        let Some(entry) = self.legs.get(&leg) else { return };
+        let (Some(shared), Some(secrets)) = (&mut self.shared, &entry.protection.secrets) else {
+            return;
+        };
+        if entry.protection.is_guest() {
+            let (ufrag, pwd) = (secrets.ufrag.clone(), secrets.pwd.clone());
+            shared.browsers.open(leg, ufrag, pwd, Instant::now());
+        }
+    }
+
+    /// The words of a leg are others from now on.
+    pub(super) fn restart_guest(&mut self, leg: LegId, secrets: Secrets) {
+        if let Some(shared) = &mut self.shared {
+            shared.browsers.restart(leg, secrets.ufrag.clone(), secrets.pwd.clone());
+        }
+        if let Some(entry) = self.legs.get_mut(&leg) {
+            entry.protection.secrets = Some(secrets);
+        }
+    }
+
+    pub(super) fn close_guest(&mut self, leg: LegId) {
+        if let Some(shared) = &mut self.shared {
+            shared.browsers.close(leg);
+        }
+    }
+
+    /// What both descriptions say of protection, carried out.
+    pub(super) fn secure(&mut self, leg: LegId, security: Security) {
+        match security {
+            Security::Plain => {}
+            Security::Sdes { ours, theirs } => self.set_keys(leg, ours, theirs),
+            Security::WebRtc(remote) => {
+                let Some(entry) = self.legs.get_mut(&leg) else { return };
+                entry.protection.ufrag = Some(remote.ufrag.clone());
+                if let Some(secrets) = &mut entry.protection.secrets {
+                    secrets.role = Some(remote.role);
+                }
+                if let Some(shared) = &mut self.shared {
+                    shared.browsers.settle(leg, remote, Instant::now());
+                }
+                self.do_steps();
+            }
+        }
+    }
+
+    /// Keys that stay keep their counters: one that began anew would protect an index twice.
+    fn set_keys(&mut self, leg: LegId, ours: SdesKey, theirs: SdesKey) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let slot = entry.slot;
+        let before = entry.protection.sdes.as_ref();
+        let is_new = |it: Option<&SdesKey>, key: &SdesKey| it != Some(key);
+        let new = [is_new(before.map(|it| &it.0), &ours), is_new(before.map(|it| &it.1), &theirs)];
+        let sender = new[0].then(|| master(&ours)).flatten();
+        let receiver = new[1].then(|| master(&theirs)).flatten();
+        entry.protection.sdes = Some((ours, theirs));
+        self.hand_keys(slot, sender, receiver);
+    }
+
+    fn hand_keys(&mut self, leg: Slot, ours: Option<MasterKey>, theirs: Option<MasterKey>) {
+        if ours.is_none() && theirs.is_none() {
+            return;
+        }
+        let sender = ours.map(|it| Box::new(SrtpSender::new(&it)));
+        let receiver = theirs.map(|it| Box::new(SrtpReceiver::new(&it)));
+        self.task(Task::Secure { leg, sender, receiver });
+    }
+
+    /// Checks and handshakes that the worker passed on, and what time does to them.
+    pub(super) fn read_handovers(&mut self) {
+        let now = Instant::now();
+        while let Ok(it) = self.handovers.pop() {
+            if let Some(shared) = &mut self.shared {
+                shared.browsers.handle(it.from, it.datagram(), now, &self.counters);
+            }
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.browsers.handle_timeout(now);
+            self.do_steps();
+        }
+    }
+
+    pub(super) fn guests_due(&self) -> Option<Instant> {
+        self.shared.as_ref()?.browsers.due()
+    }
+
+    fn do_steps(&mut self) {
+        let steps = self.shared.as_mut().map(|it| it.browsers.steps()).unwrap_or_default();
+        for step in steps {
+            match step {
+                Step::Send { to, datagram } => {
+                    let sent = self.shared.as_ref().map(|it| it.socket.send_to(&datagram, to));
+                    if sent.is_none_or(|it| it.is_err()) {
+                        count(&self.counters.sends_refused);
+                    }
+                }
+                Step::Found { leg, address } => {
+                    if let Some(leg) = self.slot(leg) {
+                        self.task(Task::Find { leg, address });
+                    }
+                }
+                Step::Forgotten { address } => self.task(Task::Lose { address }),
+                Step::Chosen { leg, to } => {
+                    if let Some(leg) = self.slot(leg) {
+                        self.task(Task::Choose { leg, to });
+                    }
+                }
+                Step::Keys { leg, ours, theirs } => {
+                    if let Some(leg) = self.slot(leg) {
+                        self.hand_keys(leg, Some(ours), Some(theirs));
+                    }
+                }
+                Step::Refused { leg } => {
+                    let reason = FailReason::BadCertificate;
+                    self.say(Event::Failed { leg, order: FailedOrder::Secure, reason });
+                }
+            }
+        }
+    }
+}

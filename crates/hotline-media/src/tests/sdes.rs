@@ -1,0 +1,200 @@
+//! Telephones that name their keys in the description (SDES), over real sockets.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use hotline_base::{
+    LegId,
+    media::{Event, FailReason, FailedOrder, Hears, Order, Profile, VERSION},
+};
+use hotline_dsp::{FRAME, Tone, g711::alaw_to_linear, strength};
+use hotline_rtp::{
+    HEADER_LEN, Header, MasterKey, MediaTime, SRTP_OVERHEAD, SrtpProfile, SrtpReceiver, SrtpSender,
+    parse, write_header,
+};
+
+use super::rig::{LOCAL, PATIENCE, Rig, port_of};
+
+const SUITES: [(&str, SrtpProfile); 3] = [
+    ("AES_CM_128_HMAC_SHA1_80", SrtpProfile::AesCm128HmacSha1_80),
+    ("AES_CM_128_HMAC_SHA1_32", SrtpProfile::AesCm128HmacSha1_32),
+    ("AEAD_AES_128_GCM", SrtpProfile::AeadAes128Gcm),
+];
+
+/// `inline:` of bytes from `first` on; such keys are not random and need no encoder.
+fn inline(profile: SrtpProfile, key: u8) -> (String, MasterKey) {
+    // 'A' to 'Z' stand for 0 to 25: four letters are three bytes.
+    let letters = profile.key_and_salt().div_ceil(3) * 4;
+    let pad = letters / 4 * 3 - profile.key_and_salt();
+    let text: String = (0..letters - pad).map(|_| char::from(b'A' + key)).collect();
+    // 28 bytes end with two padding marks and four bits that must be zero.
+    let text = if pad == 0 { text } else { text[..text.len() - 1].to_owned() + "A" };
+    let text = text + &"=".repeat(pad);
+    (text.clone(), MasterKey::new(profile, &decoded(&text)).unwrap())
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let value = |it: u8| match it {
+        b'A'..=b'Z' => it - b'A',
+        b'a'..=b'z' => it - b'a' + 26,
+        b'0'..=b'9' => it - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let bits: Vec<_> = text.bytes().filter(|it| *it != b'=').map(value).collect();
+    let byte = |it: &[u8]| {
+        let all = it.iter().fold(0_u32, |sum, it| sum << 6 | u32::from(*it));
+        let all = all << (6 * (4 - it.len()));
+        all.to_be_bytes()[1..it.len()].to_vec()
+    };
+    bits.chunks(4).flat_map(byte).collect()
+}
+
+struct SafePhone {
+    leg: LegId,
+    socket: UdpSocket,
+    to: SocketAddr,
+    profile: SrtpProfile,
+    suite: &'static str,
+    sender: SrtpSender,
+    receiver: Option<SrtpReceiver>,
+    tone: Tone,
+    sequence: u16,
+    heard: Vec<i16>,
+}
+
+impl SafePhone {
+    fn new(leg: u64, hz: u32, (suite, profile): (&'static str, SrtpProfile)) -> Self {
+        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            leg: LegId(leg),
+            socket,
+            to: SocketAddr::new(LOCAL, 0),
+            profile,
+            suite,
+            sender: SrtpSender::new(&inline(profile, 3).1),
+            receiver: None,
+            tone: Tone::new(hz, 8_000),
+            sequence: 1,
+            heard: Vec::new(),
+        }
+    }
+
+    fn sdp(&self, tag: u32) -> String {
+        let port = self.socket.local_addr().unwrap().port();
+        let (suite, key) = (self.suite, inline(self.profile, 3).0);
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/SAVP 8\r\na=crypto:{tag} {suite} inline:{key}|2^31\r\n"
+        )
+    }
+
+    /// Reads where the other end is and its key of our suite; the tag of that.
+    fn learn(&mut self, sdp: &str) -> u32 {
+        self.to = SocketAddr::new(LOCAL, port_of(sdp));
+        let row = sdp.lines().find(|it| it.starts_with("a=crypto:") && it.contains(self.suite));
+        let row = row.unwrap_or_else(|| panic!("{sdp}"));
+        let key = decoded(row.split_once("inline:").unwrap().1);
+        let master = MasterKey::new(self.profile, &key).unwrap();
+        self.receiver = Some(SrtpReceiver::new(&master));
+        row["a=crypto:".len()..].split(' ').next().unwrap().parse().unwrap()
+    }
+
+    fn say(&mut self) {
+        let mut packet = [0; HEADER_LEN + FRAME + SRTP_OVERHEAD];
+        let timestamp = MediaTime(u32::from(self.sequence) * 160);
+        let (sequence, ssrc) = (self.sequence, 77);
+        let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc };
+        write_header(&mut packet, &header);
+        self.sequence += 1;
+        self.tone.fill_alaw(&mut packet[HEADER_LEN..HEADER_LEN + FRAME]);
+        let n = self.sender.protect(&mut packet, HEADER_LEN + FRAME).unwrap();
+        self.socket.send_to(&packet[..n], self.to).unwrap();
+    }
+
+    /// Hears one packet, which must be protected.
+    fn hear(&mut self) {
+        let mut bytes = [0; 2_000];
+        let (n, from) = self.socket.recv_from(&mut bytes).expect("a packet within the time");
+        assert_eq!(from, self.to);
+        let receiver = self.receiver.as_mut().unwrap();
+        let n = receiver.open(&mut bytes[..n]).expect("a packet with our key");
+        let packet = parse(&bytes[..n]).unwrap();
+        self.heard.extend(bytes[packet.payload].iter().map(|it| alaw_to_linear(*it)));
+    }
+}
+
+/// The telephone and a plain one hear each other.
+fn talk(rig: &mut Rig, phone: &mut SafePhone) {
+    let mut plain = rig.phone(9, 700);
+    let only = |listener, speaker| Hears { listener, speakers: vec![speaker] };
+    let both = vec![only(phone.leg, plain.leg), only(plain.leg, phone.leg)];
+    rig.control.order(&Order::Mix { hears: both });
+    rig.control.order(&Order::Hello { version: VERSION });
+    assert!(matches!(rig.control.event(), Event::Inventory { .. }));
+    let mut heard = Vec::new();
+    for _ in 0..50 {
+        phone.say();
+        heard.extend(plain.listen(1));
+        plain.say();
+        phone.hear();
+    }
+    assert!(strength(&heard, 450) > 0.9 && strength(&phone.heard, 700) > 0.9);
+    // What is not protected, or by another key, is not heard.
+    let mut other = SafePhone::new(1, 900, (phone.suite, phone.profile));
+    other.sender = SrtpSender::new(&inline(phone.profile, 5).1);
+    other.to = phone.to;
+    phone.socket.send_to(&[0x80; 172], phone.to).unwrap();
+    other.say();
+    phone.say();
+    let heard = plain.listen(1);
+    assert!(strength(&heard, 450) > 0.9);
+    assert!(plain.hears_nothing());
+}
+
+#[test]
+fn a_telephone_that_offers_a_suite_is_answered_with_it_and_heard_by_its_key() {
+    for suite in SUITES {
+        let mut rig = Rig::new();
+        let mut phone = SafePhone::new(1, 450, suite);
+        let (leg, offer) = (phone.leg, Some(phone.sdp(4)));
+        rig.control.order(&Order::Open { leg, offer, profile: Profile::Plain });
+        let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+        assert_eq!(phone.learn(&sdp), 4);
+        talk(&mut rig, &mut phone);
+        // The same once more changes no key, and the call goes on.
+        rig.control.order(&Order::Reoffer { leg, offer: phone.sdp(4) });
+        let Event::Reanswered { sdp: again, .. } = rig.control.event() else { panic!("no answer") };
+        assert_eq!(again, sdp);
+        phone.say();
+    }
+}
+
+#[test]
+fn a_telephone_that_takes_a_suite_of_our_offer_is_heard_by_its_key() {
+    for suite in SUITES {
+        let mut rig = Rig::new();
+        let mut phone = SafePhone::new(1, 450, suite);
+        let leg = phone.leg;
+        rig.control.order(&Order::Open { leg, offer: None, profile: Profile::Sdes });
+        let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+        let tag = phone.learn(&sdp);
+        rig.control.order(&Order::Answer { leg, answer: phone.sdp(tag) });
+        assert_eq!(rig.control.event(), Event::Settled { leg, hold: false });
+        talk(&mut rig, &mut phone);
+    }
+}
+
+#[test]
+fn a_protected_call_does_not_become_a_plain_one() {
+    let mut rig = Rig::new();
+    let phone = SafePhone::new(1, 450, SUITES[0]);
+    let (leg, offer) = (phone.leg, phone.sdp(1));
+    let open = Order::Open { leg, offer: Some(offer.clone()), profile: Profile::Plain };
+    rig.control.order(&open);
+    assert!(matches!(rig.control.event(), Event::Opened { .. }));
+    let plain = offer.replace("RTP/SAVP", "RTP/AVP");
+    rig.control.order(&Order::Reoffer { leg, offer: plain });
+    let (order, reason) = (FailedOrder::Reoffer, FailReason::NoCommonCodec);
+    assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
+}
