@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hotline_base::{
     LegId, RecordingId,
     media::{Event, Hears, Order, Profile, VERSION},
@@ -21,9 +22,13 @@ use hotline_base::{
 use hotline_media::{Coding, IntakeChoice, MediaConfig, RecorderConfig};
 
 use crate::{
-    Intake, Relay, cpu,
+    Intake, Relay, With, cpu,
     pace::{Flow, Outlet},
 };
+
+/// Key and salt of the generator's legs, and how they are used.
+const OUR_KEY: [u8; 30] = [0x5A; 30];
+const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
 /// Outside the range that the kernel hands out for port 0.
 const PORTS: std::ops::RangeInclusive<u16> = 12_000..=22_000;
@@ -63,8 +68,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn start(calls: usize, record: bool, intake: Intake) -> Result<Self> {
+    pub(crate) fn start(calls: usize, with: With) -> Result<Self> {
         static N: AtomicU32 = AtomicU32::new(0);
+        let With { record, srtp, intake } = with;
         let name = format!("hotline-relay-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
         let listener = UnixListener::bind(&path)?;
@@ -81,7 +87,7 @@ impl Engine {
         it.order(&Order::Hello { version: VERSION })?;
         it.event()?;
         for leg in 0..calls * 2 {
-            it.open(leg)?;
+            it.open(leg, srtp && leg % 2 == 0)?;
         }
         for call in 0..calls as u64 {
             let [left, right] = [LegId(call * 2), LegId(call * 2 + 1)];
@@ -98,13 +104,19 @@ impl Engine {
         Ok(it)
     }
 
-    fn open(&mut self, leg: usize) -> Result<()> {
+    fn open(&mut self, leg: usize, srtp: bool) -> Result<()> {
         let socket = Outlet::open()?;
         let port = socket.address()?.port();
+        let (proto, crypto) = if srtp {
+            let key = STANDARD.encode(OUR_KEY);
+            ("RTP/SAVP", format!("a=crypto:1 {SUITE} inline:{key}\r\n"))
+        } else {
+            ("RTP/AVP", String::new())
+        };
         let offer = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
-             a=rtcp:9\r\n"
+             m=audio {port} {proto} 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+             a=rtcp:9\r\n{crypto}"
         );
         self.order(&Order::Open {
             leg: LegId(leg as u64),
@@ -116,6 +128,11 @@ impl Engine {
         let line = sdp.lines().find_map(|it| it.strip_prefix("m=audio "));
         let port = line.and_then(|it| it.split(' ').next()).context("the answer has a port")?;
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
+        if srtp {
+            let key = sdp.lines().find_map(|it| it.split_once("inline:"));
+            let theirs = STANDARD.decode(key.context("the answer has a key")?.1.trim())?;
+            socket.secure(&OUR_KEY, &theirs).context("the keys are of the right length")?;
+        }
         self.legs.push((Rc::new(socket), to));
         Ok(())
     }

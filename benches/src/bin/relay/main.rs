@@ -38,6 +38,9 @@ struct Args {
     /// Record every call, too.
     #[arg(long)]
     record: bool,
+    /// One leg of each call is protected by SRTP (AES-CM, 80 bits of HMAC-SHA1), the other is not.
+    #[arg(long)]
+    srtp: bool,
     /// How the engine's packets come in: a socket a leg, or one steered by `sk_lookup`.
     #[arg(long, value_enum, default_value_t = Intake::Sockets)]
     intake: Intake,
@@ -73,6 +76,14 @@ impl std::fmt::Display for Intake {
     }
 }
 
+/// What the engine does besides relaying.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct With {
+    pub(crate) record: bool,
+    pub(crate) srtp: bool,
+    pub(crate) intake: Intake,
+}
+
 /// One run of one relay.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
@@ -100,13 +111,14 @@ fn drive(args: &Args) -> Result<()> {
     cpu::pin(0);
     let scheduling = cpu::real_time();
     let window = Duration::from_secs(args.secs);
-    let mut report = Report::new(scheduling, args.record, args.intake);
+    let with = With { record: args.record, srtp: args.srtp, intake: args.intake };
+    let mut report = Report::new(scheduling, with);
     let mut over = false;
     for calls in &args.calls {
         for round in 0..args.rounds {
             let first = run(&mut Raw::start(*calls)?, window)?;
-            let second = run(&mut Engine::start(*calls, args.record, args.intake)?, window)?;
-            let third = run(&mut Engine::start(*calls, args.record, args.intake)?, window)?;
+            let second = run(&mut Engine::start(*calls, with)?, window)?;
+            let third = run(&mut Engine::start(*calls, with)?, window)?;
             if args.record {
                 // The disk has work after the recordings are gone; it is not the yardstick's.
                 pace::drain(&mut [], Duration::from_secs(3));
@@ -117,7 +129,7 @@ fn drive(args: &Args) -> Result<()> {
         let median = report.judge(*calls);
         over |= *calls >= 500 && args.gate.zip(median).is_some_and(|(gate, it)| it > gate);
     }
-    let mut idle = Engine::start(0, false, args.intake)?;
+    let mut idle = Engine::start(0, With { record: false, ..with })?;
     let (before, window) = (cpu::Usage::of(idle.pid())?, Duration::from_secs(3));
     pace::drain(&mut idle.flows(), window);
     report.idle(cpu::Usage::of(idle.pid())?.since(before), window);

@@ -3,7 +3,7 @@
 //! a packet, so that no relay pays for waking it.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -12,7 +12,10 @@ use std::{
 };
 
 use hotline_base::Random;
-use hotline_rtp::{HEADER_LEN, Header, MediaTime, parse, write_header};
+use hotline_rtp::{
+    HEADER_LEN, Header, MasterKey, MediaTime, SRTP_OVERHEAD, SrtpProfile, SrtpReceiver, SrtpSender,
+    parse, write_header,
+};
 use rustix::{
     thread::clock_nanosleep_absolute,
     time::{ClockId, Timespec, clock_gettime},
@@ -45,13 +48,47 @@ pub(crate) struct Outlet {
     socket: UdpSocket,
     /// The last step in which it was emptied.
     emptied: Cell<u64>,
+    /// Of a party whose audio is protected: what it sends, and what it is sent.
+    keys: RefCell<Option<(SrtpSender, SrtpReceiver)>>,
 }
 
 impl Outlet {
     pub(crate) fn open() -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, emptied: Cell::new(u64::MAX) })
+        Ok(Self { socket, emptied: Cell::new(u64::MAX), keys: RefCell::new(None) })
+    }
+
+    /// From now on all is protected by AES-CM and 80 bits of HMAC-SHA1, with these keys and salts
+    /// of 30 bytes.
+    pub(crate) fn secure(&self, ours: &[u8], theirs: &[u8]) -> Option<()> {
+        let key = |it| MasterKey::new(SrtpProfile::AesCm128HmacSha1_80, it);
+        let keys = (SrtpSender::new(&key(ours)?), SrtpReceiver::new(&key(theirs)?));
+        self.keys.replace(Some(keys));
+        Some(())
+    }
+
+    fn send(&self, packet: &[u8], to: SocketAddr) -> bool {
+        let mut keys = self.keys.borrow_mut();
+        let Some((sender, _)) = &mut *keys else { return self.socket.send_to(packet, to).is_ok() };
+        let mut sealed = [0; HEADER_LEN + 160 + SRTP_OVERHEAD];
+        let Some(place) = sealed.get_mut(..packet.len()) else { return false };
+        place.copy_from_slice(packet);
+        let len = sender.protect(&mut sealed, packet.len()).ok();
+        let sealed = len.and_then(|it| sealed.get(..it));
+        sealed.is_some_and(|it| self.socket.send_to(it, to).is_ok())
+    }
+
+    /// The next packet that came, in the clear; what does not open is lost.
+    fn receive(&self, buffer: &mut [u8]) -> Option<usize> {
+        loop {
+            let n = self.socket.recv(buffer).ok()?;
+            let mut keys = self.keys.borrow_mut();
+            let Some((_, receiver)) = &mut *keys else { return Some(n) };
+            if let Ok(n) = receiver.open(buffer.get_mut(..n)?) {
+                return Some(n);
+            }
+        }
     }
 
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
@@ -147,7 +184,7 @@ pub(crate) fn run(
         wanted.retain(|(flow, sequence, since)| {
             let Some(out) = flows.get(*flow).map(|it| Rc::clone(&it.out)) else { return false };
             if out.emptied.replace(step) != step {
-                window.receive(&out.socket, flows);
+                window.receive(&out, flows);
             }
             let back = flows.get(*flow).is_some_and(|it| it.highest == Some(*sequence));
             !back && step - since < LOOK
@@ -192,16 +229,16 @@ impl Window<'_> {
         for (to, from) in payload.zip(words.iter().flatten()) {
             *to = *from;
         }
-        let sent = flow.from.socket.send_to(&packet, flow.to).is_ok();
+        let sent = flow.from.send(&packet, flow.to);
         if sent && (self.begin..self.end).contains(&now) {
             self.seen.sent += 1;
         }
     }
 
     /// Reads what came out of a socket.
-    fn receive(&mut self, socket: &UdpSocket, flows: &mut [Flow]) {
+    fn receive(&mut self, out: &Outlet, flows: &mut [Flow]) {
         let mut buffer = [0; 2_000];
-        while let Ok(n) = socket.recv(&mut buffer) {
+        while let Some(n) = out.receive(&mut buffer) {
             let now = self.clock.epoch.elapsed();
             let Some(bytes) = buffer.get(..n) else { continue };
             let Ok(packet) = parse(bytes) else { continue };

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{Intake, Run, cpu::Usage};
+use crate::{Run, With, cpu::Usage};
 
 const HEADINGS: &str = "          us/packet  generator    sent delivered  lost  doubled  reordered \
                         delay us p50    p99  p99.9  switches/pkt  late us";
@@ -29,10 +29,11 @@ struct Round {
 }
 
 impl Report {
-    pub(crate) fn new(real_time: bool, record: bool, intake: Intake) -> Self {
+    pub(crate) fn new(real_time: bool, With { record, srtp, intake }: With) -> Self {
         println!("{}", hotline_benches::machine());
         println!("schedule  {}", if real_time { "SCHED_FIFO" } else { "normal (refused)" });
         println!("recorded  {}", if record { "every call" } else { "no" });
+        println!("protected {}", if srtp { "one leg of each call" } else { "no" });
         println!("intake    {intake}");
         Self { rounds: Vec::new() }
     }
