@@ -159,9 +159,9 @@ async fn what_is_masked_is_in_no_file_and_record_sidecar_and_pushes_say_so() {
     let muted = facts.iter().find(|it| it["type"] == "recording_muted").unwrap();
     assert_eq!((&muted["how"], &muted["by"]), (&json!("masked"), &json!(agent.no)));
     let aside = sidecar(&engine, recording);
-    let mask = &aside["masks"][0];
-    assert_eq!(mask["agent_no"], json!(agent.no));
-    let length = mask["to_ms"].as_u64().unwrap() - mask["from_ms"].as_u64().unwrap();
+    let masked = &aside["masks"][0];
+    assert_eq!(masked["agent_no"], json!(agent.no));
+    let length = masked["to_ms"].as_u64().unwrap() - masked["from_ms"].as_u64().unwrap();
     let duration = recording["duration_ms"].as_u64().unwrap();
     assert!((500..duration - 1_000).contains(&length), "{aside}");
     assert_eq!(aside["segments"][0]["agent_no"], json!(agent.no));

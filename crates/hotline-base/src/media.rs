@@ -329,7 +329,7 @@ pub struct Recorded {
     pub gap_ms: u64,
     pub n_gaps: u32,
     /// What was measured while it was written; `None` when its process died.
-    pub measured: Option<Measured>,
+    pub measured: Option<Box<Measured>>,
 }
 
 /// How much of a recording is what somebody said.

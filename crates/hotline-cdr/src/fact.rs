@@ -7,6 +7,8 @@ use hotline_base::{
     media::{Gap, Hearing, LegQuality, LegStats, NetworkTone},
 };
 
+use crate::Muting;
+
 /// A fact and when it happened.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub struct Stamped {
@@ -310,24 +312,6 @@ pub struct Incoming {
     /// `None` when no flow claims the number.
     pub flow: Option<FlowId>,
     pub bundle: String,
-}
-
-/// Why a recording holds silence though somebody speaks.
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Muting {
-    /// 暂停: this part of the talk is nobody's business.
-    Paused,
-    /// 遮蔽: something secret is said or pressed, such as a card number.
-    Masked,
-}
-
-impl Muting {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Paused => "paused",
-            Self::Masked => "masked",
-        }
-    }
 }
 
 /// Who is called into a call.

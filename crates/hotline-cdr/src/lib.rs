@@ -15,11 +15,11 @@ mod record;
 pub use self::{
     cause::FailCause,
     fact::{
-        CallFact, CalledParty, EndReason, Incoming, Muting, OfferEnd, Party, PartyRole, QueueExit,
+        CallFact, CalledParty, EndReason, Incoming, OfferEnd, Party, PartyRole, QueueExit,
         RefusedWhy, Signalled, Stamped, SurveyAnswer, TransferMode,
     },
     fold::fold,
-    news::{RecordingEvent, RecordingNews, recording_news},
+    news::{Muting, RecordingEvent, RecordingNews, recording_news},
     record::{
         AudioMark, CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating,
         RecordedAudio, ShortAfter,

@@ -5,6 +5,24 @@ use hotline_base::{AgentNo, CallId, OfferId, RecordingId, WallTime, media::Gap};
 
 use crate::{CallFact, CalledParty, Stamped};
 
+/// Why a recording holds silence though somebody speaks.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Muting {
+    /// 暂停: this part of the talk is nobody's business.
+    Paused,
+    /// 遮蔽: something secret is said or pressed, such as a card number.
+    Masked,
+}
+
+impl Muting {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Masked => "masked",
+        }
+    }
+}
+
 /// Something happened to a recording.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub struct RecordingNews {
@@ -50,37 +68,16 @@ impl RecordingEvent {
 /// What the last of a call's facts says of a recording, if it is one that others are told.
 pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> {
     let (last, before) = facts.split_last()?;
-    let (recording, event) = match &last.fact {
-        CallFact::RecordingStarted { recording, .. } => (recording, RecordingEvent::Started),
-        CallFact::RecordingFailed { recording, reason } => {
-            (recording, RecordingEvent::Failed { reason: reason.clone() })
-        }
-        CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps } => {
-            let measured = before.iter().rev().find_map(|it| match &it.fact {
-                CallFact::RecordingMeasured { recording: of, heard_ms, gaps } => {
-                    (of == recording).then(|| (*heard_ms, gaps.clone()))
-                }
-                _ => None,
-            });
-            let (heard_ms, gaps) = measured.unzip();
-            let event = RecordingEvent::Sealed {
-                duration_ms: *duration_ms,
-                bytes: *bytes,
-                sha256: sha256.clone(),
-                gap_ms: *gap_ms,
-                n_gaps: *n_gaps,
-                heard_ms,
-                gaps: gaps.unwrap_or_default(),
-            };
-            (recording, event)
-        }
-        _ => return None,
+    let (recording, event) = if let CallFact::RecordingStarted { recording, .. } = &last.fact {
+        (recording, RecordingEvent::Started)
+    } else if let CallFact::RecordingFailed { recording, reason } = &last.fact {
+        (recording, RecordingEvent::Failed { reason: reason.clone() })
+    } else {
+        sealed(&last.fact, before)?
     };
-    let path = facts.iter().find_map(|it| match &it.fact {
-        CallFact::RecordingStarted { recording: of, path, .. } if of == recording => {
-            Some(path.clone())
-        }
-        _ => None,
+    let path = facts.iter().find_map(|it| {
+        let CallFact::RecordingStarted { recording: of, path, .. } = &it.fact else { return None };
+        (of == recording).then(|| path.clone())
     })?;
     Some(RecordingNews {
         call,
@@ -90,6 +87,31 @@ pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> 
         agents: agents_of(recording, facts),
         event,
     })
+}
+
+/// A seal, with what was measured before.
+fn sealed<'a>(fact: &'a CallFact, before: &[Stamped]) -> Option<(&'a RecordingId, RecordingEvent)> {
+    let CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps } = fact
+    else {
+        return None;
+    };
+    let measured = before.iter().rev().find_map(|it| {
+        let CallFact::RecordingMeasured { recording: of, heard_ms, gaps } = &it.fact else {
+            return None;
+        };
+        (of == recording).then(|| (*heard_ms, gaps.clone()))
+    });
+    let (heard_ms, gaps) = measured.unzip();
+    let event = RecordingEvent::Sealed {
+        duration_ms: *duration_ms,
+        bytes: *bytes,
+        sha256: sha256.clone(),
+        gap_ms: *gap_ms,
+        n_gaps: *n_gaps,
+        heard_ms,
+        gaps: gaps.unwrap_or_default(),
+    };
+    Some((recording, event))
 }
 
 /// The agents on a recording's right channel, in the order in which they came.
@@ -109,12 +131,14 @@ fn agents_of(recording: &RecordingId, facts: &[Stamped]) -> Vec<AgentNo> {
 }
 
 fn agent_of(offer: OfferId, facts: &[Stamped]) -> Option<&AgentNo> {
-    facts.iter().find_map(|it| match &it.fact {
-        CallFact::Offered { offer: of, agent, .. }
+    facts.iter().find_map(|it| {
+        let (CallFact::Offered { offer: of, agent, .. }
         | CallFact::AgentCalled { offer: of, agent, .. }
-        | CallFact::PartyCalled { offer: of, party: CalledParty::Agent { agent, .. }, .. } => {
-            (*of == offer).then_some(agent)
-        }
-        _ => None,
+        | CallFact::PartyCalled { offer: of, party: CalledParty::Agent { agent, .. }, .. }) =
+            &it.fact
+        else {
+            return None;
+        };
+        (*of == offer).then_some(agent)
     })
 }

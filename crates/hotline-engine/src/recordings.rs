@@ -1,5 +1,5 @@
-//! Recordings looked at from outside: each file against what was written down about it, and what was
-//! written down against the chain.
+//! Recordings looked at from outside: each file against what was written down about it, and what
+//! was written down against the chain.
 
 use std::{
     collections::BTreeMap,
@@ -88,7 +88,8 @@ fn compare(recording: &Path, bytes: u64, sha256: &str) -> Finding {
     }
 }
 
-/// All sidecars below a directory, by their paths in the chain. One whose recording is gone is told.
+/// All sidecars below a directory, by their paths in the chain. One whose recording is gone is
+/// told.
 fn read_sidecars(
     root: &Path,
     dir: &Path,
@@ -118,14 +119,14 @@ fn read_sidecars(
     Ok(())
 }
 
-/// The oldest link may be that of a recording whose time to be kept is over; from there on each must
-/// be there, and be what the next one, or the head, says of it.
+/// The oldest link may be that of a recording whose time to be kept is over; from there on each
+/// must be there, and be what the next one, or the head, says of it.
 fn check_chain(
     dirs: &[PathBuf],
     known: &BTreeMap<String, Known>,
     each: &mut impl FnMut(&Path, Finding),
 ) -> io::Result<()> {
-    let first = dirs.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
+    let first = dirs.first().map_or(Path::new(""), PathBuf::as_path);
     let links = || known.values().filter_map(|it| it.chain.as_ref());
     let oldest = links().map(|it| it.seq).min().unwrap_or(0);
     let head = ChainHead::read(dirs)?;
@@ -167,7 +168,7 @@ mod tests {
     fn findings(spoil: impl FnOnce(&Path)) -> Vec<String> {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path();
-        let mut head = ("".to_owned(), "".to_owned());
+        let mut head = (String::new(), String::new());
         for seq in 1..=3_u64 {
             let wav = empty_wav();
             fs::write(dir.join(format!("{seq}.wav")), &wav).unwrap();

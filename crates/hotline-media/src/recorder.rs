@@ -1,7 +1,7 @@
 //! The recorder: threads that turn blocks into files.
 //!
-//! The recorder itself never touches a disk: it hands blocks to the writer of a volume, and when that
-//! volume does not take them any more, to the writer of the other.
+//! The recorder itself never touches a disk: it hands blocks to the writer of a volume, and when
+//! that volume does not take them any more, to the writer of the other.
 //!
 //! A file is a valid WAV at any instant: audio is written first, then the header that counts it.
 //! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and all files
@@ -49,8 +49,8 @@ const SAMPLES_PER_MS: u64 = 8;
 /// How often blocks are looked for while anything is recorded.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// A volume that has not taken a block for so long does not answer. A tape has blocks for twice that
-/// time, so that the other volume gets them before they run out.
+/// A volume that has not taken a block for so long does not answer. A tape has blocks for twice
+/// that time, so that the other volume gets them before they run out.
 const STUCK: Duration = Duration::from_secs(1);
 
 /// Worker → recorder.

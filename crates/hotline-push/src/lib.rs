@@ -8,7 +8,7 @@
 //! | Header | Value |
 //! |---|---|
 //! | `Idempotency-Key` | the event's name; the same in every attempt and after a restart |
-//! | `X-Hotline-Event` | `call.finished`, `agent.state`, `recording.started`, `.sealed` or `.failed` |
+//! | `X-Hotline-Event` | `call.finished`, `agent.state`, `recording.started`, `….sealed`, … |
 //! | `X-Hotline-Attempt` | 1, 2, … |
 //! | `X-Hotline-Timestamp` | seconds since 1970 at this attempt |
 //! | `X-Hotline-Signature` | `v1=` and the HMAC-SHA256 of `timestamp.key.body` in hexadecimal |

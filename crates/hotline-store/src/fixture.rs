@@ -174,9 +174,9 @@ pub(crate) fn listed(call: u64, version: u32, entry: u64) -> CallRecord {
 /// A talk with a hold and two mutings, one right after the other.
 pub(crate) fn muted(call: u64) -> CallRecord {
     let mut facts = answered(call, 2, "1001", "13800138000").facts;
-    let started = facts.iter().find_map(|it| match &it.fact {
-        CallFact::RecordingStarted { recording, offer, .. } => Some((recording.clone(), *offer)),
-        _ => None,
+    let started = facts.iter().find_map(|it| {
+        let CallFact::RecordingStarted { recording, offer, .. } = &it.fact else { return None };
+        Some((recording.clone(), *offer))
     });
     let ((recording, offer), by) = (started.unwrap(), AgentNo::new("1001"));
     let mute = |how| CallFact::RecordingMuted { recording: recording.clone(), how, by: by.clone() };

@@ -1,6 +1,6 @@
 //! What lies where on a recording: a call's facts, on the recording's own timeline.
 
-use hotline_base::{Now, OfferId, RecordingId};
+use hotline_base::{Now, OfferId, RecordingId, media::Gap};
 use hotline_cdr::{CallFact, CallRecord, CalledParty, Muting, RecordedAudio};
 use serde::Serialize;
 
@@ -92,50 +92,58 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn take(&mut self, record: &CallRecord, at: Now, fact: &CallFact) {
-        match fact {
-            CallFact::RecordingStarted { recording, offer, .. } if recording == self.id => {
+        if let CallFact::RecordingStarted { recording, offer, .. } = fact {
+            if recording == self.id {
                 self.began = Some(at);
                 self.speaks(record, *offer, 0);
             }
-            CallFact::RecordingFollows { recording, offer } if recording == self.id => {
+        } else if let CallFact::RecordingFollows { recording, offer } = fact {
+            if recording == self.id {
                 self.speaks(record, *offer, self.place(at));
             }
-            CallFact::PartyJoined { offer } if self.began.is_some() => {
-                if is_outside(record, *offer) {
-                    self.speaks(record, *offer, self.place(at));
-                }
+        } else if let CallFact::PartyJoined { offer } = fact {
+            if self.began.is_some() && is_outside(record, *offer) {
+                self.speaks(record, *offer, self.place(at));
             }
-            CallFact::Held { offer, .. } => {
-                let place = self.place(at);
-                if let Some(it) = self.voice(*offer) {
-                    it.held_since = it.held_since.or(Some(place));
-                }
+        } else if let CallFact::Held { offer, .. } = fact {
+            let place = self.place(at);
+            if let Some(it) = self.voice(*offer) {
+                it.held_since = it.held_since.or(Some(place));
             }
-            CallFact::Retrieved { offer, .. } => self.retrieves(*offer, self.place(at)),
-            CallFact::AgentReleased { offer, .. }
-            | CallFact::OfferEnded { offer, .. }
-            | CallFact::PartyLeft { offer, .. } => self.leaves(*offer, self.place(at)),
-            CallFact::RecordingMuted { recording, how, by } if recording == self.id => {
+        } else if let CallFact::Retrieved { offer, .. } = fact {
+            self.retrieves(*offer, self.place(at));
+        } else if let CallFact::AgentReleased { offer, .. }
+        | CallFact::OfferEnded { offer, .. }
+        | CallFact::PartyLeft { offer, .. } = fact
+        {
+            self.leaves(*offer, self.place(at));
+        } else {
+            self.take_muting(at, fact);
+        }
+    }
+
+    fn take_muting(&mut self, at: Now, fact: &CallFact) {
+        if let CallFact::RecordingMuted { recording, how, by } = fact {
+            if recording == self.id {
                 self.unmute(self.place(at));
                 self.muted = Some((*how, by.to_string(), self.place(at)));
             }
-            CallFact::RecordingResumed { recording, .. } if recording == self.id => {
+        } else if let CallFact::RecordingResumed { recording, .. } = fact {
+            if recording == self.id {
                 self.unmute(self.place(at));
             }
-            CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps }
-                if recording == self.id =>
-            {
-                let gap =
-                    |it: &hotline_base::media::Gap| Span { from_ms: it.from_ms, to_ms: it.to_ms };
-                self.marks.gaps = gaps.iter().map(gap).collect();
-                let permille = |heard: u64| (heard * 1_000).checked_div(self.length).unwrap_or(0);
-                self.marks.heard_ms = Some(Heard { caller: *caller, agent: *agent });
-                self.marks.coverage = Some(Coverage {
-                    caller_permille: permille(*caller),
-                    agent_permille: permille(*agent),
-                });
-            }
-            _ => (),
+        } else if let CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } =
+            fact
+            && recording == self.id
+        {
+            let gap = |it: &Gap| Span { from_ms: it.from_ms, to_ms: it.to_ms };
+            self.marks.gaps = gaps.iter().map(gap).collect();
+            let permille = |heard: u64| (heard * 1_000).checked_div(self.length).unwrap_or(0);
+            self.marks.heard_ms = Some(Heard { caller: *caller, agent: *agent });
+            self.marks.coverage = Some(Coverage {
+                caller_permille: permille(*caller),
+                agent_permille: permille(*agent),
+            });
         }
     }
 
@@ -205,8 +213,8 @@ impl Reading<'_> {
 
 fn is_outside(record: &CallRecord, offer: OfferId) -> bool {
     record.facts.iter().any(|it| {
-        matches!(&it.fact, CallFact::PartyCalled { offer: of, party: CalledParty::Outside { .. }, .. }
-            if *of == offer)
+        let CallFact::PartyCalled { offer: of, party, .. } = &it.fact else { return false };
+        *of == offer && matches!(party, CalledParty::Outside { .. })
     })
 }
 

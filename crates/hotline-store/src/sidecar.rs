@@ -63,8 +63,8 @@ fn sidecar_path(dirs: &[PathBuf], audio: &RecordedAudio) -> io::Result<PathBuf> 
     Ok(place.join(&audio.path).with_extension("json"))
 }
 
-/// The directory that holds a recording, or most of it if a disk did not answer; the first when none
-/// does. `None` for a path that leaves them all.
+/// The directory that holds a recording, or most of it if a disk did not answer; the first when
+/// none does. `None` for a path that leaves them all.
 pub fn place_of<'a>(dirs: &'a [PathBuf], path: &str) -> Option<&'a Path> {
     let size = |it: &&PathBuf| it.join(path).metadata().map_or(0, |it| it.len() + 1);
     let most = dirs.iter().rev().max_by_key(size).filter(|it| size(it) > 0);
@@ -72,8 +72,8 @@ pub fn place_of<'a>(dirs: &'a [PathBuf], path: &str) -> Option<&'a Path> {
 }
 
 /// Writes sidecars so that each is whole or absent, and is the next link of the node's chain. One
-/// that is there and has its place in the chain is left as it is. Blocks on the disk. What could not
-/// be written, and why.
+/// that is there and has its place in the chain is left as it is. Blocks on the disk. What could
+/// not be written, and why.
 pub(crate) fn write_sidecars<'a>(
     dirs: &[PathBuf],
     all: &[(&'a CallRecord, &'a RecordedAudio)],

@@ -73,17 +73,18 @@ impl Agent {
                 }
                 Action::ForceRelease => self.is_supervising(),
                 Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
-                    matches!(
-                        self.line,
-                        Line::Connecting
-                            | Line::Talking
-                            | Line::Held
-                            | Line::Consulting
-                            | Line::Conferring
-                    )
+                    self.is_recorded()
                 }
             },
         }
+    }
+
+    /// From his answer on.
+    const fn is_recorded(&self) -> bool {
+        matches!(
+            self.line,
+            Line::Connecting | Line::Talking | Line::Held | Line::Consulting | Line::Conferring
+        )
     }
 
     /// A supervisor who is signed in.

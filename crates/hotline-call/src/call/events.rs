@@ -395,7 +395,8 @@ impl Call {
         }
         let Recorded { recording, path: _, duration_ms, bytes, sha256, mut gap_ms, .. } = it;
         let n_gaps = it.n_gaps;
-        if let Some(Measured { heard_ms, gaps }) = it.measured {
+        if let Some(measured) = it.measured {
+            let Measured { heard_ms, gaps } = *measured;
             let recording = recording.clone();
             self.fact(CallFact::RecordingMeasured { recording, heard_ms, gaps }, now);
         }

@@ -19,10 +19,5 @@ pub(crate) fn read(root: &Section<'_, '_>) -> RecorderConfig {
         }
     });
     it.end();
-    RecorderConfig {
-        second_dir,
-        archive,
-        min_free: MinFree { percent, bytes: mib << 20 },
-        ..RecorderConfig::default()
-    }
+    RecorderConfig { second_dir, min_free: MinFree { percent, bytes: mib << 20 }, archive }
 }

@@ -103,7 +103,7 @@ pub(super) fn seal(dir: &Path, mut job: SealJob) -> io::Result<Recorded> {
         sha256,
         gap_ms: job.gap / 8,
         n_gaps: job.n_gaps,
-        measured: job.measured,
+        measured: job.measured.map(Box::new),
     })
 }
 

@@ -1,5 +1,5 @@
-//! The writer of a volume: one thread that owns the files on it and waits for its disk, so that nobody
-//! else does.
+//! The writer of a volume: one thread that owns the files on it and waits for its disk, so that
+//! nobody else does.
 
 use std::{
     collections::BTreeMap,

@@ -114,7 +114,7 @@ impl Victim {
     }
 
     /// Records what so many pairs say, until they have said this many frames, and is killed.
-    fn is_killed_after(mut self, round: usize, n_recordings: usize, n_frames: usize) {
+    fn dies_after(mut self, round: usize, n_recordings: usize, n_frames: usize) {
         let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
         let legs: Vec<_> = (0..2 * n_recordings).map(|it| self.open(it, port)).collect();
@@ -182,7 +182,7 @@ fn each_of_many_recordings_lacks_at_most_a_second_after_each_of_many_kills() {
     let mut worst = Vec::new();
     for round in 0..n_kills {
         let n_frames = usize::try_from(random.between(70, FRAMES as u64 - 60)).unwrap();
-        Victim::start(&dir.0).is_killed_after(round, n_recordings, n_frames);
+        Victim::start(&dir.0).dies_after(round, n_recordings, n_frames);
         let file = |n| dir.recordings().join(format!("{}.wav", name(round, n)));
         for n in 0..n_recordings {
             lost(&file(n), n_frames, true);

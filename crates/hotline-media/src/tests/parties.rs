@@ -143,7 +143,7 @@ fn a_recording_of_a_three_way_talk_holds_the_caller_left_and_the_two_others_righ
     let of = |channel: &[i16], phone| {
         let pieces: Vec<_> = channel[middle.clone()].chunks_exact(800).collect();
         let sum: f64 = pieces.iter().map(|it| strength(it, hz(phone))).sum();
-        sum / pieces.len() as f64
+        sum / f64::from(u32::try_from(pieces.len()).unwrap())
     };
     assert!(of(&left, 0) > 0.9 && of(&left, 1) + of(&left, 2) < 0.01);
     assert!(of(&right, 1) > 0.35 && of(&right, 2) > 0.35 && of(&right, 0) < 0.01);

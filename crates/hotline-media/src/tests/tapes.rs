@@ -51,17 +51,37 @@ impl Talk {
         }
     }
 
+    /// An alarm for this recording.
+    pub(super) fn until_failed(&mut self, name: &str) {
+        loop {
+            let event = self.rig.control.event();
+            if let Event::RecordFailed { recording, .. } = &event {
+                assert_eq!(recording.as_str(), name);
+                return;
+            }
+            assert!(is_aside(&event), "no alarm: {event:?}");
+        }
+    }
+
     pub(super) fn stop(&mut self, name: &str) -> Recorded {
         self.rig.control.order(&Order::StopRecord { recording: RecordingId::new(name) });
         loop {
-            match self.rig.control.event() {
-                Event::Recorded(recorded) => return recorded,
-                // The clock says nothing.
-                Event::Quiet { .. } => (),
-                other => panic!("not recorded: {other:?}"),
+            let event = self.rig.control.event();
+            if let Event::Recorded(recorded) = event {
+                return recorded;
             }
+            // The clock says nothing.
+            assert!(is_aside(&event), "not recorded: {event:?}");
         }
     }
+}
+
+/// Whether an event is about how a leg sounds.
+fn is_aside(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Quiet { .. } | Event::Hearing { .. } | Event::Sounded { .. } | Event::Figures(_)
+    )
 }
 
 /// Both channels of a recording, which must be a whole WAV.
@@ -103,7 +123,7 @@ fn caller_and_agent_are_on_their_channels_and_the_hash_is_right() {
     assert!((900..1_500).contains(&recorded.duration_ms), "{} ms", recorded.duration_ms);
     assert_eq!(recorded.duration_ms, left.len() as u64 / 8);
     assert_eq!((recorded.gap_ms, recorded.n_gaps), (0, 0));
-    let Measured { heard_ms: [caller, agent], gaps } = recorded.measured.clone().unwrap();
+    let Measured { heard_ms: [caller, agent], gaps } = *recorded.measured.clone().unwrap();
     assert!(gaps.is_empty() && caller.abs_diff(agent) <= 100);
     assert!((900..=recorded.duration_ms).contains(&caller), "{caller} ms of the caller");
     let bytes = fs::read(&file).unwrap();
@@ -192,10 +212,10 @@ fn what_a_kill_leaves_is_playable_and_repaired_by_the_next_process() {
     assert_eq!(recorded.duration_ms, caller_after.len() as u64 / 8);
     assert_eq!((recorded.recording.as_str(), &*recorded.path), ("r-1", "day/r-1.wav"));
     assert_eq!(recorded.sha256, sha256, "the engine seals what was mended");
-    assert_eq!(repair(&[to.clone()]).unwrap(), []);
+    assert_eq!(repair(std::slice::from_ref(&to)).unwrap(), []);
 
     // The process that lives is left alone.
-    assert_eq!(repair(&[from.clone()]).unwrap(), []);
+    assert_eq!(repair(std::slice::from_ref(&from)).unwrap(), []);
     assert_eq!(states(&from, true), [("day/r-1.wav".to_owned(), FileState::BeingWritten)]);
     fs::write(from.join("day/a.wav"), [7; 100]).unwrap();
     assert_eq!(states(&from, true)[0].1, FileState::Damaged);

@@ -10,8 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hotline_base::media::Event;
-
 use super::{
     rig::Rig,
     tapes::{Talk, read, sounds},
@@ -100,10 +98,7 @@ fn a_disk_that_stands_still_alone_is_an_alarm_and_no_silence() {
     let began = Instant::now();
     stall.store(true, Relaxed);
     talk.talk(2_000);
-    let Event::RecordFailed { recording, .. } = talk.rig.control.event() else {
-        panic!("no alarm")
-    };
-    assert_eq!(recording.as_str(), "r-1");
+    talk.until_failed("r-1");
     assert!(began.elapsed() < ALARM, "{:?}", began.elapsed());
     talk.talk(1_500);
     talk.caller.take_in();

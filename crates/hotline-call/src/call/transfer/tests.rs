@@ -512,10 +512,14 @@ fn a_conference_goes_on_after_a_restart_of_control() {
 #[test]
 fn recording_is_muted_by_who_is_in_the_call_and_never_longer_than_he_is() {
     let muting = |it: &Story| {
-        let said = it.facts.iter().filter_map(|it| match it {
-            CallFact::RecordingMuted { how, by, .. } => Some(format!("{} {by}", how.as_str())),
-            CallFact::RecordingResumed { by, .. } => Some(format!("resumed {by}")),
-            _ => None,
+        let said = it.facts.iter().filter_map(|it| {
+            if let CallFact::RecordingMuted { how, by, .. } = it {
+                Some(format!("{} {by}", how.as_str()))
+            } else if let CallFact::RecordingResumed { by, .. } = it {
+                Some(format!("resumed {by}"))
+            } else {
+                None
+            }
         });
         said.collect::<Vec<_>>()
     };

@@ -72,8 +72,8 @@ fn an_archive_copy_holds_what_each_said_on_his_channel_and_is_as_long() {
     fs::remove_dir_all(&place).unwrap();
 
     let mut rest = &file[..];
-    let (flags, _, head) = page(&mut rest, 0);
-    assert_eq!((flags, &head[0][..10]), (2, &b"OpusHead\x01\x02"[..]));
+    let (flags, _, first) = page(&mut rest, 0);
+    assert_eq!((flags, &first[0][..10]), (2, &b"OpusHead\x01\x02"[..]));
     assert_eq!(page(&mut rest, 1).2[0][..8], *b"OpusTags");
     let mut decoders = [OpusDecoder::new().unwrap(), OpusDecoder::new().unwrap()];
     let mut heard = [Vec::new(), Vec::new()];

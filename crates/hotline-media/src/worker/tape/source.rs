@@ -86,8 +86,8 @@ impl Source {
         came
     }
 
-    /// Where a packet of so many samples belongs: where its timestamp says, on the sender's clock as
-    /// the quickest packets show it. The second figure is how many samples before it are to be
+    /// Where a packet of so many samples belongs: where its timestamp says, on the sender's clock
+    /// as the quickest packets show it. The second figure is how many samples before it are to be
     /// filled, because the sender is slower than we are. `None` when the block is gone.
     pub(super) fn place(
         &mut self,

@@ -69,17 +69,25 @@ impl Sender {
             delay: DELAY,
             jitter: Duration::from_millis(30),
         };
-        let mut codes: Vec<u8> = Vec::new();
-        for code in 0..=255 {
-            let alaw = as_alaw(codec, code);
-            if alaw != ALAW_SILENCE && codes.iter().all(|it| as_alaw(codec, *it) != alaw) {
-                codes.push(code);
+        let mut distinct: Vec<u8> = Vec::new();
+        for byte in 0..=255 {
+            let alaw = as_alaw(codec, byte);
+            if alaw != ALAW_SILENCE && distinct.iter().all(|it| as_alaw(codec, *it) != alaw) {
+                distinct.push(byte);
             }
         }
-        codes.truncate(100);
-        assert_eq!(codes.len(), 100);
+        distinct.truncate(100);
+        assert_eq!(distinct.len(), 100);
         let network = Network::new(u64::from(leg.index), weather);
-        Self { leg, channel, codec, crystal: Crystal { ppm }, codes, network, n_packets: 0 }
+        Self {
+            leg,
+            channel,
+            codec,
+            crystal: Crystal { ppm },
+            codes: distinct,
+            network,
+            n_packets: 0,
+        }
     }
 
     /// When a packet of his is said.
@@ -127,9 +135,9 @@ impl Sender {
             let said = self.time_of(u32::try_from(packet.max(0)).unwrap()) + DELAY;
             let should = i64::try_from(said.as_nanos() / 125_000).unwrap();
             let off = i64::try_from(at).unwrap() - should;
-            let (least, most) = &mut errors[at / 8_000];
-            *least = off.min(*least);
-            *most = off.max(*most);
+            let (low, high) = &mut errors[at / 8_000];
+            *low = off.min(*low);
+            *high = off.max(*high);
         }
         errors
     }
@@ -158,9 +166,10 @@ fn both_sides_stay_beside_each_other_for_an_hour_of_loss_jitter_and_drift() {
     for (heard, it) in reel.heard.iter().zip(&both) {
         let (sent, lost) = it.network.counts();
         assert!((14..=17).contains(&(lost * 100 / sent)), "{lost} of {sent}");
-        let share = *heard as f64 / length as f64;
-        let came = (sent - lost) as f64 / sent as f64;
-        assert!((share - came).abs() < 0.01, "{share} heard, {came} came");
+        // In thousandths.
+        let share = *heard * 1_000 / length as u64;
+        let came = (sent - lost) * 1_000 / sent;
+        assert!(share.abs_diff(came) < 10, "{share} heard, {came} came");
     }
     let [left_off, right_off] = [left.errors(&reel.sides[0]), right.errors(&reel.sides[1])];
     // In the first second the quickest packets are not known yet.
