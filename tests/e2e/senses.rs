@@ -97,6 +97,26 @@ async fn caller_whose_keys_are_sound_finds_his_way_through_the_menu() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_press_that_is_told_by_event_and_by_info_is_one_key() {
+    let engine = Engine::quick().await;
+    let _agent = engine.busy_agent(1).await;
+    let caller = engine.caller().await;
+    caller.hears_begin(&engine, "menu.top.long").await;
+    // The second telling of a wrong key would be the next wrong one.
+    caller.press("9");
+    caller.tell_keys("9");
+    let invalid = caller.hears(&engine, "sys.invalid").await;
+    caller.hears_since(&engine, invalid.at, "menu.top.short").await;
+    let sound = engine.setup.prompts.sound("sys.invalid");
+    let rest = caller.heard().since(invalid.at + sound.samples().len());
+    let again = rest.find(&sound);
+    assert!(again.is_none_or(|it| it.score < 0.8), "{again:?}");
+    // Told by INFO alone it is a key, too.
+    caller.tell_keys("0");
+    engine.until_waiting("gx.nn.general", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn busy_tone_of_an_analogue_line_ends_the_call_that_no_bye_ends() {
     let carrier = Robot::bind(CARRIER).await.unwrap();
     let setup = Setup {

@@ -6,6 +6,7 @@ mod ending;
 mod enrol;
 mod in_dialog;
 mod incoming;
+mod keys;
 mod names;
 mod offer;
 mod outgoing;

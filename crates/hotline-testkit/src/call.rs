@@ -151,6 +151,13 @@ impl Call {
         self.act(Action::Reoffer { hold: false });
     }
 
+    /// Tells of keys by INFO, once each. Other characters are left out.
+    pub fn tell_keys(&self, keys: &str) {
+        for key in keys.chars().filter_map(|it| Key::try_from(it).ok()) {
+            self.act(Action::Key(key));
+        }
+    }
+
     /// Asks the peer to connect its other party to somebody else, by REFER.
     pub fn refer(&self, to: &str) {
         self.act(Action::Refer { to: to.to_owned(), replaces: None });

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{LegId, Random};
+use hotline_base::{Key, LegId, Random};
 use hotline_sdp::Codecs;
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -84,6 +84,7 @@ pub(crate) enum Action {
     Reoffer {
         hold: bool,
     },
+    Key(Key),
     Refer {
         to: String,
         replaces: Option<LegId>,

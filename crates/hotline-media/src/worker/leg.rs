@@ -280,6 +280,7 @@ impl Leg {
 
     /// How it sounded.
     pub(crate) fn quality(&self, now: MonoTime) -> LegQuality {
-        self.senses.quality(&self.reception, &self.stats(), now)
+        let codec = self.line.as_ref().map(|it| it.0.codec);
+        self.senses.quality(codec, &self.reception, &self.stats(), now)
     }
 }

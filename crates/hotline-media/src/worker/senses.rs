@@ -192,7 +192,14 @@ impl Senses {
     }
 
     /// How the leg sounded up to now.
-    pub(crate) fn quality(&self, heard: &Reception, stats: &LegStats, now: MonoTime) -> LegQuality {
+    pub(crate) fn quality(
+        &self,
+        codec: Option<Codec>,
+        heard: &Reception,
+        stats: &LegStats,
+        now: MonoTime,
+    ) -> LegQuality {
+        let codec = codec.map_or(Sound::G711, sound);
         let view = self.rtcp.view();
         let trip = view.and_then(|it| it.round_trip);
         let came = stats.packets_in > 0;
@@ -205,8 +212,8 @@ impl Senses {
             jitter_in_us: came.then_some(stats.jitter_us),
             jitter_out_us: out.map(|it| micros(it.jitter)),
             round_trip_us: trip.map(micros),
-            mos_in_x100: came.then(|| mos(loss_in, jitter_in, trip)),
-            mos_out_x100: out.map(|it| mos(it.loss, it.jitter, trip)),
+            mos_in_x100: came.then(|| mos(codec, (loss_in, jitter_in), trip)),
+            mos_out_x100: out.map(|it| mos(codec, (it.loss, it.jitter), trip)),
             reports_in: self.reports_in,
             reports_out: self.reports_out,
             one_way: self.one_way && !came,
@@ -253,12 +260,23 @@ fn micros(it: Duration) -> u32 {
     u32::try_from(it.as_micros()).unwrap_or(u32::MAX)
 }
 
+/// As the E-model knows it. GSM stands for itself in no table of ours: it counts like G.729, which
+/// sounds better.
+const fn sound(codec: Codec) -> Sound {
+    match codec {
+        Codec::Pcma | Codec::Pcmu => Sound::G711,
+        Codec::G722 => Sound::G722,
+        Codec::Opus => Sound::Opus,
+        Codec::Passed(_) => Sound::G729,
+    }
+}
+
 /// The score of a listener who conceals losses and waits twice the jitter.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "100 to 450")]
-fn mos(loss: f64, jitter: Duration, trip: Option<Duration>) -> u16 {
+fn mos(codec: Sound, (loss, jitter): (f64, Duration), trip: Option<Duration>) -> u16 {
     let way = trip.unwrap_or_default() / 2;
     let delay = way + PACKET + (jitter * 2).max(BUFFER_MIN);
-    let it = Quality { codec: Sound::G711, loss, burst_ratio: 1.0, delay };
+    let it = Quality { codec, loss, burst_ratio: 1.0, delay };
     (it.mos() * 100.0).round() as u16
 }
 

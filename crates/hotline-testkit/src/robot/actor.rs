@@ -240,6 +240,7 @@ impl Actor {
             Action::HangUp => {
                 self.endpoint.hang_up(id, HangUp { status: 486, reason: None }, now);
             }
+            Action::Key(key) => self.endpoint.send_key(id, key, now),
             Action::Refer { to, replaces } => {
                 let replaces = replaces.and_then(|it| self.endpoint.replaces(it));
                 if let Some(leg) = self.legs.get(&id) {
