@@ -1,8 +1,10 @@
 //! What of a call outlives the control process, and how it is taken up again.
 
+use hotline_cdr::{CalledParty, PartyRole};
+
 use super::{
-    AgentSide, AgentState, Arc, Call, CallFact, Caller, CallerState, Config, Guest, LegId, Now,
-    Phase, QueueExit, SavedCall, Stamped, TicketId, outbound,
+    AgentSide, AgentState, Arc, BTreeSet, Call, CallFact, Caller, CallerState, Config, Guest,
+    LegId, Now, OfferEnd, OfferId, Phase, QueueExit, SavedCall, Stamped, TicketId, outbound,
 };
 
 impl Call {
@@ -31,11 +33,22 @@ impl Call {
         it.audio.restart(&facts);
         it.facts = facts;
         it.fact(CallFact::ControlRestarted, now);
+        for offer in open_visits(&it.facts) {
+            // Who was only being called then is not here now.
+            if !it.has_offer(offer) {
+                it.fact(CallFact::OfferEnded { offer, why: OfferEnd::System }, now);
+            }
+        }
         if let Some(ticket) = open_ticket(&it.facts) {
             // The queue died with its process.
             it.fact(CallFact::LeftQueue { ticket, why: QueueExit::System }, now);
         }
         it
+    }
+
+    fn has_offer(&self, offer: OfferId) -> bool {
+        self.agent.as_ref().is_some_and(|it| it.offering.offer == offer)
+            || self.guests.iter().any(|it| it.offer == offer)
     }
 
     /// What [`restore`](Self::restore) needs; `None` when nothing has to survive (not answered
@@ -75,6 +88,28 @@ impl Call {
             facts: self.facts.clone(),
         })
     }
+}
+
+/// The visits to agents that have not ended.
+fn open_visits(facts: &[Stamped]) -> BTreeSet<OfferId> {
+    let mut open = BTreeSet::new();
+    for it in facts {
+        if let CallFact::Offered { offer, .. } | CallFact::AgentCalled { offer, .. } = &it.fact {
+            open.insert(*offer);
+        } else if let CallFact::PartyCalled {
+            offer, role, party: CalledParty::Agent { .. }, ..
+        } = &it.fact
+            && !matches!(role, PartyRole::Supervisor(_))
+        {
+            open.insert(*offer);
+        } else if let CallFact::OfferEnded { offer, .. }
+        | CallFact::AgentReleased { offer, .. }
+        | CallFact::PartyLeft { offer, .. } = &it.fact
+        {
+            open.remove(offer);
+        }
+    }
+    open
 }
 
 /// The visit to a queue that has not ended.
