@@ -1,7 +1,8 @@
 //! Callers wait, agents answer, do not answer, refuse, vanish.
 
 use hotline_sip::EndWhy;
-use hotline_testkit::Speech;
+use hotline_testkit::{Heard, Speech};
+use serde_json::json;
 
 use crate::{
     engine::{Engine, SOON, text},
@@ -135,4 +136,41 @@ async fn agent_is_rung_over_the_connection_of_the_telephone_and_set_aside_when_i
     let path = format!("/api/v1/agents/{no}");
     let aside = |it: &serde_json::Value| (it["reason"]["code"] == 5).then_some(());
     engine.until(&path, SOON, aside).await;
+}
+
+/// The longest time in a caller's stream in which nothing was sent, by its timestamps, since
+/// `begin` packets.
+fn longest_hole_ms(heard: &Heard, begin: usize) -> u32 {
+    let packets = heard.packets().get(begin..).unwrap_or_default();
+    let holes = packets.iter().zip(packets.iter().skip(1)).map(|(before, next)| {
+        next.timestamp.wrapping_sub(before.timestamp.wrapping_add(before.n_samples)) / 8
+    });
+    holes.max().unwrap_or(u32::MAX)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answer_of_the_agent_ends_the_music_at_once_and_the_caller_hears_no_hole() {
+    let engine = Engine::quick().await;
+    let agent = engine.busy_agent(1).await;
+    let mut holes = Vec::new();
+    // A telephone of a test may itself be late on a busy machine; the engine may not be three times.
+    for _ in 0..3 {
+        let caller = engine.caller().await;
+        caller.ask_for_person(&engine).await;
+        caller.hears_begin(&engine, "moh.default").await;
+        engine.ready(&agent).await;
+        let phone = agent.robot.incoming(SOON).await.unwrap();
+        let begin = caller.heard().packets().len();
+        phone.speak(Speech::tone(440));
+        phone.answer();
+        caller.until_tone(440, SOON).await.unwrap();
+        holes.push(longest_hole_ms(&caller.heard(), begin));
+        caller.hang_up();
+        phone.until_ended(SOON).await.unwrap();
+        engine.command(&agent.no, "busy", json!({})).await;
+        if holes.last().is_some_and(|it| *it <= 40) {
+            return;
+        }
+    }
+    panic!("nothing was sent for {holes:?} ms");
 }

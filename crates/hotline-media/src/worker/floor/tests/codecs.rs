@@ -1,6 +1,8 @@
 //! Every codec with every other: a tone at each mouth, the spectrum at each ear and on the tape, and
 //! the numbers on each packet, on a virtual clock.
 
+mod turns;
+
 use std::mem;
 
 use hotline_dsp::{
