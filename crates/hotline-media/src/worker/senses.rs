@@ -91,8 +91,8 @@ impl Senses {
         self.note(Some(level), now);
     }
 
-    /// A packet of speech whose loudness is known from elsewhere, or not at all (`None`); then it is
-    /// taken for sound.
+    /// A packet of speech whose loudness is known from elsewhere, or not at all (`None`); then it
+    /// is taken for sound.
     pub(crate) fn hear_level(&mut self, level: Option<f64>, now: MonoTime) {
         self.sound |= level.is_none_or(|it| it > WatchConfig::default().floor_dbm0);
         self.note(level, now);

@@ -17,6 +17,9 @@ const TALK_POWER: i64 = 70 * 70;
 /// More than the jitter buffer ever holds back.
 const DELAY_MAX_MS: i64 = 200;
 
+/// Frames that a piece of 20 ms lies in: it may begin in one and end in the next.
+const PIECE_FRAMES: u8 = 2;
+
 /// Frames that a party is still taken for talking: 200 ms, so that no word loses its end.
 const TALK_HANGOVER: u8 = 10;
 
@@ -29,6 +32,8 @@ pub(crate) struct Tap {
     /// The mix that `frame` belongs to.
     turn: u64,
     delay_ms: i64,
+    /// Frames to go in which something is of what came.
+    saying: u8,
     /// Frames to go until the party is taken for silent.
     talking: u8,
     /// Mixes and tapes that read it.
@@ -48,6 +53,7 @@ impl Tap {
             frame: [0; FRAME],
             turn: 0,
             delay_ms: 40,
+            saying: 0,
             talking: 0,
             n_readers: 0,
         }
@@ -91,6 +97,11 @@ impl Tap {
         &self.frame
     }
 
+    /// Whether anything that came, or was lost, is in the last frame; else it is a pause.
+    pub(crate) const fn says_something(&self) -> bool {
+        self.saying > 0
+    }
+
     /// Whether the party talks, as of the last frame.
     pub(crate) const fn is_talking(&self) -> bool {
         self.talking > 0
@@ -107,17 +118,20 @@ impl Tap {
     }
 
     fn advance(&mut self, at: MonoTime) {
-        let Self { decoder, jitter, playback, .. } = self;
+        let Self { decoder, jitter, playback, saying, .. } = self;
+        *saying = saying.saturating_sub(1);
         for _ in 0..PIECES_MAX {
             if playback.is_ready() {
                 break;
             }
             match jitter.next(at, playback.pending()) {
                 Next::Packet { payload_type, payload } => {
+                    *saying = PIECE_FRAMES;
                     let ulaw = payload_type == Codec::Pcmu.offered_payload_type();
                     decoder.decode(payload, ulaw, |it| playback.hear(it));
                 }
                 Next::Lost { samples, next } => {
+                    *saying = PIECE_FRAMES;
                     if !decoder.conceal(samples, next, |it| playback.hear(it)) {
                         playback.conceal(samples);
                     }

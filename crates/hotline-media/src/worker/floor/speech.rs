@@ -77,6 +77,10 @@ impl Floor {
         let Some(leg) = self.leg_mut(slot) else { return false };
         let (Some(tap), Some(dictation)) = (&mut leg.tap, &mut leg.dictation) else { return false };
         let audio = tap.frame(turn, due).map(linear_to_alaw);
+        // A tape counts what was heard; of a pause there is nothing to count.
+        if !tap.says_something() {
+            return true;
+        }
         let header = dictation.header(due, tap.delay_ms(), tap.is_talking());
         let delay = Duration::from_millis(tap.delay_ms().unsigned_abs());
         let epoch = MonoTime::default();

@@ -87,3 +87,27 @@ fn in_a_conference_of_five_those_who_do_not_talk_are_left_out_and_nobody_who_tal
     assert!(murmur(4), "four hear all of each other");
     assert!(!murmur(5), "five hear who talks");
 }
+
+#[test]
+fn what_a_telephone_of_opus_did_not_send_is_not_counted_as_heard() {
+    let mut it = Pair::new(Codec::Pcma, Codec::Opus);
+    it.record();
+    it.talk(600);
+    // For a second nothing comes of him.
+    for _ in 0..50 {
+        let (header, audio) = it.mouths[0].next();
+        it.house.say(CALLER, header, &audio);
+        it.pass(20);
+    }
+    it.house.task(Task::EndRecord { tape: slot(0) });
+    let mut heard_ms = [0; 2];
+    while let Ok(filled) = it.house.filled.pop() {
+        let Filled::Block(block) = filled else { continue };
+        for (sum, more) in heard_ms.iter_mut().zip(block.heard()) {
+            *sum += more / 8;
+        }
+    }
+    // What is made up for up to 100 ms of what did not come counts as his.
+    let [left, right] = heard_ms;
+    assert!(left >= 1_500 && (520..=760).contains(&right), "{left} and {right} ms");
+}
