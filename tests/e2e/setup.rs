@@ -165,7 +165,7 @@ impl Setup {
              [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
              {}\
              [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
-             port_quarantine_secs = 1\n{}",
+             port_quarantine_secs = 1\nbusy_max_percent = 100\n{}",
             self.grace_secs,
             self.log_filter,
             self.sip_more,

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     engine::{Engine, Role, SOON, text},
-    setup::{ELSEWHERE, Setup},
+    setup::{ELSEWHERE, ENGINE, Setup},
 };
 
 /// A-law at its loudest: louder than any tone, any sum of three, and any prompt here.
@@ -44,11 +44,13 @@ impl Sprayer {
             let mut tick = interval(Duration::from_millis(40));
             for index in 0..u16::MAX {
                 tick.tick().await;
-                for port in &ports {
+                // Those of RTCP lie between.
+                let all = ports.iter().flat_map(|it| [it.port(), it.port() + 1]);
+                for port in all.map(|it| SocketAddr::new(ENGINE, it)) {
                     let ssrc = u32::from(port.port());
                     let it = packet(index == 0, 8, index, u32::from(index) * 160, ssrc, &LOUD);
                     // A closed port answers with an error, which is none of ours.
-                    if socket.send(*port, &it).await.is_ok() {
+                    if socket.send(port, &it).await.is_ok() {
                         n_sent.fetch_add(1, Relaxed);
                     }
                 }
@@ -62,7 +64,7 @@ impl Sprayer {
 
     /// He has sprayed all ports some times since the last stage, and has got nothing.
     async fn check(&self, stage: &str, n_ports: usize) {
-        let wanted = self.sent.load(Relaxed) + 3 * n_ports as u64;
+        let wanted = self.sent.load(Relaxed) + 6 * n_ports as u64;
         let mut tick = interval(Duration::from_millis(20));
         while self.sent.load(Relaxed) < wanted {
             assert!(!self.task.is_finished());

@@ -389,7 +389,7 @@ pub struct LegQuality {
     pub silent: bool,
 }
 
-/// What a media process counts. Totals since it began, but for `legs`.
+/// What a media process counts. Totals since it began, but for `legs` and shares.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Figures {
     /// Legs alive.
@@ -417,4 +417,14 @@ pub struct Figures {
     pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`.
     pub sk_lookup: bool,
+    /// The worker's share of a core over the last second, and of what was due, the share that came
+    /// more than 5 ms late; in thousandths.
+    pub busy_permille: u64,
+    pub late_permille: u64,
+    /// What came more than 40 ms late.
+    pub rounds_missed: u64,
+    /// Legs not opened because the worker was busy or late.
+    pub legs_refused: u64,
+    /// Legs of a process that died, brought back by this one.
+    pub legs_revived: u64,
 }

@@ -291,6 +291,17 @@ impl Meters {
         gauge("hotline_media_legs", "Legs alive in the media process.", i64::from(it.legs));
         let help = "1: packets come in by sk_lookup; 0: by a socket a leg.";
         gauge("hotline_media_sk_lookup", help, i64::from(it.sk_lookup));
+        let share = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        let help = "The media worker's share of a core over the last second, in thousandths.";
+        gauge("hotline_media_busy_permille", help, share(it.busy_permille));
+        let help = "Of what was due lately, the share that came over 5 ms late, in thousandths.";
+        gauge("hotline_media_late_permille", help, share(it.late_permille));
+        let help = "What came over 40 ms late.";
+        total("hotline_media_rounds_missed_total", help, it.rounds_missed);
+        let help = "Legs not opened because the worker was busy or late.";
+        total("hotline_media_legs_refused_total", help, it.legs_refused);
+        let help = "Legs brought back after the death of a media process.";
+        total("hotline_media_legs_revived_total", help, it.legs_revived);
         let help = "The latest 20 ms tick since the media process began, behind its time.";
         let late = i64::try_from(it.tick_late_max_us).unwrap_or(i64::MAX);
         gauge("hotline_media_tick_late_max_microseconds", help, late);

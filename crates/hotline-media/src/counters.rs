@@ -21,8 +21,11 @@ pub struct Counters {
     pub(crate) browser_refused: AtomicU64,
     pub(crate) handovers_dropped: AtomicU64,
     pub(crate) sk_lookup: AtomicU64,
-    pub(crate) legs_revived: AtomicU64,
     pub(crate) busy_permille: AtomicU64,
+    pub(crate) late_permille: AtomicU64,
+    pub(crate) rounds_missed: AtomicU64,
+    pub(crate) legs_refused: AtomicU64,
+    pub(crate) legs_revived: AtomicU64,
 }
 
 /// The counters at one instant.
@@ -54,10 +57,16 @@ pub struct Snapshot {
     pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`, not by a socket a leg.
     pub sk_lookup: bool,
+    /// The worker's share of a core over the last second, and of what was due, the share that came
+    /// more than 5 ms late; in thousandths.
+    pub busy_permille: u64,
+    pub late_permille: u64,
+    /// What came more than 40 ms late.
+    pub rounds_missed: u64,
+    /// Legs not opened because the worker was busy or late.
+    pub legs_refused: u64,
     /// Legs of a process that died, brought back by this one.
     pub legs_revived: u64,
-    /// Share of its time that the worker worked within the last second or so, in 1/1,000.
-    pub busy_permille: u64,
 }
 
 impl Snapshot {
@@ -79,6 +88,11 @@ impl Snapshot {
             browser_refused: self.browser_refused,
             handovers_dropped: self.handovers_dropped,
             sk_lookup: self.sk_lookup,
+            busy_permille: self.busy_permille,
+            late_permille: self.late_permille,
+            rounds_missed: self.rounds_missed,
+            legs_refused: self.legs_refused,
+            legs_revived: self.legs_revived,
         }
     }
 }
@@ -100,8 +114,11 @@ impl Counters {
             browser_refused: self.browser_refused.load(Relaxed),
             handovers_dropped: self.handovers_dropped.load(Relaxed),
             sk_lookup: self.sk_lookup.load(Relaxed) != 0,
-            legs_revived: self.legs_revived.load(Relaxed),
             busy_permille: self.busy_permille.load(Relaxed),
+            late_permille: self.late_permille.load(Relaxed),
+            rounds_missed: self.rounds_missed.load(Relaxed),
+            legs_refused: self.legs_refused.load(Relaxed),
+            legs_revived: self.legs_revived.load(Relaxed),
         }
     }
 }

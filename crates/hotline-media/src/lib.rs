@@ -81,6 +81,9 @@ pub struct MediaConfig {
     pub intake: IntakeChoice,
     pub coding: Coding,
     pub recorder: RecorderConfig,
+    /// The worker's share of a core, in percent, from which on no new call is taken; 10 more are for
+    /// the legs of calls that were taken. 100: no limit.
+    pub busy_max: u8,
 }
 
 /// What is spoken with whom, and at what cost.

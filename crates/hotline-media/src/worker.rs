@@ -3,12 +3,12 @@
 //! **Invariant:** no allocation, lock, log or file for a packet. It waits in the kernel only, and
 //! for nobody else: a full ring is a counter and a defined loss.
 
-mod busy;
 mod coder;
 mod dictation;
 mod floor;
 mod latch;
 mod leg;
+mod load;
 mod play;
 mod repack;
 mod senses;
@@ -22,9 +22,10 @@ use std::{
 
 use hotline_base::MonoTime;
 use rtrb::{Consumer, Producer};
+use rustix::time::{ClockId, clock_gettime};
 
-use self::{busy::Busy, floor::Floor};
 pub(crate) use self::{coder::weight, play::Playing, tape::BLOCKS};
+use self::{floor::Floor, load::Meter};
 use crate::{
     counters::Counters,
     intake::{Inbox, Intake},
@@ -53,7 +54,7 @@ pub(crate) struct Worker<I> {
     floor: Floor,
     tasks: Consumer<Task>,
     epoch: Instant,
-    busy: Busy,
+    meter: Meter,
 }
 
 /// Wakes the desk when the worker ends, also by a panic.
@@ -64,8 +65,8 @@ impl<I: Intake> Worker<I> {
         let Rings { tasks, reports, filled, empties, handovers, desk } = rings;
         let out = floor::Out::new(legs_max, reports, filled, empties, desk, counters);
         let floor = Floor::new(legs_max, out.with_handovers(handovers));
-        let (inbox, epoch, busy) = (Inbox::new(), Instant::now(), Busy::default());
-        Self { intake, inbox, floor, tasks, epoch, busy }
+        let (inbox, epoch, meter) = (Inbox::new(), Instant::now(), Meter::default());
+        Self { intake, inbox, floor, tasks, epoch, meter }
     }
 
     pub(crate) fn run(mut self) {
@@ -76,13 +77,19 @@ impl<I: Intake> Worker<I> {
 
     /// Waits for what is next and does it. `false` once everything is over.
     pub(crate) fn turn(&mut self) -> bool {
-        let timeout = self.floor.due().map(|it| it.since(self.now()));
+        let due = self.floor.due();
+        let timeout = due.map(|it| it.since(self.now()));
         if let Err(error) = self.intake.fill(&mut self.inbox, timeout) {
             // Only a broken descriptor comes here; the process is started anew.
             tracing::error!(%error, "The media worker cannot wait for packets.");
             return false;
         }
         let now = self.now();
+        if let Some(due) = due.filter(|it| *it <= now) {
+            self.meter.due(now.since(due), &self.floor.out.counters);
+        }
+        self.meter.publish(now, processor_time, &self.floor.out.counters);
+        self.floor.know_load(self.meter.busy_percent());
         // Orders first: a packet that was sent after an order was confirmed meets its effect. The
         // ring is looked at whether there was a wake or not, which may come while packets are read.
         while let Ok(task) = self.tasks.pop() {
@@ -103,8 +110,6 @@ impl<I: Intake> Worker<I> {
         self.floor.handle_timeout(&mut self.intake, now);
         self.intake.flush();
         self.floor.out.flush();
-        self.busy.note(now, self.now());
-        self.floor.set_busy_share(self.busy);
         true
     }
 
@@ -117,6 +122,12 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         self.0.wake();
     }
+}
+
+/// Of this thread, in the kernel and outside.
+fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 /// Length of a tick.

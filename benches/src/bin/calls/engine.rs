@@ -212,7 +212,7 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
          [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = []\n\
          [sip.flood]\nfriends = [\"{OFFICE}\"]\n\
          [media]\naddress = \"{ENGINE}\"\nport_first = 10000\nport_last = 32000\nlegs_max = 8000\n\
-         port_quarantine_secs = 1\n\
+         port_quarantine_secs = 1\nbusy_max_percent = 100\n\
          [http]\nlisten = \"{ENGINE}:0\"\n[[http.token]]\nname = \"bench\"\nrole = \"system\"\n\
          demo_token = \"{TOKEN}\"\n\
          [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = 8000\n\

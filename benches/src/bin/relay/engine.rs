@@ -42,6 +42,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
         prompt_dirs: Vec::new(),
         recording_dir: socket.with_extension("recordings"),
         port_quarantine: Duration::from_secs(40),
+        busy_max: 100,
         legs_max: legs.max(1),
         lang: "zh".to_owned(),
         intake: match intake {

@@ -46,6 +46,7 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
         intake: intake(&it),
         coding: coding(&it),
         recorder: super::recording::read(root),
+        busy_max: u8::try_from(it.number_or("busy_max_percent", 70, 1..=100)).unwrap_or(100),
     };
     it.end();
     config

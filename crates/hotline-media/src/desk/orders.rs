@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     Coding,
+    counters::count,
     recorder::{Block, Errand},
     task::{Door, Opening, ReportStart, Slot, Task},
     worker::{BLOCKS, Playing, weight},
@@ -33,6 +34,15 @@ use crate::{
 
 /// Of canonical names: 80 random bits in sixteen letters (RFC 7022 §4.2 wants at least 64).
 const NAME_LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// Of a core, in thousandths: kept for legs of calls that were taken.
+const RESERVE: u64 = 100;
+
+/// Of what is due, in thousandths: a worker that is late with more takes no call.
+const LATE_MAX: u64 = 10;
+
+/// The busy share, in thousandths, from which on lateness is the worker's own.
+const LATE_FROM: u64 = 200;
 
 /// Keys of one order; a telephone number with its extension is shorter.
 const KEYS_MAX: usize = 64;
@@ -112,6 +122,10 @@ impl Desk {
         if self.legs.contains_key(&leg) {
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
         }
+        if !self.has_room(theirs.is_some()) {
+            count(&self.counters.legs_refused);
+            return self.fail(leg, FailedOrder::Open, FailReason::Busy);
+        }
         let Some(slot) = self.leg_slots.take() else {
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
         };
@@ -153,6 +167,20 @@ impl Desk {
             self.task(Task::Settle { leg: slot, stream });
         }
         self.say(Event::Opened { leg, sdp });
+    }
+
+    /// Whether the worker is free enough for another leg. Who calls brings an offer; legs without
+    /// one are of calls that were taken, such as transfers, and of supervisors.
+    fn has_room(&self, calls: bool) -> bool {
+        // What a worker said that has no leg may be long ago.
+        if self.config.busy_max >= 100 || self.legs.is_empty() {
+            return true;
+        }
+        let busy = self.counters.busy_permille.load(Relaxed);
+        let busy_max = u64::from(self.config.busy_max) * 10;
+        // A worker that is idle and late waits for other programs: fewer calls would not help it.
+        let late = busy >= LATE_FROM && self.counters.late_permille.load(Relaxed) >= LATE_MAX;
+        if calls { busy < busy_max && !late } else { busy < busy_max + RESERVE }
     }
 
     /// For the process after this one.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use hotline_base::{
     LegId, RecordingId,
-    media::{Event, Order, Profile, VERSION},
+    media::{Event, FailReason, FailedOrder, Order, Profile, VERSION},
 };
 
-use super::rig::{Control, Rig};
+use super::rig::{Control, Phone, Rig};
 
 #[test]
 fn when_control_dies_the_parties_go_on_and_the_next_control_finds_them() {
@@ -104,4 +104,25 @@ fn a_closed_ports_rest_ends() {
         }
         leg += 1;
     }
+}
+
+#[test]
+fn a_busy_worker_takes_no_call_and_the_legs_of_those_that_it_has() {
+    // Any worker is too busy for a call; with nothing to do it has room for other legs.
+    let mut rig = Rig::with(|it| it.busy_max = 0);
+    rig.phone(1, 440);
+    let refused =
+        |leg| Event::Failed { leg: LegId(leg), order: FailedOrder::Open, reason: FailReason::Busy };
+    let offer = Some(Phone::new(2, 700).sdp("sendrecv"));
+    rig.control.order(&Order::Open { leg: LegId(2), offer, profile: Profile::Plain });
+    assert_eq!(rig.control.event(), refused(2));
+    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
+    assert!(matches!(rig.control.event(), Event::Opened { leg: LegId(3), .. }));
+    assert_eq!(rig.media.counters().legs_refused, 1);
+    // Without a leg there is nothing to be busy with.
+    for leg in [1, 3] {
+        rig.control.order(&Order::Close { leg: LegId(leg) });
+        assert!(matches!(rig.control.event(), Event::Closed { .. }));
+    }
+    rig.phone(4, 440);
 }

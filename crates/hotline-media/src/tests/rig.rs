@@ -189,6 +189,7 @@ pub(super) fn config_in(dir: &Path) -> MediaConfig {
             min_free: MinFree { percent: 1, bytes: 1 << 20 },
             ..RecorderConfig::default()
         },
+        busy_max: 100,
     }
 }
 

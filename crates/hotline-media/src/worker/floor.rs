@@ -11,7 +11,7 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::time::Duration;
 
 use hotline_base::{
     Key, MonoTime,
@@ -23,7 +23,6 @@ pub(super) use self::{edge::Guard, out::Out};
 use self::{edge::Guests, mix::Group, senses::SENSES_EVERY};
 use super::{
     TICK,
-    busy::Busy,
     latch::Latch,
     leg::{Dialling, Leg},
     play::Playing,
@@ -101,10 +100,9 @@ impl Floor {
         }
     }
 
-    /// How busy the worker is.
-    pub(super) fn set_busy_share(&mut self, busy: Busy) {
-        self.busy_percent = busy.percent();
-        self.out.counters.busy_permille.store(busy.permille(), Relaxed);
+    /// How busy the worker is, in percent of a core.
+    pub(super) const fn know_load(&mut self, percent: u32) {
+        self.busy_percent = percent;
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` while idle.

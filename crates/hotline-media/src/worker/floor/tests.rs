@@ -130,7 +130,7 @@ impl House {
 
     fn empty(legs_max: usize) -> Self {
         let (reports_in, reports) = RingBuffer::new(64);
-        let (filled_in, filled) = RingBuffer::new(64);
+        let (filled_in, filled) = RingBuffer::new(64.max(legs_max));
         let (_, empties) = RingBuffer::new(64);
         let (wake, counters) = (Wake::new().unwrap(), Arc::new(Counters::default()));
         let out = Out::new(legs_max, reports_in, filled_in, empties, wake, counters);

@@ -242,3 +242,42 @@ fn opus_for_g711_allocates_within_its_library_alone_and_keeps_nothing() {
     );
     assert_eq!((counted.count_current, counted.bytes_current), (0, 0));
 }
+
+#[test]
+fn ten_seconds_of_500_calls_that_are_recorded_allocate_nothing() {
+    const CALLS: u32 = 500;
+    let mut it = House::empty(2 * CALLS as usize);
+    for call in 0..CALLS {
+        let (caller, agent) = (2 * call, 2 * call + 1);
+        it.open(caller, Codec::Pcma, 101);
+        it.open(agent, Codec::Pcma, 101);
+        it.task(Task::Hear { listener: slot(caller), speakers: vec![slot(agent)] });
+        it.task(Task::Hear { listener: slot(agent), speakers: vec![slot(caller)] });
+        let blocks = std::iter::repeat_with(Block::silent).take(crate::worker::BLOCKS).collect();
+        let (left, right) = (Some(slot(caller)), Some(slot(agent)));
+        it.task(Task::Record { tape: slot(call), left, right, blocks });
+    }
+    it.wire.silent = true;
+    let mut datagram = [0x2A; HEADER_LEN + 160];
+    let mut n_blocks = 0;
+    let counted = allocation_counter::measure(|| {
+        for n in 0..500_u16 {
+            for leg in 0..2 * CALLS {
+                write_header(&mut datagram, &voice(8, n));
+                let arrival = Arrival { leg, from: address(leg), len: datagram.len() };
+                it.floor.hear(&arrival, &mut datagram, &mut it.wire, it.now);
+            }
+            it.now = it.now + Duration::from_millis(20);
+            it.floor.handle_timeout(&mut it.wire, it.now);
+            it.floor.out.flush();
+            while let Ok(Filled::Block(block)) = it.filled.pop() {
+                n_blocks += 1;
+                it.floor.out.give_back(block);
+            }
+        }
+    });
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    assert_eq!(it.wire.n_sent, 500_000);
+    // 200 ms each, and the last ones are still open.
+    assert!(n_blocks >= 45 * CALLS, "{n_blocks} blocks were recorded");
+}
