@@ -35,8 +35,8 @@ const FOUND_MAX: usize = 8;
 /// Handshakes that a leg may begin anew, after somebody spoilt one from the peer's own address.
 const HANDSHAKES_MAX: u32 = 50;
 
-/// Datagrams that a handshake may begin with and not be answered: a hello comes in so many pieces at
-/// most. What is none is forgotten then, so that nobody blocks the peer's own with half of one.
+/// Datagrams that a handshake may begin with and not be answered: a hello comes in so many pieces
+/// at most. What is none is forgotten then, so that nobody blocks the peer's own with half of one.
 const UNANSWERED_MAX: u8 = 3;
 
 /// What is to be done.

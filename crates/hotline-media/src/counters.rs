@@ -51,7 +51,8 @@ pub struct Snapshot {
     pub reports_in: u64,
     pub reports_refused: u64,
     pub reports_out: u64,
-    /// Datagrams at the port of browsers that are nobody's: of strangers, or checks that do not hold.
+    /// Datagrams at the port of browsers that are nobody's: of strangers, or checks that do not
+    /// hold.
     pub browser_refused: u64,
     /// Checks and handshakes that the worker could not hand to the desk.
     pub handovers_dropped: u64,
