@@ -327,6 +327,7 @@ impl World {
                 | Output::Alarm(_)
                 | Output::PhonesAt { .. }
                 | Output::Ladder(_)
+                | Output::Recording(_)
                 | Output::LadderShown { .. }
                 | Output::TrafficShown { .. } => {}
             }

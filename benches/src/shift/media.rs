@@ -44,7 +44,8 @@ impl Media {
             Order::Mix { .. }
             | Order::SendKeys { .. }
             | Order::HeedTones { .. }
-            | Order::RecordSource { .. } => Vec::new(),
+            | Order::RecordSource { .. }
+            | Order::RecordMute { .. } => Vec::new(),
             Order::Play(play) => self.play(&play),
             Order::Stop { leg, play } => match self.legs.get_mut(&leg) {
                 Some(now) if *now == Some(play) => {
@@ -101,7 +102,8 @@ impl Media {
     fn seal(&mut self, recording: RecordingId) -> Vec<(Duration, Event)> {
         let Some(path) = self.recordings.remove(&recording) else { return Vec::new() };
         let (duration_ms, bytes, sha256) = (60_000, 960_058, "00".repeat(32));
-        let it = Recorded { recording, path, duration_ms, bytes, sha256, gap_ms: 0, n_gaps: 0 };
+        let (gap_ms, n_gaps, measured) = (0, 0, None);
+        let it = Recorded { recording, path, duration_ms, bytes, sha256, gap_ms, n_gaps, measured };
         vec![(SOON, Event::Recorded(it))]
     }
 }
