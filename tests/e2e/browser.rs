@@ -1,22 +1,25 @@
-//! A telephone in Chromium: SIP over WebSocket by JsSIP.
+//! Telephones in Chromium: SIP over WebSocket by `JsSIP`, audio by DTLS-SRTP.
 
 mod chromium;
 mod network;
 mod page;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use hotline_testkit::Speech;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::{chromium::Browser, network::Network, page::Page};
 use crate::{
     engine::{Engine, SOON, text},
-    setup::{OFFICE, PASSWORD, Setup},
+    people::Caller,
+    setup::{CARRIER, OFFICE, PASSWORD, Setup},
     transports::{listener, secure},
 };
 
-/// What the browser's microphone hears.
+/// What the caller says, and what the browser's microphone hears.
+const CALLER_HZ: u32 = 700;
 const AGENT_HZ: u32 = 440;
 
 /// Where the browser is when it has left the office.
@@ -72,9 +75,23 @@ impl Telephone {
     /// It rings; then audio can be led to where the engine's offer says.
     async fn until_ringing(&self) {
         let state = self.until("ringing", |it| it["call"] == "ringing").await;
-        if let Ok(at) = text(&state["offered"]).replace(' ', ":").parse() {
-            self.network.lead_audio_to(at);
-        }
+        self.lead_audio(&state);
+    }
+
+    fn lead_audio(&self, state: &Value) {
+        let at = text(&state["offered"]).replace(' ', ":");
+        let at: SocketAddr = at.parse().unwrap_or_else(|_| panic!("no candidate: {state:#}"));
+        self.network.lead_audio_to(at);
+    }
+
+    /// Nothing but a tone is heard.
+    async fn until_tone(&self, hz: u32) {
+        let is = |it: &Value| {
+            let heard = &it["heard"];
+            let (at, share) = (heard["hz"].as_f64().unwrap(), heard["share"].as_f64().unwrap());
+            (at - f64::from(hz)).abs() < 15.0 && share > 0.8
+        };
+        self.until(&format!("{hz} Hz"), is).await;
     }
 }
 
@@ -102,6 +119,104 @@ async fn until_state(engine: &Engine, state: &str) {
     engine.until("/api/v1/agents/1001", SOON, is).await;
 }
 
+/// Somebody calls and asks for a person; the browser rings, answers, and both are heard.
+async fn talk(engine: &Engine, telephone: &Telephone) -> Caller {
+    let caller = engine.caller().await;
+    caller.ask_for_person(engine).await;
+    telephone.until_ringing().await;
+    telephone.does("answer()").await;
+    telephone.until("talking", |it| it["call"] == "talking").await;
+    caller.speak(Speech::tone(CALLER_HZ));
+    both_are_heard(&caller, telephone).await;
+    caller
+}
+
+async fn both_are_heard(caller: &Caller, telephone: &Telephone) {
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+    telephone.until_tone(CALLER_HZ).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_takes_a_call_and_holds_it() {
+    let (engine, _folder, _page, telephone) = office("ws").await;
+    let caller = talk(&engine, &telephone).await;
+    until_state(&engine, "talking").await;
+    let mark = caller.mark();
+    telephone.does("hold()").await;
+    caller.hears_since(&engine, mark, "moh.default").await;
+    until_state(&engine, "held").await;
+    telephone.does("unhold()").await;
+    until_state(&engine, "talking").await;
+    both_are_heard(&caller, &telephone).await;
+    caller.hang_up();
+    telephone.until("ended", |it| it["call"] == "ended").await;
+    let record = engine.sealed_record_of(&caller.number).await;
+    assert_eq!(
+        (text(&record["outcome"]), text(&record["released_by"])),
+        owned("answered", "caller")
+    );
+    assert_eq!(record["segments"][0]["n_holds"], 1);
+    let id = text(&record["recordings"][0]["recording_id"]);
+    let sides = engine.recording(&id).await;
+    assert!(sides[0].tone_anywhere(CALLER_HZ) > 0.9, "{sides:?}");
+    assert!(sides[1].tone_anywhere(AGENT_HZ) > 0.9, "{sides:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_that_comes_to_another_network_talks_on() {
+    let (engine, _folder, _page, telephone) = office("wss").await;
+    let caller = talk(&engine, &telephone).await;
+    telephone.network.change_to(ROAD);
+    // It registers again, and takes the same call up by an ICE restart.
+    telephone.until("restarted", |it| it["restarts"] == 1).await;
+    caller.speak(Speech::tone(900));
+    telephone.until_tone(900).await;
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+    until_state(&engine, "talking").await;
+    telephone.does("hangUp()").await;
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"].as_array().unwrap().len(), 1, "{record:#}");
+    assert_eq!(record["segments"][0]["released_by"], "agent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_whose_page_is_loaded_again_ends_its_call_and_takes_the_next() {
+    let (engine, _folder, _page, telephone) = office("ws").await;
+    let caller = talk(&engine, &telephone).await;
+    telephone.browser.reload().await;
+    // The page has said goodbye: the caller goes on in the flow at once.
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"][0]["released_by"], "agent");
+    telephone.start().await;
+    telephone.until("registered", |it| it["registered"] == true).await;
+    engine.command("1001", "ready", json!({})).await;
+    until_state(&engine, "idle").await;
+    let next = talk(&engine, &telephone).await;
+    next.hang_up();
+    telephone.until("ended", |it| it["call"] == "ended").await;
+    until_state(&engine, "idle").await;
+}
+
+/// A page may be a caller too, where it comes by a trunk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_that_calls_hears_the_menu_and_presses_a_key() {
+    let page = Page::serve().await;
+    let (engine, _folder) = engine(&page).await;
+    let _agent = engine.busy_agent(1).await;
+    let who = ("13900000007", None);
+    let telephone = Telephone::open(&engine, &page, (CARRIER, "ws"), who).await;
+    telephone.does("call('12345')").await;
+    let state = telephone.until("answered", |it| it["offered"] != Value::Null).await;
+    telephone.lead_audio(&state);
+    telephone.until("talking", |it| it["call"] == "talking").await;
+    telephone.until("heard something", |it| it["heard"]["share"].as_f64() > Some(0.0)).await;
+    telephone.does("press('0')").await;
+    engine.until_waiting("gx.nn.general", 1).await;
+    telephone.does("hangUp()").await;
+    let record = engine.record_of("13900000007").await;
+    assert_eq!(record["released_by"], "caller");
+}
+
 /// Calls reach the page whatever happened to it before: it registers again from another network and
 /// after it was loaded again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,4 +242,8 @@ async fn browser_registers_again_from_another_network_and_after_it_was_loaded_ag
     caller.hang_up();
     telephone.until("cancelled", |it| it["call"] == "ended").await;
     until_state(&engine, "idle").await;
+}
+
+fn owned(a: &str, b: &str) -> (String, String) {
+    (a.to_owned(), b.to_owned())
 }

@@ -149,6 +149,11 @@ impl Setup {
         Self { agent_more: "digest = [\"MD5\"]\n", ..Self::default() }
     }
 
+    /// The same, and audio to those that register over TLS is encrypted.
+    pub(crate) fn encrypted_telephones() -> Self {
+        Self { agent_more: "digest = [\"MD5\"]\nsrtp = \"tls\"\n", ..Self::default() }
+    }
+
     /// A survey follows every talk, not only those of ten seconds.
     pub(crate) fn with_survey(mut self) -> Self {
         const MAIN: &str = "flows/gx12345.main.flow.yaml";

@@ -34,7 +34,7 @@ impl Baresip {
              ausrc_channels 1\nauplay_channels 1\nsnd_path .\n\
              module_path /usr/lib/baresip/modules\n\
              module stdio.so\nmodule g711.so\nmodule sndfile.so\nmodule aufile.so\n\
-             module aubridge.so\nmodule_tmp account.so\nmodule_app menu.so\n"
+             module aubridge.so\nmodule srtp.so\nmodule_tmp account.so\nmodule_app menu.so\n"
         );
         write("config", config.as_bytes());
         let account = format!("<sip:{user}@{at}>;audio_codecs=PCMA/8000/1;{more}\n");
@@ -83,8 +83,9 @@ async fn baresip_calls_presses_0_talks_to_an_agent_and_hangs_up() {
 }
 
 /// It registers, is called, talks and hangs up.
-async fn is_an_agent(engine: &Engine, at: &str) {
-    let mut phone = Baresip::start(OFFICE, "8001", at, "auth_user=8001;regint=60", AGENT_HZ);
+async fn is_an_agent(engine: &Engine, at: &str, more: &str) {
+    let more = format!("auth_user=8001;regint=60{more}");
+    let mut phone = Baresip::start(OFFICE, "8001", at, &more, AGENT_HZ);
     // It asks for the password that its account does not have.
     phone.peer.types(&format!("{PASSWORD}\n")).await;
     phone.until_ready().await;
@@ -107,17 +108,26 @@ async fn is_an_agent(engine: &Engine, at: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_registers_as_an_agent_answers_and_hangs_up() {
     let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, &engine.udp().to_string()).await;
+    is_an_agent(&engine, &engine.udp().to_string(), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_over_tcp_registers_as_an_agent_answers_and_hangs_up() {
     let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, &format!("{};transport=tcp", engine.tcp())).await;
+    is_an_agent(&engine, &format!("{};transport=tcp", engine.tcp()), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_over_tls_registers_as_an_agent_answers_and_hangs_up() {
     let (engine, _folder) = secure(Setup::old_telephones()).await;
-    is_an_agent(&engine, &format!("{};transport=tls", listener(&engine, "sip_tls"))).await;
+    let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
+    is_an_agent(&engine, &at, "").await;
+}
+
+/// It takes no call whose audio is not encrypted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_over_tls_talks_by_srtp_with_keys_of_sdes() {
+    let (engine, _folder) = secure(Setup::encrypted_telephones()).await;
+    let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
+    is_an_agent(&engine, &at, ";mediaenc=srtp-mand").await;
 }

@@ -22,12 +22,12 @@ struct Linphone {
 
 impl Linphone {
     /// A telephone that speaks `transport` alone, says `AGENT_HZ` and registers as 8001 at `at`.
-    async fn start(transport: &str, at: &str) -> Self {
+    async fn start(transport: &str, at: &str, more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("hotline-linphone-").tempdir().unwrap();
         // Without this place it writes nothing, and ends.
         fs::create_dir_all(folder.path().join(".local/share/linphone")).unwrap();
         fs::write(folder.path().join("tone.wav"), sound::wav(AGENT_HZ)).unwrap();
-        let mut config = "[sip]\nverify_server_certs=0\nverify_server_cn=0\n".to_owned();
+        let mut config = format!("[sip]\nverify_server_certs=0\nverify_server_cn=0\n{more}");
         for (key, name) in [("sip_port", "udp"), ("sip_tcp_port", "tcp"), ("sip_tls_port", "tls")] {
             // Any port, and none.
             let port = if name == transport { -1 } else { 0 };
@@ -66,8 +66,8 @@ impl Linphone {
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// It registers, is called, talks and hangs up.
-async fn is_an_agent(engine: &Engine, transport: &str, at: &str) {
-    let mut phone = Linphone::start(transport, at).await;
+async fn is_an_agent(engine: &Engine, (transport, more): (&str, &str), at: &str) {
+    let mut phone = Linphone::start(transport, at, more).await;
     phone.until_registered().await;
     sign_in(engine).await;
     let caller = engine.caller().await;
@@ -88,18 +88,27 @@ async fn is_an_agent(engine: &Engine, transport: &str, at: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn linphone_registers_as_an_agent_answers_and_hangs_up() {
     let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, "udp", &engine.udp().to_string()).await;
+    is_an_agent(&engine, ("udp", ""), &engine.udp().to_string()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn linphone_over_tcp_registers_as_an_agent_answers_and_hangs_up() {
     let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, "tcp", &format!("{};transport=tcp", engine.tcp())).await;
+    is_an_agent(&engine, ("tcp", ""), &format!("{};transport=tcp", engine.tcp())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn linphone_over_tls_registers_as_an_agent_answers_and_hangs_up() {
     let (engine, _folder) = secure(Setup::old_telephones()).await;
     let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
-    is_an_agent(&engine, "tls", &at).await;
+    is_an_agent(&engine, ("tls", ""), &at).await;
+}
+
+/// It takes no call whose audio is not encrypted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn linphone_over_tls_talks_by_srtp_with_keys_of_sdes() {
+    let (engine, _folder) = secure(Setup::encrypted_telephones()).await;
+    let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
+    let more = "media_encryption=srtp\nmedia_encryption_mandatory=1\n";
+    is_an_agent(&engine, ("tls", more), &at).await;
 }
