@@ -16,10 +16,10 @@ const STALE_MAX: u8 = 25;
 const FAR: i64 = 64;
 const NEAR: i64 = 8;
 
-/// Until it is off by no more than this (15 ms), it moves in steps that can be heard.
+/// A place that is this far off (15 ms) is moved faster.
 const HASTE: i64 = 120;
 
-/// Samples by which a place moves with one packet, at most (8 ms).
+/// Samples before a packet that are filled when its place moves, at most (8 ms).
 pub(super) const STEP_MAX: usize = 64;
 
 /// A pause of this many samples (50 ms): nobody hears a step in it.
@@ -138,7 +138,14 @@ impl Source {
         if !self.is_off {
             return 0;
         }
-        let step = if off.abs() > HASTE { off.abs() / 16 } else { 2 };
-        off.signum() * step.min(i64::try_from(STEP_MAX).unwrap_or(i64::MAX))
+        if off >= HASTE {
+            // Later: a hole, and nothing is lost.
+            off
+        } else if off <= -HASTE {
+            // Earlier: what is said is laid over what was said, a little at a time.
+            -2
+        } else {
+            off.signum()
+        }
     }
 }
