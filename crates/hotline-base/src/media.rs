@@ -220,7 +220,7 @@ pub enum Event {
         quality: LegQuality,
     },
     /// What the process counts, every few seconds; not kept for a control that is not there.
-    Figures(Figures),
+    Figures(Box<Figures>),
 }
 
 /// What a network says by a tone of 450 Hz (GF 002-9002).

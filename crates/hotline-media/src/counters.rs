@@ -24,6 +24,7 @@ pub struct Counters {
     pub(crate) busy_permille: AtomicU64,
     pub(crate) late_permille: AtomicU64,
     pub(crate) rounds_missed: AtomicU64,
+    pub(crate) system_calls: AtomicU64,
     pub(crate) legs_refused: AtomicU64,
     pub(crate) legs_revived: AtomicU64,
 }
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub late_permille: u64,
     /// What came more than 40 ms late.
     pub rounds_missed: u64,
+    /// The worker's system calls for packets; at most a tenth of a second old.
+    pub system_calls: u64,
     /// Legs not opened because the worker was busy or late.
     pub legs_refused: u64,
     /// Legs of a process that died, brought back by this one.
@@ -118,6 +121,7 @@ impl Counters {
             busy_permille: self.busy_permille.load(Relaxed),
             late_permille: self.late_permille.load(Relaxed),
             rounds_missed: self.rounds_missed.load(Relaxed),
+            system_calls: self.system_calls.load(Relaxed),
             legs_refused: self.legs_refused.load(Relaxed),
             legs_revived: self.legs_revived.load(Relaxed),
         }

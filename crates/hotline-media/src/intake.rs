@@ -57,6 +57,9 @@ pub(crate) trait Intake {
 
     /// The leg's socket, still bound.
     fn remove(&mut self, leg: u32) -> Option<UdpSocket>;
+
+    /// System calls for packets so far: waiting, reading, sending.
+    fn system_calls(&self) -> u64;
 }
 
 /// What one turn read: datagrams in a fixed arena.

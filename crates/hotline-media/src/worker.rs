@@ -16,7 +16,7 @@ mod tap;
 mod tape;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -88,7 +88,10 @@ impl<I: Intake> Worker<I> {
         if let Some(due) = due.filter(|it| *it <= now) {
             self.meter.due(now.since(due), &self.floor.out.counters);
         }
-        self.meter.publish(now, processor_time, &self.floor.out.counters);
+        let counters = &self.floor.out.counters;
+        if self.meter.publish(now, processor_time, counters) {
+            counters.system_calls.store(self.intake.system_calls(), Relaxed);
+        }
         self.floor.know_load(self.meter.busy_percent());
         // Orders first: a packet that was sent after an order was confirmed meets its effect. The
         // ring is looked at whether there was a wake or not, which may come while packets are read.

@@ -42,6 +42,23 @@ impl Usage {
     }
 }
 
+/// Bytes of a process's memory that no file backs.
+pub(crate) fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kibibytes(&status, "RssAnon:").context("status has RssAnon")
+}
+
+/// Bytes of the kernel's own objects, such as sockets.
+pub(crate) fn slab() -> Result<u64> {
+    let all = fs::read_to_string("/proc/meminfo")?;
+    kibibytes(&all, "Slab:").context("meminfo has Slab")
+}
+
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|it| it.strip_prefix(name))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
+}
+
 /// Keeps this process, and what it starts, on one processor if there are two.
 pub(crate) fn pin(cpu: usize) {
     let mut set = CpuSet::new();

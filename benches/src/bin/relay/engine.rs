@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
@@ -54,10 +54,13 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
     })?;
     let link = UnixStream::connect(socket)?;
     media.attach(link);
-    // Until the driver ends it.
-    loop {
-        std::thread::park();
+    // Until the driver ends it. Each line is a question for the system calls so far.
+    for line in std::io::stdin().lines() {
+        line?;
+        println!("{}", media.counters().system_calls);
+        std::io::stdout().flush()?;
     }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -66,35 +69,45 @@ pub(crate) struct Engine {
     link: UnixStream,
     path: PathBuf,
     legs: Vec<(Rc<Outlet>, SocketAddr)>,
+    parties: usize,
+    kernel: u64,
 }
 
 impl Engine {
     pub(crate) fn start(calls: usize, with: With) -> Result<Self> {
         static N: AtomicU32 = AtomicU32::new(0);
-        let With { record, srtp, intake } = with;
+        let With { record, srtp, intake, parties } = with;
+        let n_legs = calls * parties;
         let name = format!("hotline-relay-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
         let listener = UnixListener::bind(&path)?;
         let child = Command::new(std::env::current_exe()?)
             .arg("engine")
             .arg(&path)
-            .arg((calls * 2).to_string())
+            .arg(n_legs.to_string())
             .arg(intake.to_string())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()?;
         let (link, _) = listener.accept()?;
         link.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let mut it = Self { child, link, path, legs: Vec::new() };
+        let mut it = Self { child, link, path, legs: Vec::new(), parties, kernel: 0 };
         it.order(&Order::Hello { version: VERSION })?;
         it.event()?;
-        for leg in 0..calls * 2 {
-            it.open(leg, srtp && leg % 2 == 0)?;
+        // Sockets of our own are none of the engine's memory.
+        let sockets = (0..n_legs).map(|_| Outlet::open()).collect::<Result<Vec<_>, _>>()?;
+        let before = cpu::slab()?;
+        for (leg, socket) in sockets.into_iter().enumerate() {
+            it.open(leg, socket, srtp && leg % 2 == 0)?;
         }
+        let parties = parties as u64;
         for call in 0..calls as u64 {
-            let [left, right] = [LegId(call * 2), LegId(call * 2 + 1)];
-            let hears = |listener, speaker| Hears { listener, speakers: vec![speaker] };
-            it.order(&Order::Mix { hears: vec![hears(left, right), hears(right, left)] })?;
+            let legs: Vec<_> = (call * parties..(call + 1) * parties).map(LegId).collect();
+            let others = |it: LegId| legs.iter().copied().filter(|other| *other != it).collect();
+            let hears = |it: &LegId| Hears { listener: *it, speakers: others(*it) };
+            it.order(&Order::Mix { hears: legs.iter().map(hears).collect() })?;
             if record {
+                let (left, right) = (LegId(call * parties), LegId(call * parties + 1));
                 let recording = RecordingId::new(&format!("r{call}"));
                 let path = format!("{call}.wav");
                 it.order(&Order::Record { recording, path, left, right })?;
@@ -102,11 +115,11 @@ impl Engine {
         }
         it.order(&Order::Hello { version: VERSION })?;
         it.event()?;
+        it.kernel = cpu::slab()?.saturating_sub(before);
         Ok(it)
     }
 
-    fn open(&mut self, leg: usize, srtp: bool) -> Result<()> {
-        let socket = Outlet::open()?;
+    fn open(&mut self, leg: usize, socket: Outlet, srtp: bool) -> Result<()> {
         let port = socket.address()?.port();
         let (proto, crypto) = if srtp {
             let key = STANDARD.encode(OUR_KEY);
@@ -165,11 +178,29 @@ impl Engine {
 }
 
 impl Relay for Engine {
+    fn kernel(&self) -> u64 {
+        self.kernel
+    }
+
+    fn system_calls(&mut self) -> Result<u64> {
+        let stdin = self.child.stdin.as_mut().context("the engine has an input")?;
+        stdin.write_all(b"\n")?;
+        let stdout = self.child.stdout.as_mut().context("the engine has an output")?;
+        let mut line = String::new();
+        // One line for each question: nothing is lost with the reader's buffer.
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok(line.trim().parse()?)
+    }
+
     fn pid(&self) -> u32 {
         self.child.id()
     }
 
     fn flows(&mut self) -> Vec<Flow> {
+        if self.parties > 2 {
+            let flow = |(own, to): &(Rc<Outlet>, SocketAddr)| Flow::mixed(Rc::clone(own), *to);
+            return self.legs.iter().map(flow).collect();
+        }
         let pairs = self.legs.chunks_exact(2).filter_map(|it| Some((it.first()?, it.last()?)));
         let flow = |from: &(Rc<Outlet>, SocketAddr), to: &(Rc<Outlet>, SocketAddr)| {
             Flow::new(Rc::clone(&from.0), from.1, Rc::clone(&to.0))

@@ -40,6 +40,8 @@ pub(crate) struct Flow {
     out: Rc<Outlet>,
     sequence: u16,
     highest: Option<u16>,
+    /// What comes out is a sum: counted, but nobody's packet.
+    mixed: bool,
 }
 
 /// A socket of the generator's; several flows may share it.
@@ -115,7 +117,12 @@ pub(crate) struct Seen {
 
 impl Flow {
     pub(crate) const fn new(from: Rc<Outlet>, to: SocketAddr, out: Rc<Outlet>) -> Self {
-        Self { from, to, out, sequence: 0, highest: None }
+        Self { from, to, out, sequence: 0, highest: None, mixed: false }
+    }
+
+    /// A party who hears the sum of others at its own socket.
+    pub(crate) fn mixed(own: Rc<Outlet>, to: SocketAddr) -> Self {
+        Self { mixed: true, ..Self::new(Rc::clone(&own), to, own) }
     }
 }
 
@@ -237,11 +244,18 @@ impl Window<'_> {
 
     /// Reads what came out of a socket.
     fn receive(&mut self, out: &Outlet, flows: &mut [Flow]) {
+        let mixed = flows.first().is_some_and(|it| it.mixed);
         let mut buffer = [0; 2_000];
         while let Some(n) = out.receive(&mut buffer) {
             let now = self.clock.epoch.elapsed();
             let Some(bytes) = buffer.get(..n) else { continue };
             let Ok(packet) = parse(bytes) else { continue };
+            if mixed {
+                let counts = u64::from((self.begin..self.end).contains(&now));
+                self.seen.delivered += counts;
+                self.seen.back += counts;
+                continue;
+            }
             let payload = bytes.get(packet.payload).unwrap_or_default();
             let Some((nanos, rest)) = payload.split_first_chunk::<8>() else { continue };
             let Some(number) = rest.first_chunk::<8>() else { continue };

@@ -61,22 +61,23 @@ pub(crate) fn serve(to: SocketAddr) -> Result<()> {
 #[derive(Debug)]
 pub(crate) struct Raw {
     child: Child,
-    calls: usize,
+    flows: usize,
     to: SocketAddr,
     out: Rc<Outlet>,
 }
 
 impl Raw {
-    pub(crate) fn start(calls: usize) -> Result<Self> {
+    /// `role`: this one or the one on a tick.
+    pub(crate) fn start(role: &str, flows: usize) -> Result<Self> {
         let out = Outlet::open()?;
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["raw", &out.address()?.to_string()])
+            .args([role, &out.address()?.to_string()])
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().context("the forwarder has an output")?;
         BufReader::new(stdout).read_line(&mut line)?;
-        Ok(Self { child, calls, to: line.trim().parse()?, out: Rc::new(out) })
+        Ok(Self { child, flows, to: line.trim().parse()?, out: Rc::new(out) })
     }
 }
 
@@ -87,7 +88,7 @@ impl Relay for Raw {
 
     fn flows(&mut self) -> Vec<Flow> {
         let flow = || Flow::new(Rc::clone(&self.out), self.to, Rc::clone(&self.out));
-        (0..self.calls * 2).map(|_| flow()).collect()
+        (0..self.flows).map(|_| flow()).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{Run, With, cpu::Usage};
 
 const HEADINGS: &str = "          us/packet  generator    sent delivered  lost  doubled  reordered \
-                        delay us p50    p99  p99.9  switches/pkt  late us";
+                        delay us p50    p99  p99.9  switches/pkt  calls/pkt  late us";
 
 /// Rounds whose two runs of the yardstick differ by more are not judged.
 const SPREAD_MAX: f64 = 0.15;
@@ -15,6 +15,8 @@ const SPREAD_MAX: f64 = 0.15;
 #[derive(Debug)]
 pub(crate) struct Report {
     rounds: Vec<Round>,
+    /// Calls of the last round, and the most that the engine held for them, outside and in the kernel.
+    held: (usize, u64, u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +37,7 @@ impl Report {
         println!("recorded  {}", if record { "every call" } else { "no" });
         println!("protected {}", if srtp { "one leg of each call" } else { "no" });
         println!("intake    {intake}");
-        Self { rounds: Vec::new() }
+        Self { rounds: Vec::new(), held: (0, 0, 0) }
     }
 
     /// `runs`: raw, engine, engine, raw.
@@ -46,11 +48,34 @@ impl Report {
             row(name, run);
         }
         let [a, b, c, d] = runs.each_ref().map(cost);
-        let lost = runs.iter().map(|it| it.seen.sent - it.seen.back).sum();
+        let lost = runs.iter().map(lost).sum();
         let paced = runs.iter().all(|it| it.seen.sent * 100 >= it.seen.asked * 98);
         let ratio = (b + c) / (a + d);
         println!("  ratio {ratio:.2}");
         self.rounds.push(Round { calls, ratio, raw: [a, d], engine: [b, c], lost, paced });
+        let [_, second, third, _] = runs;
+        self.held = (calls, second.resident.max(third.resident), second.kernel.max(third.kernel));
+    }
+
+    /// The same round against the forwarder on a tick.
+    pub(crate) fn ticked(&self, ticked: [Run; 2], engines: &[Run; 2]) {
+        for run in &ticked {
+            row("ticked", run);
+        }
+        let sum = |runs: &[Run; 2]| runs.iter().map(cost).sum::<f64>();
+        let ratio = sum(engines) / sum(&ticked);
+        println!("  ratio to the ticked forwarder {ratio:.2}, round {}", self.rounds.len());
+    }
+
+    /// What a call of the last load point holds, beyond an engine without calls.
+    pub(crate) fn memory(&self, resident: u64, kernel: u64) {
+        let (calls, most, of_kernel) = self.held;
+        let each = |n: u64| n as f64 / 1_024.0 / calls.max(1) as f64;
+        println!(
+            "memory: {:.1} KiB a call of its own, {:.1} KiB of the kernel's ({calls} calls)",
+            each(most.saturating_sub(resident)),
+            each(of_kernel.saturating_sub(kernel)),
+        );
     }
 
     /// The median ratio of a load point, if it may be used.
@@ -101,6 +126,14 @@ impl Report {
     }
 }
 
+/// Packets of the window that did not come back. Of a sum each party gets one a step, and at the
+/// edges of the window one more or less.
+fn lost(run: &Run) -> u64 {
+    let seen = &run.seen;
+    let missing = seen.sent.saturating_sub(seen.back);
+    if seen.delays.is_empty() && missing * 100 <= seen.sent { 0 } else { missing }
+}
+
 /// Microseconds of the relay's processor time for each packet delivered.
 fn cost(run: &Run) -> f64 {
     run.relay.cpu_ns as f64 / 1_000.0 / run.seen.delivered.max(1) as f64
@@ -115,18 +148,19 @@ fn row(name: &str, run: &Run) {
     let packets = seen.delivered.max(1) as f64;
     println!(
         "  {name:<7} {:>9.2} {:>10.2} {:>7} {:>9} {:>5} {:>8} {:>10} {:>12} {:>6} {:>6} {:>13.3} \
-         {:>8}",
+         {:>10.3} {:>8}",
         cost(run),
         run.generator.cpu_ns as f64 / 1_000.0 / packets,
         seen.sent,
         seen.delivered,
-        seen.sent - seen.back,
+        lost(run),
         seen.doubled,
         seen.reordered,
         delay(500),
         delay(990),
         delay(999),
         run.relay.voluntary_switches as f64 / packets,
+        run.system_calls as f64 / packets,
         seen.late_max,
     );
 }

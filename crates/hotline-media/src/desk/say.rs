@@ -75,7 +75,7 @@ impl Desk {
         if self.link.as_ref().is_some_and(|it| it.greeted) {
             let legs = u32::try_from(self.legs.len()).unwrap_or(u32::MAX);
             let figures = self.counters.snapshot().figures(legs);
-            self.say(Event::Figures(figures));
+            self.say(Event::Figures(Box::new(figures)));
         }
     }
 

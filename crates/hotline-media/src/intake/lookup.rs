@@ -71,6 +71,7 @@ pub(crate) struct Lookup {
     more: bool,
     pace: Pace,
     outbox: Outbox,
+    system_calls: u64,
     counters: Arc<Counters>,
 }
 
@@ -145,6 +146,7 @@ impl Lookup {
                 n: 0,
                 headers: MultiHeaders::preallocate(BATCH, None),
             },
+            system_calls: 0,
             counters,
         }
     }
@@ -268,6 +270,7 @@ impl Intake for Lookup {
     fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()> {
         inbox.clear();
         self.wait(timeout)?;
+        self.system_calls += 2;
         if self.fresh.is_empty() {
             self.read(inbox);
         } else {
@@ -301,6 +304,7 @@ impl Intake for Lookup {
             });
             let messages = messages.iter().take(*n - done);
             let to = to.get(done..*n).unwrap_or_default();
+            self.system_calls += 1;
             let sent =
                 sendmmsg(self.raw.as_raw_fd(), headers, messages, to, [], MsgFlags::MSG_DONTWAIT);
             match sent.map(Iterator::count) {
@@ -342,6 +346,10 @@ impl Intake for Lookup {
         // What its own socket holds already, peers say again.
         self.shared = Some((port, socket));
         Ok(())
+    }
+
+    fn system_calls(&self) -> u64 {
+        self.system_calls
     }
 
     fn remove(&mut self, leg: u32) -> Option<UdpSocket> {

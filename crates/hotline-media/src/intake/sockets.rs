@@ -32,6 +32,7 @@ pub(crate) struct Sockets {
     reporters: Vec<Option<UdpSocket>>,
     /// The port of all browsers.
     shared: Option<UdpSocket>,
+    system_calls: u64,
 }
 
 impl Sockets {
@@ -43,7 +44,7 @@ impl Sockets {
         let reports = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut reporters = Vec::new();
         reporters.resize_with(legs_max, || None);
-        Ok(Self { epoll, wake, legs, reports, reporters, shared: None })
+        Ok(Self { epoll, wake, legs, reports, reporters, shared: None, system_calls: 0 })
     }
 
     /// Many legs are behind it, so it is read more than once; what is left wakes again.
@@ -73,7 +74,9 @@ impl Intake for Sockets {
             Err(Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),
         };
+        self.system_calls += 1;
         for it in ready {
+            self.system_calls += 1;
             let data = it.data.u64();
             if data == WAKE {
                 self.wake.clear();
@@ -100,6 +103,7 @@ impl Intake for Sockets {
             _ => self.legs.get(leg as usize).and_then(Option::as_ref),
         };
         let Some(socket) = socket else { return false };
+        self.system_calls += 1;
         socket.send_to(datagram, to).is_ok()
     }
 
@@ -107,6 +111,7 @@ impl Intake for Sockets {
 
     fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
         let Some(Some(socket)) = self.reporters.get(leg as usize) else { return false };
+        self.system_calls += 1;
         socket.send_to(datagram, to).is_ok()
     }
 
@@ -114,11 +119,13 @@ impl Intake for Sockets {
         inbox.clear();
         let mut ready = [const { MaybeUninit::uninit() }; BATCH];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.system_calls += 1;
         // Those beyond the batch are ready at the next visit, too.
         let Ok((ready, _)) = epoll::wait(&self.reports, &mut ready, Some(&now)) else { return };
         for it in ready {
             let leg = u32::try_from(it.data.u64()).unwrap_or(u32::MAX);
             let Some(Some(socket)) = self.reporters.get(leg as usize) else { continue };
+            self.system_calls += 1;
             inbox.receive(|place| {
                 let (len, from) = socket.recv_from(place).ok()?;
                 Some((leg | REPORTS, from, len))
@@ -158,5 +165,9 @@ impl Intake for Sockets {
         // A socket that epoll does not know needs no leave-taking.
         let _unknown = epoll::delete(&self.epoll, &socket);
         Some(socket)
+    }
+
+    fn system_calls(&self) -> u64 {
+        self.system_calls
     }
 }

@@ -51,16 +51,17 @@ impl Meter {
         u32::try_from(self.busy / 10).unwrap_or(100)
     }
 
-    /// Publishes both shares now and then. `cpu` is the processor time of the thread so far.
+    /// Publishes both shares now and then, and says when it did. `cpu` is the processor time of the
+    /// thread so far.
     pub(super) fn publish(
         &mut self,
         now: MonoTime,
         cpu: impl FnOnce() -> Duration,
         counters: &Counters,
-    ) {
+    ) -> bool {
         let past = now.since(self.since);
         if past < EVERY {
-            return;
+            return false;
         }
         let cpu = cpu();
         let spent = thousandths(cpu.saturating_sub(self.cpu), past).min(WHOLE);
@@ -74,6 +75,7 @@ impl Meter {
         let late = if self.n_due < INSTANTS_MIN { 0 } else { self.n_late * WHOLE / self.n_due };
         counters.busy_permille.store(self.busy, Relaxed);
         counters.late_permille.store(late, Relaxed);
+        true
     }
 }
 
@@ -87,9 +89,9 @@ mod tests {
     use super::*;
 
     /// So many tenths of a second with this share of them spent.
-    fn spend(meter: &mut Meter, counters: &Counters, tenths: u64, permille: u64) -> u64 {
+    fn spend(meter: &mut Meter, counters: &Counters, tenths: u64, permille: u32) -> u64 {
         for _ in 0..tenths {
-            let cpu = meter.cpu + EVERY.mul_f64(permille as f64 / 1_000.0);
+            let cpu = meter.cpu + EVERY * permille / 1_000;
             meter.publish(meter.since + EVERY, || cpu, counters);
         }
         counters.busy_permille.load(Relaxed)
