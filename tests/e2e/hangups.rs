@@ -1,8 +1,15 @@
 //! Somebody hangs up at every moment at which somebody can.
 
-use hotline_sip::EndWhy;
+use std::time::Duration;
 
-use crate::engine::{Engine, SOON, text};
+use hotline_sip::EndWhy;
+use hotline_testkit::{Robot, View};
+use serde_json::Value;
+
+use crate::{
+    engine::{Engine, SOON, text},
+    setup::CARRIER,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caller_who_hangs_up_in_the_flow_never_asked_for_a_person() {
@@ -80,4 +87,34 @@ async fn caller_is_thanked_when_the_agent_hangs_up() {
     let record = engine.record_of(&caller.number).await;
     assert_eq!(record["segments"][0]["released_by"], "agent");
     assert_eq!(text(&record["segments"][0]["agent_no"]), agent.no);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v14_connections_that_are_cut_around_the_200_leave_nothing_behind() {
+    const RUNS: usize = 18;
+    let engine = Engine::quick().await;
+    for n in 0..RUNS {
+        let robot = Robot::connect(CARRIER, engine.tcp()).await.unwrap();
+        let call = robot.call(engine.tcp(), "12345", "13800138099").await.unwrap();
+        // Before the 100, before the 200, before the ACK, after it.
+        match n % 3 {
+            0 => {
+                for _ in 0..n {
+                    tokio::task::yield_now().await;
+                }
+            }
+            1 => {
+                let something = |it: &View| it.ringing.is_some() || it.answered.is_some();
+                call.until("anything", SOON, something).await.unwrap();
+            }
+            _ => {
+                call.until_answered(SOON).await.unwrap();
+            }
+        }
+        drop(robot);
+    }
+    // Who never acknowledged is waited for as long as over datagrams: 64 T1.
+    let free = |it: &Value| (it["items"][0]["n_in"] == 0).then_some(());
+    engine.until("/api/v1/trunks", Duration::from_mins(2), free).await;
+    engine.caller().await.hears(&engine, "notice.recording").await;
 }

@@ -37,10 +37,8 @@ async fn told(phone: &Call, expected: &[u16]) {
 }
 
 async fn refused(call: &Call) -> Option<u16> {
-    match call.until_ended(SOON).await.unwrap() {
-        EndWhy::Refused { status, .. } => Some(status),
-        _ => None,
-    }
+    let why = call.until_ended(SOON).await.unwrap();
+    if let EndWhy::Refused { status, .. } = why { Some(status) } else { None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
