@@ -152,3 +152,45 @@ async fn supervisor_listens_whispers_and_barges_in_and_each_hears_what_he_should
     assert!(sides[0].tone_anywhere(CALLER) > 0.9 && sides[0].tone_anywhere(THIRD) < 0.02);
     assert!(sides[1].tone_anywhere(THIRD) > 0.2 && sides[1].tone_anywhere(WHISPERED) < 0.02);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn supervisor_makes_an_agent_busy_and_ready_and_signs_him_out() {
+    let engine =
+        Engine::start(Setup { agent_more: "supervisor = true\n", ..Setup::default() }).await;
+    let agent = engine.agent(1).await;
+    let supervisor = engine.busy_agent(2).await;
+    let other = json!({ "agent_no": agent.no });
+    engine.command(&supervisor.no, "force-busy", other.clone()).await;
+    let view = engine.until_state(&agent, "busy").await;
+    assert_eq!(view["reason"]["code"], 3, "{view:#}");
+    engine.command(&supervisor.no, "force-ready", other.clone()).await;
+    engine.until_state(&agent, "idle").await;
+    // He gets the next caller, and goes when he is done with him.
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
+    engine.until_state(&agent, "talking").await;
+    engine.command(&supervisor.no, "force-sign-out", other.clone()).await;
+    engine.until_state(&agent, "talking").await;
+    caller.hang_up();
+    engine.until_state(&agent, "signed_out").await;
+    // Nobody decides for those who are not there.
+    let path = format!("/api/v1/agents/{}/force-ready", supervisor.no);
+    let reply = crate::http::post(engine.http(), &path, &other).await.unwrap();
+    assert_eq!(reply.status, 409, "{}", reply.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_who_is_no_supervisor_decides_for_nobody() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let other = engine.busy_agent(2).await;
+    for command in ["force-busy", "force-ready", "force-sign-out"] {
+        let path = format!("/api/v1/agents/{}/{command}", other.no);
+        let body = json!({ "agent_no": agent.no });
+        let reply = crate::http::post(engine.http(), &path, &body).await.unwrap();
+        assert_eq!(reply.status, 403, "{}", reply.text());
+    }
+    engine.until_state(&agent, "idle").await;
+}

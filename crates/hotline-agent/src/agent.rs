@@ -379,6 +379,7 @@ impl Agent {
             | Command::Supervise { .. }
             | Command::Intercept
             | Command::ForceRelease { .. }
+            | Command::Force { .. }
             | Command::PauseRecording
             | Command::MaskRecording
             | Command::ResumeRecording => {
@@ -412,6 +413,7 @@ impl Agent {
             | Command::Supervise { .. }
             | Command::Intercept
             | Command::ForceRelease { .. }
+            | Command::Force { .. }
             | Command::PauseRecording
             | Command::MaskRecording
             | Command::ResumeRecording => return Err(refused),
@@ -584,5 +586,6 @@ struct Shown {
 }
 
 mod actions;
+mod force;
 #[cfg(test)]
 mod tests;

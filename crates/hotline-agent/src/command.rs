@@ -66,6 +66,20 @@ pub enum Command {
     MaskRecording,
     /// 恢复录音.
     ResumeRecording,
+    /// 强制示闲, 强制示忙, 强制签出 of this agent.
+    Force { agent: AgentNo, to: Forced },
+}
+
+/// What a supervisor makes of an agent. During a call it waits for the end, like a wish of the
+/// agent's own.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forced {
+    /// 强制示闲: as if the agent had asked for it; it takes back what waits.
+    Ready,
+    /// 强制示忙 with reason 3; it ends a rest.
+    Busy,
+    /// 强制签出.
+    SignedOut,
 }
 
 /// Whom a caller is given to, or an agent asks.
@@ -102,6 +116,7 @@ pub enum Action {
     PauseRecording,
     MaskRecording,
     ResumeRecording,
+    Force,
 }
 
 impl Command {
@@ -129,6 +144,7 @@ impl Command {
             Self::PauseRecording => Action::PauseRecording,
             Self::MaskRecording => Action::MaskRecording,
             Self::ResumeRecording => Action::ResumeRecording,
+            Self::Force { .. } => Action::Force,
         }
     }
 }
@@ -157,6 +173,7 @@ impl Action {
         Self::PauseRecording,
         Self::MaskRecording,
         Self::ResumeRecording,
+        Self::Force,
     ];
 }
 

@@ -1,6 +1,6 @@
 //! Agents who ask others, give callers away, and watch each other.
 
-use hotline_agent::{Command, Target};
+use hotline_agent::{Command, Forced, Target};
 use hotline_base::{AgentNo, GroupId, Oversight, Pii};
 
 use crate::Shift;
@@ -33,6 +33,10 @@ impl Shift {
         }
         if self.random.chance(5) {
             return Command::ForceRelease { agent };
+        }
+        if self.random.chance(10) {
+            let to = *self.pick(&[Forced::Ready, Forced::Busy, Forced::SignedOut]);
+            return Command::Force { agent, to };
         }
         Command::Supervise { agent, how }
     }

@@ -33,7 +33,7 @@ impl Agent {
                 }
                 // He rings like one who dials.
                 Action::Supervise => self.config.supervisor && self.allows(Action::Dial),
-                Action::ForceRelease => self.is_supervising(),
+                Action::ForceRelease | Action::Force => self.is_supervising(),
                 Action::Hold
                 | Action::Retrieve
                 | Action::HangUp
@@ -71,7 +71,7 @@ impl Agent {
                 Action::Supervise | Action::Intercept => {
                     self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
                 }
-                Action::ForceRelease => self.is_supervising(),
+                Action::ForceRelease | Action::Force => self.is_supervising(),
                 Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
                     self.is_recorded()
                 }

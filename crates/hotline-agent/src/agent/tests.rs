@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hotline_base::Random;
 
 use super::*;
-use crate::{Action, Line, LineEvent, Presence, PresenceEvent};
+use crate::{Action, Forced, Line, LineEvent, Presence, PresenceEvent};
 
 const ACW: Duration = Duration::from_secs(30);
 
@@ -457,13 +457,48 @@ fn something(it: &mut Desk, random: &mut Random) {
             let result = it.agent.line_event(event, it.now);
             assert!(!(ready && event == LineEvent::Reserve) || result.is_ok());
         }
-        6 => match random.below(3) {
+        6 => match random.below(4) {
             0 => it.agent.device_lost(it.now),
             1 => it.agent.device_back(it.now),
+            2 => {
+                let all = [Forced::Ready, Forced::Busy, Forced::SignedOut];
+                let before = it.agent.view();
+                let result = it.agent.force(all[nth(random, all.len())], it.now);
+                assert!(result.is_ok() || it.agent.view() == before);
+            }
             _ => it.agent.set_aside(BusyReason::RingNoAnswer, it.now),
         },
         _ => it.after(random.below(40)),
     }
+}
+
+#[test]
+fn a_supervisor_decides_for_an_agent_at_once_or_for_the_end_of_his_call() {
+    let mut it = Desk::new(config());
+    assert!(it.agent.force(Forced::Busy, it.now).is_err(), "nobody is there");
+    assert!(it.agent.force(Forced::Ready, it.now).is_err());
+    it.does(Command::SignIn { extension: None });
+    it.agent.force(Forced::Ready, it.now).unwrap();
+    assert!(it.agent.is_ready());
+    it.does(Command::SetRest { planned: Duration::from_mins(10) });
+    it.agent.force(Forced::Busy, it.now).unwrap();
+    assert_eq!(it.agent.view().reason, Some(BusyReason::Forced));
+    it.agent.force(Forced::Ready, it.now).unwrap();
+    // A call that rings rings on.
+    it.line(&[LineEvent::Reserve, LineEvent::Ring]);
+    it.agent.force(Forced::Busy, it.now).unwrap();
+    assert_eq!((it.agent.line(), it.agent.is_ready()), (Line::Ringing, false));
+    it.line(&[LineEvent::Answer, LineEvent::Bridge, LineEvent::Release]);
+    assert_eq!(it.agent.view().reason, Some(BusyReason::Forced));
+    it.agent.force(Forced::Ready, it.now).unwrap();
+    it.line(&[LineEvent::Reserve, LineEvent::Answer, LineEvent::Bridge]);
+    it.agent.force(Forced::SignedOut, it.now).unwrap();
+    assert_eq!(it.agent.presence(), Presence::Idle);
+    // The last word counts.
+    it.agent.force(Forced::Ready, it.now).unwrap();
+    it.agent.force(Forced::SignedOut, it.now).unwrap();
+    it.line(&[LineEvent::Release]);
+    assert_eq!(it.agent.presence(), Presence::SignedOut);
 }
 
 #[test]

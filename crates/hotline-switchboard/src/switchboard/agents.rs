@@ -24,6 +24,7 @@ impl Switchboard {
             Command::Transfer { to } => self.transfer(no, to, now),
             Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),
             Command::ForceRelease { agent } => self.force_release(no, agent, now),
+            Command::Force { agent, to } => self.force(no, agent, *to, now),
             Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
             Command::Dial { number, display } => self.dial(no, number, display.as_ref(), now),
             Command::SignOut
@@ -97,7 +98,8 @@ impl Switchboard {
                 | Action::Consult
                 | Action::Transfer
                 | Action::Supervise
-                | Action::ForceRelease => false,
+                | Action::ForceRelease
+                | Action::Force => false,
             };
         });
         if done { Ok(()) } else { Err(self.wrong_state(no, action)) }

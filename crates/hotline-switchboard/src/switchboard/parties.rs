@@ -1,6 +1,6 @@
 //! Calling others into a call: consultation, transfer, supervision.
 
-use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
+use hotline_agent::{Action, Agent, Forced, LineEvent, Refused, Target};
 use hotline_base::{AgentNo, CallId, GroupId, Now, OfferId, Oversight, Pii, media::Profile};
 use hotline_call::{Call, Joining, Who};
 use hotline_cdr::CalledParty;
@@ -113,6 +113,27 @@ impl Switchboard {
         let call = self.supervised(no, agent)?;
         self.step(call, now, |call, env, now| call.force_release(env, now));
         Ok(())
+    }
+
+    /// 强制示闲, 强制示忙, 强制签出.
+    pub(super) fn force(
+        &mut self,
+        no: &AgentNo,
+        agent: &AgentNo,
+        to: Forced,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let supervisor = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        if !supervisor.config().supervisor {
+            return Err(Refused::NotSupervisor);
+        }
+        if !supervisor.allows(Action::Force) {
+            return Err(self.wrong_state(no, Action::Force));
+        }
+        let forced = self.agents.get_mut(agent).ok_or(Refused::UnknownAgent)?.force(to, now);
+        self.agent_changed(agent, now);
+        self.refresh(agent);
+        forced
     }
 
     /// The call of an agent, for a supervisor.

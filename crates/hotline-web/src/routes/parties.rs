@@ -1,7 +1,7 @@
 //! 咨询, 转移, 三方通话, 监控: who else takes part in a call.
 
 use axum::extract::State;
-use hotline_agent::{Command, Target};
+use hotline_agent::{Command, Forced, Target};
 use hotline_base::{AgentNo, GroupId, Oversight, Pii};
 use serde::Deserialize;
 
@@ -54,7 +54,7 @@ enum Mode {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cut {
+pub(super) struct Other {
     #[serde(default)]
     agent_no: String,
 }
@@ -103,10 +103,31 @@ pub(super) async fn force_release(
     State(app): State<App>,
     who: Who,
     name: Name,
-    Body(it): Body<Cut>,
+    Body(it): Body<Other>,
 ) -> Reply {
     let agent = AgentNo::new(&it.agent_no);
     ask(app, who, name, Command::ForceRelease { agent }).await
+}
+
+/// Handlers by which a supervisor decides for another agent.
+macro_rules! forced {
+    ($($handler:ident => $to:ident)+) => {$(
+        pub(super) async fn $handler(
+            State(app): State<App>,
+            who: Who,
+            name: Name,
+            Body(it): Body<Other>,
+        ) -> Reply {
+            let agent = AgentNo::new(&it.agent_no);
+            ask(app, who, name, Command::Force { agent, to: Forced::$to }).await
+        }
+    )+};
+}
+
+forced! {
+    force_ready => Ready
+    force_busy => Busy
+    force_sign_out => SignedOut
 }
 
 plain! {

@@ -128,6 +128,7 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::PauseRecording => ("pause_recording", "暂停录音"),
         Action::MaskRecording => ("mask_recording", "遮蔽录音"),
         Action::ResumeRecording => ("resume_recording", "恢复录音"),
+        Action::Force => ("force", "强制示闲、示忙、签出"),
     }
 }
 
