@@ -31,9 +31,10 @@ struct Round {
 }
 
 impl Report {
-    pub(crate) fn new(real_time: bool, With { record, srtp, intake }: With) -> Self {
+    pub(crate) fn new(real_time: bool, With { record, srtp, intake, parties }: With) -> Self {
         println!("{}", hotline_benches::machine());
         println!("schedule  {}", if real_time { "SCHED_FIFO" } else { "normal (refused)" });
+        println!("parties   {parties} a call");
         println!("recorded  {}", if record { "every call" } else { "no" });
         println!("protected {}", if srtp { "one leg of each call" } else { "no" });
         println!("intake    {intake}");
