@@ -412,7 +412,7 @@ pub struct Figures {
     pub reports_in: u64,
     pub reports_refused: u64,
     pub reports_out: u64,
-    /// Datagrams at the port of browsers that are nobody's, and those that the desk had no room for.
+    /// Datagrams at the port of browsers that are nobody's, and those the desk had no room for.
     pub browser_refused: u64,
     pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`.
