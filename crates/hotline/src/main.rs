@@ -16,10 +16,6 @@ mod trunk;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// 12345 热线语音引擎。
 #[derive(Debug, Parser)]
