@@ -22,8 +22,8 @@ const HASTE: i64 = 120;
 /// Samples before a packet that are filled when its place moves, at most (8 ms).
 pub(super) const STEP_MAX: usize = 64;
 
-/// The first packets of a stream (half a second). The first one often comes late and those behind it
-/// show where it belonged: its place is moved once, instead of bending all that follows.
+/// The first packets of a stream (half a second). The first one often comes late, and those behind
+/// it show where it belonged: its place is moved once, instead of bending all that follows.
 const FIRST: u8 = 25;
 
 /// A pause of this many samples (50 ms): nobody hears a step in it.
