@@ -82,8 +82,12 @@ impl Sound {
     }
 
     /// The share of the power that lies at `hz`: about 1 for this tone alone, 0 for silence.
+    ///
+    /// The tone may be a sample in a frame of 160 off: that is how [`hotline_dsp::Playback`] brings a
+    /// delay down, for many seconds after a network was bad.
     pub fn tone_share(&self, hz: u32) -> f64 {
-        hotline_dsp::strength(&self.samples, hz)
+        let bent = [hz, hz + hz / 160, hz - hz / 160];
+        bent.into_iter().map(|it| hotline_dsp::strength(&self.samples, it)).fold(0.0, f64::max)
     }
 
     /// The largest [`tone_share`](Self::tone_share) of any 100 ms: whether the tone was there at
