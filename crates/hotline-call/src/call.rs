@@ -469,9 +469,14 @@ impl Call {
 
     /// Media takes no orders: what the parties would hear is not what was decided.
     pub fn order_lost(&mut self, env: &dyn Environment, now: Now) {
+        self.fail_for_media(RefusedWhy::MediaSlow, env, now);
+    }
+
+    /// Refuses a call that is not answered yet, and ends another one.
+    fn fail_for_media(&mut self, why: RefusedWhy, env: &dyn Environment, now: Now) {
         match self.caller.state {
             CallerState::Opening { .. } | CallerState::Ready { .. } => {
-                self.not_opened(RefusedWhy::MediaSlow, env, now);
+                self.not_opened(why, env, now);
             }
             CallerState::Up
             | CallerState::Left

@@ -84,19 +84,7 @@ impl Call {
     /// Legs that did not come back.
     fn lose(&mut self, lost: BTreeSet<LegId>, media_died: bool, env: &dyn Environment, now: Now) {
         if lost.contains(&self.caller.leg) {
-            return match self.caller.state {
-                CallerState::Opening { .. } | CallerState::Ready { .. } => {
-                    self.not_opened(RefusedWhy::MediaDown, env, now);
-                }
-                CallerState::Up
-                | CallerState::Left
-                | CallerState::Gone
-                | CallerState::Waits
-                | CallerState::Invited { .. }
-                | CallerState::Settling => {
-                    self.end(Party::Platform, EndReason::MediaFailed, None, env, now);
-                }
-            };
+            return self.fail_for_media(RefusedWhy::MediaDown, env, now);
         }
         let side = self.agent.as_ref().filter(|it| lost.contains(&it.offering.leg));
         match side.map(|it| it.state) {
