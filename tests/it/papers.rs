@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::house;
 
 /// Cells of the rows of all tables in a paper.
-fn rows(paper: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(paper: &str) -> Vec<Vec<String>> {
     let text = house::read(paper);
     let rows = text.lines().filter_map(|it| it.strip_prefix("| ")?.strip_suffix(" |"));
     rows.map(|it| it.split(" | ").map(|it| it.trim().to_owned()).collect()).collect()
@@ -28,6 +28,59 @@ fn identifiers() -> BTreeSet<String> {
         }
     }
     found
+}
+
+/// Every test of the house.
+fn tests() -> BTreeSet<String> {
+    let all = ["crates", "tests", "fuzz", "benches"];
+    let texts = all.iter().flat_map(|it| house::files(it, &["rs"])).map(|it| house::read(&it));
+    let mut found = BTreeSet::new();
+    for text in texts {
+        let mut is_next = false;
+        for line in text.lines().map(str::trim_start) {
+            is_next |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            if let Some(name) = line.split("fn ").nth(1).filter(|_| is_next) {
+                found.extend(name.split('(').next().map(str::to_owned));
+                is_next = false;
+            }
+        }
+    }
+    found
+}
+
+/// Tests, benchmarks and papers that a cell names, each of which must be there; how many.
+fn check_shown(cell: &str, tests: &BTreeSet<String>) -> usize {
+    let parts: Vec<_> = cell.split('`').collect();
+    let named = parts.chunks(2).filter_map(|it| Some((*it.first()?, *it.get(1)?)));
+    let mut n_shown = cell.matches("](").count();
+    for (before, name) in named {
+        if before.ends_with("bench ") {
+            let bench = name.split(' ').next().unwrap_or_default();
+            let places = [format!("{bench}.rs"), format!("{bench}/main.rs")];
+            let is_there = |it: &String| house::root().join("benches/src/bin").join(it).exists();
+            assert!(places.iter().any(is_there), "there is no benchmark {name}");
+        } else if name.contains('_') {
+            assert!(tests.contains(name), "there is no test {name}");
+        } else {
+            continue;
+        }
+        n_shown += 1;
+    }
+    n_shown
+}
+
+#[test]
+fn every_test_that_the_papers_name_exists() {
+    let tests = tests();
+    for (paper, n_rows) in [("docs/PROOF.md", 100), ("docs/SECURITY.md", 20)] {
+        let rows = rows(paper);
+        let rows: Vec<_> =
+            rows.iter().filter(|it| it.get(1).is_some_and(|it| it != "Shown by")).collect();
+        assert!(rows.len() > n_rows, "the tables of {paper} were not read");
+        for row in rows {
+            assert!(check_shown(&row[1], &tests) > 0, "{paper}: nothing shows {:?}", row[0]);
+        }
+    }
 }
 
 #[test]
