@@ -28,7 +28,10 @@ pub use self::{
     reception::Reception,
     rtcp::ReportBlock,
     source_clock::{Arrival, SourceClock},
-    srtp::{MasterKey, SRTP_OVERHEAD, SrtpError, SrtpProfile, SrtpReceiver, SrtpSender, WINDOW},
+    srtp::{
+        MasterKey, SRTP_OVERHEAD, SrtpError, SrtpProfile, SrtpProgress, SrtpReceiver, SrtpSender,
+        WINDOW,
+    },
     time::{MediaTime, SAMPLES_PER_MS, samples_in},
     watch::{Watch, WatchConfig, WatchEvent},
 };

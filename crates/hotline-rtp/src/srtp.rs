@@ -37,6 +37,16 @@ pub struct MasterKey {
     salt: [u8; SALT],
 }
 
+/// How far a peer's packets have come. The next process needs it to take them up: the counter of
+/// turns is not sent (RFC 3711 §3.3.1), and what came before must not come again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SrtpProgress {
+    /// Stream and highest index of RTP.
+    pub rtp: Option<(u32, u64)>,
+    /// The same of RTCP.
+    pub rtcp: Option<(u32, u64)>,
+}
+
 /// Why a packet is not protected or not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SrtpError {
@@ -108,6 +118,12 @@ impl MasterKey {
     pub const fn profile(&self) -> SrtpProfile {
         self.profile
     }
+
+    /// Key and salt, one behind the other, as [`new`](Self::new) takes them.
+    pub fn key_and_salt(&self) -> Vec<u8> {
+        let salt = self.salt.iter().take(self.profile.salt());
+        self.key.iter().chain(salt).copied().collect()
+    }
 }
 
 impl SrtpSender {
@@ -151,6 +167,29 @@ impl SrtpReceiver {
             streams: Streams::default(),
             reports: Streams::default(),
         }
+    }
+
+    /// In the place of one that is gone, and had come so far. What the peer sent since then opens;
+    /// nothing does that came before.
+    pub fn resumed(master: &MasterKey, progress: &SrtpProgress) -> Self {
+        let mut it = Self::new(master);
+        if let Some((ssrc, highest)) = progress.rtp {
+            it.streams.resume(ssrc, highest);
+        }
+        if let Some((ssrc, highest)) = progress.rtcp {
+            it.reports.resume(ssrc, highest);
+        }
+        it
+    }
+
+    /// The key before is replaced by this one in the middle of a stream. Its owner may go on
+    /// counting turns, as RFC 3711 §3.3.1 has it, or begin anew, as many do: both open.
+    pub fn follow(&mut self, before: &Self) {
+        self.streams.follow(&before.streams);
+    }
+
+    pub fn progress(&self) -> SrtpProgress {
+        SrtpProgress { rtp: self.streams.latest(), rtcp: self.reports.latest() }
     }
 
     /// Opens an RTP packet in place; the plain packet is its first so many bytes. A packet that is

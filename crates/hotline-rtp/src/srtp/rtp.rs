@@ -70,6 +70,25 @@ pub(super) fn open(
 ) -> Result<usize, SrtpError> {
     let head = head_of(packet)?;
     let index = streams.index_of(head.ssrc, head.sequence).ok_or(SrtpError::Replayed)?;
+    let (len, index) = match open_at(session, &head, index, packet) {
+        Ok(len) => (len, index),
+        Err(SrtpError::BadTag) => {
+            let second = streams.second_guess(head.ssrc, head.sequence);
+            let index = second.ok_or(SrtpError::BadTag)?;
+            (open_at(session, &head, index, packet)?, index)
+        }
+        Err(error) => return Err(error),
+    };
+    streams.accept(head.ssrc, index);
+    Ok(len)
+}
+
+fn open_at(
+    session: &Session,
+    head: &Head,
+    index: u64,
+    packet: &mut [u8],
+) -> Result<usize, SrtpError> {
     let tag = match session {
         Session::Cm(it) => it.tag,
         Session::Gcm(_) => Gcm::TAG,
@@ -91,6 +110,5 @@ pub(super) fn open(
             it.open((head.ssrc, index), clear, data, tag)?;
         }
     }
-    streams.accept(head.ssrc, index);
     Ok(len)
 }

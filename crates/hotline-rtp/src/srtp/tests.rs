@@ -172,6 +172,56 @@ fn v3_replays_of_a_thousand_packets_are_not_accepted_in_any_order() {
 }
 
 #[test]
+fn v3_the_next_process_opens_what_is_sent_after_turns_of_the_counter_and_no_replay() {
+    for profile in PROFILES {
+        let (mut sender, mut before) = pair(profile);
+        let mut sent = Vec::new();
+        let mut noted = None;
+        for n in 0..140_000_u32 {
+            let packet = protected(&mut sender, u16::try_from((n + 60_000) & 0xFFFF).unwrap());
+            if n % 1_024 == 0 {
+                // A few at most, as of a peer whose packets are lost in between.
+                before.open(&mut packet.clone()).unwrap();
+                noted = Some(before.progress());
+            }
+            if n >= 139_000 {
+                sent.push(packet);
+            }
+        }
+        let (noted, last) = (noted.unwrap(), sent.pop().unwrap());
+        assert_eq!(noted.rtp.unwrap().1 >> 16, 3);
+        let fresh = SrtpReceiver::new(&master(profile)).open(&mut last.clone());
+        assert_eq!(fresh, Err(SrtpError::BadTag), "without the turns it knows nothing");
+        let mut next = SrtpReceiver::resumed(&master(profile), &noted);
+        next.open(&mut last.clone()).unwrap();
+        for it in sent {
+            assert_eq!(next.open(&mut it.clone()), Err(SrtpError::Replayed));
+        }
+    }
+}
+
+#[test]
+fn after_another_key_the_turns_may_go_on_or_begin_anew() {
+    for profile in PROFILES {
+        let (_, mut before) = pair(profile);
+        let (mut on, _) = pair(profile);
+        for sequence in [65_000_u16, 65_535, 30_000] {
+            let packet = protected(&mut on, sequence);
+            before.open(&mut packet.clone()).unwrap();
+        }
+        let goes_on = protected(&mut on, 30_001);
+        let begins = protected(&mut pair(profile).0, 30_001);
+        for mut packet in [goes_on.clone(), begins] {
+            let mut after = SrtpReceiver::new(&master(profile));
+            after.follow(&before);
+            after.open(&mut packet).unwrap();
+        }
+        let other = SrtpReceiver::new(&master(profile)).open(&mut goes_on.clone());
+        assert_eq!(other, Err(SrtpError::BadTag));
+    }
+}
+
+#[test]
 fn v3_a_packet_with_any_bit_changed_is_left_as_it_came_and_moves_no_window() {
     for profile in PROFILES {
         let (mut sender, mut receiver) = pair(profile);

@@ -18,6 +18,10 @@ pub(super) struct Streams {
     windows: [Option<(u32, Window)>; STREAMS],
     /// Where the next new stream goes when there is no room.
     next: usize,
+    /// Where the latest packet belongs.
+    latest: Option<u32>,
+    /// Where a stream was under the key before this one.
+    before: Option<(u32, u64)>,
 }
 
 /// Which indices of one stream were used.
@@ -26,9 +30,42 @@ pub(super) struct Window {
     highest: u64,
     /// Bit n: the index n below the highest was used.
     used: u128,
+    /// Another process saw what came before: which of it is not known.
+    is_resumed: bool,
 }
 
 impl Streams {
+    /// Takes a stream up where another process was seen last: nothing up to there is new.
+    pub(super) fn resume(&mut self, ssrc: u32, highest: u64) {
+        self.accept(ssrc, highest);
+        let window = self.windows.iter_mut().flatten().find(|it| it.0 == ssrc);
+        if let Some((_, window)) = window {
+            (window.used, window.is_resumed) = (u128::MAX, true);
+        }
+    }
+
+    /// The stream of the latest packet, and its highest index.
+    pub(super) fn latest(&self) -> Option<(u32, u64)> {
+        let ssrc = self.latest?;
+        Some((ssrc, self.window(ssrc)?.highest))
+    }
+
+    /// The key changed: its owner may go on counting (RFC 3711 §3.3.1) or begin anew.
+    pub(super) fn follow(&mut self, before: &Self) {
+        self.before = before.latest();
+    }
+
+    /// What a sequence number stands for when the first guess was wrong: of a stream whose turns
+    /// are still counted from the key before.
+    pub(super) fn second_guess(&self, ssrc: u32, sequence: u16) -> Option<u64> {
+        let (before, highest) = self.before.filter(|it| it.0 == ssrc)?;
+        if self.window(before).is_some() {
+            return None;
+        }
+        let index = Window { highest, used: 0, is_resumed: false }.guess(sequence)?;
+        (index != u64::from(sequence)).then_some(index)
+    }
+
     /// The index that a sequence number most likely stands for (RFC 3711 §3.3.1); `None` when it
     /// was used, or is too old to tell.
     pub(super) fn index_of(&self, ssrc: u32, sequence: u16) -> Option<u64> {
@@ -43,11 +80,12 @@ impl Streams {
 
     /// The packet is genuine: its index is used now.
     pub(super) fn accept(&mut self, ssrc: u32, index: u64) {
+        self.latest = Some(ssrc);
         let known = self.windows.iter_mut().flatten().find(|it| it.0 == ssrc);
         if let Some((_, window)) = known {
             return window.accept(index);
         }
-        let new = Some((ssrc, Window { highest: index, used: 1 }));
+        let new = Some((ssrc, Window { highest: index, used: 1, is_resumed: false }));
         let place = self.windows.iter().position(Option::is_none).unwrap_or_else(|| {
             let oldest = self.next;
             self.next = (self.next + 1) % STREAMS;
@@ -91,7 +129,11 @@ impl Window {
             Some(_) => {}
             None => {
                 let step = index - self.highest;
-                self.used = if step < WINDOW { self.used << step | 1 } else { 1 };
+                self.used = match step {
+                    _ if std::mem::take(&mut self.is_resumed) => u128::MAX,
+                    0..WINDOW => self.used << step | 1,
+                    _ => 1,
+                };
                 self.highest = index;
             }
         }
@@ -132,6 +174,24 @@ mod tests {
         assert_eq!(it.index_of(7, 1_000), None);
         it.accept(7, 9_000);
         assert_eq!((it.index_of(7, 8_999), it.index_of(7, 1_001)), (Some(8_999), None));
+    }
+
+    #[test]
+    fn a_stream_that_is_taken_up_goes_on_in_its_turn_and_nothing_before_is_new() {
+        let mut it = Streams::default();
+        it.resume(7, 131_000);
+        assert_eq!(it.latest(), Some((7, 131_000)));
+        for old in [131_000_u64, 130_999, 130_950, 100_000] {
+            let sequence = u16::try_from(old & 0xFFFF).unwrap();
+            assert_eq!(it.index_of(7, sequence), None, "{old}");
+        }
+        // Two turns were counted before, and a third begins.
+        assert_eq!(it.index_of(7, 500), Some(131_572));
+        it.accept(7, 131_572);
+        // What lies between may have come to the process before.
+        assert_eq!((it.index_of(7, 499), it.index_of(7, 65_000)), (None, None));
+        it.accept(7, 131_574);
+        assert_eq!(it.index_of(7, 501), Some(131_573));
     }
 
     #[test]
