@@ -1,23 +1,21 @@
 //! Session keys and what they do to bytes.
 
 use aes::{
-    Aes128, Block,
+    Aes128Enc, Block,
     cipher::{BlockEncrypt, KeyInit as _},
 };
 use aes_gcm::{AeadInPlace, Aes128Gcm};
-use hmac::{Hmac, KeyInit as _, Mac};
-use sha1::Sha1;
 
-use super::{KEY, MasterKey, SALT, SrtpError, SrtpProfile};
+use super::{
+    KEY, MasterKey, SALT, SrtpError, SrtpProfile,
+    mac::{MAC_KEY, Mac},
+};
 
 /// Bytes of an AES block.
 const BLOCK: usize = 16;
 
-/// Blocks of key stream made at once; the processor works on eight at a time.
-const BLOCKS: usize = 8;
-
-/// Bytes of the key of HMAC-SHA1.
-const MAC_KEY: usize = 20;
+/// Blocks of key stream made at once, which is a packet as a rule.
+const BLOCKS: usize = 16;
 
 /// Bytes of a GCM tag.
 const GCM_TAG: usize = 16;
@@ -25,20 +23,33 @@ const GCM_TAG: usize = 16;
 /// Bytes of a nonce of GCM.
 const NONCE: usize = 12;
 
-/// The keys of RTP or of RTCP of one direction.
+/// The keys of RTP or of RTCP of one direction, ready for use.
 pub(super) enum Session {
-    Cm(Box<Cm>),
-    Gcm(Box<Gcm>),
+    Cm(Cm),
+    Gcm(Gcm),
+}
+
+/// The same as bytes, for what is seldom used: a report each few seconds.
+pub(super) struct Keys {
+    profile: SrtpProfile,
+    key: [u8; KEY],
+    mac: [u8; MAC_KEY],
+    salt: [u8; SALT],
+    /// Bytes of the tag of counter mode.
+    tag: usize,
 }
 
 /// AES in counter mode with HMAC-SHA1 (RFC 3711 §4.1.1, §4.2.1).
+///
+/// What a packet needs lies together, in four cache lines: behind its eleven round keys the cipher
+/// has room for another kind of processor.
+#[repr(C)]
 pub(super) struct Cm {
-    cipher: Aes128,
+    mac: Mac,
     salt: [u8; SALT],
-    /// Has taken in its key already.
-    mac: Hmac<Sha1>,
     /// Bytes of the tag.
     pub(super) tag: usize,
+    cipher: Aes128Enc,
 }
 
 /// AES-GCM (RFC 7714).
@@ -51,7 +62,7 @@ pub(super) struct Gcm {
 const RTP: [u8; 3] = [0, 1, 2];
 const RTCP: [u8; 3] = [3, 4, 5];
 
-impl Session {
+impl Keys {
     pub(super) fn rtp(master: &MasterKey) -> Self {
         let tag = match master.profile {
             SrtpProfile::AesCm128HmacSha1_32 => 4,
@@ -65,14 +76,19 @@ impl Session {
     }
 
     fn derive(master: &MasterKey, [key, mac, salt]: [u8; 3], tag: usize) -> Self {
-        let (key, salt) = (expand::<KEY>(master, key), expand::<SALT>(master, salt));
-        match master.profile {
+        let profile = master.profile;
+        let (key, mac, salt) = (expand(master, key), expand(master, mac), expand(master, salt));
+        Self { profile, key, mac, salt, tag }
+    }
+
+    pub(super) fn session(&self) -> Session {
+        match self.profile {
             SrtpProfile::AesCm128HmacSha1_80 | SrtpProfile::AesCm128HmacSha1_32 => {
-                Self::Cm(Box::new(Cm::new(&key, salt, &expand(master, mac), tag)))
+                Session::Cm(Cm::new(&self.key, self.salt, &self.mac, self.tag))
             }
             SrtpProfile::AeadAes128Gcm => {
-                let [salt @ .., _, _] = salt;
-                Self::Gcm(Box::new(Gcm::new(&key, salt)))
+                let [salt @ .., _, _] = self.salt;
+                Session::Gcm(Gcm::new(&self.key, salt))
             }
         }
     }
@@ -85,25 +101,34 @@ pub(super) fn expand<const N: usize>(master: &MasterKey, label: u8) -> [u8; N] {
         *it ^= label;
     }
     let mut derived = [0; N];
-    key_stream(&Aes128::new(&master.key.into()), &place, &mut derived);
+    key_stream(&Aes128Enc::new(&master.key.into()), &place, &mut derived);
     derived
 }
 
 /// Adds the key stream of AES in counter mode that begins at `place` times 2¹⁶ (RFC 3711 §4.1.1).
-fn key_stream(cipher: &Aes128, place: &[u8; SALT], data: &mut [u8]) {
+fn key_stream(cipher: &Aes128Enc, place: &[u8; SALT], data: &mut [u8]) {
+    let mut first = [0; BLOCK];
+    if let Some(front) = first.first_chunk_mut() {
+        *front = *place;
+    }
+    let first = u128::from_be_bytes(first);
     let mut counter = 0_u16;
     for chunk in data.chunks_mut(BLOCK * BLOCKS) {
-        let mut blocks = [Block::default(); BLOCKS];
-        let n = chunk.len().div_ceil(BLOCK);
-        let blocks = blocks.get_mut(..n).unwrap_or_default();
-        for block in &mut *blocks {
-            let (front, back) = block.split_at_mut(SALT);
-            front.copy_from_slice(place);
-            back.copy_from_slice(&counter.to_be_bytes());
+        let mut keys = [Block::default(); BLOCKS];
+        let keys = keys.get_mut(..chunk.len().div_ceil(BLOCK)).unwrap_or_default();
+        for key in &mut *keys {
+            *key = (first | u128::from(counter)).to_be_bytes().into();
             counter = counter.wrapping_add(1);
         }
-        cipher.encrypt_blocks(blocks);
-        for (byte, key) in chunk.iter_mut().zip(blocks.iter().flatten()) {
+        cipher.encrypt_blocks(keys);
+        // Sixteen bytes at a time, and then what is left.
+        let (blocks, rest) = chunk.as_chunks_mut::<BLOCK>();
+        for (block, key) in blocks.iter_mut().zip(&*keys) {
+            *block =
+                (u128::from_ne_bytes(*block) ^ u128::from_ne_bytes((*key).into())).to_ne_bytes();
+        }
+        let last = keys.get(blocks.len()).copied().unwrap_or_default();
+        for (byte, key) in rest.iter_mut().zip(last) {
             *byte ^= key;
         }
     }
@@ -111,12 +136,7 @@ fn key_stream(cipher: &Aes128, place: &[u8; SALT], data: &mut [u8]) {
 
 impl Cm {
     pub(super) fn new(key: &[u8; KEY], salt: [u8; SALT], mac: &[u8; MAC_KEY], tag: usize) -> Self {
-        // HMAC fills a key up with zeros to a block of the hash (RFC 2104 §2).
-        let mut block = [0; 64];
-        for (to, from) in block.iter_mut().zip(mac) {
-            *to = *from;
-        }
-        Self { cipher: Aes128::new(key.into()), salt, mac: Hmac::new(&block.into()), tag }
+        Self { mac: Mac::new(mac), salt, tag, cipher: Aes128Enc::new(key.into()) }
     }
 
     /// Encrypts or decrypts, which is the same.
@@ -132,22 +152,14 @@ impl Cm {
 
     /// Writes the tag of `data` and what is not sent with it into `tag`.
     pub(super) fn sign(&self, data: &[u8], unsent: &[u8], tag: &mut [u8]) {
-        let sum = self.mac_of(data, unsent).finalize().into_bytes();
-        for (to, from) in tag.iter_mut().zip(sum) {
+        for (to, from) in tag.iter_mut().zip(self.mac.sum(data, unsent)) {
             *to = from;
         }
     }
 
     /// In the same time wherever the first difference is.
     pub(super) fn verify(&self, data: &[u8], unsent: &[u8], tag: &[u8]) -> Result<(), SrtpError> {
-        self.mac_of(data, unsent).verify_truncated_left(tag).map_err(|_| SrtpError::BadTag)
-    }
-
-    fn mac_of(&self, data: &[u8], unsent: &[u8]) -> Hmac<Sha1> {
-        let mut mac = self.mac.clone();
-        mac.update(data);
-        mac.update(unsent);
-        mac
+        if self.mac.holds(data, unsent, tag) { Ok(()) } else { Err(SrtpError::BadTag) }
     }
 }
 

@@ -16,7 +16,7 @@ const PROFILES: [SrtpProfile; 3] = [
     SrtpProfile::AeadAes128Gcm,
 ];
 
-fn hex(text: &str) -> Vec<u8> {
+pub(super) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |it: &[u8]| u8::from_str_radix(std::str::from_utf8(it).unwrap(), 16).unwrap();
     digits.chunks(2).map(byte).collect()

@@ -15,7 +15,9 @@ const INDEX_END: u64 = 1 << 48;
 /// The windows of the streams of one session, by SSRC.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    windows: [Option<(u32, Window)>; STREAMS],
+    windows: [Window; STREAMS],
+    /// How many of these are somebody's.
+    n: usize,
     /// Where the next new stream goes when there is no room.
     next: usize,
     /// Where the latest packet belongs.
@@ -25,11 +27,12 @@ pub(super) struct Streams {
 }
 
 /// Which indices of one stream were used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
-    highest: u64,
     /// Bit n: the index n below the highest was used.
     used: u128,
+    highest: u64,
+    ssrc: u32,
     /// Another process saw what came before: which of it is not known.
     is_resumed: bool,
 }
@@ -38,8 +41,8 @@ impl Streams {
     /// Takes a stream up where another process was seen last: nothing up to there is new.
     pub(super) fn resume(&mut self, ssrc: u32, highest: u64) {
         self.accept(ssrc, highest);
-        let window = self.windows.iter_mut().flatten().find(|it| it.0 == ssrc);
-        if let Some((_, window)) = window {
+        let window = self.windows.iter_mut().take(self.n).find(|it| it.ssrc == ssrc);
+        if let Some(window) = window {
             (window.used, window.is_resumed) = (u128::MAX, true);
         }
     }
@@ -62,7 +65,7 @@ impl Streams {
         if self.window(before).is_some() {
             return None;
         }
-        let index = Window { highest, used: 0, is_resumed: false }.guess(sequence)?;
+        let index = Window { highest, ..Window::default() }.guess(sequence)?;
         (index != u64::from(sequence)).then_some(index)
     }
 
@@ -81,23 +84,25 @@ impl Streams {
     /// The packet is genuine: its index is used now.
     pub(super) fn accept(&mut self, ssrc: u32, index: u64) {
         self.latest = Some(ssrc);
-        let known = self.windows.iter_mut().flatten().find(|it| it.0 == ssrc);
-        if let Some((_, window)) = known {
+        let known = self.windows.iter_mut().take(self.n).find(|it| it.ssrc == ssrc);
+        if let Some(window) = known {
             return window.accept(index);
         }
-        let new = Some((ssrc, Window { highest: index, used: 1, is_resumed: false }));
-        let place = self.windows.iter().position(Option::is_none).unwrap_or_else(|| {
+        let place = if self.n < STREAMS {
+            self.n += 1;
+            self.n - 1
+        } else {
             let oldest = self.next;
             self.next = (self.next + 1) % STREAMS;
             oldest
-        });
+        };
         if let Some(place) = self.windows.get_mut(place) {
-            *place = new;
+            *place = Window { used: 1, highest: index, ssrc, is_resumed: false };
         }
     }
 
     fn window(&self, ssrc: u32) -> Option<&Window> {
-        self.windows.iter().flatten().find(|it| it.0 == ssrc).map(|it| &it.1)
+        self.windows.iter().take(self.n).find(|it| it.ssrc == ssrc)
     }
 }
 

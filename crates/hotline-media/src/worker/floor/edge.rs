@@ -26,13 +26,10 @@ pub(crate) enum Guard {
     Open,
     /// Keys will come; until then nothing is heard or sent.
     Waiting,
-    Keys(Box<Keys>),
-}
-
-#[derive(Debug)]
-pub(crate) struct Keys {
-    sender: Box<SrtpSender>,
-    receiver: Box<SrtpReceiver>,
+    Keys {
+        sender: Box<SrtpSender>,
+        receiver: Box<SrtpReceiver>,
+    },
 }
 
 /// The legs behind the shared port, by the addresses that they were found at.
@@ -81,9 +78,9 @@ impl Floor {
         let opened = match &mut leg.guard {
             Guard::Open => return self.hear(&arrival, datagram, intake, now),
             Guard::Waiting => None,
-            Guard::Keys(keys) => match kind_of(datagram) {
-                Kind::Rtcp => keys.receiver.open_rtcp(datagram).ok(),
-                Kind::Rtp if !at_reports => keys.receiver.open(datagram).ok(),
+            Guard::Keys { receiver, .. } => match kind_of(datagram) {
+                Kind::Rtcp => receiver.open_rtcp(datagram).ok(),
+                Kind::Rtp if !at_reports => receiver.open(datagram).ok(),
                 Kind::Rtp | Kind::Stun | Kind::Dtls | Kind::Unknown => None,
             },
         };
@@ -134,17 +131,15 @@ impl Floor {
     ) {
         let Some(leg) = self.leg_mut(slot) else { return };
         match (&mut leg.guard, sender, receiver) {
-            (Guard::Keys(keys), sender, receiver) => {
+            (Guard::Keys { sender: ours, receiver: theirs }, sender, receiver) => {
                 if let Some(sender) = sender {
-                    keys.sender = sender;
+                    *ours = sender;
                 }
                 if let Some(receiver) = receiver {
-                    keys.receiver = receiver;
+                    *theirs = receiver;
                 }
             }
-            (guard, Some(sender), Some(receiver)) => {
-                *guard = Guard::Keys(Box::new(Keys { sender, receiver }));
-            }
+            (guard, Some(sender), Some(receiver)) => *guard = Guard::Keys { sender, receiver },
             (_, _, _) => {}
         }
     }
@@ -175,8 +170,7 @@ pub(super) fn send(leg: &mut Leg, intake: &mut impl Intake, to: SocketAddr, pack
     match &mut leg.guard {
         Guard::Open => intake.send(port, to, packet),
         Guard::Waiting => false,
-        Guard::Keys(keys) => {
-            let sender = &mut keys.sender;
+        Guard::Keys { sender, .. } => {
             sealed(packet, |it, len| sender.protect(it, len), |it| intake.send(port, to, it))
         }
     }
@@ -197,10 +191,7 @@ pub(super) fn send_report(
     match &mut leg.guard {
         Guard::Open => put(report),
         Guard::Waiting => false,
-        Guard::Keys(keys) => {
-            let sender = &mut keys.sender;
-            sealed(report, |it, len| sender.protect_rtcp(it, len), put)
-        }
+        Guard::Keys { sender, .. } => sealed(report, |it, len| sender.protect_rtcp(it, len), put),
     }
 }
 
