@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 #![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
+mod srtp;
+
 use std::{hint::black_box, time::Duration};
 
 use anyhow::{Result, ensure};
@@ -64,6 +66,7 @@ fn main() -> Result<()> {
     let alaw: Vec<_> = voice.iter().map(|it| it.map(g711::linear_to_alaw)).collect();
     let mut subjects = plain();
     subjects.extend(detectors());
+    subjects.extend(srtp::subjects()?);
     subjects.extend(opus(&voice)?);
     let mut figures = vec![Vec::new(); subjects.len()];
     for _ in 0..args.rounds {
