@@ -1,7 +1,8 @@
 //! Each agent's numbered events: the last ones, and who listens.
 //!
 //! A listener that falls 64 events behind is let go; it comes back with the last number it saw and
-//! gets what it missed, or a snapshot.
+//! gets what it missed, or a snapshot. Of agents to whom nobody ever listened only the newest state is
+//! kept: nobody has a number to come back with.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +20,7 @@ use crate::wire::{
     time,
 };
 
-/// Events kept for an agent, for those who come back.
+/// Events kept for an agent to whom somebody has listened, for those who come back.
 const RING: usize = 256;
 
 /// Events that may wait for one listener (`docs/CHANNELS.md`: control → one bar).
@@ -57,7 +58,11 @@ pub struct Feeds {
 struct Feed {
     /// Of the newest event; 0 before there is one.
     seq: u64,
-    ring: VecDeque<Told>,
+    newest: Option<Told>,
+    /// Whether somebody has ever listened.
+    is_heard: bool,
+    /// Numbers and texts, once somebody has listened.
+    ring: VecDeque<(u64, Arc<str>)>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
 }
 
@@ -102,7 +107,7 @@ impl Feeds {
     pub fn publish_recording(&self, agent: &AgentNo, news: &RecordingNews) {
         let mut feeds = self.lock();
         let Some(feed) = feeds.get_mut(agent) else { return };
-        let Some(newest) = feed.ring.back() else { return };
+        let Some(newest) = &feed.newest else { return };
         let (view, call) = (newest.view.clone(), newest.call.clone());
         let (seq, at) = (feed.seq + 1, news.at);
         let told = Told { seq, at, view, call, news: Some(news.clone()) };
@@ -111,14 +116,15 @@ impl Feeds {
 
     fn tell(&self, feed: &mut Feed, told: Told) {
         feed.seq = told.seq;
-        if !feed.listeners.is_empty() {
+        if feed.is_heard {
             let text = self.written(EventKind::of(told.news.as_ref()), &told);
             feed.listeners.retain(|it| it.try_send(Arc::clone(&text)).is_ok());
+            if feed.ring.len() == RING {
+                feed.ring.pop_front();
+            }
+            feed.ring.push_back((told.seq, text));
         }
-        if feed.ring.len() == RING {
-            feed.ring.pop_front();
-        }
-        feed.ring.push_back(told);
+        feed.newest = Some(told);
     }
 
     /// Connections that listen now.
@@ -142,14 +148,13 @@ impl Feeds {
         let (sender, rest) = mpsc::channel(WAITING);
         feed.listeners.retain(|it| !it.is_closed());
         feed.listeners.push(sender);
+        feed.is_heard = true;
         let missed = seen
             .filter(|(epoch, _)| **epoch == *self.epoch)
             .and_then(|(_, since)| feed.missed_since(since));
         let first = match missed {
-            Some(missed) => {
-                missed.map(|it| self.written(EventKind::of(it.news.as_ref()), it)).collect()
-            }
-            None if let Some(newest) = feed.ring.back() => {
+            Some(missed) => missed.collect(),
+            None if let Some(newest) = &feed.newest => {
                 vec![self.written(EventKind::Snapshot, newest)]
             }
             None => {
@@ -183,10 +188,11 @@ impl Feeds {
 
 impl Feed {
     /// `None`: some of them are not kept any more, or never were.
-    fn missed_since(&self, since: u64) -> Option<impl Iterator<Item = &Told>> {
-        let oldest = self.ring.front().map_or(self.seq + 1, |it| it.seq);
+    fn missed_since(&self, since: u64) -> Option<impl Iterator<Item = Arc<str>>> {
+        let oldest = self.ring.front().map_or(self.seq + 1, |it| it.0);
         let can_be = since <= self.seq && since + 1 >= oldest;
-        can_be.then(|| self.ring.iter().filter(move |it| it.seq > since))
+        let later = self.ring.iter().filter(move |it| it.0 > since);
+        can_be.then(|| later.map(|it| Arc::clone(&it.1)))
     }
 }
 

@@ -44,6 +44,7 @@ fn first_connection_gets_a_snapshot_of_the_newest_state() {
 #[test]
 fn who_comes_back_gets_exactly_what_was_missed() {
     let feeds = Feeds::new(42);
+    drop(feeds.listen(&view(), None, WALL));
     for _ in 0..10 {
         feeds.publish(WALL, view(), None);
     }
@@ -59,12 +60,28 @@ fn who_comes_back_gets_exactly_what_was_missed() {
 #[test]
 fn who_was_away_too_long_gets_a_snapshot() {
     let feeds = Feeds::new(42);
+    drop(feeds.listen(&view(), None, WALL));
     for _ in 0..300 {
         feeds.publish(WALL, view(), None);
     }
     let first = feeds.listen(&view(), Some(("42", 43)), WALL).first;
     assert_eq!((first.len(), &parsed(&first[0])["type"]), (1, &"snapshot".into()));
     assert_eq!(feeds.listen(&view(), Some(("42", 44)), WALL).first.len(), 256);
+}
+
+#[test]
+fn of_an_agent_nobody_listens_to_only_the_newest_state_is_kept() {
+    let feeds = Feeds::new(42);
+    for _ in 0..300 {
+        feeds.publish(WALL, view(), None);
+    }
+    let n_kept = || feeds.lock().values().map(|it| it.ring.len()).sum::<usize>();
+    assert_eq!(n_kept(), 0);
+    let first = feeds.listen(&view(), None, WALL).first;
+    assert_eq!((first.len(), seqs(&first)), (1, vec![300]));
+    feeds.publish(WALL, view(), None);
+    assert_eq!(n_kept(), 1);
+    assert_eq!(seqs(&feeds.listen(&view(), Some(("42", 300)), WALL).first), [301]);
 }
 
 #[test]
