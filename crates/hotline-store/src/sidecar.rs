@@ -9,6 +9,7 @@ use std::{
 
 use hotline_base::RecordingId;
 use hotline_cdr::{CallRecord, RecordedAudio};
+use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -88,7 +89,7 @@ pub(crate) fn write_sidecars<'a>(
     };
     let before = head.clone();
     let fresh = adopt(dirs, all, &mut head);
-    // First all are written, then all are synced: the first sync carries what the others need.
+    // First all are written, then all are synced together, then all get their names.
     let (mut failed, mut written, mut next) = (Vec::new(), Vec::new(), head.clone());
     for (record, audio) in fresh {
         match write(dirs, record, audio, &mut next) {
@@ -96,13 +97,15 @@ pub(crate) fn write_sidecars<'a>(
             Err(error) => failed.push((&audio.recording, error)),
         }
     }
+    let synced = sync(dirs, &written);
     let mut is_broken = false;
-    for (audio, Written { file, new, path }, link) in written {
+    for (audio, Written { new, path, .. }, link) in written {
         // What would hang on a link that is not there is not written either.
-        let lasting = if is_broken {
-            Err(io::ErrorKind::Interrupted.into())
-        } else {
-            file.sync_all().and_then(|()| fs::rename(new, path))
+        let on_disk = dirs.iter().zip(&synced).find(|(dir, _)| path.starts_with(dir));
+        let lasting = match on_disk {
+            _ if is_broken => Err(io::ErrorKind::Interrupted.into()),
+            Some((_, Err(error))) => Err(io::Error::new(error.kind(), error.to_string())),
+            Some((_, Ok(()))) | None => fs::rename(new, path),
         };
         match lasting {
             Ok(()) => head = link,
@@ -119,6 +122,18 @@ pub(crate) fn write_sidecars<'a>(
         failed.push((&audio.recording, error));
     }
     failed
+}
+
+/// Brings what was written to the disk: one file by itself, several by one sync of each volume,
+/// which costs one commit of its journal instead of one for each file. The outcome for each
+/// directory.
+fn sync(dirs: &[PathBuf], written: &[(&RecordedAudio, Written, ChainHead)]) -> Vec<io::Result<()>> {
+    let on = |dir: &PathBuf| written.iter().map(|it| &it.1).find(|it| it.path.starts_with(dir));
+    let sync = |it: &Written| match written {
+        [_] => it.file.sync_all(),
+        _ => Ok(syncfs(&it.file)?),
+    };
+    dirs.iter().map(|dir| on(dir).map_or(Ok(()), sync)).collect()
 }
 
 /// Follows links that were added when the process died before it had noted them, and leaves those
