@@ -11,6 +11,7 @@
 mod archive;
 mod block;
 mod join;
+mod marks;
 mod repair;
 mod room;
 mod seal;
@@ -31,6 +32,8 @@ use hotline_base::{RecordingId, media::Event};
 use rtrb::{Consumer, Producer, PushError};
 
 pub(crate) use self::block::{BLOCK, Block};
+#[cfg(test)]
+pub(crate) use self::marks::n_open;
 use self::{
     archive::Archivist,
     seal::Sealing,

@@ -11,7 +11,7 @@ use hotline_dsp::g711::ALAW_SILENCE;
 
 use super::{
     SAMPLES_PER_MS,
-    repair::marker_path,
+    marks::Mark,
     seal::{SealJob, remove},
 };
 use crate::wav::{self, HEADER, SAMPLE};
@@ -24,12 +24,14 @@ pub(super) fn join(dir: &Path, job: &mut SealJob) -> io::Result<()> {
     let whole = part.with_extension("joined");
     let mut to = BufWriter::new(File::create(&whole)?);
     to.write_all(&wav::header(job.samples))?;
-    let before = job.before.as_ref().map(|it| it.join(&job.path)).filter(|it| it.exists());
+    let before = job.before.as_ref().map(|it| it.0.join(&job.path)).filter(|it| it.exists());
     let kept = before.map_or(Ok(0), |it| copy(&it, &mut to, job.from))?;
     io::copy(&mut io::repeat(ALAW_SILENCE).take((job.from - kept) * SAMPLE), &mut to)?;
     copy(&part, &mut to, job.samples - job.from)?;
     to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     fs::rename(whole, &part)?;
+    // What was open is the part.
+    job.file = None;
     if kept < job.from {
         job.gap += job.from - kept;
         job.n_gaps += 1;
@@ -39,9 +41,10 @@ pub(super) fn join(dir: &Path, job: &mut SealJob) -> io::Result<()> {
             it.gaps.sort_by_key(|it| it.from_ms);
         }
     }
-    if let Some(before) = &job.before {
+    if let Some((before, mark)) = job.before.take() {
         remove(&before.join(&job.path))?;
-        remove(&marker_path(before, &job.recording))?;
+        // One that is not at hand is found without its file by the process after this one.
+        mark.map_or(Ok(()), Mark::clear)?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! The sealer: one thread that brings finished files to the disk and hashes them, so that the
-//! recorder does not wait for it.
+//! The sealer: one thread that hashes finished files once they are on the disk, so that the recorder
+//! does not wait for it. One sync of their volume brings many of them there.
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
     sync::mpsc,
 };
@@ -14,7 +14,7 @@ use hotline_base::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Outcomes, join::join, repair::Marker};
+use super::{Outcomes, join::join, marks::Mark};
 
 /// Recordings that wait for their seal; one more makes the recorder wait.
 pub(super) const JOBS_MAX: usize = 1_024;
@@ -24,7 +24,9 @@ pub(super) const JOBS_MAX: usize = 1_024;
 pub(super) struct SealJob {
     pub(super) recording: RecordingId,
     pub(super) path: String,
-    pub(super) marker: Option<Marker>,
+    /// As it is open already; else it is opened.
+    pub(super) file: Option<File>,
+    pub(super) mark: Option<Mark>,
     /// Samples in the file, and of these or beyond them how many are missing.
     pub(super) samples: u64,
     pub(super) gap: u64,
@@ -32,8 +34,10 @@ pub(super) struct SealJob {
     pub(super) measured: Option<Measured>,
     /// The first sample that is in this file.
     pub(super) from: u64,
-    /// The directory in which the part before that lies.
-    pub(super) before: Option<PathBuf>,
+    /// The directory in which the part before that lies, and what marks it there.
+    pub(super) before: Option<(PathBuf, Option<Mark>)>,
+    /// All that was written is on the disk.
+    pub(super) is_synced: bool,
 }
 
 #[derive(Debug)]
@@ -83,17 +87,22 @@ impl Sealer {
     }
 }
 
-/// Brings a complete file to the disk and names it by its hash.
+/// Names a complete file by its hash, once it is on the disk.
 pub(super) fn seal(dir: &Path, mut job: SealJob) -> io::Result<Recorded> {
     if job.from > 0 {
         join(dir, &mut job)?;
     }
-    let path = dir.join(&job.path);
-    let file = File::open(&path)?;
-    file.sync_all()?;
+    let mut file = match job.file {
+        Some(file) => file,
+        None => File::open(dir.join(&job.path))?,
+    };
+    if !job.is_synced {
+        file.sync_all()?;
+    }
+    file.rewind()?;
     let (bytes, sha256) = hash(&file)?;
-    if let Some(marker) = job.marker {
-        marker.clear()?;
+    if let Some(mark) = job.mark {
+        mark.clear()?;
     }
     Ok(Recorded {
         recording: job.recording,

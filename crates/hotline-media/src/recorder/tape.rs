@@ -15,7 +15,11 @@ use hotline_base::{
 };
 use hotline_dsp::g711::ALAW_SILENCE;
 
-use super::{BLOCK, Block, SAMPLES_PER_MS, repair::Marker, seal::SealJob};
+use super::{
+    BLOCK, Block, SAMPLES_PER_MS,
+    marks::{Mark, Marked, Marks},
+    seal::SealJob,
+};
 use crate::wav::{self, HEADER, SAMPLE};
 
 /// How often a file that cannot be written is tried again.
@@ -30,7 +34,9 @@ pub(super) struct TapeFile {
     recording: RecordingId,
     /// Relative to `dir`.
     path: String,
-    file: Option<(File, Marker)>,
+    file: Option<File>,
+    /// Set as long as it is not sealed, through all trouble.
+    mark: Option<Mark>,
     retry: Option<Instant>,
     /// The first sample of the recording that belongs into this file.
     from: u64,
@@ -51,6 +57,7 @@ pub(super) struct TapeFile {
 pub(super) struct Before {
     /// Where it lies; `None` when it cannot be read.
     pub(super) dir: Option<PathBuf>,
+    pub(super) mark: Option<Mark>,
     pub(super) gap: u64,
     pub(super) n_gaps: u32,
     /// In samples, but for its gaps.
@@ -64,6 +71,7 @@ impl TapeFile {
             recording,
             path,
             file: None,
+            mark: None,
             retry: None,
             from,
             written: from,
@@ -87,11 +95,11 @@ impl TapeFile {
     }
 
     /// Makes the file and its directories, or finds it as trouble left it.
-    pub(super) fn open(&mut self) {
+    pub(super) fn open(&mut self, marks: &mut Marks) {
         if self.file.is_some() || self.retry.is_some_and(|it| Instant::now() < it) {
             return;
         }
-        match self.try_open() {
+        match self.try_open(marks) {
             Ok(file) => {
                 self.file = Some(file);
                 self.retry = None;
@@ -100,29 +108,38 @@ impl TapeFile {
         }
     }
 
-    fn try_open(&mut self) -> io::Result<(File, Marker)> {
+    fn try_open(&mut self, marks: &mut Marks) -> io::Result<File> {
+        if self.mark.is_none() {
+            let (recording, path) = (self.recording.clone(), self.path.clone());
+            self.mark = Some(marks.set(&Marked { recording, path, from: self.from })?);
+        }
         let path = self.dir.join(&self.path);
-        let parent = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(parent)?;
-        let marker = Marker::set(&self.dir, &self.recording, &self.path, self.from)?;
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
+        options.read(true).write(true).create(true).truncate(false);
+        let file = match options.open(&path) {
+            // The first of its day.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
+                options.open(&path)?
+            }
+            opened => opened?,
+        };
         let audio = file.metadata()?.len().saturating_sub(HEADER as u64);
         self.written = self.written.min(self.from + audio / SAMPLE);
         write_at(&file, &wav::header(self.written - self.from), 0)?;
-        Ok((file, marker))
+        Ok(file)
     }
 
     /// Writes a block; silence takes the place of blocks that are missing before it.
-    pub(super) fn write(&mut self, block: &Block) {
+    pub(super) fn write(&mut self, block: &Block, marks: &mut Marks) {
         if block.start < self.written {
             // It was on its way to the volume before.
             return;
         }
-        self.open();
-        let Some((file, marker)) = self.file.take() else { return };
+        self.open(marks);
+        let Some(file) = self.file.take() else { return };
         match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
-            Ok(()) => self.file = Some((file, marker)),
+            Ok(()) => self.file = Some(file),
             Err(error) => self.note(&error),
         }
     }
@@ -178,10 +195,11 @@ impl TapeFile {
         HEADER as u64 + (self.written - self.from) * SAMPLE
     }
 
-    /// It goes on elsewhere; its file and marker stay until it is joined with the rest.
+    /// It goes on elsewhere; its file and mark stay until it is joined with the rest.
     pub(super) fn leave(self) -> Before {
         let measured = Measured { heard_ms: self.heard, gaps: self.gaps };
-        Before { dir: Some(self.dir), gap: self.gap, n_gaps: self.n_gaps, measured }
+        let Self { dir, mark, gap, n_gaps, .. } = self;
+        Before { dir: Some(dir), mark, gap, n_gaps, measured }
     }
 
     /// There is no room for what comes now.
@@ -206,15 +224,16 @@ impl TapeFile {
         samples: u64,
         room: bool,
         before: Option<Before>,
+        marks: &mut Marks,
     ) -> Option<SealJob> {
         // The last chance does not wait.
         if room {
             self.retry = None;
         }
-        self.open();
-        if let Some((file, marker)) = self.file.take_if(|_| room) {
+        self.open(marks);
+        if let Some(file) = self.file.take_if(|_| room) {
             match self.fill(&file, samples) {
-                Ok(()) => self.file = Some((file, marker)),
+                Ok(()) => self.file = Some(file),
                 Err(error) => self.note(&error),
             }
         }
@@ -234,13 +253,15 @@ impl TapeFile {
         Some(SealJob {
             recording: self.recording.clone(),
             path: std::mem::take(&mut self.path),
-            marker: file.map(|(_, marker)| marker),
+            mark: self.mark.take(),
+            file,
             samples: self.written,
             gap: self.gap + before.gap,
             n_gaps: self.n_gaps + before.n_gaps,
             measured: Some(Measured { heard_ms: heard.map(|it| it / SAMPLES_PER_MS), gaps }),
             from: self.from,
-            before: before.dir,
+            before: before.dir.map(|it| (it, before.mark)),
+            is_synced: false,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{repair::is_open, seal::hash};
+use super::{marks::is_open, seal::hash};
 use crate::wav::{self, HEADER, SAMPLE};
 
 /// A recording as it lies on the disk.

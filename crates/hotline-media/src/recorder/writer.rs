@@ -14,6 +14,7 @@ use hotline_base::RecordingId;
 
 use super::{
     Block, EVERY,
+    marks::Marks,
     room::Room,
     seal::{JOBS_MAX, SealJob, Sealer, Sealing},
     sync::Syncer,
@@ -71,7 +72,9 @@ pub(super) struct Writer {
     /// With the volume's number.
     reports: (usize, mpsc::Sender<(usize, Report)>),
     tapes: BTreeMap<Slot, TapeFile>,
-    seals: mpsc::SyncSender<SealJob>,
+    marks: Marks,
+    /// Complete, but perhaps not on the disk.
+    complete: Vec<SealJob>,
     sealer: thread::JoinHandle<()>,
     syncer: Syncer,
     synced: Instant,
@@ -98,11 +101,12 @@ impl Writer {
         let sealer =
             thread::Builder::new().name("media-sealer".to_owned()).spawn(move || sealer.run())?;
         Ok(Self {
-            syncer: Syncer::start(dir.clone())?,
+            syncer: Syncer::start(dir.clone(), seals)?,
+            marks: Marks::new(dir.clone()),
+            complete: Vec::new(),
             dir,
             jobs,
             tapes: BTreeMap::new(),
-            seals,
             sealer,
             synced: Instant::now(),
             dirty: false,
@@ -133,9 +137,11 @@ impl Writer {
             }
             self.sync();
         }
-        let Self { seals, sealer, syncer, .. } = self;
+        let Self { complete, sealer, syncer, .. } = self;
+        if !complete.is_empty() {
+            syncer.request_and_wait(complete);
+        }
         syncer.end();
-        drop(seals);
         if sealer.join().is_err() {
             tracing::error!("The sealer of recordings panicked.");
         }
@@ -160,7 +166,7 @@ impl Writer {
             Job::Begin { tape: slot, recording, path, from } => {
                 let mut tape = TapeFile::new(&self.dir, recording, path, from);
                 if self.has_room {
-                    tape.open();
+                    tape.open(&mut self.marks);
                 } else {
                     tape.refuse();
                 }
@@ -172,7 +178,7 @@ impl Writer {
                 self.look();
                 if let Some(mut tape) = self.tapes.remove(&block.tape) {
                     if self.has_room {
-                        tape.write(&block);
+                        tape.write(&block, &mut self.marks);
                     } else {
                         tape.refuse();
                     }
@@ -190,13 +196,10 @@ impl Writer {
             Job::End { tape: slot, samples, before } => {
                 if let Some(mut tape) = self.tapes.remove(&slot) {
                     self.look();
-                    let job = tape.seal(samples, self.has_room, before);
+                    let job = tape.seal(samples, self.has_room, before, &mut self.marks);
                     self.report(slot, &mut tape);
-                    if let Some(job) = job
-                        && self.seals.send(job).is_err()
-                    {
-                        tracing::error!("The sealer of recordings is gone.");
-                    }
+                    self.complete.extend(job);
+                    self.dirty = true;
                 }
             }
         }
@@ -215,7 +218,11 @@ impl Writer {
         }
         self.synced = Instant::now();
         self.dirty = false;
-        if !self.syncer.request() {
+        let complete = std::mem::take(&mut self.complete);
+        if complete.len() >= JOBS_MAX {
+            self.syncer.request_and_wait(complete);
+        } else if let Err(complete) = self.syncer.request(complete) {
+            self.complete = complete;
             self.dirty = true;
             count(&self.counters.syncs_skipped);
         }

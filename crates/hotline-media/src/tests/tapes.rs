@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::rig::{Control, Dir, Phone, Rig, start_in};
 use crate::{
-    FileState, Verified, repair, verify,
+    FileState, Verified,
+    recorder::n_open,
+    repair, verify,
     wav::{self, HEADER},
 };
 
@@ -130,7 +132,7 @@ fn caller_and_agent_are_on_their_channels_and_the_hash_is_right() {
     let hash =
         Sha256::digest(&bytes).iter().fold(String::new(), |hex, it| format!("{hex}{it:02x}"));
     assert_eq!((recorded.sha256, recorded.bytes), (hash, bytes.len() as u64));
-    assert_eq!(fs::read_dir(talk.rig.dir.recordings().join(".open")).unwrap().count(), 0);
+    assert_eq!(n_open(&talk.rig.dir.recordings()), 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::{
     rig::Rig,
     tapes::{Talk, read, sounds},
 };
-use crate::repair;
+use crate::{recorder::n_open, repair};
 
 /// An alarm comes this soon.
 const ALARM: Duration = Duration::from_secs(5);
@@ -54,8 +54,7 @@ fn a_disk_that_stands_still_costs_nothing_when_there_is_another() {
     assert_eq!(recorded.duration_ms, left.len() as u64 / 8);
     assert!(sounds(&left, 500) && sounds(&right, 700));
     assert!(!first.join("day/r-1.wav").exists(), "it is one file again");
-    let n_markers = |dir: &std::path::Path| fs::read_dir(dir.join(".open")).unwrap().count();
-    assert_eq!((n_markers(&first), n_markers(&second)), (0, 0));
+    assert_eq!((n_open(&first), n_open(&second)), (0, 0));
 
     // The disk is well, and the next recording goes where it belongs.
     talk.record("r-2", "day/r-2.wav");
