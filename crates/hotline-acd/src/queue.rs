@@ -118,10 +118,23 @@ impl Queues {
         self.everybody.get(group).map_or(0, BTreeSet::len)
     }
 
-    /// From 1.
+    /// From 1. Counted from the nearer end: who comes last into a long queue is found at once.
     pub(crate) fn position(&self, group: &GroupId, place: &Place) -> Option<usize> {
         let queue = self.everybody.get(group)?;
-        queue.contains(place).then(|| queue.range(..place).count() + 1)
+        if !queue.contains(place) {
+            return None;
+        }
+        let (mut before, mut behind) = (queue.range(..place), queue.range(place..));
+        behind.next();
+        for n in 0.. {
+            if before.next().is_none() {
+                return Some(n + 1);
+            }
+            if behind.next().is_none() {
+                return Some(queue.len() - n);
+            }
+        }
+        None
     }
 
     pub(crate) fn oldest(&self, group: &GroupId) -> Option<MonoTime> {

@@ -16,6 +16,7 @@ pub(crate) struct ReadySet {
     turns: BTreeMap<GroupId, BTreeSet<Turn>>,
     /// Agents whose last offer failed, until when they get no other.
     gaps: BTreeMap<AgentNo, MonoTime>,
+    gap_ends: BTreeSet<(MonoTime, AgentNo)>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,22 +46,27 @@ impl ReadySet {
     /// No offer for this agent before `until`.
     pub(crate) fn begin_gap(&mut self, agent: &AgentNo, until: MonoTime) {
         self.lose_turn(agent);
-        self.gaps.insert(agent.clone(), until);
+        if let Some(before) = self.gaps.insert(agent.clone(), until) {
+            self.gap_ends.remove(&(before, agent.clone()));
+        }
+        self.gap_ends.insert((until, agent.clone()));
     }
 
     /// Gives back their turn to those whose gap is over. Says whether there were any.
     pub(crate) fn end_gaps(&mut self, now: MonoTime) -> bool {
-        let over: Vec<AgentNo> =
-            self.gaps.iter().filter(|(_, at)| **at <= now).map(|(it, _)| it.clone()).collect();
-        for agent in &over {
-            self.gaps.remove(agent);
-            self.take_turn(agent);
+        let mut any = false;
+        while self.gap_ends.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, agent)) = self.gap_ends.pop_first()
+        {
+            self.gaps.remove(&agent);
+            self.take_turn(&agent);
+            any = true;
         }
-        !over.is_empty()
+        any
     }
 
     pub(crate) fn next_gap_end(&self) -> Option<MonoTime> {
-        self.gaps.values().min().copied()
+        self.gap_ends.first().map(|it| it.0)
     }
 
     /// Groups in which somebody is in turn.

@@ -9,8 +9,8 @@ use std::{
 use hotline_acd::Dispatcher;
 use hotline_agent::Agent;
 use hotline_base::{
-    AgentNo, CallId, Due, Extension, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
-    TicketId, TrunkId, earliest, media::Order,
+    AgentNo, CallId, Due, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId, TicketId,
+    TrunkId, earliest, media::Order,
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
@@ -18,7 +18,7 @@ use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
 use hotline_trunk::{Admission, Fleet, Guard, Lists, Registrations};
 
-use self::{overload::Door, traffic::Traffic};
+use self::{desks::Desks, overload::Door, traffic::Traffic};
 use crate::{
     Config, Input, Output,
     environment::{CallEnvironment, Staff},
@@ -32,6 +32,7 @@ mod agents;
 mod calls;
 mod carrier;
 mod desk_phones;
+mod desks;
 mod gateways;
 mod ladder;
 mod look;
@@ -74,8 +75,7 @@ pub struct Switchboard {
     dispatcher: Dispatcher,
     agents: BTreeMap<AgentNo, Agent>,
     staff: Staff,
-    /// Who is signed in with which extension.
-    desks: BTreeMap<Extension, AgentNo>,
+    desks: Desks,
     /// Where registered phones send from.
     phone_addresses: Addresses,
     /// In boxes: a map moves its values about, and leaves room for as many again.
@@ -138,6 +138,7 @@ impl Switchboard {
         let config = Arc::new(config);
         let first = u64::try_from(now.wall.0).unwrap_or(0) << 20;
         let agents = config.agents.iter().map(|it| (it.no.clone(), Agent::new(it.clone())));
+        let agents: BTreeMap<AgentNo, Agent> = agents.collect();
         let mut endpoint = Endpoint::new(config.sip.clone(), seed, first);
         let door = Door::new(config.overload, now);
         endpoint.set_feedback(door.feedback());
@@ -155,9 +156,9 @@ impl Switchboard {
             attempts: BTreeMap::new(),
             went_over: BTreeMap::new(),
             dispatcher: Dispatcher::new(config.groups.clone(), first),
-            agents: agents.collect(),
             staff: Staff::default(),
-            desks: BTreeMap::new(),
+            desks: Desks::new(agents.values()),
+            agents,
             phone_addresses: Addresses::default(),
             calls: BTreeMap::new(),
             legs: BTreeMap::new(),

@@ -61,7 +61,7 @@ impl Switchboard {
     ) -> Result<(), Refused> {
         let agent = self.agents.get_mut(no).ok_or(Refused::UnknownAgent)?;
         let extension = extension.unwrap_or_else(|| agent.config().extension.clone());
-        if self.desks.get(&extension).is_some_and(|it| it != no) {
+        if self.desks.at(&extension).is_some_and(|it| it != no) {
             return Err(Refused::ExtensionTaken);
         }
         if !self.endpoint.is_reachable(&extension, now) {
@@ -143,11 +143,7 @@ impl Switchboard {
             let view = agent.view();
             let value = Some(agent.save());
             self.outputs.push_back(Output::Keep { key: format!("agent/{no}"), value });
-            let desk = view.extension.as_ref();
-            if desk.is_none_or(|it| self.desks.get(it) != Some(no)) {
-                self.desks.retain(|_, it| it != no);
-                self.desks.extend(desk.map(|it| (it.clone(), no.clone())));
-            }
+            self.desks.seat(no, view.extension.as_ref());
             let brief = call.and_then(|it| self.brief(it, now.wall));
             for fact in facts {
                 let update = AgentUpdate { fact, view: view.clone(), call: brief.clone() };

@@ -84,7 +84,7 @@ impl Switchboard {
         extension: &Extension,
         now: Now,
     ) -> Result<(), u16> {
-        let no = self.desks.get(extension).cloned().ok_or(403_u16)?;
+        let no = self.desks.at(extension).cloned().ok_or(403_u16)?;
         let call = self.call_for(&no, Action::Consult).map_err(|why| status_of(&why))?;
         if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(&no)) {
             return Err(403);
@@ -111,7 +111,7 @@ impl Switchboard {
         now: Now,
     ) -> Result<(), u16> {
         let call = self.legs.get(&old).copied().ok_or(481_u16)?;
-        let no = self.desks.get(extension).cloned().ok_or(403_u16)?;
+        let no = self.desks.at(extension).cloned().ok_or(403_u16)?;
         self.add_phone(call, it.leg, extension, now);
         let (leg, audio) = (it.leg, (it.leg, it.sdp));
         let mut done = false;

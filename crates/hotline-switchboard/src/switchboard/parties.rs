@@ -62,10 +62,7 @@ impl Switchboard {
     /// Whom a telephone dials: an agent by 工号 or extension, a skill group, or a number outside.
     pub(super) fn named(&self, user: &Pii<String>) -> Target {
         let name = user.reveal().as_str();
-        let by_extension = self.desks.get(name).or_else(|| {
-            let usual = self.agents.values().find(|it| it.config().extension.as_str() == name);
-            usual.map(Agent::no)
-        });
+        let by_extension = self.desks.whose(name);
         let by_no = self.agents.get_key_value(name).map(|it| it.0);
         if let Some(no) = by_no.or(by_extension) {
             Target::Agent(no.clone())

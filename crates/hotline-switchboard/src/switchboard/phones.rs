@@ -35,7 +35,7 @@ impl Switchboard {
         self.outputs.push_back(Output::Keep { key: format!("phone/{extension}"), value });
         let at = all.iter().map(|it| it.flow.remote.ip()).collect();
         self.phone_addresses.set(extension, at, &mut self.outputs);
-        let Some(no) = self.desks.get(extension).cloned() else { return };
+        let Some(no) = self.desks.at(extension).cloned() else { return };
         if let Some(agent) = self.agents.get_mut(&no) {
             if all.iter().any(|it| it.reachable) {
                 agent.device_back(now);

@@ -95,7 +95,7 @@ impl Switchboard {
             return self.not_restored(key);
         };
         if let Some(extension) = agent.extension() {
-            self.desks.insert(extension.clone(), no.clone());
+            self.desks.seat(no, Some(extension));
         }
         self.agents.insert(no.clone(), agent);
         self.agent_changed(no, now);

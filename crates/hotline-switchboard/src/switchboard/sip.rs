@@ -276,9 +276,10 @@ impl Switchboard {
     /// Notes the call and gives the hours since this caller's earlier calls of the last day.
     fn remember_caller(&mut self, number: Option<&str>, now: MonoTime) -> Vec<u32> {
         let Some(number) = number else { return Vec::new() };
-        if !self.repeats.contains_key(number) {
+        if !self.repeats.contains_key(number) && self.repeats.len() >= REPEAT_CALLERS_MAX {
             let mut span = REPEAT_SPAN / 2;
-            while self.repeats.len() >= REPEAT_CALLERS_MAX {
+            // Room for many, so that not every call has to look at everybody.
+            while self.repeats.len() >= REPEAT_CALLERS_MAX / 10 * 9 {
                 self.repeats
                     .retain(|_, calls| calls.back().is_some_and(|it| now.since(*it) < span));
                 span /= 2;
