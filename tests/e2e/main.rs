@@ -33,6 +33,7 @@ mod interop;
 mod keys;
 mod ladder;
 mod lasting;
+mod lines;
 mod lists;
 mod outbound;
 mod overload;

@@ -32,7 +32,8 @@ impl Refusing {
             while let Ok((n, from)) = socket.recv_from(&mut buffer).await {
                 let request = String::from_utf8_lossy(&buffer[..n]).into_owned();
                 if request.starts_with("INVITE ") {
-                    socket.send_to(refusal(&request).as_bytes(), from).await.unwrap();
+                    let refusal = answer(&request, "503 Service Unavailable");
+                    socket.send_to(refusal.as_bytes(), from).await.unwrap();
                 }
             }
         });
@@ -46,13 +47,14 @@ impl Drop for Refusing {
     }
 }
 
-fn refusal(request: &str) -> String {
+/// The answer to a request that was written by nobody sloppy.
+pub(crate) fn answer(request: &str, status: &str) -> String {
     let copied = ["via:", "from:", "to:", "call-id:", "cseq:"];
-    let mut response = "SIP/2.0 503 Service Unavailable\r\n".to_owned();
+    let mut response = format!("SIP/2.0 {status}\r\n");
     for line in request.lines() {
         let name = line.to_lowercase();
         if copied.iter().any(|it| name.starts_with(it)) {
-            let tag = if name.starts_with("to:") { ";tag=refusing" } else { "" };
+            let tag = if name.starts_with("to:") { ";tag=raw" } else { "" };
             write!(response, "{line}{tag}\r\n").unwrap();
         }
     }

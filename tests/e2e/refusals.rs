@@ -1,5 +1,7 @@
 //! What a carrier is told whose calls and requests we do not take.
 
+use std::net::IpAddr;
+
 use hotline_sip::Message;
 use hotline_testkit::raw::{RawUdp, request};
 use tokio::time::Instant;
@@ -9,19 +11,25 @@ use crate::{
     setup::{CARRIER, Setup},
 };
 
-/// Somebody who speaks for the carrier, one request after the other.
-struct Carrier {
+/// Somebody who speaks for a carrier, one request after the other.
+pub(crate) struct Carrier {
     socket: RawUdp,
     n_sent: u32,
 }
 
 impl Carrier {
-    async fn bind() -> Self {
-        Self { socket: RawUdp::bind(CARRIER).await.unwrap(), n_sent: 0 }
+    pub(crate) async fn at(ip: IpAddr) -> Self {
+        Self { socket: RawUdp::bind(ip).await.unwrap(), n_sent: 0 }
     }
 
     /// The final response to a new request; `codec` is what its offer has.
-    async fn ask(&mut self, engine: &Engine, method: &str, to: &str, codec: &str) -> Message {
+    pub(crate) async fn ask(
+        &mut self,
+        engine: &Engine,
+        method: &str,
+        to: &str,
+        codec: &str,
+    ) -> Message {
         self.n_sent += 1;
         let n = self.n_sent;
         let sdp = format!(
@@ -71,7 +79,7 @@ fn says(status: u16, reason: &str, retry_after: &str) -> (u16, String, String) {
 async fn refused_calls_carry_their_cause_and_only_a_planned_end_says_when_to_come_again() {
     let setup = Setup { channels_max: 2, grace_secs: 60, ..Setup::default() };
     let mut engine = Engine::start(setup).await;
-    let mut carrier = Carrier::bind().await;
+    let mut carrier = Carrier::at(CARRIER).await;
     let unknown = carrier.ask(&engine, "INVITE", "077199999", "8").await;
     assert_eq!(told(&unknown), says(404, "Q.850;cause=1", ""));
     let no_codec = says(488, "Q.850;cause=65", "");
@@ -101,7 +109,7 @@ async fn refused_calls_carry_their_cause_and_only_a_planned_end_says_when_to_com
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_and_subscriptions_are_refused_with_what_there_is() {
     let engine = Engine::quick().await;
-    let mut carrier = Carrier::bind().await;
+    let mut carrier = Carrier::at(CARRIER).await;
     for method in ["MESSAGE", "SUBSCRIBE", "PUBLISH"] {
         let it = carrier.ask(&engine, method, "12345", "8").await;
         let allow = String::from_utf8_lossy(it.header("Allow").unwrap()).into_owned();

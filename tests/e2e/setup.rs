@@ -37,6 +37,9 @@ pub(crate) const PUSH_SECRET: &str = "push-secret";
 /// and 1002) in all groups, quick prompts, no after-call work, ring limit 5 s.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    /// Where it listens for SIP and has its RTP. At another address than [`ENGINE`] carriers and
+    /// telephones are there, too.
+    pub(crate) home: IpAddr,
     pub(crate) prompts: Prompts,
     pub(crate) n_agents: usize,
     pub(crate) acw_secs: u32,
@@ -81,6 +84,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            home: ENGINE,
             prompts: Prompts::Quick,
             n_agents: 2,
             acw_secs: 0,
@@ -164,12 +168,14 @@ impl Setup {
     /// Writes configuration, flows and prompts into a folder.
     pub(crate) fn write(&self, folder: &Path, ports: &Ports) {
         let quick = self.prompts.prepare(&folder.join("prompts"));
+        let (home, any) = (self.home, SocketAddr::new(self.home, 0));
+        let carrier = if home == ENGINE { CARRIER } else { home };
         let mut text = format!(
             "[engine]\ndata_dir = \"var\"\ngrace_secs = {}\n\
              [log]\nfilter = \"{}\"\n\
-             [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = [\"{ENGINE}:0\"]\n\
+             [sip]\nlisten_udp = [\"{any}\"]\nlisten_tcp = [\"{any}\"]\n\
              {}\
-             [media]\naddress = \"{ENGINE}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
+             [media]\naddress = \"{home}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
              port_quarantine_secs = 1\nbusy_max_percent = 100\n{}",
             self.grace_secs,
             self.log_filter,
@@ -195,7 +201,7 @@ impl Setup {
              [[http.token]]\nname = \"test\"\nrole = \"system\"\ndemo_token = \"{TOKEN}\"\n\
              [[http.token]]\nname = \"operator\"\nrole = \"operator\"\n\
              demo_token = \"{OPERATOR_TOKEN}\"\n\
-             [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = {}\n\
+             [[trunk]]\nid = \"carrier\"\nsources = [\"{carrier}\"]\nchannels_max = {}\n\
              area_code = \"0771\"\ncity = \"450100\"\n",
             self.channels_max
         )

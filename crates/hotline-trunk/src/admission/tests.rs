@@ -252,3 +252,17 @@ fn a_call_to_the_contact_of_an_account_is_for_the_number_that_was_called() {
     let elsewhere = CalledForms { request: "hotline-nn", party: None, to: "" };
     assert_eq!(door.recognise("10.9.0.5:5060".parse().unwrap(), &elsewhere), None);
 }
+
+#[test]
+fn only_a_number_of_the_trunk_is_shown_whatever_is_wished() {
+    let own = ["077112345", "077112328"].map(str::to_owned).to_vec();
+    let telecom = TrunkConfig { numbers: own, ..trunk("telecom", &["10.0.0.1"], 2) };
+    let it = Admission::new(vec![telecom, trunk("mobile", &["10.1.0.0/16"], 2)], Vec::new());
+    let shown = |id: &str, wish| it.display(&TrunkId::new(id), wish);
+    assert_eq!(shown("telecom", Some("077112328")), Some("077112328"));
+    for foreign in [None, Some("13812345678"), Some("077112329"), Some("")] {
+        assert_eq!(shown("telecom", foreign), Some("077112345"), "{foreign:?}");
+    }
+    assert_eq!(shown("mobile", Some("077112345")), None, "a trunk without numbers shows none");
+    assert_eq!(shown("unknown", None), None);
+}
