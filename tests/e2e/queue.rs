@@ -140,7 +140,7 @@ async fn agent_is_rung_over_the_connection_of_the_telephone_and_set_aside_when_i
 
 /// The longest time in a caller's stream in which nothing was sent, by its timestamps, since
 /// `begin` packets.
-fn longest_hole_ms(heard: &Heard, begin: usize) -> u32 {
+pub(crate) fn longest_hole_ms(heard: &Heard, begin: usize) -> u32 {
     let packets = heard.packets().get(begin..).unwrap_or_default();
     let holes = packets.iter().zip(packets.iter().skip(1)).map(|(before, next)| {
         next.timestamp.wrapping_sub(before.timestamp.wrapping_add(before.n_samples)) / 8
