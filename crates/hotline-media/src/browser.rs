@@ -97,13 +97,20 @@ struct Browser {
 }
 
 impl Browsers {
-    /// With a new certificate.
+    /// With the certificate that a process before had, or else a new one.
     ///
     /// # Errors
     /// When no certificate can be made, which only a broken source of randomness can cause.
-    pub(crate) fn new() -> Result<Self, dtls::DtlsError> {
+    pub(crate) fn new(certificate: Option<&str>) -> Result<Self, dtls::DtlsError> {
+        let identity = certificate.and_then(|it| Identity::kept(it).ok());
+        let identity = identity.map_or_else(Identity::new, Ok)?;
         let (legs, by_ufrag, by_address) = Default::default();
-        Ok(Self { identity: Identity::new()?, legs, by_ufrag, by_address, steps: Vec::new() })
+        Ok(Self { identity, legs, by_ufrag, by_address, steps: Vec::new() })
+    }
+
+    /// Our certificate and its key, for the process after this one.
+    pub(crate) fn certificate(&self) -> Option<String> {
+        self.identity.to_pem()
     }
 
     pub(crate) const fn fingerprint(&self) -> Fingerprint {
@@ -125,6 +132,22 @@ impl Browsers {
             is_over: false,
         };
         self.legs.insert(leg, browser);
+    }
+
+    /// A leg of a process before has its keys, and went on to this address.
+    pub(crate) fn take_up(
+        &mut self,
+        leg: LegId,
+        remote: Remote,
+        path: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let Some(it) = self.legs.get_mut(&leg) else { return };
+        (it.remote, it.is_over) = (Some(remote), true);
+        let Some(path) = path else { return };
+        (it.chosen, it.checked) = (Some(path), now);
+        self.steps.push(Step::Chosen { leg, to: Some(path) });
+        self.find(leg, path);
     }
 
     /// ICE begins anew with other words; audio goes on where it went until another address is

@@ -8,6 +8,7 @@ mod orders;
 mod ports;
 mod prompts;
 mod revive;
+mod safe;
 mod say;
 
 use std::{

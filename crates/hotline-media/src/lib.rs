@@ -179,8 +179,8 @@ pub fn start(config: MediaConfig) -> io::Result<MediaHandle> {
 
 /// The same in the place of a process that died. `memory` is a file without a disk (`memfd_create`)
 /// that outlives this process: each leg is noted there, and those that an earlier process noted are
-/// brought back on their ports, with another SSRC, before the first control is greeted. Legs with
-/// keys are not.
+/// brought back on their ports, with their keys and another SSRC, before the first control is
+/// greeted.
 ///
 /// # Errors
 /// As [`start`].

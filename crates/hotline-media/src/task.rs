@@ -9,7 +9,7 @@ use hotline_base::{
     Key, LegId, PlayId, WallTime,
     media::{Channel, Hearing, LegQuality, LegStats, NetworkTone, PlayEnd},
 };
-use hotline_rtp::{Outbound, SrtpReceiver, SrtpSender};
+use hotline_rtp::{Outbound, SrtpProgress, SrtpReceiver, SrtpSender};
 use hotline_sdp::Stream;
 
 use crate::{recorder::Block, worker::Playing};
@@ -51,6 +51,11 @@ pub(crate) enum Task {
         leg: Slot,
         sender: Option<Box<SrtpSender>>,
         receiver: Option<Box<SrtpReceiver>>,
+    },
+    /// What stands behind the header of each packet to the leg.
+    Label {
+        leg: Slot,
+        label: Box<[u8]>,
     },
     /// What comes from this address to the port of browsers is the leg's.
     Find {
@@ -206,6 +211,11 @@ pub(crate) enum Report {
     Tone {
         leg: LegId,
         tone: NetworkTone,
+    },
+    /// How far a peer's protected packets have come, for the process after this one.
+    Progress {
+        leg: LegId,
+        progress: SrtpProgress,
     },
     /// The tape's last block is on its way; blocks that are not needed any more come back.
     TapeDone {

@@ -24,7 +24,7 @@ pub use self::{
     jitter::{Format, Inserted, JitterBuffer, JitterCounts, Next},
     mos::{Codec, Quality},
     outbound::{Outbound, Stamp},
-    packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, parse, write_header},
+    packet::{HEADER_LEN, Header, Packet, PeerMisbehaved, extension, parse, write_header},
     reception::Reception,
     rtcp::ReportBlock,
     source_clock::{Arrival, SourceClock},

@@ -100,9 +100,35 @@ pub fn write_header(to: &mut [u8], header: &Header) -> bool {
     true
 }
 
+/// A header extension of one element with a header of one byte, as it stands behind the header
+/// (RFC 8285 §4.2); `None` when its number or its length is beyond those.
+pub fn extension(id: u8, value: &[u8]) -> Option<Vec<u8>> {
+    let len = u8::try_from(value.len()).ok()?.checked_sub(1).filter(|it| *it < 16)?;
+    if !(1..=14).contains(&id) {
+        return None;
+    }
+    let words = (1 + value.len()).div_ceil(4);
+    let mut bytes = vec![0xBE, 0xDE, 0, u8::try_from(words).ok()?, id << 4 | len];
+    bytes.extend(value);
+    bytes.resize(4 + words * 4, 0);
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_is_a_number_of_words_and_passed_over_by_a_reader() {
+        assert_eq!(extension(1, b"0"), Some(vec![0xBE, 0xDE, 0, 1, 0x10, b'0', 0, 0]));
+        for n in 1..=16 {
+            let bytes = extension(14, &vec![7; n]).unwrap();
+            let read = parse(&packet(0x90, &[&bytes[..], &[1, 2, 3]].concat())).unwrap();
+            assert_eq!(read.payload, HEADER_LEN + bytes.len()..HEADER_LEN + bytes.len() + 3);
+        }
+        assert_eq!((extension(1, &[]), extension(1, &[7; 17])), (None, None));
+        assert_eq!((extension(0, b"0"), extension(15, b"0")), (None, None));
+    }
 
     const HEADER: Header = Header {
         marker: true,

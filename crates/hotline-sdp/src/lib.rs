@@ -25,7 +25,9 @@ use hotline_base::media::FailReason;
 pub use self::{
     codec::{Codec, Codecs, Passed},
     negotiate::{answer, answer_in, offer, offer_in, settle, settle_in},
-    secure::{Asked, Fingerprint, Remote, Role, SdesKey, SdesSuite, Secrets, Security, asked},
+    secure::{
+        Asked, Fingerprint, Label, Remote, Role, SdesKey, SdesSuite, Secrets, Security, asked,
+    },
 };
 
 /// Payload type of telephone-event at 8,000 Hz in our offers.

@@ -10,7 +10,7 @@ use hotline_base::media::Profile;
 
 pub use self::{
     sdes::{SdesKey, SdesSuite},
-    webrtc::{Fingerprint, Remote, Role},
+    webrtc::{Fingerprint, Label, Remote, Role},
 };
 use crate::{
     Local,
@@ -29,7 +29,7 @@ pub struct Secrets {
     pub fingerprint: Fingerprint,
     /// Our part in DTLS, once it is settled; it stays for the life of the leg (RFC 8842 §5.5).
     pub role: Option<Role>,
-    /// Of the stream we send (RFC 5576).
+    /// Of the stream we send; not written.
     pub ssrc: u32,
 }
 
@@ -92,8 +92,7 @@ pub(crate) fn accept(
         return Some((Security::Sdes { ours, theirs }, Rows { rows, ..Rows::default() }));
     }
     let remote = Remote::offered(line, secrets.role)?;
-    let mid = line.value("mid");
-    let rows = webrtc::rows(local, secrets, mid, remote.role.setup());
+    let rows = webrtc::answer_rows(local, secrets, line, &remote);
     Some((Security::WebRtc(remote), rows))
 }
 
@@ -105,7 +104,7 @@ pub(crate) fn propose(profile: Profile, local: &Local, secrets: &Secrets) -> Row
             let keys = (1..).zip(&secrets.keys);
             Rows { rows: keys.map(|(tag, it)| sdes::row(tag, it)).collect(), ..Rows::default() }
         }
-        Profile::WebRtc => webrtc::rows(local, secrets, Some("0"), "actpass"),
+        Profile::WebRtc => webrtc::offer_rows(local, secrets),
     }
 }
 

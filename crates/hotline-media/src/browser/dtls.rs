@@ -41,7 +41,7 @@ const WRONG: u8 = 2;
 #[error("no certificate for DTLS can be made: {0}")]
 pub(crate) struct DtlsError(String);
 
-/// Our certificate, new with each process: browsers know it by its fingerprint alone.
+/// Our certificate, which nobody signed: browsers know it by its fingerprint alone.
 pub(super) struct Identity {
     certificate: Certificate,
     pub(super) fingerprint: Fingerprint,
@@ -81,6 +81,25 @@ impl Identity {
         let certificate =
             Certificate::generate_self_signed(vec!["hotline".to_owned()], provider.crypto())
                 .map_err(|it| DtlsError(it.to_string()))?;
+        Self::of(certificate, provider)
+    }
+
+    /// That of an earlier process.
+    pub(super) fn kept(pem: &str) -> Result<Self, DtlsError> {
+        let provider = default_provider().map_err(|it| DtlsError(it.to_string()))?;
+        let certificate = Certificate::from_pem(pem, provider.crypto())
+            .map_err(|it| DtlsError(it.to_string()))?;
+        Self::of(certificate, provider)
+    }
+
+    pub(super) fn to_pem(&self) -> Option<String> {
+        self.certificate.serialize_pem().ok()
+    }
+
+    fn of(
+        certificate: Certificate,
+        provider: Arc<dyn RTCCryptoProvider>,
+    ) -> Result<Self, DtlsError> {
         let der = certificate.certificate.first().ok_or_else(|| DtlsError(String::new()))?;
         let fingerprint = Fingerprint(Sha256::digest(der.as_ref()).into());
         Ok(Self { certificate, fingerprint, provider })

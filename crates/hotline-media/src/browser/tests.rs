@@ -100,14 +100,15 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let browsers = Browsers::new().unwrap();
+        let browsers = Browsers::new(None).unwrap();
         Self { browsers, counters: Counters::default(), now: Instant::now() }
     }
 
     fn open(&mut self, leg: u64, fingerprint: Fingerprint) {
         let (leg, ufrag) = (LegId(leg), format!("ours{leg}"));
         self.browsers.open(leg, ufrag, PWD.to_owned(), self.now);
-        let remote = Remote { ufrag: "them".to_owned(), fingerprint, role: Role::Server };
+        let remote =
+            Remote { ufrag: "them".to_owned(), fingerprint, role: Role::Server, label: None };
         self.browsers.settle(leg, remote, self.now);
     }
 
@@ -308,7 +309,7 @@ fn ice_that_begins_anew_goes_by_the_new_words_and_keeps_the_keys() {
     assert!(house.shake(&mut client, from, |_| ()));
     house.browsers.restart(LegId(1), "anew".to_owned(), PWD.to_owned());
     let fingerprint = client.fingerprint;
-    let remote = Remote { ufrag: "they".to_owned(), fingerprint, role: Role::Server };
+    let remote = Remote { ufrag: "they".to_owned(), fingerprint, role: Role::Server, label: None };
     house.browsers.settle(LegId(1), remote, house.now);
     assert!(house.hear(other, &check("ours1:them", PWD, true)).is_empty());
     let steps = house.hear(other, &check("anew:they", PWD, true));
@@ -433,7 +434,7 @@ fn where_the_peer_waits_we_begin_and_say_it_again_when_it_is_lost() {
     let mut house = House::new();
     house.browsers.open(LegId(1), "ours1".to_owned(), PWD.to_owned(), house.now);
     let fingerprint = Fingerprint(Sha256::digest(certificate.certificate[0].as_ref()).into());
-    let remote = Remote { ufrag: "them".to_owned(), fingerprint, role: Role::Client };
+    let remote = Remote { ufrag: "them".to_owned(), fingerprint, role: Role::Client, label: None };
     house.browsers.settle(LegId(1), remote, house.now);
     let from = address("198.51.100.7:5000");
     let steps = house.hear(from, &check("ours1:them", PWD, true));

@@ -1,13 +1,17 @@
 //! Protection of legs: keys made and compared, and browsers behind the shared port.
 
-use std::{io, net::UdpSocket, time::Instant};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    time::Instant,
+};
 
 use hotline_base::{
     LegId,
     media::{Event, FailReason, FailedOrder, Profile},
 };
-use hotline_rtp::{MasterKey, SrtpProfile, SrtpReceiver, SrtpSender};
-use hotline_sdp::{Asked, Fingerprint, SdesKey, SdesSuite, Secrets, Security};
+use hotline_rtp::{MasterKey, SrtpProfile, SrtpProgress, SrtpReceiver, SrtpSender, extension};
+use hotline_sdp::{Asked, Fingerprint, Label, SdesKey, SdesSuite, Secrets, Security};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::Desk;
@@ -46,11 +50,24 @@ pub(super) struct Protection {
     sdes: Option<(SdesKey, SdesKey)>,
     /// The peer's user fragment.
     ufrag: Option<String>,
+    /// The keys that DTLS made.
+    pub(super) dtls: Option<Dtls>,
+    /// Where ICE found the peer.
+    pub(super) path: Option<SocketAddr>,
+    /// How far his packets have come.
+    pub(super) progress: Option<SrtpProgress>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Dtls {
+    pub(super) ours: MasterKey,
+    pub(super) theirs: MasterKey,
 }
 
 impl Protection {
-    pub(super) const fn new(profile: Profile, secrets: Option<Secrets>) -> Self {
-        Self { profile, secrets, sdes: None, ufrag: None }
+    pub(super) fn new(profile: Profile, secrets: Option<Secrets>) -> Self {
+        let (sdes, ufrag, dtls, path, progress) = Default::default();
+        Self { profile, secrets, sdes, ufrag, dtls, path, progress }
     }
 
     pub(super) fn is_guest(&self) -> bool {
@@ -130,19 +147,38 @@ impl Desk {
     /// The port of all browsers, which is opened for the first one.
     fn shared(&mut self) -> Option<&mut Shared> {
         if self.shared.is_none() {
-            let browsers = Browsers::new()
-                .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
-                .ok()?;
             let (port, socket) = self.ports.open_shared(Instant::now())?;
-            let theirs = socket
-                .try_clone()
-                .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
-                .ok()?;
-            tracing::info!(port, "Browsers are heard at one port.");
-            self.task(Task::Share { socket: theirs });
-            self.shared = Some(Shared { port, socket, browsers });
+            self.share(port, socket)?;
         }
         self.shared.as_mut()
+    }
+
+    /// The same port as in a process before.
+    pub(super) fn share_again(&mut self, port: u16) -> Option<()> {
+        if let Some(shared) = &self.shared {
+            return (shared.port == port).then_some(());
+        }
+        let socket = self.ports.reopen_shared(port)?;
+        self.share(port, socket)
+    }
+
+    fn share(&mut self, port: u16, socket: UdpSocket) -> Option<()> {
+        let kept = self.notes_of_legs.certificate();
+        let browsers = Browsers::new(kept.as_deref())
+            .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
+            .ok()?;
+        let certificate = browsers.certificate();
+        if let Some(new) = certificate.filter(|it| Some(it) != kept.as_ref()) {
+            self.notes_of_legs.keep_certificate(new);
+        }
+        let theirs = socket
+            .try_clone()
+            .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
+            .ok()?;
+        tracing::info!(port, "Browsers are heard at one port.");
+        self.task(Task::Share { socket: theirs });
+        self.shared = Some(Shared { port, socket, browsers });
+        Some(())
     }
 
     pub(super) fn shared_port(&self) -> Option<u16> {
@@ -185,9 +221,11 @@ impl Desk {
             Security::WebRtc(remote) => {
                 let Some(entry) = self.legs.get_mut(&leg) else { return };
                 entry.protection.ufrag = Some(remote.ufrag.clone());
+                let slot = entry.slot;
                 if let Some(secrets) = &mut entry.protection.secrets {
                     secrets.role = Some(remote.role);
                 }
+                self.label(slot, remote.label.as_ref());
                 if let Some(shared) = &mut self.shared {
                     shared.browsers.settle(leg, remote, Instant::now());
                 }
@@ -206,6 +244,9 @@ impl Desk {
         let sender = new[0].then(|| master(&ours)).flatten();
         let receiver = new[1].then(|| master(&theirs)).flatten();
         entry.protection.sdes = Some((ours, theirs));
+        if receiver.is_some() {
+            entry.protection.progress = None;
+        }
         self.hand_keys(slot, sender, receiver);
     }
 
@@ -216,6 +257,49 @@ impl Desk {
         let sender = ours.map(|it| Box::new(SrtpSender::new(&it)));
         let receiver = theirs.map(|it| Box::new(SrtpReceiver::new(&it)));
         self.task(Task::Secure { leg, sender, receiver });
+    }
+
+    /// A leg of a process before goes on with the keys that it had.
+    pub(super) fn resume_guard(&mut self, leg: LegId, security: Security) -> Option<()> {
+        let entry = self.legs.get_mut(&leg)?;
+        let (ours, theirs) = match security {
+            Security::Plain => return Some(()),
+            Security::Sdes { ours, theirs } => {
+                let keys = (master(&ours)?, master(&theirs)?);
+                entry.protection.sdes = Some((ours, theirs));
+                keys
+            }
+            Security::WebRtc(remote) => {
+                entry.protection.ufrag = Some(remote.ufrag.clone());
+                let Dtls { ours, theirs } = entry.protection.dtls.clone()?;
+                let (slot, path) = (entry.slot, entry.protection.path);
+                self.label(slot, remote.label.as_ref());
+                let shared = self.shared.as_mut()?;
+                shared.browsers.take_up(leg, remote, path, Instant::now());
+                (ours, theirs)
+            }
+        };
+        let entry = self.legs.get(&leg)?;
+        let (slot, progress) = (entry.slot, entry.protection.progress?);
+        let receiver = Some(Box::new(SrtpReceiver::resumed(&theirs, &progress)));
+        let sender = Some(Box::new(SrtpSender::new(&ours)));
+        self.task(Task::Secure { leg: slot, sender, receiver });
+        self.do_steps();
+        Some(())
+    }
+
+    fn label(&mut self, leg: Slot, label: Option<&Label>) {
+        let label = label.and_then(|it| extension(it.id, it.mid.as_bytes())).unwrap_or_default();
+        self.task(Task::Label { leg, label: label.into() });
+    }
+
+    /// A peer's packets have come so far.
+    pub(super) fn note_progress(&mut self, leg: LegId, progress: SrtpProgress) {
+        let entry = self.legs.get_mut(&leg);
+        if let Some(entry) = entry.filter(|it| it.protection.is_secure()) {
+            entry.protection.progress = Some(progress);
+            self.note_again(leg);
+        }
     }
 
     /// Checks and handshakes that the worker passed on, and what time does to them.
@@ -253,14 +337,19 @@ impl Desk {
                 }
                 Step::Forgotten { address } => self.task(Task::Lose { address }),
                 Step::Chosen { leg, to } => {
-                    if let Some(leg) = self.slot(leg) {
-                        self.task(Task::Choose { leg, to });
-                    }
+                    let Some(entry) = self.legs.get_mut(&leg) else { continue };
+                    entry.protection.path = to;
+                    let slot = entry.slot;
+                    self.task(Task::Choose { leg: slot, to });
+                    self.note_again(leg);
                 }
                 Step::Keys { leg, ours, theirs } => {
-                    if let Some(leg) = self.slot(leg) {
-                        self.hand_keys(leg, Some(ours), Some(theirs));
-                    }
+                    let Some(entry) = self.legs.get_mut(&leg) else { continue };
+                    entry.protection.dtls = Some(Dtls { ours, theirs });
+                    entry.protection.progress = None;
+                    let slot = entry.slot;
+                    self.hand_keys(slot, Some(ours), Some(theirs));
+                    self.note_again(leg);
                 }
                 Step::Refused { leg } => {
                     let reason = FailReason::BadCertificate;

@@ -110,7 +110,7 @@ impl Desk {
     }
 
     /// What is spoken with a peer of this profile.
-    fn codecs(&self, profile: Profile) -> Codecs {
+    pub(super) fn codecs(&self, profile: Profile) -> Codecs {
         let Coding { codecs, browser_codecs, .. } = self.config.coding;
         match profile {
             Profile::Plain | Profile::Sdes => codecs,
@@ -131,7 +131,7 @@ impl Desk {
         };
         let profile =
             theirs.map_or(profile, |it| asked(it).map_or(Profile::Plain, |it| it.profile));
-        let out = self.outbound();
+        let out = self.outbound(None);
         let protection = self.protection(profile, out.ssrc());
         let place = protection.and_then(|it| Some((self.door(&it)?, it)));
         let Some(((port, door), protection)) = place else {
@@ -157,8 +157,6 @@ impl Desk {
         let reports = self.report_start(door.port());
         let complexity = self.config.coding.opus_complexity;
         self.legs.insert(leg, entry);
-        let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
-        self.note(leg, theirs);
         let opening = Opening { slot, id: leg, door, secure, out, reports, complexity };
         self.task(Task::Open(Box::new(opening)));
         self.admit_guest(leg);
@@ -166,6 +164,8 @@ impl Desk {
             self.secure(leg, security);
             self.task(Task::Settle { leg: slot, stream });
         }
+        let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
+        self.note(leg, theirs);
         self.say(Event::Opened { leg, sdp });
     }
 
@@ -184,9 +184,18 @@ impl Desk {
     }
 
     /// For the process after this one.
-    fn note(&self, leg: LegId, theirs: Theirs) {
+    pub(super) fn note(&self, leg: LegId, theirs: Theirs) {
         if let Some(entry) = self.legs.get(&leg) {
             self.notes_of_legs.write(entry.slot.index, &Note::new(leg, entry, theirs));
+        }
+    }
+
+    /// What is noted of a leg changed, but not what its peer said.
+    pub(super) fn note_again(&self, leg: LegId) {
+        if let Some(entry) = self.legs.get(&leg)
+            && let Some(theirs) = self.notes_of_legs.theirs(entry.slot.index)
+        {
+            self.note(leg, theirs);
         }
     }
 
@@ -237,10 +246,11 @@ impl Desk {
         Ok((sdp, Some((stream, security))))
     }
 
-    /// A stream that begins anywhere (RFC 3550 §5.1).
-    pub(super) fn outbound(&mut self) -> Outbound {
+    /// A stream that begins anywhere (RFC 3550 §5.1), unless its name is given.
+    pub(super) fn outbound(&mut self, ssrc: Option<u32>) -> Outbound {
         let mut number = || u32::try_from(self.random.next_u64() >> 32).unwrap_or(0);
-        let (ssrc, timestamp, sequence) = (number(), number(), number() >> 16);
+        let (any, timestamp, sequence) = (number(), number(), number() >> 16);
+        let ssrc = ssrc.unwrap_or(any);
         // In the lower half, so that the first packets are not lost with a turn of the counter that
         // SRTP does not send (RFC 3711 §3.3.1).
         Outbound::new(ssrc, u16::try_from(sequence >> 1).unwrap_or(0), timestamp)
@@ -269,9 +279,9 @@ impl Desk {
         match settle_in(&entry.said, theirs) {
             Ok((stream, security)) => {
                 let hold = stream.hold;
-                self.note(leg, Theirs::Answer(theirs.to_owned()));
                 self.note_weight(leg, &stream);
                 self.secure(leg, security);
+                self.note(leg, Theirs::Answer(theirs.to_owned()));
                 self.task(Task::Settle { leg: slot, stream });
                 self.say(Event::Settled { leg, hold });
             }

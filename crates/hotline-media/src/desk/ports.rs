@@ -99,6 +99,16 @@ impl Ports {
         socket.ok()
     }
 
+    /// The same for the port of browsers.
+    pub(super) fn reopen_shared(&mut self, port: u16) -> Option<UdpSocket> {
+        match self.reserved {
+            Some(it) if it == port => self.open_shared(Instant::now()).map(|it| it.1),
+            // Another one is configured now.
+            Some(_) => None,
+            None => self.reopen(port),
+        }
+    }
+
     /// A leg's port is over.
     pub(super) fn close(&mut self, port: u16, socket: Option<UdpSocket>, now: Instant) {
         self.resting.push_back((now + self.quarantine, port, socket));

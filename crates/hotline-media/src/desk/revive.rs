@@ -4,7 +4,7 @@
 use std::{thread, time::Duration};
 
 use hotline_base::media::Profile;
-use hotline_sdp::{Local, answer, settle};
+use hotline_sdp::{Local, answer_in, settle_in};
 
 use super::{
     Desk, Entry,
@@ -16,8 +16,8 @@ use crate::{
     task::{Door, Opening, Task},
 };
 
-/// Tasks of one leg.
-const TASKS: usize = 2;
+/// Tasks of one leg, and of the port of all browsers.
+const TASKS: usize = 8;
 
 impl Desk {
     /// Before the first order: control finds the legs in the inventory.
@@ -28,10 +28,10 @@ impl Desk {
         }
         let mut n_back = 0;
         for (place, note) in notes {
-            // A leg that cannot be brought back must not be tried by every process after this one.
+            // A leg that cannot be brought back must not be tried by every process after this one;
+            // one that can is noted anew.
             self.notes_of_legs.clear(place);
             if self.revive_leg(place, &note).is_some() {
-                self.notes_of_legs.write(place, &note);
                 count(&self.counters.legs_revived);
                 n_back += 1;
             }
@@ -40,47 +40,65 @@ impl Desk {
     }
 
     fn revive_leg(&mut self, place: u32, note: &Note) -> Option<()> {
-        let Note { leg, port, session, version, said, theirs, .. } = note;
-        // Keys and handshakes of a secure leg died with its process.
-        if said.contains("/SAVP") {
-            return None;
-        }
+        let Note { leg, port, session, version, said, theirs, safe, .. } = note;
+        let protection = match safe {
+            Some(safe) => Protection::revived(safe)?,
+            None => Protection::new(Profile::Plain, None),
+        };
+        let secrets = protection.secrets.as_ref();
         let local = Local {
             address: self.config.address,
             port: *port,
             session: *session,
             version: *version,
-            codecs: self.config.coding.codecs,
+            codecs: self.codecs(protection.profile),
         };
-        let stream = match theirs {
+        let agreed = match theirs {
             Theirs::Nothing => None,
-            Theirs::Offer(theirs) => Some(answer(theirs, &local).ok()?.1),
-            Theirs::Answer(theirs) => Some(settle(said, theirs).ok()?),
+            Theirs::Offer(theirs) => {
+                let (_, stream, security) = answer_in(theirs, &local, secrets).ok()?;
+                Some((stream, security))
+            }
+            Theirs::Answer(theirs) => Some(settle_in(said, theirs).ok()?),
         };
+        if !protection.is_whole(agreed.is_some()) {
+            return None;
+        }
         let slot = self.leg_slots.take_at(place)?;
-        let Some(socket) = self.ports.reopen(*port) else {
+        let Some(door) = self.door_again(*port, &protection) else {
             self.leg_slots.give_back(slot);
             return None;
         };
         let (port, session, version, said) = (*port, *session, *version, said.clone());
-        let weight = stream.as_ref().map_or(1, |it| self.weight(it));
-        let codecs = local.codecs;
-        let protection = Protection::new(Profile::Plain, None);
+        let weight = agreed.as_ref().map_or(1, |it| self.weight(&it.0));
+        let (codecs, secure) = (local.codecs, protection.is_secure());
+        // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
+        let out = self.outbound(secrets.map(|it| it.ssrc));
         let entry = Entry { slot, port, session, version, codecs, weight, said, protection };
         self.legs.insert(*leg, entry);
-        // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
-        let (out, reports) = (self.outbound(), self.report_start(Some(port)));
+        let reports = self.report_start(door.port());
         while self.tasks.slots() < TASKS {
             self.worker.wake();
             thread::sleep(Duration::from_millis(1));
         }
         let complexity = self.config.coding.opus_complexity;
-        let (door, secure) = (Door::Own(socket), false);
         let opening = Opening { slot, id: *leg, door, secure, out, reports, complexity };
         self.task(Task::Open(Box::new(opening)));
-        if let Some(stream) = stream {
+        self.admit_guest(*leg);
+        if let Some((stream, security)) = agreed {
+            self.resume_guard(*leg, security);
             self.task(Task::Settle { leg: slot, stream });
         }
+        // Nothing is sent before control is there and says what.
+        self.note(*leg, theirs.clone());
         Some(())
+    }
+
+    /// The door that the leg had.
+    fn door_again(&mut self, port: u16, protection: &Protection) -> Option<Door> {
+        if protection.is_guest() {
+            return self.share_again(port).map(|()| Door::Shared);
+        }
+        self.ports.reopen(port).map(Door::Own)
     }
 }

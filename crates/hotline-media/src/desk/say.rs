@@ -42,6 +42,10 @@ impl Desk {
                     self.say(Event::Sounded { leg, quality });
                     Event::Closed { leg, stats }
                 }
+                Report::Progress { leg, progress } => {
+                    self.note_progress(leg, progress);
+                    continue;
+                }
                 Report::TapeDone { tape, blocks } => {
                     drop(blocks);
                     self.on_tape_done(tape);

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A page that calls in, connected.
-fn page(rig: &mut Rig, leg: u64, hz: u32) -> Page {
+pub(super) fn page(rig: &mut Rig, leg: u64, hz: u32) -> Page {
     let mut page = Page::new(leg, hz);
     let offer = page.offer();
     let sdp = opened(rig, leg, Some(offer));
@@ -30,7 +30,7 @@ fn opened(rig: &mut Rig, leg: u64, offer: Option<String>) -> String {
     sdp
 }
 
-fn bridge(rig: &mut Rig, a: LegId, b: LegId) {
+pub(super) fn bridge(rig: &mut Rig, a: LegId, b: LegId) {
     let hears = |listener, speaker| Hears { listener, speakers: vec![speaker] };
     rig.control.order(&Order::Mix { hears: vec![hears(a, b), hears(b, a)] });
     rig.control.order(&Order::Hello { version: VERSION });
@@ -38,7 +38,11 @@ fn bridge(rig: &mut Rig, a: LegId, b: LegId) {
 }
 
 /// Both talk for a while; what each hears is the other's tone.
-fn talk(page: &mut Page, phone: &mut Phone, [from_page, from_phone]: [u32; 2]) {
+pub(super) fn assert_page_and_phone_talk(
+    page: &mut Page,
+    phone: &mut Phone,
+    [from_page, from_phone]: [u32; 2],
+) {
     page.heard.clear();
     phone.heard.clear();
     for _ in 0..100 {
@@ -69,7 +73,7 @@ fn a_browser_that_calls_and_a_telephone_hear_each_other_and_each_others_keys() {
     let mut page = page(&mut rig, 1, 450);
     let mut phone = rig.phone(2, 700);
     bridge(&mut rig, page.leg, phone.leg);
-    talk(&mut page, &mut phone, [450, 700]);
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
 
     page.press(5);
     page.take_in(Duration::from_millis(300));
@@ -95,7 +99,7 @@ fn a_browser_that_is_called_and_a_telephone_hear_each_other() {
     assert!(page.until(|it| it.is_connected), "no connection");
     let mut phone = rig.phone(2, 700);
     bridge(&mut rig, page.leg, phone.leg);
-    talk(&mut page, &mut phone, [450, 700]);
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
 }
 
 #[test]
@@ -122,21 +126,13 @@ fn after_a_change_of_network_a_browser_goes_on_with_the_keys_it_has() {
     let mut page = page(&mut rig, 1, 450);
     let mut phone = rig.phone(2, 700);
     bridge(&mut rig, page.leg, phone.leg);
-    talk(&mut page, &mut phone, [450, 700]);
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
     let offer = page.roam(Ipv4Addr::new(127, 0, 0, 2));
     rig.control.order(&Order::Reoffer { leg: page.leg, offer });
     let Event::Reanswered { sdp, .. } = rig.control.event() else { panic!("not answered") };
     page.accept(&sdp);
-    // Until the new way is found, what is said to the old one is lost.
-    page.heard.clear();
-    for _ in 0..500 {
-        phone.say();
-        page.take_in(Duration::from_millis(10));
-        if !page.heard.is_empty() {
-            break;
-        }
-    }
-    talk(&mut page, &mut phone, [450, 700]);
+    assert!(page.until_heard(|| phone.say()), "the new way is never found");
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
 }
 
 #[test]

@@ -155,6 +155,19 @@ impl Page {
         true
     }
 
+    /// Until the new way is found, what is said to the old one is lost.
+    pub(super) fn until_heard(&mut self, mut say: impl FnMut()) -> bool {
+        self.heard.clear();
+        for _ in 0..500 {
+            say();
+            self.take_in(Duration::from_millis(10));
+            if !self.heard.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Takes in what comes in this time.
     pub(super) fn take_in(&mut self, time: Duration) {
         let end = Instant::now() + time;

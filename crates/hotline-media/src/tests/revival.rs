@@ -1,13 +1,51 @@
 //! Legs outlive the process that served them.
 
+use std::os::fd::OwnedFd;
+
 use hotline_base::{
     LegId,
-    media::{Event, Order, Profile, VERSION},
+    media::{Event, Hears, Order, Profile, VERSION},
 };
+use hotline_dsp::strength;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::rig::{Control, Dir, Phone, Rig, config_in, port_of};
-use crate::resume;
+use super::{
+    browsers::{assert_page_and_phone_talk, bridge, page},
+    rig::{Control, Dir, Phone, Rig, config_in, port_of},
+    sdes::{SUITES, SafePhone},
+};
+use crate::{MediaConfig, resume};
+
+/// A role whose legs outlive it.
+struct Lasting {
+    memory: OwnedFd,
+    config: MediaConfig,
+}
+
+impl Lasting {
+    fn start() -> (Self, Rig) {
+        let dir = Dir::new();
+        let memory = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+        let it = Self { memory, config: config_in(&dir.0) };
+        let rig = it.next(dir, &[]);
+        (it, rig)
+    }
+
+    /// One process ends, and the next one has these legs.
+    fn restart(&self, rig: Rig, legs: &[u64]) -> Rig {
+        let Rig { media, control, dir } = rig;
+        drop((media, control));
+        self.next(dir, legs)
+    }
+
+    fn next(&self, dir: Dir, legs: &[u64]) -> Rig {
+        let media = resume(self.config.clone(), self.memory.try_clone().unwrap()).unwrap();
+        let mut control = Control::attach(&media);
+        let legs: Vec<_> = legs.iter().map(|it| LegId(*it)).collect();
+        assert_eq!(greet(&mut control), legs);
+        Rig { media, control, dir }
+    }
+}
 
 /// A control's first word, and the legs it is told of.
 fn greet(control: &mut Control) -> Vec<LegId> {
@@ -70,4 +108,110 @@ fn the_next_process_brings_legs_back_on_their_ports_and_parties_hear_each_other_
     let media = resume(config, memory).unwrap();
     assert_eq!(greet(&mut Control::attach(&media)), []);
     drop((media, dir));
+}
+
+/// A telephone with keys and a plain one hear each other, and only each other's tone.
+fn assert_talk(rig: &mut Rig, safe: &mut SafePhone, plain: &mut Phone) {
+    let only = |listener, speaker| Hears { listener, speakers: vec![speaker] };
+    let both = vec![only(safe.leg, plain.leg), only(plain.leg, safe.leg)];
+    rig.control.order(&Order::Mix { hears: both });
+    assert_ne!(greet(&mut rig.control), []);
+    safe.heard.clear();
+    let mut heard = Vec::new();
+    for _ in 0..50 {
+        safe.say();
+        heard.extend(plain.listen(1));
+        plain.say();
+        safe.hear();
+    }
+    assert!(strength(&heard, 450) > 0.9 && strength(&safe.heard, 700) > 0.9);
+}
+
+#[test]
+fn a_telephone_with_keys_is_heard_again_with_them_and_no_stream_is_made_twice() {
+    for (n, suite) in SUITES.into_iter().enumerate() {
+        let (lasting, mut rig) = Lasting::start();
+        let mut safe = SafePhone::new(1, 450, suite);
+        let leg = safe.leg;
+        // Its counter turns while it talks.
+        safe.sequence = 65_520;
+        let profile = Profile::Sdes;
+        if n == 0 {
+            rig.control.order(&Order::Open { leg, offer: None, profile });
+            let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+            let tag = safe.learn(&sdp);
+            rig.control.order(&Order::Answer { leg, answer: safe.sdp(tag) });
+            assert_eq!(rig.control.event(), Event::Settled { leg, hold: false });
+        } else {
+            rig.control.order(&Order::Open { leg, offer: Some(safe.sdp(4)), profile });
+            let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+            assert_eq!(safe.learn(&sdp), 4);
+        }
+        let mut plain = rig.phone(2, 700);
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            assert_talk(&mut rig, &mut safe, &mut plain);
+            streams.extend(safe.ssrc);
+            rig = lasting.restart(rig, &[1, 2]);
+        }
+        assert_talk(&mut rig, &mut safe, &mut plain);
+        streams.extend(safe.ssrc);
+        streams.sort_unstable();
+        streams.dedup();
+        assert_eq!(streams.len(), 4, "the same key stream twice");
+        // What was agreed is still there to be changed, also to another suite.
+        rig.control.order(&Order::Reoffer { leg, offer: safe.sdp(4) });
+        assert!(matches!(rig.control.event(), Event::Reanswered { .. }));
+        let other = SafePhone::new(1, 450, SUITES[(n + 1) % 3]);
+        rig.control.order(&Order::Reoffer { leg, offer: other.sdp(1) });
+        assert!(matches!(rig.control.event(), Event::Reanswered { .. }));
+    }
+}
+
+#[test]
+fn a_browser_goes_on_with_its_keys_and_another_network_is_found_as_before() {
+    let (lasting, mut rig) = Lasting::start();
+    let mut page = page(&mut rig, 1, 450);
+    let mut phone = rig.phone(2, 700);
+    for _ in 0..2 {
+        bridge(&mut rig, page.leg, phone.leg);
+        assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
+        rig = lasting.restart(rig, &[1, 2]);
+        phone.forget_stream();
+    }
+    bridge(&mut rig, page.leg, phone.leg);
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
+    let offer = page.roam(std::net::Ipv4Addr::new(127, 0, 0, 2));
+    rig.control.order(&Order::Reoffer { leg: page.leg, offer });
+    let Event::Reanswered { sdp, .. } = rig.control.event() else { panic!("not answered") };
+    page.accept(&sdp);
+    assert!(page.until_heard(|| phone.say()), "the new way is never found");
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
+}
+
+#[test]
+fn a_browser_that_rings_meanwhile_finds_the_certificate_that_it_was_told_of() {
+    let (lasting, mut rig) = Lasting::start();
+    let leg = LegId(1);
+    rig.control.order(&Order::Open { leg, offer: None, profile: Profile::WebRtc });
+    let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+    let mut rig = lasting.restart(rig, &[1]);
+    let mut page = super::page::Page::new(1, 450);
+    let answer = page.answer(&sdp);
+    rig.control.order(&Order::Answer { leg, answer });
+    assert_eq!(rig.control.event(), Event::Settled { leg, hold: false });
+    assert!(page.until(|it| it.is_connected), "no connection");
+    let mut phone = rig.phone(2, 700);
+    bridge(&mut rig, leg, phone.leg);
+    assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
+}
+
+#[test]
+fn a_browser_whose_handshake_has_not_ended_is_not_brought_back() {
+    let (lasting, mut rig) = Lasting::start();
+    let offer = super::page::Page::new(1, 450).offer();
+    let (leg, profile) = (LegId(1), Profile::WebRtc);
+    rig.control.order(&Order::Open { leg, offer: Some(offer), profile });
+    assert!(matches!(rig.control.event(), Event::Opened { .. }));
+    lasting.restart(rig, &[]);
 }

@@ -361,6 +361,12 @@ impl Phone {
         samples
     }
 
+    /// What it hears from now on is another stream.
+    pub(super) fn forget_stream(&mut self) {
+        self.take_in();
+        self.last = None;
+    }
+
     /// Hears everything that has come, and checks that it is one stream.
     pub(super) fn take_in(&mut self) {
         self.socket.set_nonblocking(true).unwrap();

@@ -14,7 +14,7 @@ use hotline_rtp::{
 
 use super::rig::{LOCAL, PATIENCE, Rig, port_of};
 
-const SUITES: [(&str, SrtpProfile); 3] = [
+pub(super) const SUITES: [(&str, SrtpProfile); 3] = [
     ("AES_CM_128_HMAC_SHA1_80", SrtpProfile::AesCm128HmacSha1_80),
     ("AES_CM_128_HMAC_SHA1_32", SrtpProfile::AesCm128HmacSha1_32),
     ("AEAD_AES_128_GCM", SrtpProfile::AeadAes128Gcm),
@@ -49,8 +49,8 @@ fn decoded(text: &str) -> Vec<u8> {
     bits.chunks(4).flat_map(byte).collect()
 }
 
-struct SafePhone {
-    leg: LegId,
+pub(super) struct SafePhone {
+    pub(super) leg: LegId,
     socket: UdpSocket,
     to: SocketAddr,
     profile: SrtpProfile,
@@ -58,12 +58,14 @@ struct SafePhone {
     sender: SrtpSender,
     receiver: Option<SrtpReceiver>,
     tone: Tone,
-    sequence: u16,
-    heard: Vec<i16>,
+    pub(super) sequence: u16,
+    pub(super) heard: Vec<i16>,
+    /// Of the stream that is heard.
+    pub(super) ssrc: Option<u32>,
 }
 
 impl SafePhone {
-    fn new(leg: u64, hz: u32, (suite, profile): (&'static str, SrtpProfile)) -> Self {
+    pub(super) fn new(leg: u64, hz: u32, (suite, profile): (&'static str, SrtpProfile)) -> Self {
         let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self {
@@ -77,10 +79,11 @@ impl SafePhone {
             tone: Tone::new(hz, 8_000),
             sequence: 1,
             heard: Vec::new(),
+            ssrc: None,
         }
     }
 
-    fn sdp(&self, tag: u32) -> String {
+    pub(super) fn sdp(&self, tag: u32) -> String {
         let port = self.socket.local_addr().unwrap().port();
         let (suite, key) = (self.suite, inline(self.profile, 3).0);
         format!(
@@ -90,7 +93,7 @@ impl SafePhone {
     }
 
     /// Reads where the other end is and its key of our suite; the tag of that.
-    fn learn(&mut self, sdp: &str) -> u32 {
+    pub(super) fn learn(&mut self, sdp: &str) -> u32 {
         self.to = SocketAddr::new(LOCAL, port_of(sdp));
         let row = sdp.lines().find(|it| it.starts_with("a=crypto:") && it.contains(self.suite));
         let row = row.unwrap_or_else(|| panic!("{sdp}"));
@@ -100,26 +103,27 @@ impl SafePhone {
         row["a=crypto:".len()..].split(' ').next().unwrap().parse().unwrap()
     }
 
-    fn say(&mut self) {
+    pub(super) fn say(&mut self) {
         let mut packet = [0; HEADER_LEN + FRAME + SRTP_OVERHEAD];
         let timestamp = MediaTime(u32::from(self.sequence) * 160);
         let (sequence, ssrc) = (self.sequence, 77);
         let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc };
         write_header(&mut packet, &header);
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
         self.tone.fill_alaw(&mut packet[HEADER_LEN..HEADER_LEN + FRAME]);
         let n = self.sender.protect(&mut packet, HEADER_LEN + FRAME).unwrap();
         self.socket.send_to(&packet[..n], self.to).unwrap();
     }
 
     /// Hears one packet, which must be protected.
-    fn hear(&mut self) {
+    pub(super) fn hear(&mut self) {
         let mut bytes = [0; 2_000];
         let (n, from) = self.socket.recv_from(&mut bytes).expect("a packet within the time");
         assert_eq!(from, self.to);
         let receiver = self.receiver.as_mut().unwrap();
         let n = receiver.open(&mut bytes[..n]).expect("a packet with our key");
         let packet = parse(&bytes[..n]).unwrap();
+        self.ssrc = Some(packet.header.ssrc);
         self.heard.extend(bytes[packet.payload].iter().map(|it| alaw_to_linear(*it)));
     }
 }

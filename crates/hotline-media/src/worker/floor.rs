@@ -146,6 +146,11 @@ impl Floor {
                 }
             }
             Task::Secure { leg, sender, receiver } => self.secure(leg, sender, receiver),
+            Task::Label { leg, label } => {
+                if let Some(leg) = self.leg_mut(leg) {
+                    leg.label = label;
+                }
+            }
             Task::Find { leg, address } => self.find(leg, address),
             Task::Lose { address } => self.lose(address),
             Task::Choose { leg, to } => self.choose(leg, to),

@@ -63,6 +63,8 @@ pub(crate) struct Leg {
     /// While something is looked for in the sound.
     pub(crate) ears: Option<Box<Ears>>,
     pub(crate) guard: Guard,
+    /// What stands behind the header of each packet to it.
+    pub(crate) label: Box<[u8]>,
     /// Found by ICE, not by the description.
     is_guest: bool,
     /// Where a guest is sent to, also before anything is agreed.
@@ -131,6 +133,7 @@ impl Leg {
             senses: Box::new(Senses::new(&opening.reports, opening.out.ssrc(), now)),
             ears: None,
             guard: if opening.secure { Guard::Waiting } else { Guard::Open },
+            label: Box::default(),
             is_guest: matches!(opening.door, Door::Shared),
             path: None,
         }

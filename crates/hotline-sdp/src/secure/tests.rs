@@ -166,7 +166,7 @@ fn a_browser_is_answered_with_one_candidate_our_fingerprint_and_a_law() {
          a=mid:0\r\na=rtcp-mux\r\na=ice-ufrag:hOtl\r\na=ice-pwd:aPasswordOfTwentyTwoLetters\r\n\
          a=candidate:1 1 udp 2130706431 192.0.2.1 20000 typ host\r\na=end-of-candidates\r\n\
          a=fingerprint:sha-256 {ours}\r\na=setup:passive\r\na=msid:hotline audio\r\n\
-         a=ssrc:99 cname:hotline\r\nm=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n"
+         m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n"
     );
     assert_eq!(text, expected);
 }
@@ -187,9 +187,41 @@ fn who_begins_dtls_follows_from_both_descriptions_and_stays() {
     let ours = offer_in(&LOCAL, Profile::WebRtc, &secrets());
     assert!(ours.contains("m=audio 20000 UDP/TLS/RTP/SAVPF 8 0 101\r\n"));
     assert!(ours.contains("a=setup:actpass\r\na=msid") && ours.contains("a=mid:0\r\n"));
+    assert!(ours.contains(&format!("a=extmap:1 {MID}\r\n")) && !ours.contains("a=ssrc"));
     for (setup, role) in [("active", Role::Server), ("passive", Role::Client)] {
         let (_, security) = settle_in(&ours, &sdp(&browser(setup))).unwrap();
         assert!(matches!(security, Security::WebRtc(remote) if remote.role == role));
+    }
+}
+
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// The label of our packets, and whether our answer says so.
+fn label_of(extmap: &str) -> Option<Label> {
+    let rows = browser("actpass").replace("a=mid:0", &format!("a=mid:audio\n{extmap}"));
+    let (text, security) = agreed(&rows).unwrap();
+    let Security::WebRtc(remote) = security else { panic!("not a browser") };
+    let said = text.lines().find_map(|it| it.strip_prefix("a=extmap:"));
+    assert_eq!(said.map(str::to_owned), remote.label.as_ref().map(|it| format!("{} {MID}", it.id)));
+    remote.label
+}
+
+#[test]
+fn packets_are_labelled_as_the_browser_wants_to_read_it() {
+    let label = |id| Some(Label { id, mid: "audio".to_owned() });
+    assert_eq!(label_of("a=extmap:14 urn:x\n        a=extmap:4 "), None);
+    assert_eq!(label_of(&format!("a=extmap:4 {MID}")), label(4));
+    assert_eq!(label_of(&format!("a=extmap:4/recvonly {MID} more")), label(4));
+    for other in ["4/sendonly ", "4/inactive ", "15 ", "0 ", "300 ", "x ", ""] {
+        assert_eq!(label_of(&format!("a=extmap:{other}{MID}")), None, "{other}");
+    }
+    let ours = offer_in(&LOCAL, Profile::WebRtc, &secrets());
+    for (id, taken) in [(1, true), (2, false)] {
+        let row = format!("a=mid:0\na=extmap:{id} {MID}");
+        let theirs = sdp(&browser("active").replace("a=mid:0", &row));
+        let (_, security) = settle_in(&ours, &theirs).unwrap();
+        let Security::WebRtc(remote) = security else { panic!("not a browser") };
+        assert_eq!(remote.label, taken.then(|| Label { id: 1, mid: "0".to_owned() }));
     }
 }
 

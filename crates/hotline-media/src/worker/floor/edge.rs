@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hotline_base::MonoTime;
 use hotline_rtp::{
-    SrtpError, SrtpReceiver, SrtpSender,
+    HEADER_LEN, SrtpError, SrtpProgress, SrtpReceiver, SrtpSender,
     rtcp::{Kind, kind_of},
 };
 
@@ -12,7 +12,7 @@ use super::Floor;
 use crate::{
     counters::count,
     intake::{Arrival, Intake, REPORTS, SHARED},
-    task::{Handover, Slot},
+    task::{Handover, Report, Slot},
     worker::leg::Leg,
 };
 
@@ -26,10 +26,65 @@ pub(crate) enum Guard {
     Open,
     /// Keys will come; until then nothing is heard or sent.
     Waiting,
-    Keys {
-        sender: Box<SrtpSender>,
-        receiver: Box<SrtpReceiver>,
-    },
+    Keys(Keys),
+}
+
+#[derive(Debug)]
+pub(crate) struct Keys {
+    sender: Box<SrtpSender>,
+    receiver: Box<SrtpReceiver>,
+    /// Of the key before, until something came by the new one: its owner changes when he has read
+    /// our answer.
+    before: Option<Box<SrtpReceiver>>,
+    /// Packets until the desk is told how far the peer has come.
+    until_told: u16,
+}
+
+/// Says that an extension stands behind the header (RFC 3550 §5.1).
+const EXTENDED: u8 = 0x10;
+
+/// Packets of a peer from one note of his progress to the next: 20 s of audio.
+const TOLD_EVERY: u16 = 1_024;
+
+impl Keys {
+    const fn new(sender: Box<SrtpSender>, receiver: Box<SrtpReceiver>) -> Self {
+        Self { sender, receiver, before: None, until_told: 0 }
+    }
+
+    fn replace_receiver(&mut self, mut receiver: Box<SrtpReceiver>) {
+        receiver.follow(&self.receiver);
+        self.before = Some(std::mem::replace(&mut self.receiver, receiver));
+        self.until_told = 0;
+    }
+
+    /// The plain bytes of a datagram, in its place.
+    fn open(&mut self, at_reports: bool, datagram: &mut [u8]) -> Option<usize> {
+        let open = |it: &mut SrtpReceiver, datagram: &mut [u8]| match kind_of(datagram) {
+            Kind::Rtcp => it.open_rtcp(datagram).ok(),
+            Kind::Rtp if !at_reports => it.open(datagram).ok(),
+            Kind::Rtp | Kind::Stun | Kind::Dtls | Kind::Unknown => None,
+        };
+        if let Some(n) = open(&mut self.receiver, datagram) {
+            self.before = None;
+            return Some(n);
+        }
+        open(self.before.as_mut()?, datagram)
+    }
+
+    /// How far the peer has come, once in a while. Called for each of his packets.
+    fn progress(&mut self) -> Option<SrtpProgress> {
+        if self.before.is_some() {
+            return None;
+        }
+        if let Some(left) = self.until_told.checked_sub(1) {
+            self.until_told = left;
+            return None;
+        }
+        let progress = self.receiver.progress();
+        progress.rtp?;
+        self.until_told = TOLD_EVERY;
+        Some(progress)
+    }
 }
 
 /// The legs behind the shared port, by the addresses that they were found at.
@@ -78,11 +133,7 @@ impl Floor {
         let opened = match &mut leg.guard {
             Guard::Open => return self.hear(&arrival, datagram, intake, now),
             Guard::Waiting => None,
-            Guard::Keys { receiver, .. } => match kind_of(datagram) {
-                Kind::Rtcp => receiver.open_rtcp(datagram).ok(),
-                Kind::Rtp if !at_reports => receiver.open(datagram).ok(),
-                Kind::Rtp | Kind::Stun | Kind::Dtls | Kind::Unknown => None,
-            },
+            Guard::Keys(keys) => keys.open(at_reports, datagram),
         };
         // What does not hold is not looked at any further: it moves no latch, no clock, no count
         // but this one.
@@ -90,6 +141,11 @@ impl Floor {
             leg.refused += 1;
             return;
         };
+        if let Guard::Keys(keys) = &mut leg.guard
+            && let Some(progress) = keys.progress()
+        {
+            self.out.report(Report::Progress { leg: leg.id, progress });
+        }
         let Some(packet) = datagram.get_mut(..opened) else { return };
         self.hear(&Arrival { len: opened, ..arrival }, packet, intake, now);
     }
@@ -131,15 +187,17 @@ impl Floor {
     ) {
         let Some(leg) = self.leg_mut(slot) else { return };
         match (&mut leg.guard, sender, receiver) {
-            (Guard::Keys { sender: ours, receiver: theirs }, sender, receiver) => {
+            (Guard::Keys(keys), sender, receiver) => {
                 if let Some(sender) = sender {
-                    *ours = sender;
+                    keys.sender = sender;
                 }
                 if let Some(receiver) = receiver {
-                    *theirs = receiver;
+                    keys.replace_receiver(receiver);
                 }
             }
-            (guard, Some(sender), Some(receiver)) => *guard = Guard::Keys { sender, receiver },
+            (guard, Some(sender), Some(receiver)) => {
+                *guard = Guard::Keys(Keys::new(sender, receiver));
+            }
             (_, _, _) => {}
         }
     }
@@ -170,8 +228,10 @@ pub(super) fn send(leg: &mut Leg, intake: &mut impl Intake, to: SocketAddr, pack
     match &mut leg.guard {
         Guard::Open => intake.send(port, to, packet),
         Guard::Waiting => false,
-        Guard::Keys { sender, .. } => {
-            sealed(packet, |it, len| sender.protect(it, len), |it| intake.send(port, to, it))
+        Guard::Keys(keys) => {
+            let sender = &mut keys.sender;
+            let protect = |it: &mut [u8], len| sender.protect(it, len);
+            sealed(packet, &leg.label, protect, |it| intake.send(port, to, it))
         }
     }
 }
@@ -191,19 +251,34 @@ pub(super) fn send_report(
     match &mut leg.guard {
         Guard::Open => put(report),
         Guard::Waiting => false,
-        Guard::Keys { sender, .. } => sealed(report, |it, len| sender.protect_rtcp(it, len), put),
+        Guard::Keys(keys) => {
+            let sender = &mut keys.sender;
+            sealed(report, &[], |it, len| sender.protect_rtcp(it, len), put)
+        }
     }
 }
 
-/// A copy, so that those who are sent the same packet next find it plain.
+/// A copy, so that those who are sent the same packet next find it plain, and without a label.
 fn sealed(
     packet: &[u8],
+    label: &[u8],
     protect: impl FnOnce(&mut [u8], usize) -> Result<usize, SrtpError>,
     put: impl FnOnce(&[u8]) -> bool,
 ) -> bool {
     let mut copy = [0; SEALED];
-    let Some(place) = copy.get_mut(..packet.len()) else { return false };
-    place.copy_from_slice(packet);
-    let Ok(len) = protect(&mut copy, packet.len()) else { return false };
+    let len = packet.len() + label.len();
+    let Some(place) = copy.get_mut(..len) else { return false };
+    if label.is_empty() {
+        place.copy_from_slice(packet);
+    } else {
+        let Some((head, payload)) = packet.split_at_checked(HEADER_LEN) else { return false };
+        for (to, from) in place.iter_mut().zip(head.iter().chain(label).chain(payload)) {
+            *to = *from;
+        }
+        if let Some(first) = place.first_mut() {
+            *first |= EXTENDED;
+        }
+    }
+    let Ok(len) = protect(&mut copy, len) else { return false };
     copy.get(..len).is_some_and(put)
 }

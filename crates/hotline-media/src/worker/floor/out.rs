@@ -79,7 +79,8 @@ impl Out {
             Report::Key { .. }
             | Report::Quiet { .. }
             | Report::Hearing { .. }
-            | Report::Tone { .. } => false,
+            | Report::Tone { .. }
+            | Report::Progress { .. } => false,
             Report::PlayDone { .. } | Report::Closed { .. } | Report::TapeDone { .. } => true,
         };
         if needed && self.late.len() < REPORTS_MAX {

@@ -242,6 +242,7 @@ impl House {
                 Report::Closed { leg, stats, .. } => format!("{leg} closed {}", stats.packets_in),
                 Report::TapeDone { .. } => "tape done".to_owned(),
                 Report::Hearing { leg, state } => format!("{leg} {}", state.as_str()),
+                Report::Progress { leg, .. } => format!("{leg} progress"),
                 Report::Tone { leg, tone } => format!("{leg} tone {}", tone.as_str()),
             });
         }

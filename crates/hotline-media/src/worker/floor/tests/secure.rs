@@ -101,6 +101,7 @@ fn v3_a_million_packets_with_a_bad_tag_change_nothing() {
     let (mut it, mut peer) = house(SrtpProfile::AesCm128HmacSha1_80);
     it.receive(address(CALLER), CALLER, &mut peer.protected(10, 0x2A));
     assert_eq!(it.heard(AGENT).len(), 1);
+    assert_eq!(it.reported(), ["0 progress"], "how far the peer has come");
     let before = it.floor.leg(slot(CALLER)).unwrap().stats();
     let stranger = SocketAddr::from(([198, 51, 100, 7], 9_999));
     let mut random = hotline_base::Random::new(1);
