@@ -1,5 +1,5 @@
-//! The sealer: one thread that hashes finished files once they are on the disk, so that the recorder
-//! does not wait for it. One sync of their volume brings many of them there.
+//! The sealer: one thread that hashes finished files once they are on the disk, so that the
+//! recorder does not wait for it. One sync of their volume brings many of them there.
 
 use std::{
     fs::{self, File},
