@@ -38,10 +38,10 @@ use crate::{
     IntakeChoice, MediaConfig, Note,
     counters::{Counters, count},
     intake::{Granted, Intake, Lookup, Sockets},
-    recorder::{Ends, Errand, Outcomes, Recorder},
+    recorder::{Ends, Errand, Outcomes, Recorder, take_over},
     task::{HANDOVERS_MAX, Handover, REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
     wake::Wake,
-    worker::{BLOCKS, Rings, Worker},
+    worker::{BLOCKS_A_LEG, Rings, Worker},
 };
 
 /// How long the desk waits before it tries a full ring again.
@@ -144,7 +144,7 @@ impl Desk {
         let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
         let (worker_reports, reports) = RingBuffer::new(REPORTS_MAX);
         let (worker_handovers, handovers) = RingBuffer::new(HANDOVERS_MAX);
-        let n_blocks = config.legs_max.saturating_mul(BLOCKS);
+        let n_blocks = config.legs_max.saturating_mul(BLOCKS_A_LEG);
         let (filled, recorder_filled) = RingBuffer::new(n_blocks + config.legs_max);
         let (recorder_empties, empties) = RingBuffer::new(n_blocks);
         let (errands, recorder_errands) = mpsc::channel();
@@ -158,12 +158,14 @@ impl Desk {
             outcomes: Outcomes::new(events, wake.clone()),
         };
         let dir = config.recording_dir.clone();
-        let recorder = Recorder::new(dir, &config.recorder, ends, &counters)?;
+        let (stock, remains) = take_over(memory.as_ref(), n_blocks)?;
+        let recorder = Recorder::new(dir, &config.recorder, ends, remains, &counters)?;
         let rings = Rings {
             tasks: worker_tasks,
             reports: worker_reports,
             filled,
             empties,
+            stock,
             handovers: worker_handovers,
             desk: wake.clone(),
         };

@@ -180,7 +180,8 @@ pub fn start(config: MediaConfig) -> io::Result<MediaHandle> {
 /// The same in the place of a process that died. `memory` is a file without a disk (`memfd_create`)
 /// that outlives this process: each leg is noted there, and those that an earlier process noted are
 /// brought back on their ports, with their keys and another SSRC, before the first control is
-/// greeted.
+/// greeted. Audio on its way to a recording lies there, too, and gets there by what the next process
+/// repairs. Nobody else may write there or make it shorter.
 ///
 /// # Errors
 /// As [`start`].

@@ -5,13 +5,15 @@
 //!
 //! A file is a valid WAV at any instant: audio is written first, then the header that counts it.
 //! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and all files
-//! are synced together every 300 ms: after a kill half a second is missing, after a power loss less
-//! than a whole one, with what is left for the disk itself.
+//! are synced together every 300 ms: after a power loss less than a second is missing, with what is
+//! left for the disk itself. After a kill the next process finds in memory what no file held yet;
+//! where that is gone as well, half a second is missing.
 
 mod archive;
 mod block;
 mod join;
 mod marks;
+mod pool;
 mod repair;
 mod room;
 mod seal;
@@ -29,16 +31,20 @@ use std::{
 };
 
 use hotline_base::{RecordingId, media::Event};
-use rtrb::{Consumer, Producer, PushError};
+use rtrb::{Consumer, Producer};
 
-pub(crate) use self::block::{BLOCK, Block};
 #[cfg(test)]
 pub(crate) use self::marks::n_open;
 use self::{
     archive::Archivist,
+    pool::Remains,
     seal::Sealing,
     tape::Before,
     writer::{Job, Report, Writer},
+};
+pub(crate) use self::{
+    block::{BLOCK, Block, key_of},
+    pool::take_over,
 };
 pub use self::{
     repair::{Repaired, repair},
@@ -103,6 +109,8 @@ pub(crate) struct Recorder {
     volumes: Vec<Volume>,
     reports: mpsc::Receiver<(usize, Report)>,
     archivist: Option<Archivist>,
+    /// Of the process before this one.
+    remains: Remains,
 }
 
 /// A recording that runs.
@@ -165,6 +173,7 @@ impl Recorder {
         dir: PathBuf,
         config: &RecorderConfig,
         ends: Ends,
+        remains: Remains,
         counters: &Arc<Counters>,
     ) -> std::io::Result<Self> {
         let (reporter, reports) = mpsc::channel();
@@ -188,7 +197,7 @@ impl Recorder {
                 was_well: true,
             });
         }
-        Ok(Self { ends, tapes: BTreeMap::new(), volumes, reports, archivist })
+        Ok(Self { ends, tapes: BTreeMap::new(), volumes, reports, archivist, remains })
     }
 
     pub(crate) fn run(mut self) {
@@ -229,9 +238,9 @@ impl Recorder {
     }
 
     /// Recordings that a killed process left are sealed before anything else.
-    fn repair(&self) {
+    fn repair(&mut self) {
         let dirs: Vec<_> = self.volumes.iter().map(|it| it.dir.clone()).collect();
-        match repair(&dirs) {
+        match repair::repair_with(&dirs, &std::mem::take(&mut self.remains)) {
             Ok(repaired) => {
                 for it in repaired {
                     tracing::warn!(recording = %it.recorded.recording, "Recording repaired.");
@@ -294,10 +303,8 @@ impl Recorder {
     }
 
     fn give_back(&mut self, block: Block) {
-        if let Err(PushError::Full(block)) = self.ends.empties.push(block) {
-            debug_assert!(false, "the ring holds every block there is");
-            drop(block);
-        }
+        let is_full = self.ends.empties.push(block).is_err();
+        debug_assert!(!is_full, "the ring holds every block there is");
     }
 
     fn read_reports(&mut self) {

@@ -12,7 +12,7 @@ use hotline_base::{
 use hotline_rtp::{Outbound, SrtpProgress, SrtpReceiver, SrtpSender};
 use hotline_sdp::Stream;
 
-use crate::{recorder::Block, worker::Playing};
+use crate::worker::Playing;
 
 /// Orders that wait for the worker.
 pub(crate) const TASKS_MAX: usize = 1_024;
@@ -93,7 +93,8 @@ pub(crate) enum Task {
         tape: Slot,
         left: Option<Slot>,
         right: Option<Slot>,
-        blocks: Vec<Block>,
+        /// What names the recording in its blocks.
+        key: u64,
     },
     Source {
         tape: Slot,
@@ -217,10 +218,9 @@ pub(crate) enum Report {
         leg: LegId,
         progress: SrtpProgress,
     },
-    /// The tape's last block is on its way; blocks that are not needed any more come back.
+    /// The tape's last block is on its way.
     TapeDone {
         tape: Slot,
-        blocks: Vec<Block>,
     },
 }
 

@@ -24,7 +24,7 @@ use hotline_base::MonoTime;
 use rtrb::{Consumer, Producer};
 use rustix::time::{ClockId, clock_gettime};
 
-pub(crate) use self::{coder::weight, play::Playing, tape::BLOCKS};
+pub(crate) use self::{coder::weight, play::Playing, tape::BLOCKS_A_LEG};
 use self::{floor::Floor, load::Meter};
 use crate::{
     counters::Counters,
@@ -42,6 +42,8 @@ pub(crate) struct Rings {
     pub(crate) reports: Producer<Report>,
     pub(crate) filled: Producer<Filled>,
     pub(crate) empties: Consumer<Block>,
+    /// All blocks there are.
+    pub(crate) stock: Vec<Block>,
     pub(crate) handovers: Producer<Handover>,
     /// Wakes the desk.
     pub(crate) desk: Wake,
@@ -62,8 +64,8 @@ struct Farewell(Wake);
 
 impl<I: Intake> Worker<I> {
     pub(crate) fn new(intake: I, legs_max: usize, rings: Rings, counters: Arc<Counters>) -> Self {
-        let Rings { tasks, reports, filled, empties, handovers, desk } = rings;
-        let out = floor::Out::new(legs_max, reports, filled, empties, desk, counters);
+        let Rings { tasks, reports, filled, empties, stock, handovers, desk } = rings;
+        let out = floor::Out::new(reports, filled, (empties, stock), desk, counters);
         let floor = Floor::new(legs_max, out.with_handovers(handovers));
         let (inbox, epoch, meter) = (Inbox::new(), Instant::now(), Meter::default());
         Self { intake, inbox, floor, tasks, epoch, meter }

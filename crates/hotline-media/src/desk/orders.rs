@@ -27,9 +27,9 @@ use super::{
 use crate::{
     Coding,
     counters::count,
-    recorder::{Block, Errand},
+    recorder::{Errand, key_of},
     task::{Door, Opening, ReportStart, Slot, Task},
-    worker::{BLOCKS, Playing, weight},
+    worker::{Playing, weight},
 };
 
 /// Of canonical names: 80 random bits in sixteen letters (RFC 7022 §4.2 wants at least 64).
@@ -401,11 +401,11 @@ impl Desk {
         if self.errands.send(errand).is_err() {
             tracing::error!("The recorder is gone.");
         }
+        let key = key_of(&recording);
         self.tapes.insert(tape, recording.clone());
         self.recordings.insert(recording, tape);
         let [left, right] = legs.map(|it| self.slot(it));
-        let blocks = std::iter::repeat_with(Block::silent).take(BLOCKS).collect();
-        self.task(Task::Record { tape, left, right, blocks });
+        self.task(Task::Record { tape, left, right, key });
     }
 
     fn record_source(&mut self, recording: &RecordingId, channel: Channel, legs: &[LegId]) {

@@ -46,8 +46,7 @@ impl Desk {
                     self.note_progress(leg, progress);
                     continue;
                 }
-                Report::TapeDone { tape, blocks } => {
-                    drop(blocks);
+                Report::TapeDone { tape } => {
                     self.on_tape_done(tape);
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! A BPF program that steers datagrams of many ports into one socket (`sk_lookup`, Linux 5.9).
 //!
-//! The only unsafe code of the house (docs/adr/0017): one call of `bpf`, which no crate under a
-//! permissive licence offers without an object file and a loader for it.
+//! Unsafe code, one of two places of the house (docs/adr/0017): one call of `bpf`, which no crate
+//! under a permissive licence offers without an object file and a loader for it.
 
 #![expect(unsafe_code, reason = "the bpf system call takes addresses; docs/adr/0017")]
 

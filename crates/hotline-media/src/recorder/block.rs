@@ -1,8 +1,12 @@
 //! What goes from the worker to the recorder and back again.
 
-use std::ops::Range;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
+    sync::atomic::{Ordering::SeqCst, compiler_fence},
+};
 
-use hotline_base::media::Channel;
+use hotline_base::{RecordingId, media::Channel};
 use hotline_dsp::g711::ALAW_SILENCE;
 
 use crate::task::Slot;
@@ -13,6 +17,9 @@ pub(crate) const BLOCK: usize = 1_600;
 /// Samples of a unit that was heard or was not (5 ms).
 const UNIT: usize = 40;
 
+/// The form of a [`Page`], a part of its key.
+const FORM: u64 = 1;
+
 /// 200 ms of both sides, in A-law.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -20,33 +27,104 @@ pub(crate) struct Block {
     pub(super) start: u64,
     /// Samples that count.
     pub(crate) len: usize,
-    sides: Box<[Side; 2]>,
+    page: &'static mut Page,
 }
 
+/// A block as it lies in memory that outlives the process. It may be killed at any instruction, so
+/// `key` is written last.
 #[derive(Debug)]
-struct Side {
-    audio: [u8; BLOCK],
-    /// A bit for each unit whose first sample somebody said.
-    heard: u64,
+#[repr(C)]
+pub(super) struct Page {
+    /// Whose it is, by [`key_of`]; 0: nobody's.
+    key: u64,
+    /// Its first sample's place in the recording.
+    start: u64,
+    /// By channel, a bit for each unit whose first sample somebody said.
+    heard: [u64; 2],
+    _rest_of_line: [u64; 4],
+    audio: [[u8; BLOCK]; 2],
+}
+
+/// What names a recording in memory.
+pub(crate) fn key_of(recording: &RecordingId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (FORM, recording.as_str()).hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+impl Page {
+    #[cfg(test)]
+    const EMPTY: Self =
+        Self { key: 0, start: 0, heard: [0; 2], _rest_of_line: [0; 4], audio: [[0; BLOCK]; 2] };
+
+    /// As another process left it.
+    pub(super) fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Self {
+        let word = |at: usize| {
+            let word = bytes.get(at..).and_then(|it| it.first_chunk());
+            word.map_or(0, |it| u64::from_ne_bytes(*it))
+        };
+        let side = |at: usize| {
+            let side = bytes.get(at..).and_then(|it| it.first_chunk());
+            side.copied().unwrap_or([ALAW_SILENCE; BLOCK])
+        };
+        let audio = std::mem::offset_of!(Self, audio);
+        Self {
+            key: word(std::mem::offset_of!(Self, key)),
+            start: word(std::mem::offset_of!(Self, start)),
+            heard: [0, 8].map(|it| word(std::mem::offset_of!(Self, heard) + it)),
+            _rest_of_line: [0; 4],
+            audio: [0, BLOCK].map(|it| side(audio + it)),
+        }
+    }
+
+    pub(super) const fn key(&self) -> u64 {
+        self.key
+    }
+
+    pub(super) const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Samples up to the end of the last word in it.
+    pub(super) fn said(&self) -> usize {
+        let [left, right] = self.heard;
+        let units = 64 - (left | right).leading_zeros() as usize;
+        (units * UNIT).min(BLOCK)
+    }
+
+    /// Left and right, sample by sample.
+    pub(super) fn interleaved(&self, samples: usize) -> impl Iterator<Item = u8> {
+        let [left, right] = &self.audio;
+        left.iter().zip(right).take(samples).flat_map(|(left, right)| [*left, *right])
+    }
 }
 
 impl Block {
-    /// An empty one.
-    pub(crate) fn silent() -> Self {
-        let side = || Side { audio: [ALAW_SILENCE; BLOCK], heard: 0 };
-        let tape = Slot { index: 0, generation: 0 };
-        Self { tape, start: 0, len: 0, sides: Box::new([side(), side()]) }
+    pub(super) const fn new(page: &'static mut Page) -> Self {
+        Self { tape: Slot { index: 0, generation: 0 }, start: 0, len: 0, page }
     }
 
-    /// Makes it a silent block of `tape` that starts at this sample.
-    pub(crate) fn begin(&mut self, tape: Slot, start: u64) {
+    /// One that lies nowhere else.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self::new(Box::leak(Box::new(Page::EMPTY)))
+    }
+
+    /// Makes it a silent block of `tape` that starts at this sample of the recording with this key.
+    pub(crate) fn begin(&mut self, tape: Slot, key: u64, start: u64) {
         self.tape = tape;
         self.start = start;
         self.len = BLOCK;
-        for side in &mut *self.sides {
-            side.audio.fill(ALAW_SILENCE);
-            side.heard = 0;
+        // What one recording held never becomes another's.
+        self.page.key = 0;
+        compiler_fence(SeqCst);
+        self.page.start = start;
+        self.page.heard = [0; 2];
+        for side in &mut self.page.audio {
+            side.fill(ALAW_SILENCE);
         }
+        compiler_fence(SeqCst);
+        self.page.key = key;
     }
 
     /// The sample of the tape after its last.
@@ -60,11 +138,15 @@ impl Block {
     }
 
     pub(crate) const fn channel(&mut self, channel: Channel) -> &mut [u8] {
-        &mut self.side(channel).audio
+        let [left, right] = &mut self.page.audio;
+        match channel {
+            Channel::Left => left,
+            Channel::Right => right,
+        }
     }
 
-    const fn side(&mut self, channel: Channel) -> &mut Side {
-        let [left, right] = &mut *self.sides;
+    const fn heard_of(&mut self, channel: Channel) -> &mut u64 {
+        let [left, right] = &mut self.page.heard;
         match channel {
             Channel::Left => left,
             Channel::Right => right,
@@ -73,7 +155,7 @@ impl Block {
 
     /// Somebody said these samples of a channel.
     pub(crate) const fn note_heard(&mut self, channel: Channel, samples: Range<usize>) {
-        self.side(channel).heard |= units(samples);
+        *self.heard_of(channel) |= units(samples);
     }
 
     /// Takes out of a channel what lies in these samples of the tape.
@@ -83,25 +165,21 @@ impl Block {
             usize::try_from(at).map_or(BLOCK, |it| it.min(BLOCK))
         };
         let samples = within(from)..within(to);
-        let side = self.side(channel);
-        if let Some(it) = side.audio.get_mut(samples.clone()) {
+        if let Some(it) = self.channel(channel).get_mut(samples.clone()) {
             it.fill(ALAW_SILENCE);
-            side.heard &= !units(samples);
+            *self.heard_of(channel) &= !units(samples);
         }
     }
 
     /// Left and right, sample by sample.
     pub(super) fn interleaved(&self) -> impl Iterator<Item = u8> {
-        let [left, right] = &*self.sides;
-        let both = left.audio.iter().zip(&right.audio).take(self.len);
-        both.flat_map(|(left, right)| [*left, *right])
+        self.page.interleaved(self.len)
     }
 
     /// Samples that somebody said, of the left and of the right channel.
     pub(crate) fn heard(&self) -> [u64; 2] {
         let counted = units(0..self.len);
-        let [left, right] = &*self.sides;
-        [left, right].map(|it| u64::from((it.heard & counted).count_ones()) * UNIT as u64)
+        self.page.heard.map(|it| u64::from((it & counted).count_ones()) * UNIT as u64)
     }
 }
 
@@ -122,7 +200,7 @@ mod tests {
     fn what_was_heard_is_counted_once_wherever_packets_begin() {
         for shift in [0, 1, 39, 77] {
             let mut block = Block::silent();
-            block.begin(Slot { index: 0, generation: 0 }, 0);
+            block.begin(Slot { index: 0, generation: 0 }, 1, 0);
             // Seven packets of ten; one comes twice.
             for n in [0, 1, 2, 2, 4, 5, 7, 8] {
                 let at = n * 160 + shift;

@@ -49,7 +49,6 @@ pub(super) struct TapeFile {
     gaps: Vec<Gap>,
     trouble: Option<String>,
     told: bool,
-    interleaved: Vec<u8>,
 }
 
 /// What is known of a recording's part on the volume before.
@@ -81,7 +80,6 @@ impl TapeFile {
             gaps: Vec::new(),
             trouble: None,
             told: false,
-            interleaved: Vec::with_capacity(2 * BLOCK),
         }
     }
 
@@ -145,9 +143,11 @@ impl TapeFile {
     }
 
     fn append(&mut self, file: &File, block: &Block) -> io::Result<()> {
-        self.interleaved.clear();
-        self.interleaved.extend(block.interleaved());
-        write_at(file, &self.interleaved, self.place())?;
+        let mut bytes = [0; 2 * BLOCK];
+        for (to, from) in bytes.iter_mut().zip(block.interleaved()) {
+            *to = from;
+        }
+        write_at(file, bytes.get(..2 * block.len).unwrap_or_default(), self.place())?;
         self.count(file, block.len as u64)?;
         for (heard, more) in self.heard.iter_mut().zip(block.heard()) {
             *heard += more;

@@ -1,10 +1,14 @@
 //! A process that records is killed, again and again.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, OpenOptions},
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -18,11 +22,19 @@ use hotline_base::{
 use hotline_dsp::{FRAME, g711::ALAW_SILENCE};
 use hotline_rtp::{HEADER_LEN, Header, MediaTime, write_header};
 
-use super::rig::{Control, Dir, LOCAL, PATIENCE, port_of, start_in};
-use crate::wav::{self, HEADER};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::rig::{Control, Dir, LOCAL, PATIENCE, config_in, port_of};
+use crate::{
+    resume,
+    wav::{self, HEADER},
+};
 
 /// The directory of the process that is to be killed; set for it alone.
 const VARIABLE: &str = "HOTLINE_TEST_KILLED";
+
+/// The memory that outlives it, as a path.
+const MEMORY: &str = "HOTLINE_TEST_MEMORY";
 
 /// How many recordings run and how often they are killed, such as `210x50`.
 const SIZE: &str = "HOTLINE_TEST_KILLS";
@@ -47,13 +59,14 @@ fn victim() {
     let Ok(dir) = env::var(VARIABLE) else { return };
     let dir = Path::new(&dir);
     let n_legs = 2 * size().0;
-    let media = start_in(dir, |it| {
-        // An address of the test's own: nobody else takes its ports.
-        let [low, high, ..] = std::os::unix::process::parent_id().to_le_bytes();
-        it.address = IpAddr::V4(Ipv4Addr::new(127, 77, high, low));
-        it.ports = 20_000..=20_000 + u16::try_from(2 * n_legs + 40).unwrap();
-        it.legs_max = n_legs;
-    });
+    let mut config = config_in(dir);
+    // An address of the test's own: nobody else takes its ports.
+    let [low, high, ..] = std::os::unix::process::parent_id().to_le_bytes();
+    config.address = IpAddr::V4(Ipv4Addr::new(127, 77, high, low));
+    config.ports = 20_000..=20_000 + u16::try_from(2 * n_legs + 40).unwrap();
+    config.legs_max = n_legs;
+    let memory = OpenOptions::new().read(true).write(true).open(env::var(MEMORY).unwrap());
+    let media = resume(config, memory.unwrap().into()).unwrap();
     let listener = UnixListener::bind(dir.join("link")).unwrap();
     media.attach(listener.accept().unwrap().0);
     loop {
@@ -75,7 +88,7 @@ impl Drop for Victim {
 }
 
 impl Victim {
-    fn start(dir: &Path) -> Self {
+    fn start(dir: &Path, memory: &OwnedFd) -> Self {
         let link = dir.join("link");
         match fs::remove_file(&link) {
             Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
@@ -84,6 +97,7 @@ impl Victim {
         let child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "tests::kills::victim"])
             .env(VARIABLE, dir)
+            .env(MEMORY, format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd()))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -182,12 +196,13 @@ fn each_of_many_recordings_lacks_at_most_a_second_after_each_of_many_kills() {
     let mut worst = Vec::new();
     for round in 0..n_kills {
         let n_frames = usize::try_from(random.between(70, FRAMES as u64 - 60)).unwrap();
-        Victim::start(&dir.0).dies_after(round, n_recordings, n_frames);
+        let memory = memfd_create("killed", MemfdFlags::CLOEXEC).unwrap();
+        Victim::start(&dir.0, &memory).dies_after(round, n_recordings, n_frames);
         let file = |n| dir.recordings().join(format!("{}.wav", name(round, n)));
         for n in 0..n_recordings {
             lost(&file(n), n_frames, true);
         }
-        let mut next = Victim::start(&dir.0);
+        let mut next = Victim::start(&dir.0, &memory);
         let mut n_sealed = 0;
         while n_sealed < n_recordings {
             let Event::Recorded(it) = next.control.event() else { panic!("not sealed") };

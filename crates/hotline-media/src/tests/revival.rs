@@ -1,18 +1,22 @@
 //! Legs outlive the process that served them.
 
-use std::os::fd::OwnedFd;
+use std::{
+    fs::{self, File},
+    os::{fd::OwnedFd, unix::fs::FileExt},
+};
 
 use hotline_base::{
-    LegId,
+    LegId, RecordingId,
     media::{Event, Hears, Order, Profile, VERSION},
 };
 use hotline_dsp::strength;
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 
 use super::{
     browsers::{assert_page_and_phone_talk, bridge, page},
     rig::{Control, Dir, Phone, Rig, config_in, port_of},
     sdes::{SUITES, SafePhone},
+    tapes::{Talk, read},
 };
 use crate::{MediaConfig, resume};
 
@@ -214,4 +218,56 @@ fn a_browser_whose_handshake_has_not_ended_is_not_brought_back() {
     rig.control.order(&Order::Open { leg, offer: Some(offer), profile });
     assert!(matches!(rig.control.event(), Event::Opened { .. }));
     lasting.restart(rig, &[]);
+}
+
+#[test]
+fn what_no_file_held_yet_is_found_in_memory_and_what_was_masked_is_not() {
+    let memory = File::from(memfd_create("test", MemfdFlags::CLOEXEC).unwrap());
+    let dir = Dir::new();
+    let media = resume(config_in(&dir.0), memory.try_clone().unwrap().into()).unwrap();
+    let mut control = Control::attach(&media);
+    assert_eq!(greet(&mut control), []);
+    let mut talk = Talk::new(Rig { media, control, dir });
+    talk.record("r-1", "r-1.wav");
+    talk.talk(1_000);
+    let recording = RecordingId::new("r-1");
+    talk.rig.control.order(&Order::RecordMute { recording, muted: true });
+    talk.talk(60);
+    let recording = RecordingId::new("r-1");
+    talk.rig.control.order(&Order::RecordMute { recording, muted: false });
+    talk.talk(120);
+    // What memory and disk hold now is what a killed process leaves. Memory first: what goes to the
+    // disk meanwhile is there twice, not in neither.
+    let (left, left_memory) = (Dir::new(), memfd_create("left", MemfdFlags::CLOEXEC).unwrap());
+    let left_memory = File::from(left_memory);
+    let (mut at, len) = (0, memory.metadata().unwrap().len());
+    left_memory.set_len(len).unwrap();
+    while let Ok(from) = seek(&memory, SeekFrom::Data(at)) {
+        at = seek(&memory, SeekFrom::Hole(from)).unwrap();
+        let mut bytes = vec![0; usize::try_from(at - from).unwrap()];
+        memory.read_exact_at(&mut bytes, from).unwrap();
+        left_memory.write_all_at(&bytes, from).unwrap();
+    }
+    let (from, to) = (talk.rig.dir.recordings(), left.recordings());
+    fs::create_dir_all(to.join(".open")).unwrap();
+    for file in [".open/0.list", "r-1.wav"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let on_disk = fs::metadata(to.join("r-1.wav")).unwrap().len();
+    let whole = talk.stop("r-1");
+
+    let media = resume(config_in(&left.0), left_memory.into()).unwrap();
+    let mut control = Control::attach(&media);
+    assert_eq!(greet(&mut control).len(), 0, "their ports are taken");
+    let Event::Recorded(recorded) = control.event() else { panic!("not repaired") };
+    let (caller, agent) = read(&to.join("r-1.wav"));
+    assert_eq!(recorded.duration_ms, caller.len() as u64 / 8);
+    let lost = whole.duration_ms.saturating_sub(recorded.duration_ms);
+    assert!(lost < 120, "{lost} ms of {} are lost", whole.duration_ms);
+    assert!(recorded.bytes > on_disk + 8 * 2 * 200, "{} after {on_disk}", recorded.bytes);
+    let (caller_whole, agent_whole) = read(&from.join("r-1.wav"));
+    assert_eq!(caller, caller_whole[..caller.len()]);
+    assert_eq!(agent, agent_whole[..agent.len()]);
+    let quiet = caller.rchunks(160).take_while(|it| strength(it, 500) > 0.5).count();
+    assert!((3..10).contains(&quiet), "{quiet} frames were said after what was masked");
 }

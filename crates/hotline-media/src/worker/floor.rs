@@ -27,12 +27,11 @@ use super::{
     leg::{Dialling, Leg},
     play::Playing,
     senses::Ears,
-    tape::{Blocks, Tape},
+    tape::Tape,
 };
 use crate::{
     counters::count,
     intake::Intake,
-    recorder::Block,
     task::{Door, Opening, Report, Slot, Task},
 };
 
@@ -168,8 +167,8 @@ impl Floor {
                 }
             }
             Task::SendKeys { leg, keys } => self.send_keys(leg, keys, now),
-            Task::Record { tape, left, right, blocks } => {
-                self.record(tape, [left, right], blocks, now);
+            Task::Record { tape, left, right, key } => {
+                self.record(tape, [left, right], key, now);
             }
             Task::Source { tape, channel, legs } => self.set_sources(tape, channel, &legs, now),
             Task::Mute { tape, muted } => {
@@ -282,16 +281,9 @@ impl Floor {
         }
     }
 
-    fn record(
-        &mut self,
-        slot: Slot,
-        sides: [Option<Slot>; 2],
-        mut blocks: Vec<Block>,
-        now: MonoTime,
-    ) {
+    fn record(&mut self, slot: Slot, sides: [Option<Slot>; 2], key: u64, now: MonoTime) {
         let Some(place) = self.tapes.get_mut(slot.index as usize) else { return };
-        self.out.stock(&mut blocks);
-        *place = Some(Tape::new(slot, blocks, now));
+        *place = Some(Tape::new(slot, key, now));
         if self.n_tapes == 0 {
             self.tapes_due = now + TAPES_EVERY;
         }
@@ -348,13 +340,7 @@ impl Floor {
     fn take_down(&mut self, idx: usize) {
         let Some(tape) = self.tapes.get_mut(idx).and_then(Option::take) else { return };
         self.n_tapes -= 1;
-        let mut blocks = tape.luggage;
-        // Never more than the tape brought, so that the vector does not grow here.
-        while blocks.len() < blocks.capacity() {
-            let Some(block) = self.out.take() else { break };
-            blocks.push(block);
-        }
-        self.out.report(Report::TapeDone { tape: tape.slot, blocks });
+        self.out.report(Report::TapeDone { tape: tape.slot });
     }
 
     fn close(&mut self, slot: Slot, intake: &mut impl Intake, now: MonoTime) {

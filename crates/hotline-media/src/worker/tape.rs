@@ -30,12 +30,15 @@ const SLACK: u64 = 1_600;
 /// Blocks that are open at once: one being spoken, one waiting for stragglers, two ahead.
 const OPEN: usize = 4;
 
-/// Blocks that a tape needs: the open ones and 1.6 s on their way to the disk.
-pub(crate) const BLOCKS: usize = 12;
+/// Blocks that there are for each leg. Two are on a tape, as a rule, which needs the open ones and
+/// may have 1.6 s on their way to the disk.
+pub(crate) const BLOCKS_A_LEG: usize = 6;
 
 #[derive(Debug)]
 pub(crate) struct Tape {
     pub(crate) slot: Slot,
+    /// What names the recording in its blocks.
+    key: u64,
     began: MonoTime,
     /// Everything before this sample is on its way to the file.
     flushed: u64,
@@ -44,8 +47,6 @@ pub(crate) struct Tape {
     mute: Mute,
     /// Samples in all, once the tape ends.
     ending: Option<u64>,
-    /// An empty vector with room for the blocks that go back to the desk.
-    pub(crate) luggage: Vec<Block>,
 }
 
 /// Those who are heard on one channel.
@@ -72,16 +73,16 @@ pub(crate) trait Blocks {
 }
 
 impl Tape {
-    pub(crate) fn new(slot: Slot, luggage: Vec<Block>, now: MonoTime) -> Self {
+    pub(crate) fn new(slot: Slot, key: u64, now: MonoTime) -> Self {
         Self {
             slot,
+            key,
             began: now,
             flushed: 0,
             open: [const { None }; OPEN],
             sides: [Side::default(), Side::default()],
             mute: Mute::default(),
             ending: None,
-            luggage,
         }
     }
 
@@ -180,7 +181,7 @@ impl Tape {
             };
             if open.is_none() {
                 *open = blocks.take().map(|mut it| {
-                    it.begin(self.slot, self.flushed + ahead * BLOCK as u64);
+                    it.begin(self.slot, self.key, self.flushed + ahead * BLOCK as u64);
                     it
                 });
             }
@@ -241,7 +242,7 @@ impl Tape {
         let [first, ..] = &mut self.open;
         let block = first.take().or_else(|| {
             let mut block = blocks.take()?;
-            block.begin(self.slot, self.flushed);
+            block.begin(self.slot, self.key, self.flushed);
             Some(block)
         });
         self.open.rotate_left(1);

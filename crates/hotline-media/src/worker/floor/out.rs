@@ -9,7 +9,7 @@ use crate::{
     recorder::{Block, Filled},
     task::{Handover, REPORTS_MAX, Report},
     wake::Wake,
-    worker::{BLOCKS, Playing, tape::Blocks},
+    worker::{Playing, tape::Blocks},
 };
 
 /// The producing ends of the worker's rings.
@@ -22,6 +22,7 @@ pub(in crate::worker) struct Out {
     pub(in crate::worker) desk: Wake,
     filled: Producer<Filled>,
     empties: Consumer<Block>,
+    /// With room for all there are.
     stock: Vec<Block>,
     pub(in crate::worker) counters: Arc<Counters>,
     handovers: Option<Producer<Handover>>,
@@ -29,10 +30,9 @@ pub(in crate::worker) struct Out {
 
 impl Out {
     pub(in crate::worker) fn new(
-        legs_max: usize,
         reports: Producer<Report>,
         filled: Producer<Filled>,
-        empties: Consumer<Block>,
+        (empties, stock): (Consumer<Block>, Vec<Block>),
         desk: Wake,
         counters: Arc<Counters>,
     ) -> Self {
@@ -43,7 +43,7 @@ impl Out {
             desk,
             filled,
             empties,
-            stock: Vec::with_capacity(legs_max * BLOCKS),
+            stock,
             counters,
             handovers: None,
         }
@@ -109,16 +109,15 @@ impl Out {
             self.desk.wake();
         }
     }
-
-    /// Takes over the blocks that a new tape brings.
-    pub(super) fn stock(&mut self, blocks: &mut Vec<Block>) {
-        self.stock.append(blocks);
-    }
 }
 
 impl Blocks for Out {
     fn take(&mut self) -> Option<Block> {
-        self.stock.pop().or_else(|| self.empties.pop().ok())
+        // What was used last is used first: memory that was never needed is never touched.
+        while let Ok(block) = self.empties.pop() {
+            self.stock.push(block);
+        }
+        self.stock.pop()
     }
 
     fn give_back(&mut self, block: Block) {

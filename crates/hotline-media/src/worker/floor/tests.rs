@@ -7,7 +7,7 @@ mod secure;
 mod senses;
 
 use std::{
-    io,
+    io, iter,
     net::{SocketAddr, UdpSocket},
     sync::Arc,
 };
@@ -25,7 +25,7 @@ use super::*;
 use crate::{
     counters::Counters,
     intake::{Arrival, Inbox, SHARED},
-    recorder::Filled,
+    recorder::{Block, Filled},
     task::ReportStart,
     wake::Wake,
 };
@@ -136,8 +136,9 @@ impl House {
         let (reports_in, reports) = RingBuffer::new(64);
         let (filled_in, filled) = RingBuffer::new(64.max(legs_max));
         let (_, empties) = RingBuffer::new(64);
+        let stock = iter::repeat_with(Block::silent).take(64.max(6 * legs_max)).collect();
         let (wake, counters) = (Wake::new().unwrap(), Arc::new(Counters::default()));
-        let out = Out::new(legs_max, reports_in, filled_in, empties, wake, counters);
+        let out = Out::new(reports_in, filled_in, (empties, stock), wake, counters);
         let floor = Floor::new(legs_max, out);
         let now = MonoTime::default();
         Self { floor, wire: Wire::default(), reports, filled, now }
@@ -473,9 +474,8 @@ fn alaw_of(ulaw: u8) -> u8 {
 #[test]
 fn a_closed_leg_takes_its_place_in_mixes_and_tapes_with_it() {
     let mut it = House::new();
-    let blocks = vec![Block::silent(), Block::silent(), Block::silent()];
     let sides = (Some(slot(CALLER)), Some(slot(AGENT)));
-    it.task(Task::Record { tape: slot(0), left: sides.0, right: sides.1, blocks });
+    it.task(Task::Record { tape: slot(0), left: sides.0, right: sides.1, key: 1 });
     it.say(CALLER, voice(8, 1), &[1; 160]);
     it.task(Task::Close { leg: slot(AGENT) });
     it.wait(20);

@@ -42,7 +42,7 @@ fn ms(at: u64) -> MonoTime {
 type Spoken = (u64, u32, u32, u8);
 
 fn record(said: &[Spoken], end_ms: u64, store: &mut Store) -> Vec<u8> {
-    let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    let mut tape = Tape::new(TAPE, 1, ms(0));
     tape.set_sources(Channel::Left, &[CALLER]);
     let mut said = said.iter().peekable();
     for now in (0..=end_ms).step_by(10) {
@@ -133,7 +133,7 @@ fn a_clock_that_jumps_is_set_anew_and_a_straggler_is_left_out() {
 
 #[test]
 fn mulaw_is_written_as_alaw() {
-    let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    let mut tape = Tape::new(TAPE, 1, ms(0));
     let mut store = Store::default();
     let header =
         Header { marker: false, payload_type: 0, sequence: 0, timestamp: MediaTime(0), ssrc: 1 };
@@ -148,7 +148,7 @@ fn mulaw_is_written_as_alaw() {
 #[test]
 fn without_empty_blocks_nothing_is_sent_but_the_length() {
     let mut store = Store { empty: true, ..Store::default() };
-    let mut tape = Tape::new(TAPE, Vec::new(), ms(0));
+    let mut tape = Tape::new(TAPE, 1, ms(0));
     tape.flush(ms(900), &mut store);
     assert!(tape.end(ms(1_000), &mut store));
     assert!(matches!(store.sent[..], [Filled::End { samples: 8_000, .. }]));
@@ -156,7 +156,7 @@ fn without_empty_blocks_nothing_is_sent_but_the_length() {
 
 #[test]
 fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
-    let (mut tape, mut store) = (Tape::new(TAPE, Vec::new(), ms(0)), Store::default());
+    let (mut tape, mut store) = (Tape::new(TAPE, 1, ms(0)), Store::default());
     tape.set_sources(Channel::Right, &[CALLER, AGENT]);
     let loud = g711::linear_to_alaw(8_000);
     // 20 ms apart; the caller's packets come twice, as some networks have it, and out of order.
@@ -192,7 +192,7 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
 
 #[test]
 fn what_is_said_while_it_is_muted_is_in_no_block() {
-    let (mut tape, mut store) = (Tape::new(TAPE, Vec::new(), ms(0)), Store::default());
+    let (mut tape, mut store) = (Tape::new(TAPE, 1, ms(0)), Store::default());
     tape.set_sources(Channel::Left, &[CALLER]);
     let say = |tape: &mut Tape, n: u16, at: u64, store: &mut Store| {
         let timestamp = MediaTime(u32::from(n) * 160);

@@ -5,14 +5,13 @@ use hotline_dsp::{OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, Tone};
 use hotline_rtp::{MasterKey, SRTP_OVERHEAD, SrtpProfile, SrtpReceiver, SrtpSender};
 
 use super::*;
-use crate::intake::REPORTS;
+use crate::{intake::REPORTS, worker::tape::Blocks};
 
 #[test]
 fn thousands_of_packets_relayed_played_and_recorded_allocate_nothing() {
     let mut it = House::new();
-    let blocks = std::iter::repeat_with(Block::silent).take(60).collect();
     let sides = (Some(slot(CALLER)), Some(slot(AGENT)));
-    it.task(Task::Record { tape: slot(0), left: sides.0, right: sides.1, blocks });
+    it.task(Task::Record { tape: slot(0), left: sides.0, right: sides.1, key: 1 });
     it.wire.silent = true;
     let mut caller = [0; HEADER_LEN + 160];
     let mut agent = [0; HEADER_LEN + 160];
@@ -122,8 +121,7 @@ fn thousands_of_packets_mixed_for_three_and_recorded_as_sums_allocate_nothing() 
         let speakers = all.iter().filter(|it| **it != listener).map(|it| slot(*it)).collect();
         it.task(Task::Hear { listener: slot(listener), speakers });
     }
-    let blocks = std::iter::repeat_with(Block::silent).take(60).collect();
-    it.task(Task::Record { tape: slot(0), left: Some(slot(0)), right: None, blocks });
+    it.task(Task::Record { tape: slot(0), left: Some(slot(0)), right: None, key: 1 });
     let legs = vec![slot(1), slot(2)];
     it.task(Task::Source { tape: slot(0), channel: Channel::Right, legs });
     it.wire.silent = true;
@@ -161,9 +159,8 @@ fn while_two_talk(
     for (listener, speaker) in [(CALLER, AGENT), (AGENT, CALLER)] {
         it.task(Task::Hear { listener: slot(listener), speakers: vec![slot(speaker)] });
     }
-    let blocks = std::iter::repeat_with(Block::silent).take(60).collect();
     let [left, right] = [Some(slot(CALLER)), Some(slot(AGENT))];
-    it.task(Task::Record { tape: slot(0), left, right, blocks });
+    it.task(Task::Record { tape: slot(0), left, right, key: 1 });
     it.wire.silent = true;
     let mut datagram = [0; HEADER_LEN + FRAME_MAX];
     let counted = allocation_counter::measure(|| {
@@ -253,9 +250,8 @@ fn ten_seconds_of_500_calls_that_are_recorded_allocate_nothing() {
         it.open(agent, Codec::Pcma, 101);
         it.task(Task::Hear { listener: slot(caller), speakers: vec![slot(agent)] });
         it.task(Task::Hear { listener: slot(agent), speakers: vec![slot(caller)] });
-        let blocks = std::iter::repeat_with(Block::silent).take(crate::worker::BLOCKS).collect();
         let (left, right) = (Some(slot(caller)), Some(slot(agent)));
-        it.task(Task::Record { tape: slot(call), left, right, blocks });
+        it.task(Task::Record { tape: slot(call), left, right, key: 1 });
     }
     it.wire.silent = true;
     let mut datagram = [0x2A; HEADER_LEN + 160];

@@ -166,9 +166,8 @@ impl Pair {
 
     /// Records both until it is stopped; returns left and right.
     fn record(&mut self) {
-        let blocks = std::iter::repeat_with(Block::silent).take(40).collect();
         let [left, right] = [Some(slot(CALLER)), Some(slot(AGENT))];
-        self.house.task(Task::Record { tape: slot(0), left, right, blocks });
+        self.house.task(Task::Record { tape: slot(0), left, right, key: 1 });
     }
 
     fn recorded(&mut self) -> [Vec<i16>; 2] {

@@ -32,14 +32,17 @@ struct Sender {
 struct Reel {
     sides: [Vec<u8>; 2],
     heard: [u64; 2],
+    stock: Vec<Block>,
 }
 
 impl Blocks for Reel {
     fn take(&mut self) -> Option<Block> {
-        Some(Block::silent())
+        self.stock.pop().or_else(|| Some(Block::silent()))
     }
 
-    fn give_back(&mut self, _: Block) {}
+    fn give_back(&mut self, block: Block) {
+        self.stock.push(block);
+    }
 
     fn send(&mut self, filled: Filled) -> Result<(), Filled> {
         if let Filled::Block(mut block) = filled {
@@ -50,6 +53,7 @@ impl Blocks for Reel {
             for (side, channel) in self.sides.iter_mut().zip([Channel::Left, Channel::Right]) {
                 side.extend_from_slice(&block.channel(channel)[..len]);
             }
+            self.stock.push(block);
         }
         Ok(())
     }
@@ -145,7 +149,7 @@ impl Sender {
 
 #[test]
 fn both_sides_stay_beside_each_other_for_an_hour_of_loss_jitter_and_drift() {
-    let (mut tape, mut reel) = (Tape::new(TAPE, Vec::new(), ms(0)), Reel::default());
+    let (mut tape, mut reel) = (Tape::new(TAPE, 1, ms(0)), Reel::default());
     let mut both = [
         Sender::new(CALLER, Channel::Left, Codec::Pcma, 150),
         Sender::new(AGENT, Channel::Right, Codec::Pcmu, -150),
