@@ -1,6 +1,7 @@
 //! Callers, agents, a carrier and media on virtual time. They are here only to make the inputs of
 //! a shift, which are then replayed without them.
 
+pub mod life;
 mod media;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, str::FromStr, time::Duration};
@@ -16,7 +17,11 @@ use hotline_sip::{
 };
 use hotline_switchboard::{Config, Input, Output, Switchboard};
 
-use self::media::{Media, SDP};
+use self::{
+    life::Part,
+    media::{Media, SDP},
+};
+use crate::cpu_time;
 
 /// How many agents work and how many callers wait for them, all the time.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +29,9 @@ pub struct Point {
     pub agents: usize,
     pub waiting: usize,
     pub callers: usize,
-    /// An agent talks this long to twice as long.
+    /// An agent talks this long and up to `departure` longer.
     pub talk: Duration,
+    pub departure: Duration,
 }
 
 /// A shift as the switchboard saw it. `None`: its timers were due.
@@ -54,6 +60,7 @@ const ARRIVAL: Duration = Duration::from_mins(1);
 const BEGIN: MonoTime = MonoTime(1_000_000_000);
 const WARM_UP: Duration = Duration::from_mins(4);
 
+#[derive(Debug)]
 struct World {
     now: MonoTime,
     switchboard: Switchboard,
@@ -66,11 +73,22 @@ struct World {
     shift: Shift,
     is_steady: bool,
     is_written: bool,
+    /// Who was hung up on calls again.
+    redials: bool,
+    /// Of the switchboard.
+    spent: Part,
+    /// Requests with which a session was refreshed.
+    n_refreshes: u64,
+    n_records: u64,
+    /// What the switchboard says in one turn.
+    said: Vec<Output>,
     talk: Duration,
+    departure: Duration,
     agents: Vec<(AgentNo, Extension, SocketAddr)>,
     trunk: Flow,
 }
 
+#[derive(Debug)]
 enum What {
     Input(Input),
     ToCarrier(Flow, Vec<u8>),
@@ -89,7 +107,8 @@ impl FromStr for Point {
             text.split_once(':').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         let (agents, waiting) = parts.ok_or("write agents:waiting, such as 50:200")?;
         let callers = if waiting > 0 { agents + waiting } else { agents * 7 / 10 };
-        Ok(Self { agents, waiting, callers, talk: Duration::from_secs(40) })
+        let talk = Duration::from_secs(40);
+        Ok(Self { agents, waiting, callers, talk, departure: talk })
     }
 }
 
@@ -141,23 +160,6 @@ pub fn record(config: &Config, point: Point, n_events: usize) -> Result<Shift> {
     Ok(world.shift)
 }
 
-/// Lives, without writing anything down, until all have dialled and what they said is settled.
-pub fn settled(config: &Config, point: Point) -> Result<Switchboard> {
-    let mut world = World::new(config, point)?;
-    world.is_written = false;
-    world.open(point.callers);
-    let end = world.now + ARRIVAL + WARM_UP;
-    while world.now < end {
-        world.step().context("nothing happens any more")?;
-    }
-    Ok(world.switchboard)
-}
-
-/// After [`ARRIVAL`] and [`WARM_UP`].
-pub fn settled_at() -> Now {
-    now_at(BEGIN + ARRIVAL + WARM_UP)
-}
-
 impl World {
     fn new(config: &Config, point: Point) -> Result<Self> {
         let now = BEGIN;
@@ -185,14 +187,20 @@ impl World {
             },
             is_steady: false,
             is_written: true,
+            redials: true,
+            spent: Part::default(),
+            n_refreshes: 0,
+            n_records: 0,
+            said: Vec::new(),
             talk: point.talk,
+            departure: point.departure,
             agents: agents.collect(),
             trunk: to_switchboard(TRUNK.parse()?)?,
         })
     }
 
-    /// Phones register, agents sign in and are ready, callers begin to dial.
-    fn open(&mut self, n_callers: usize) {
+    /// Phones register, agents sign in and are ready; then callers begin to dial: gives when.
+    fn open(&mut self, n_callers: usize) -> MonoTime {
         self.input(Some(Input::Restored { entries: Vec::new() }));
         self.input(Some(Input::MediaUp));
         let mut commands = 0;
@@ -206,10 +214,13 @@ impl World {
                 self.after(wait + Duration::from_secs(1), What::Input(input));
             }
         }
+        let begin =
+            Duration::from_secs(5).max(Duration::from_millis(self.agents.len() as u64 + 3_000));
         for _ in 0..n_callers {
-            let wait = Duration::from_secs(5) + self.up_to(ARRIVAL);
+            let wait = begin + self.up_to(ARRIVAL);
             self.after(wait, What::Dial);
         }
+        self.now + begin
     }
 
     /// The next thing that happens. `None`: nothing.
@@ -298,14 +309,23 @@ impl World {
         if self.is_written {
             self.shift.inputs.push((now, input.clone()));
         }
+        self.n_refreshes += u64::from(input.as_ref().is_some_and(is_update));
+        let mut said = std::mem::take(&mut self.said);
+        let begin = cpu_time();
         match input {
             Some(input) => self.switchboard.handle(input, now),
             None => self.switchboard.handle_timeout(now),
         }
         while let Some(output) = self.switchboard.poll_output() {
+            said.push(output);
+        }
+        self.spent.cpu += cpu_time().saturating_sub(begin);
+        self.spent.n_turns += 1;
+        for output in said.drain(..) {
             self.shift.n_outputs += 1;
             match output {
                 Output::Transmit { flow, bytes } => {
+                    self.n_refreshes += u64::from(bytes.starts_with(b"UPDATE "));
                     let to = reversed(flow);
                     let is_trunk = to.local == self.trunk.local;
                     let what = if is_trunk { What::ToCarrier } else { What::ToOffice };
@@ -317,6 +337,7 @@ impl World {
                     }
                 }
                 Output::Record(it) => {
+                    self.n_records += u64::from(it.complete);
                     self.shift.n_calls += u64::from(it.complete && self.is_steady);
                 }
                 Output::Agent(_)
@@ -332,13 +353,14 @@ impl World {
                 | Output::TrafficShown { .. } => {}
             }
         }
+        self.said = said;
     }
 
     fn drain_carrier(&mut self) {
         while let Some(output) = self.carrier.poll_output() {
             match output {
                 SipOutput::Transmit { flow, bytes } => self.send(flow, &bytes),
-                SipOutput::Event(SipEvent::Ended { .. }) => {
+                SipOutput::Event(SipEvent::Ended { .. }) if self.redials => {
                     let wait = Duration::from_millis(500) + self.up_to(Duration::from_secs(1));
                     self.after(wait, What::Dial);
                 }
@@ -358,7 +380,7 @@ impl World {
                     self.after(wait, What::Answer(it.leg));
                 }
                 SipOutput::Event(SipEvent::Confirmed { leg }) => {
-                    let wait = self.talk + self.up_to(self.talk);
+                    let wait = self.talk + self.up_to(self.departure);
                     self.after(wait, What::PhoneHangsUp(leg));
                 }
                 SipOutput::Event(_) => {}
@@ -386,6 +408,10 @@ impl World {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.random.below(millis))
     }
+}
+
+fn is_update(input: &Input) -> bool {
+    matches!(input, Input::Sip { message, .. } if message.bytes().starts_with(b"UPDATE "))
 }
 
 fn now_at(mono: MonoTime) -> Now {
