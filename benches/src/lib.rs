@@ -35,6 +35,12 @@ pub fn quantile<T: Copy>(sorted: &[T], per_mille: usize) -> Option<T> {
     sorted.get(at).copied()
 }
 
+/// The value in the middle; of an even number, the higher of the two.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 500)
+}
+
 /// Median, lowest and highest, as `12.3 [11.0..14.1]`.
 pub fn spread(values: &[f64], decimals: usize) -> String {
     let mut sorted = values.to_vec();

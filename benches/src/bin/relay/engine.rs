@@ -21,10 +21,7 @@ use hotline_base::{
 };
 use hotline_media::{Coding, IntakeChoice, MediaConfig, RecorderConfig};
 
-use crate::{
-    Intake, Relay, With, cpu,
-    pace::{Flow, Outlet},
-};
+use crate::{Counts, Intake, Relay, With, cpu, outlet::Outlet, pace::Flow};
 
 /// Key and salt of the generator's legs, and how they are used.
 const OUR_KEY: [u8; 30] = [0x5A; 30];
@@ -54,13 +51,27 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
     })?;
     let link = UnixStream::connect(socket)?;
     media.attach(link);
-    // Until the driver ends it. Each line is a question for the system calls so far.
+    // Until the driver ends it. Each line is a question for system calls and allocations so far.
     for line in std::io::stdin().lines() {
         line?;
-        println!("{}", media.counters().system_calls);
+        let allocations = crate::ALLOCATOR.stats().allocations;
+        println!("{} {allocations}", media.counters().system_calls);
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// What a socket of the generator's wants to be sent, protected with a key if there is one.
+pub(crate) fn offer(socket: &Outlet, key: Option<&[u8]>) -> Result<String> {
+    let port = socket.address()?.port();
+    let (proto, crypto) = key.map_or(("RTP/AVP", String::new()), |it| {
+        ("RTP/SAVP", format!("a=crypto:1 {SUITE} inline:{}\r\n", STANDARD.encode(it)))
+    });
+    Ok(format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+         m=audio {port} {proto} 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+         a=rtcp:9\r\n{crypto}"
+    ))
 }
 
 #[derive(Debug)]
@@ -120,18 +131,7 @@ impl Engine {
     }
 
     fn open(&mut self, leg: usize, socket: Outlet, srtp: bool) -> Result<()> {
-        let port = socket.address()?.port();
-        let (proto, crypto) = if srtp {
-            let key = STANDARD.encode(OUR_KEY);
-            ("RTP/SAVP", format!("a=crypto:1 {SUITE} inline:{key}\r\n"))
-        } else {
-            ("RTP/AVP", String::new())
-        };
-        let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} {proto} 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
-             a=rtcp:9\r\n{crypto}"
-        );
+        let offer = offer(&socket, srtp.then_some(&OUR_KEY))?;
         self.order(&Order::Open {
             leg: LegId(leg as u64),
             offer: Some(offer),
@@ -182,14 +182,16 @@ impl Relay for Engine {
         self.kernel
     }
 
-    fn system_calls(&mut self) -> Result<u64> {
+    fn counts(&mut self) -> Result<Option<Counts>> {
         let stdin = self.child.stdin.as_mut().context("the engine has an input")?;
         stdin.write_all(b"\n")?;
         let stdout = self.child.stdout.as_mut().context("the engine has an output")?;
         let mut line = String::new();
         // One line for each question: nothing is lost with the reader's buffer.
         BufReader::new(stdout).read_line(&mut line)?;
-        Ok(line.trim().parse()?)
+        let (system_calls, allocations) = line.trim().split_once(' ').context("two numbers")?;
+        let (system_calls, allocations) = (system_calls.parse()?, allocations.parse()?);
+        Ok(Some(Counts { system_calls, allocations }))
     }
 
     fn pid(&self) -> u32 {
@@ -201,11 +203,7 @@ impl Relay for Engine {
             let flow = |(own, to): &(Rc<Outlet>, SocketAddr)| Flow::mixed(Rc::clone(own), *to);
             return self.legs.iter().map(flow).collect();
         }
-        let pairs = self.legs.chunks_exact(2).filter_map(|it| Some((it.first()?, it.last()?)));
-        let flow = |from: &(Rc<Outlet>, SocketAddr), to: &(Rc<Outlet>, SocketAddr)| {
-            Flow::new(Rc::clone(&from.0), from.1, Rc::clone(&to.0))
-        };
-        pairs.flat_map(|(left, right)| [flow(left, right), flow(right, left)]).collect()
+        Flow::pairs(&self.legs)
     }
 }
 

@@ -4,18 +4,25 @@
 //! nothing else, and the engine's media role, set up through its orders. See `benches/README.md`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+#![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
 
 mod cpu;
 mod engine;
+mod ng;
+mod outlet;
 mod pace;
 mod raw;
 mod report;
+mod table;
 mod ticked;
+mod verdict;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{alloc::System, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use hotline_benches::quantile;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use self::{
     engine::Engine,
@@ -23,6 +30,10 @@ use self::{
     raw::Raw,
     report::Report,
 };
+
+/// That of the engine, counted.
+#[global_allocator]
+pub(crate) static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[derive(Debug, Parser)]
 #[command(about = "CPU per relayed packet: the engine's media role against a bare forwarder")]
@@ -61,6 +72,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Every aim of the media plane in one table, with its verdict.
+    Table(table::Args),
     /// (Started by the driver.) Forward every datagram to this address.
     #[command(hide = true)]
     Raw { to: SocketAddr },
@@ -72,7 +85,7 @@ enum Role {
     Engine { socket: std::path::PathBuf, legs: usize, intake: Intake },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Intake {
     Sockets,
     Lookup,
@@ -107,8 +120,67 @@ pub(crate) struct Run {
     pub(crate) resident: u64,
     /// Bytes of the kernel's that its legs took.
     pub(crate) kernel: u64,
-    /// System calls of the worker in the window, as the engine counts them.
+    /// Counted by the relay itself in the window, if it counts.
+    pub(crate) counts: Option<Counts>,
+}
+
+impl Run {
+    /// Packets of the window that did not come back. Of a sum each party gets one a step, and at the
+    /// edges of the window one more or less.
+    fn lost(&self) -> u64 {
+        let seen = &self.seen;
+        let missing = seen.sent.saturating_sub(seen.back);
+        if seen.delays.is_empty() && missing * 100 <= seen.sent { 0 } else { missing }
+    }
+
+    /// The generator sent what it was to send.
+    const fn is_paced(&self) -> bool {
+        self.seen.sent * 100 >= self.seen.asked * 98
+    }
+
+    /// Microseconds of the relay's processor time for each packet delivered.
+    fn cost(&self) -> f64 {
+        self.relay.cpu_ns as f64 / 1_000.0 / self.packets()
+    }
+
+    /// p50 and p99, in milliseconds; none of a mix.
+    fn delays(&self) -> Option<[f64; 2]> {
+        let at = |per_mille| quantile(&self.seen.delays, per_mille);
+        let [p50, p99] = [at(500)?, at(990)?];
+        Some([f64::from(p50) / 1_000.0, f64::from(p99) / 1_000.0])
+    }
+
+    /// For each packet delivered.
+    fn system_calls(&self) -> Option<f64> {
+        self.counts.map(|it| it.system_calls as f64 / self.packets())
+    }
+
+    /// For each packet delivered.
+    fn allocations(&self) -> Option<f64> {
+        self.counts.map(|it| it.allocations as f64 / self.packets())
+    }
+
+    fn packets(&self) -> f64 {
+        self.seen.delivered.max(1) as f64
+    }
+}
+
+/// What a relay counts in its own process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    /// Of the worker, for packets.
     pub(crate) system_calls: u64,
+    /// Of all threads.
+    pub(crate) allocations: u64,
+}
+
+impl Counts {
+    const fn since(self, earlier: Self) -> Self {
+        Self {
+            system_calls: self.system_calls.saturating_sub(earlier.system_calls),
+            allocations: self.allocations.saturating_sub(earlier.allocations),
+        }
+    }
 }
 
 /// A relay that is up, and where its packets go in and come out.
@@ -119,9 +191,9 @@ pub(crate) trait Relay {
     fn kernel(&self) -> u64 {
         0
     }
-    /// System calls for packets so far, of a relay that counts them.
-    fn system_calls(&mut self) -> Result<u64> {
-        Ok(0)
+    /// So far, of a relay that counts.
+    fn counts(&mut self) -> Result<Option<Counts>> {
+        Ok(None)
     }
 }
 
@@ -131,6 +203,7 @@ fn main() -> Result<()> {
         Some(Role::Raw { to }) => raw::serve(*to),
         Some(Role::Ticked { to }) => ticked::serve(*to),
         Some(Role::Engine { socket, legs, intake }) => engine::serve(socket, *legs, *intake),
+        Some(Role::Table(it)) => table::drive(it),
         None => drive(&args),
     }
 }
@@ -184,9 +257,9 @@ fn run(relay: &mut impl Relay, window: Duration) -> Result<Run> {
     let mut usage = Vec::new();
     let mut failed = None;
     let seen = pace::run(&mut flows, Duration::from_secs(1), window, || {
-        let calls = relay.system_calls();
-        match (cpu::Usage::of(pid), cpu::Usage::of(std::process::id()), calls) {
-            (Ok(relay), Ok(own), Ok(calls)) => usage.push((relay, own, calls)),
+        let counts = relay.counts();
+        match (cpu::Usage::of(pid), cpu::Usage::of(std::process::id()), counts) {
+            (Ok(relay), Ok(own), Ok(counts)) => usage.push((relay, own, counts)),
             (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => failed = Some(error),
         }
     });
@@ -196,7 +269,7 @@ fn run(relay: &mut impl Relay, window: Duration) -> Result<Run> {
     let first = usage.first().copied().context("the window has a beginning")?;
     let last = usage.last().copied().context("the window has an end")?;
     let (relay, generator) = (last.0.since(first.0), last.1.since(first.1));
-    let system_calls = last.2.saturating_sub(first.2);
+    let counts = last.2.zip(first.2).map(|(last, first)| last.since(first));
     let resident = cpu::resident(pid)?;
-    Ok(Run { seen, relay, generator, resident, kernel: relay_kernel, system_calls })
+    Ok(Run { seen, relay, generator, resident, kernel: relay_kernel, counts })
 }

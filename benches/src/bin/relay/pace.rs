@@ -1,25 +1,22 @@
 //! The generator: 50 packets a second and flow, spread over the 20 ms, each with its number and
 //! the time it was sent. It sleeps between steps and looks for what came back; it never waits for
-//! a packet, so that no relay pays for waking it.
+//! a packet, so that no relay pays for waking it. When a packet came is stamped by the kernel.
 
 use std::{
-    cell::{Cell, RefCell},
     collections::BTreeMap,
-    io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use hotline_base::Random;
-use hotline_rtp::{
-    HEADER_LEN, Header, MasterKey, MediaTime, SRTP_OVERHEAD, SrtpProfile, SrtpReceiver, SrtpSender,
-    parse, write_header,
-};
+use hotline_rtp::{HEADER_LEN, Header, MediaTime, parse, write_header};
 use rustix::{
     thread::clock_nanosleep_absolute,
     time::{ClockId, Timespec, clock_gettime},
 };
+
+use crate::outlet::{Outlet, wall_ns};
 
 /// Steps in 20 ms.
 const STEPS: u64 = 80;
@@ -28,6 +25,11 @@ const STEP: Duration = Duration::from_micros(250);
 
 /// Steps after which a packet is looked for no longer, until the next one of its flow.
 const LOOK: u64 = 240;
+
+/// Steps until the first look into the socket of one leg, and between others. A thousand calls leave
+/// no time for more.
+const LOOK_FIRST: u64 = 4;
+const LOOK_EVERY: u64 = 8;
 
 /// How long stragglers of the window are waited for.
 const AFTER: Duration = Duration::from_millis(300);
@@ -42,60 +44,6 @@ pub(crate) struct Flow {
     highest: Option<u16>,
     /// What comes out is a sum: counted, but nobody's packet.
     mixed: bool,
-}
-
-/// A socket of the generator's; several flows may share it.
-#[derive(Debug)]
-pub(crate) struct Outlet {
-    socket: UdpSocket,
-    /// The last step in which it was emptied.
-    emptied: Cell<u64>,
-    /// Of a party whose audio is protected: what it sends, and what it is sent.
-    keys: RefCell<Option<(SrtpSender, SrtpReceiver)>>,
-}
-
-impl Outlet {
-    pub(crate) fn open() -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, emptied: Cell::new(u64::MAX), keys: RefCell::new(None) })
-    }
-
-    /// From now on all is protected by AES-CM and 80 bits of HMAC-SHA1, with these keys and salts
-    /// of 30 bytes.
-    pub(crate) fn secure(&self, ours: &[u8], theirs: &[u8]) -> Option<()> {
-        let key = |it| MasterKey::new(SrtpProfile::AesCm128HmacSha1_80, it);
-        let keys = (SrtpSender::new(&key(ours)?), SrtpReceiver::new(&key(theirs)?));
-        self.keys.replace(Some(keys));
-        Some(())
-    }
-
-    fn send(&self, packet: &[u8], to: SocketAddr) -> bool {
-        let mut keys = self.keys.borrow_mut();
-        let Some((sender, _)) = &mut *keys else { return self.socket.send_to(packet, to).is_ok() };
-        let mut sealed = [0; HEADER_LEN + 160 + SRTP_OVERHEAD];
-        let Some(place) = sealed.get_mut(..packet.len()) else { return false };
-        place.copy_from_slice(packet);
-        let len = sender.protect(&mut sealed, packet.len()).ok();
-        let sealed = len.and_then(|it| sealed.get(..it));
-        sealed.is_some_and(|it| self.socket.send_to(it, to).is_ok())
-    }
-
-    /// The next packet that came, in the clear; what does not open is lost.
-    fn receive(&self, buffer: &mut [u8]) -> Option<usize> {
-        loop {
-            let n = self.socket.recv(buffer).ok()?;
-            let mut keys = self.keys.borrow_mut();
-            let Some((_, receiver)) = &mut *keys else { return Some(n) };
-            if let Ok(n) = receiver.open(buffer.get_mut(..n)?) {
-                return Some(n);
-            }
-        }
-    }
-
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
 }
 
 /// What the generator saw of one run.
@@ -118,6 +66,15 @@ pub(crate) struct Seen {
 impl Flow {
     pub(crate) const fn new(from: Rc<Outlet>, to: SocketAddr, out: Rc<Outlet>) -> Self {
         Self { from, to, out, sequence: 0, highest: None, mixed: false }
+    }
+
+    /// Both directions of calls whose two legs follow each other.
+    pub(crate) fn pairs(legs: &[(Rc<Outlet>, SocketAddr)]) -> Vec<Self> {
+        let pairs = legs.chunks_exact(2).filter_map(|it| Some((it.first()?, it.last()?)));
+        let flow = |from: &(Rc<Outlet>, SocketAddr), to: &(Rc<Outlet>, SocketAddr)| {
+            Self::new(Rc::clone(&from.0), from.1, Rc::clone(&to.0))
+        };
+        pairs.flat_map(|(left, right)| [flow(left, right), flow(right, left)]).collect()
     }
 
     /// A party who hears the sum of others at its own socket.
@@ -189,12 +146,24 @@ pub(crate) fn run(
             }
         }
         wanted.retain(|(flow, sequence, since)| {
-            let Some(out) = flows.get(*flow).map(|it| Rc::clone(&it.out)) else { return false };
-            if out.emptied.replace(step) != step {
-                window.receive(&out, flows);
+            let Some(it) = flows.get(*flow) else { return false };
+            let (out, mixed) = (Rc::clone(&it.out), it.mixed);
+            if mixed {
+                // What came since the last time: one packet, and nobody's in particular.
+                window.receive(&out, None, flows);
+                return false;
+            }
+            let shared = out.shared;
+            let age = step - since;
+            let look = age == LOOK_FIRST || age.is_multiple_of(LOOK_EVERY) && age > 0;
+            if !shared && !look {
+                return true;
+            }
+            if out.is_due(step) {
+                window.receive(&out, (!shared).then_some(*sequence), flows);
             }
             let back = flows.get(*flow).is_some_and(|it| it.highest == Some(*sequence));
-            !back && step - since < LOOK
+            !back && age < LOOK
         });
     }
     seen.asked = flows.len() as u64 * u64::try_from(window_ms / 20).unwrap_or(0);
@@ -230,10 +199,10 @@ impl Window<'_> {
         };
         write_header(&mut packet, &header);
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let words =
-            [nanos.to_be_bytes(), (u64::from(ssrc) << 16 | u64::from(flow.sequence)).to_be_bytes()];
+        let number = u64::from(ssrc) << 16 | u64::from(flow.sequence);
+        let words = [nanos, number, wall_ns()].map(u64::to_be_bytes);
         let payload = packet.iter_mut().skip(HEADER_LEN);
-        for (to, from) in payload.zip(words.iter().flatten()) {
+        for (to, from) in payload.zip(words.as_flattened()) {
             *to = *from;
         }
         let sent = flow.from.send(&packet, flow.to);
@@ -242,11 +211,11 @@ impl Window<'_> {
         }
     }
 
-    /// Reads what came out of a socket.
-    fn receive(&mut self, out: &Outlet, flows: &mut [Flow]) {
+    /// Reads what came out of a socket, as far as packet `until` or until it is empty.
+    fn receive(&mut self, out: &Outlet, until: Option<u16>, flows: &mut [Flow]) {
         let mixed = flows.first().is_some_and(|it| it.mixed);
         let mut buffer = [0; 2_000];
-        while let Some(n) = out.receive(&mut buffer) {
+        while let Some((n, came)) = out.receive(&mut buffer) {
             let now = self.clock.epoch.elapsed();
             let Some(bytes) = buffer.get(..n) else { continue };
             let Ok(packet) = parse(bytes) else { continue };
@@ -257,10 +226,10 @@ impl Window<'_> {
                 continue;
             }
             let payload = bytes.get(packet.payload).unwrap_or_default();
-            let Some((nanos, rest)) = payload.split_first_chunk::<8>() else { continue };
-            let Some(number) = rest.first_chunk::<8>() else { continue };
-            let (sent, number) =
-                (Duration::from_nanos(u64::from_be_bytes(*nanos)), u64::from_be_bytes(*number));
+            let Some(words) = payload.first_chunk::<24>() else { continue };
+            let mut words = words.as_chunks::<8>().0.iter().copied().map(u64::from_be_bytes);
+            let mut word = || words.next().unwrap_or(0);
+            let (sent, number, left) = (Duration::from_nanos(word()), word(), word());
             let idx = usize::try_from(number >> 16).unwrap_or(usize::MAX);
             let sequence = u16::try_from(number & 0xFFFF).unwrap_or(0);
             let Some(flow) = flows.get_mut(idx) else { continue };
@@ -278,8 +247,11 @@ impl Window<'_> {
             }
             if (self.begin..self.end).contains(&sent) {
                 self.seen.back += 1;
-                let delay = now.saturating_sub(sent).as_micros();
+                let delay = came.saturating_sub(left) / 1_000;
                 self.seen.delays.push(u32::try_from(delay).unwrap_or(u32::MAX));
+            }
+            if until == Some(sequence) {
+                break;
             }
         }
     }

@@ -14,7 +14,8 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg};
 
 use crate::{
     Relay, cpu,
-    pace::{Flow, Outlet},
+    outlet::{Outlet, widen},
+    pace::Flow,
 };
 
 const BATCH: usize = 64;
@@ -25,6 +26,7 @@ pub(crate) fn serve(to: SocketAddr) -> Result<()> {
     cpu::pin(1);
     cpu::real_time();
     let input = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    widen(&input)?;
     let output = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     output.connect(to)?;
     println!("{}", input.local_addr()?);
@@ -69,7 +71,7 @@ pub(crate) struct Raw {
 impl Raw {
     /// `role`: this one or the one on a tick.
     pub(crate) fn start(role: &str, flows: usize) -> Result<Self> {
-        let out = Outlet::open()?;
+        let out = Outlet::wide()?;
         let mut child = Command::new(std::env::current_exe()?)
             .args([role, &out.address()?.to_string()])
             .stdout(Stdio::piped())

@@ -1,16 +1,16 @@
 //! What is printed: every run, the ratio of every round, and whether the figures may be used.
 
-#![expect(clippy::cast_precision_loss, reason = "figures of three digits")]
-
 use std::time::Duration;
+
+use hotline_benches::{median, quantile, spread};
 
 use crate::{Run, With, cpu::Usage};
 
-const HEADINGS: &str = "          us/packet  generator    sent delivered  lost  doubled  reordered \
-                        delay us p50    p99  p99.9  switches/pkt  calls/pkt  late us";
+pub(crate) const HEADINGS: &str = "          us/packet  generator    sent delivered  lost  doubled  reordered \
+                        delay us p50    p99  p99.9  switches/pkt  calls/pkt  allocs/pkt  late us";
 
 /// Rounds whose two runs of the yardstick differ by more are not judged.
-const SPREAD_MAX: f64 = 0.15;
+pub(crate) const SPREAD_MAX: f64 = 0.15;
 
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -28,6 +28,31 @@ struct Round {
     lost: u64,
     /// The generator sent what it was to send.
     paced: bool,
+}
+
+impl Round {
+    /// Why it does not count, if so.
+    fn flaw(&self) -> Option<&'static str> {
+        flaw(self.lost, self.paced, self.raw)
+    }
+}
+
+/// Why a figure beside two runs of the yardstick does not count, if so.
+pub(crate) fn flaw(lost: u64, paced: bool, raw: [f64; 2]) -> Option<&'static str> {
+    if lost > 0 {
+        Some("packets were lost")
+    } else if !paced {
+        Some("the generator did not keep its pace")
+    } else if apart(raw) > SPREAD_MAX {
+        Some("the yardstick's two runs lie more than 15 % apart")
+    } else {
+        None
+    }
+}
+
+/// How far two figures lie apart, as a part of what is between them.
+pub(crate) fn apart([a, b]: [f64; 2]) -> f64 {
+    (a - b).abs() / f64::midpoint(a, b)
 }
 
 impl Report {
@@ -48,12 +73,14 @@ impl Report {
         for (name, run) in ["raw", "engine", "engine", "raw"].into_iter().zip(&runs) {
             row(name, run);
         }
-        let [a, b, c, d] = runs.each_ref().map(cost);
-        let lost = runs.iter().map(lost).sum();
-        let paced = runs.iter().all(|it| it.seen.sent * 100 >= it.seen.asked * 98);
+        let [a, b, c, d] = runs.each_ref().map(Run::cost);
+        let lost = runs.iter().map(Run::lost).sum();
+        let paced = runs.iter().all(Run::is_paced);
         let ratio = (b + c) / (a + d);
-        println!("  ratio {ratio:.2}");
-        self.rounds.push(Round { calls, ratio, raw: [a, d], engine: [b, c], lost, paced });
+        let round = Round { calls, ratio, raw: [a, d], engine: [b, c], lost, paced };
+        let flaw = round.flaw().map(|it| format!(", which does not count: {it}"));
+        println!("  ratio {ratio:.2}{}", flaw.unwrap_or_default());
+        self.rounds.push(round);
         let [_, second, third, _] = runs;
         self.held = (calls, second.resident.max(third.resident), second.kernel.max(third.kernel));
     }
@@ -63,7 +90,7 @@ impl Report {
         for run in &ticked {
             row("ticked", run);
         }
-        let sum = |runs: &[Run; 2]| runs.iter().map(cost).sum::<f64>();
+        let sum = |runs: &[Run; 2]| runs.iter().map(Run::cost).sum::<f64>();
         let ratio = sum(engines) / sum(&ticked);
         println!("  ratio to the ticked forwarder {ratio:.2}, round {}", self.rounds.len());
     }
@@ -79,42 +106,27 @@ impl Report {
         );
     }
 
-    /// The median ratio of a load point, if it may be used.
+    /// The median ratio of a load point, if it may be used: when half of its rounds count.
     pub(crate) fn judge(&self, calls: usize) -> Option<f64> {
-        let rounds: Vec<_> = self.rounds.iter().filter(|it| it.calls == calls).collect();
-        let mut ratios: Vec<_> = rounds.iter().map(|it| it.ratio).collect();
-        ratios.sort_by(f64::total_cmp);
-        let median = *ratios.get(ratios.len() / 2)?;
-        let spread = |of: fn(&Round) -> [f64; 2]| {
-            let pairs = rounds.iter().map(|it| of(it));
-            pairs.map(|[a, b]| (a - b).abs() / f64::midpoint(a, b)).fold(0.0, f64::max)
+        let all: Vec<_> = self.rounds.iter().filter(|it| it.calls == calls).collect();
+        let rounds: Vec<_> = all.iter().filter(|it| it.flaw().is_none()).collect();
+        let ratios: Vec<_> = rounds.iter().map(|it| it.ratio).collect();
+        let most = |of: fn(&Round) -> [f64; 2]| {
+            rounds.iter().map(|it| apart(of(it))).fold(0.0, f64::max) * 100.0
         };
-        let (raw, engine) = (spread(|it| it.raw), spread(|it| it.engine));
-        let lost: u64 = rounds.iter().map(|it| it.lost).sum();
-        let (low, high) = (ratios.first()?, ratios.last()?);
         println!(
-            "\n== {calls} calls: ratio {median:.2} [{low:.2}..{high:.2}] in {} rounds; \
-             A/A spread raw {:.0} %, engine {:.0} %; {lost} lost",
+            "\n== {calls} calls: ratio {} in {} of {} rounds; A/A spread raw {:.0} %, engine {:.0} %",
+            spread(&ratios, 2),
             rounds.len(),
-            raw * 100.0,
-            engine * 100.0,
+            all.len(),
+            most(|it| it.raw),
+            most(|it| it.engine),
         );
-        if lost > 0 {
-            println!("   not judged: packets were lost");
+        if rounds.is_empty() || rounds.len() * 2 < all.len() {
+            println!("   not judged: too few rounds count");
             return None;
         }
-        if !rounds.iter().all(|it| it.paced) {
-            println!("   not judged: the generator did not keep its pace");
-            return None;
-        }
-        if raw > SPREAD_MAX {
-            println!(
-                "   not judged: the yardstick's own spread is over {:.0} %",
-                SPREAD_MAX * 100.0
-            );
-            return None;
-        }
-        Some(median)
+        median(ratios)
     }
 
     pub(crate) fn idle(&self, usage: Usage, window: Duration) {
@@ -127,41 +139,26 @@ impl Report {
     }
 }
 
-/// Packets of the window that did not come back. Of a sum each party gets one a step, and at the
-/// edges of the window one more or less.
-fn lost(run: &Run) -> u64 {
+pub(crate) fn row(name: &str, run: &Run) {
     let seen = &run.seen;
-    let missing = seen.sent.saturating_sub(seen.back);
-    if seen.delays.is_empty() && missing * 100 <= seen.sent { 0 } else { missing }
-}
-
-/// Microseconds of the relay's processor time for each packet delivered.
-fn cost(run: &Run) -> f64 {
-    run.relay.cpu_ns as f64 / 1_000.0 / run.seen.delivered.max(1) as f64
-}
-
-fn row(name: &str, run: &Run) {
-    let seen = &run.seen;
-    let delay = |per_mille: usize| {
-        let at = (seen.delays.len() * per_mille / 1_000).min(seen.delays.len().saturating_sub(1));
-        seen.delays.get(at).copied().unwrap_or(0)
-    };
+    let delay = |per_mille| quantile(&seen.delays, per_mille).unwrap_or(0);
     let packets = seen.delivered.max(1) as f64;
     println!(
         "  {name:<7} {:>9.2} {:>10.2} {:>7} {:>9} {:>5} {:>8} {:>10} {:>12} {:>6} {:>6} {:>13.3} \
-         {:>10.3} {:>8}",
-        cost(run),
+         {:>10} {:>11} {:>8}",
+        run.cost(),
         run.generator.cpu_ns as f64 / 1_000.0 / packets,
         seen.sent,
         seen.delivered,
-        lost(run),
+        run.lost(),
         seen.doubled,
         seen.reordered,
         delay(500),
         delay(990),
         delay(999),
         run.relay.voluntary_switches as f64 / packets,
-        run.system_calls as f64 / packets,
+        run.system_calls().map_or_else(|| "-".to_owned(), |it| format!("{it:.3}")),
+        run.allocations().map_or_else(|| "-".to_owned(), |it| format!("{it:.5}")),
         seen.late_max,
     );
 }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Result;
 use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg};
 
-use crate::cpu;
+use crate::{cpu, outlet::widen};
 
 const BATCH: usize = 64;
 
@@ -24,6 +24,7 @@ pub(crate) fn serve(to: SocketAddr) -> Result<()> {
     cpu::pin(1);
     cpu::real_time();
     let input = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    widen(&input)?;
     let output = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     output.connect(to)?;
     println!("{}", input.local_addr()?);
