@@ -4,12 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotline_base::WallTime;
 use hotline_ivr::civil::Civil;
+use hotline_testkit::{Robot, Speech};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     engine::{Engine, SOON, text},
     http,
-    setup::TOKEN,
+    setup::{CARRIER, Setup, TOKEN},
 };
 
 const ENTRIES: &str = "/api/v1/list-entries";
@@ -92,9 +94,93 @@ async fn a_vip_overtakes_who_waits() {
     assert_eq!(record["queues"][0]["priority"], 9);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_action_is_done_for_the_numbers_beginnings_and_cities_that_an_entry_names() {
+    let engine = Engine::quick().await;
+    let _agent = engine.busy_agent(1).await;
+    let entry = |number: &str, action: &str, more: Value| {
+        let mut it = json!({
+            "list": "blacklist", "number": number, "action": action, "reason": "骚扰",
+            "expires": in_a_day(),
+        });
+        it.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        it
+    };
+    // Calls of the trunk are for Nanning, 450100.
+    for it in [
+        entry("13900000011", "announce", json!({})),
+        entry("13900000012", "low_priority", json!({ "city": "450100" })),
+        entry("1390000001", "voicemail", json!({ "prefix": true, "priority": 3 })),
+        entry("13900000014", "reject", json!({ "city": "450200" })),
+    ] {
+        listed(&engine, it).await;
+    }
+    // Number, whether he is warned, his priority in the queue, his tags.
+    let callers = [
+        ("13900000011", true, 5, json!([])),
+        ("13900000012", false, 0, json!([])),
+        ("13900000013", false, 3, json!(["voicemail"])),
+        // Another city's entry is not for him, but the beginning is.
+        ("13900000014", false, 3, json!(["voicemail"])),
+        ("13900000021", false, 5, json!([])),
+    ];
+    for (number, is_warned, priority, tags) in callers {
+        let caller = engine.caller_from(number).await;
+        if is_warned {
+            caller.hears(&engine, "sys.warned").await;
+        }
+        caller.ask_for_person(&engine).await;
+        engine.until_waiting("gx.nn.general", 1).await;
+        caller.hang_up();
+        engine.until_waiting("gx.nn.general", 0).await;
+        let record = engine.record_of(number).await;
+        assert_eq!(record["queues"][0]["priority"], priority, "{number}: {record:#}");
+        assert_eq!(record["tags"], tags, "{number}: {record:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_ends_by_itself_and_no_list_stops_a_transfer_to_110() {
+    let police = Robot::bind(CARRIER).await.unwrap();
+    let (gateways, options_probes) = (vec![police.address()], false);
+    let engine = Engine::start(Setup { gateways, options_probes, ..Setup::default() }).await;
+    let (caller, agent, phone) = engine.talk().await;
+    // Whom the agent has is on the list by now, and so is whom he calls.
+    for number in [&*caller.number, "110"] {
+        let entry = json!({
+            "list": "blacklist", "number": number, "action": "reject", "reason": "误登",
+            "expires": rfc_3339(Duration::from_secs(20)),
+        });
+        listed(&engine, entry).await;
+    }
+    let refused = engine.caller_from(&caller.number).await;
+    refused.hears(&engine, "sys.blocked").await;
+    engine.command(&agent.no, "transfer", json!({ "number": "110" })).await;
+    let party = police.incoming(SOON).await.unwrap();
+    party.answer();
+    party.speak(Speech::tone(900));
+    caller.until_tone(900, SOON).await.unwrap();
+    phone.until_ended(SOON).await.unwrap();
+    caller.hang_up();
+    // Nobody took the entry away.
+    let (end, greeting) = (Instant::now() + 3 * SOON, engine.setup.prompts.sound("greet.common"));
+    loop {
+        let again = engine.caller_from(&caller.number).await;
+        if again.until_sound("the greeting", &greeting, SOON).await.is_ok() {
+            return;
+        }
+        assert!(Instant::now() < end, "the entry does not end");
+    }
+}
+
 /// Tomorrow, as RFC 3339.
 fn in_a_day() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_hours(24);
+    rfc_3339(Duration::from_hours(24))
+}
+
+/// So long from now.
+fn rfc_3339(wait: Duration) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + wait;
     let at = WallTime(i64::try_from(since.as_millis()).unwrap());
     Civil::of(at).to_string()
 }

@@ -7,9 +7,10 @@ use hotline_testkit::{
     Outgoing, Robot, Speech,
     raw::{RawTcp, RawUdp, request},
 };
+use serde_json::{Value, json};
 
 use crate::{
-    engine::{Engine, SOON},
+    engine::{Engine, SOON, text},
     setup::{CARRIER, ELSEWHERE, OFFICE, Setup},
 };
 
@@ -130,4 +131,28 @@ async fn caller_and_agent_hear_nothing_of_a_stranger() {
     let later = |it: &hotline_testkit::Heard| (it.mark() > mark + second).then(|| it.since(mark));
     let heard = phone.until_heard("a second more", SOON, later).await.unwrap();
     assert!(heard.level() < 40.0, "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_names_nobody_is_anonymous_and_served_and_recorded_all_the_same() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let (to, from_user) = ("12345".to_owned(), "anonymous".to_owned());
+    let headers = vec![("Privacy".to_owned(), "id".to_owned())];
+    let caller = engine.dial(Outgoing { to, from_user, headers, ..Outgoing::default() }).await;
+    caller.ask_for_person(&engine).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
+    caller.speak(Speech::tone(700));
+    phone.until_tone(700, SOON).await.unwrap();
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let sealed = |it: &Value| {
+        let item = it["items"].get(0)?;
+        (item["recordings"][0]["sealed"] == true).then(|| item.clone())
+    };
+    let record = engine.until("/api/v1/calls", SOON, sealed).await;
+    assert_eq!((&record["caller_no"], &record["restricted"]), (&json!(null), &json!(true)));
+    let sides = engine.recording(&text(&record["recordings"][0]["recording_id"])).await;
+    assert!(sides[0].tone_anywhere(700) > 0.9);
 }
