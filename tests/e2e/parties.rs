@@ -98,6 +98,39 @@ async fn agent_asks_a_colleague_and_leaves_the_caller_to_him() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_hears_an_agent_who_is_muted_and_no_recording_does() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    hears(&caller, &[AGENT]).await;
+    // 静音.
+    let view = engine.command(&agent.no, "mute", json!({})).await;
+    let actions = view["actions"].as_array().unwrap();
+    assert!(actions.contains(&json!("unmute")) && !actions.contains(&json!("mute")), "{actions:?}");
+    // As long as his own telephone takes to hear half a second, and then a second, of the caller.
+    let passes = async |ms: usize| {
+        let mark = phone.mark();
+        let enough = |it: &Heard| (it.mark() > mark + ms * 8).then_some(());
+        phone.until_heard("the caller goes on", SOON, enough).await.unwrap();
+    };
+    passes(500).await;
+    let mark = caller.mark();
+    phone.speak(Speech::tone(WHISPERED));
+    passes(1_000).await;
+    phone.speak(Speech::tone(AGENT));
+    passes(500).await;
+    let heard = caller.heard().since(mark);
+    assert!(heard.tone_anywhere(WHISPERED) < 0.02 && heard.tone_anywhere(AGENT) < 0.02);
+    hears(&phone, &[CALLER]).await;
+    // 取消静音.
+    engine.command(&agent.no, "unmute", json!({})).await;
+    hears(&caller, &[AGENT]).await;
+    caller.hang_up();
+    let record = engine.sealed_record_of(&caller.number).await;
+    let sides = engine.recording(&text(&record["recordings"][0]["recording_id"])).await;
+    assert!(sides[1].tone_anywhere(AGENT) > 0.2 && sides[1].tone_anywhere(WHISPERED) < 0.02);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agent_gives_the_caller_away_with_the_transfer_key_of_his_telephone() {
     let engine = Engine::quick().await;
     let (caller, agent, phone) = engine.talk().await;

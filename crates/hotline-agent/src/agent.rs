@@ -53,6 +53,8 @@ pub struct Agent {
     pub(crate) since: WallTime,
     pub(crate) until: Option<Until>,
     pub(crate) call: Option<CallId>,
+    /// In this call nobody hears the agent.
+    pub(crate) muted: bool,
     /// After-call work was left for a call of one's own and goes on after it.
     pub(crate) owes_acw: bool,
     pub(crate) restored_at: MonoTime,
@@ -81,6 +83,7 @@ impl Agent {
             since: WallTime(0),
             until: None,
             call: None,
+            muted: false,
             owes_acw: false,
             restored_at: MonoTime(0),
             facts: VecDeque::new(),
@@ -124,6 +127,12 @@ impl Agent {
     /// Names the call that is on the line, for the facts that follow.
     pub const fn set_call(&mut self, call: Option<CallId>) {
         self.call = call;
+        self.muted = false;
+    }
+
+    /// 静音: whether anybody hears the agent in the call on the line, for his buttons.
+    pub const fn set_muted(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// Whether a caller may be offered: idle, line free, telephone registered, no wish waiting.
@@ -369,6 +378,8 @@ impl Agent {
             }
             Command::Hold
             | Command::Retrieve
+            | Command::Mute
+            | Command::Unmute
             | Command::HangUp
             | Command::Dial { .. }
             | Command::Consult { .. }
@@ -403,6 +414,8 @@ impl Agent {
             | Command::FinishAcw
             | Command::Hold
             | Command::Retrieve
+            | Command::Mute
+            | Command::Unmute
             | Command::HangUp
             | Command::Dial { .. }
             | Command::Consult { .. }

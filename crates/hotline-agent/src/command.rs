@@ -31,6 +31,10 @@ pub enum Command {
     Hold,
     /// 恢复 / 取回.
     Retrieve,
+    /// 静音: nobody hears this agent, and he is not recorded; he hears everybody.
+    Mute,
+    /// 取消静音.
+    Unmute,
     /// 挂机.
     HangUp,
     /// 进入话后整理, without a timer. During timed after-call work it takes the timer away.
@@ -101,6 +105,8 @@ pub enum Action {
     SetRest,
     Hold,
     Retrieve,
+    Mute,
+    Unmute,
     HangUp,
     EnterAcw,
     FinishAcw,
@@ -129,6 +135,8 @@ impl Command {
             Self::SetRest { .. } => Action::SetRest,
             Self::Hold => Action::Hold,
             Self::Retrieve => Action::Retrieve,
+            Self::Mute => Action::Mute,
+            Self::Unmute => Action::Unmute,
             Self::HangUp => Action::HangUp,
             Self::EnterAcw => Action::EnterAcw,
             Self::FinishAcw => Action::FinishAcw,
@@ -158,6 +166,8 @@ impl Action {
         Self::SetRest,
         Self::Hold,
         Self::Retrieve,
+        Self::Mute,
+        Self::Unmute,
         Self::HangUp,
         Self::EnterAcw,
         Self::FinishAcw,

@@ -95,6 +95,14 @@ pub enum CallFact {
         offer: OfferId,
         by: Party,
     },
+    /// 静音: nobody hears the agent from here on.
+    AgentMuted {
+        offer: OfferId,
+    },
+    /// 取消静音.
+    AgentUnmuted {
+        offer: OfferId,
+    },
     /// The agent's part of the call is over.
     AgentReleased {
         offer: OfferId,

@@ -143,6 +143,8 @@ impl Fold {
             | CallFact::ToneHeard { .. }
             | CallFact::LegSounded { .. }
             | CallFact::TakenOver { .. }
+            | CallFact::AgentMuted { .. }
+            | CallFact::AgentUnmuted { .. }
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }

@@ -211,6 +211,8 @@ impl Meters {
             | CallFact::CallerLeft { .. }
             | CallFact::RecordingFollows { .. }
             | CallFact::TakenOver { .. }
+            | CallFact::AgentMuted { .. }
+            | CallFact::AgentUnmuted { .. }
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }

@@ -10,7 +10,7 @@ const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
 impl Shift {
     /// What an agent does who talks: often with somebody else's help.
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
-        match self.random.below(12) {
+        match self.random.below(14) {
             0..3 => Command::Consult { to: self.target() },
             3..5 => Command::Transfer { to: self.target() },
             // Of those who supervise, who else is refused.
@@ -19,7 +19,9 @@ impl Shift {
             7 => Command::Hold,
             8 => Command::MaskRecording,
             9 => Command::ResumeRecording,
-            10 => Command::SetBusy { reason: 1 },
+            10 => Command::Mute,
+            11 => Command::Unmute,
+            12 => Command::SetBusy { reason: 1 },
             _ => Command::HangUp,
         }
     }

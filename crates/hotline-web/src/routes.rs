@@ -62,6 +62,8 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/dial", post(agents::dial)),
         on("post", "/api/v1/agents/{no}/hold", post(agents::hold)),
         on("post", "/api/v1/agents/{no}/retrieve", post(agents::retrieve)),
+        on("post", "/api/v1/agents/{no}/mute", post(agents::mute)),
+        on("post", "/api/v1/agents/{no}/unmute", post(agents::unmute)),
         on("post", "/api/v1/agents/{no}/hang-up", post(agents::hang_up)),
         on("post", "/api/v1/agents/{no}/enter-acw", post(agents::enter_acw)),
         on("post", "/api/v1/agents/{no}/finish-acw", post(agents::finish_acw)),

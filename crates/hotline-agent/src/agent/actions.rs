@@ -8,45 +8,7 @@ impl Agent {
     /// unless it changes nothing.
     pub const fn allows(&self, action: Action) -> bool {
         match self.line {
-            Line::Free => match action {
-                Action::SignIn => matches!(self.presence, Presence::SignedOut),
-                Action::SignOut => !matches!(self.presence, Presence::SignedOut),
-                Action::SetReady => {
-                    self.device
-                        && matches!(self.presence, Presence::Busy | Presence::Rest | Presence::Acw)
-                }
-                Action::SetBusy => {
-                    matches!(self.presence, Presence::Idle | Presence::Rest | Presence::Acw)
-                }
-                Action::SetRest => {
-                    matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
-                }
-                Action::EnterAcw => match self.presence {
-                    Presence::Idle | Presence::Busy => true,
-                    Presence::Acw => self.until.is_some(),
-                    Presence::SignedOut | Presence::Rest => false,
-                },
-                Action::FinishAcw => matches!(self.presence, Presence::Acw),
-                Action::Dial => {
-                    self.device
-                        && matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
-                }
-                // He rings like one who dials.
-                Action::Supervise => self.config.supervisor && self.allows(Action::Dial),
-                Action::ForceRelease | Action::Force => self.is_supervising(),
-                Action::Hold
-                | Action::Retrieve
-                | Action::HangUp
-                | Action::Consult
-                | Action::CancelConsult
-                | Action::Confer
-                | Action::CompleteTransfer
-                | Action::Transfer
-                | Action::Intercept
-                | Action::PauseRecording
-                | Action::MaskRecording
-                | Action::ResumeRecording => false,
-            },
+            Line::Free => self.allows_when_free(action),
             Line::Reserved
             | Line::Ringing
             | Line::Connecting
@@ -54,33 +16,83 @@ impl Agent {
             | Line::Held
             | Line::Dialing
             | Line::Consulting
-            | Line::Conferring => match action {
-                Action::SignIn | Action::FinishAcw | Action::Dial => false,
-                Action::SetReady => self.pending.is_some(),
-                Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
-                Action::Hold => matches!(self.line, Line::Talking | Line::Conferring),
-                Action::Retrieve => matches!(self.line, Line::Held),
-                Action::HangUp => !matches!(self.line, Line::Reserved | Line::Ringing),
-                Action::Consult => {
-                    matches!(self.line, Line::Talking | Line::Held | Line::Conferring)
-                }
-                Action::Transfer => matches!(self.line, Line::Talking | Line::Held),
-                Action::CancelConsult | Action::Confer | Action::CompleteTransfer => {
-                    matches!(self.line, Line::Consulting)
-                }
-                Action::Supervise | Action::Intercept => {
-                    self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
-                }
-                Action::ForceRelease | Action::Force => self.is_supervising(),
-                Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
-                    self.is_recorded()
-                }
+            | Line::Conferring => self.allows_on_line(action),
+        }
+    }
+
+    const fn allows_when_free(&self, action: Action) -> bool {
+        match action {
+            Action::SignIn => matches!(self.presence, Presence::SignedOut),
+            Action::SignOut => !matches!(self.presence, Presence::SignedOut),
+            Action::SetReady => {
+                self.device
+                    && matches!(self.presence, Presence::Busy | Presence::Rest | Presence::Acw)
+            }
+            Action::SetBusy => {
+                matches!(self.presence, Presence::Idle | Presence::Rest | Presence::Acw)
+            }
+            Action::SetRest => {
+                matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
+            }
+            Action::EnterAcw => match self.presence {
+                Presence::Idle | Presence::Busy => true,
+                Presence::Acw => self.until.is_some(),
+                Presence::SignedOut | Presence::Rest => false,
             },
+            Action::FinishAcw => matches!(self.presence, Presence::Acw),
+            Action::Dial => {
+                self.device
+                    && matches!(self.presence, Presence::Idle | Presence::Busy | Presence::Acw)
+            }
+            // He rings like one who dials.
+            Action::Supervise => self.config.supervisor && self.allows(Action::Dial),
+            Action::ForceRelease | Action::Force => self.is_supervising(),
+            Action::Hold
+            | Action::Retrieve
+            | Action::Mute
+            | Action::Unmute
+            | Action::HangUp
+            | Action::Consult
+            | Action::CancelConsult
+            | Action::Confer
+            | Action::CompleteTransfer
+            | Action::Transfer
+            | Action::Intercept
+            | Action::PauseRecording
+            | Action::MaskRecording
+            | Action::ResumeRecording => false,
+        }
+    }
+
+    const fn allows_on_line(&self, action: Action) -> bool {
+        match action {
+            Action::SignIn | Action::FinishAcw | Action::Dial => false,
+            Action::SetReady => self.pending.is_some(),
+            Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
+            Action::Hold => matches!(self.line, Line::Talking | Line::Conferring),
+            Action::Retrieve => matches!(self.line, Line::Held),
+            Action::Mute => self.is_answered() && !self.muted,
+            Action::Unmute => self.is_answered() && self.muted,
+            Action::HangUp => !matches!(self.line, Line::Reserved | Line::Ringing),
+            Action::Consult => {
+                matches!(self.line, Line::Talking | Line::Held | Line::Conferring)
+            }
+            Action::Transfer => matches!(self.line, Line::Talking | Line::Held),
+            Action::CancelConsult | Action::Confer | Action::CompleteTransfer => {
+                matches!(self.line, Line::Consulting)
+            }
+            Action::Supervise | Action::Intercept => {
+                self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
+            }
+            Action::ForceRelease | Action::Force => self.is_supervising(),
+            Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
+                self.is_answered()
+            }
         }
     }
 
     /// From his answer on.
-    const fn is_recorded(&self) -> bool {
+    const fn is_answered(&self) -> bool {
         matches!(
             self.line,
             Line::Connecting | Line::Talking | Line::Held | Line::Consulting | Line::Conferring

@@ -1,5 +1,7 @@
 //! What is heard and recorded, as it follows from where the parties are.
 
+use std::collections::BTreeSet;
+
 use hotline_base::{
     AgentNo, LegId, OfferId, PlayId, RecordingId,
     media::{Channel, Hears, Order, Play},
@@ -22,6 +24,10 @@ const OWN_PLAYS: u64 = 1 << 32;
 #[derive(Debug, Default)]
 pub(super) struct Audio {
     heard: Vec<Hears>,
+    /// Who is with nobody, so that music is played to him.
+    alone: Vec<LegId>,
+    /// 静音: whom nobody hears, by his part in the call.
+    silent: BTreeSet<OfferId>,
     recording: Option<RecordingId>,
     /// Whose voices are in its right channel.
     recorded: Vec<LegId>,
@@ -44,6 +50,10 @@ impl Audio {
                 self.muted = Some((*how, by.clone()));
             } else if let CallFact::RecordingResumed { .. } = &it.fact {
                 self.muted = None;
+            } else if let CallFact::AgentMuted { offer } = &it.fact {
+                self.silent.insert(*offer);
+            } else if let CallFact::AgentUnmuted { offer } = &it.fact {
+                self.silent.remove(offer);
             }
         }
     }
@@ -119,7 +129,12 @@ impl Call {
     /// what has become of whom.
     pub(super) fn remix(&mut self, now: Now) {
         let seats = self.seats();
-        let hears = hears(&seats);
+        let mut hears = hears(&seats);
+        let alone = hears.iter().filter(|it| it.speakers.is_empty()).map(|it| it.listener);
+        self.audio.alone = alone.collect();
+        for it in &mut hears {
+            it.speakers.retain(|leg| !self.is_silent(*leg));
+        }
         if hears != self.audio.heard {
             self.audio.heard.clone_from(&hears);
             if !hears.is_empty() {
@@ -135,7 +150,7 @@ impl Call {
 
     /// Who is in the talk and hears nobody.
     fn is_alone(&self, leg: LegId) -> bool {
-        self.audio.heard.iter().any(|it| it.listener == leg && it.speakers.is_empty())
+        self.audio.alone.contains(&leg)
     }
 
     /// A caller who is alone hears music.
@@ -196,7 +211,7 @@ impl Call {
         let guests = self.guests.iter().filter(|it| it.talks() || it.barges_in()).map(|it| it.leg);
         let aside = agent.and_then(|it| it.aside.as_ref()).filter(|it| it.is_up());
         let own = agent.map(|it| it.offering.leg).into_iter().chain(aside.map(|it| it.leg));
-        let legs: Vec<_> = own.chain(guests).collect();
+        let legs: Vec<_> = own.chain(guests).filter(|it| !self.is_silent(*it)).collect();
         if legs != self.audio.recorded {
             self.audio.recorded.clone_from(&legs);
             self.media(Order::RecordSource { recording, channel: Channel::Right, legs });
@@ -245,6 +260,7 @@ impl Call {
     /// What media was told is forgotten there.
     pub(super) fn forget_sound(&mut self) {
         self.audio.heard.clear();
+        self.audio.alone.clear();
         (self.audio.music, self.audio.ringback) = (None, None);
     }
 
@@ -307,12 +323,7 @@ impl Call {
 
     /// Whether an agent is in the call and not only on his way.
     fn is_in(&self, no: &AgentNo) -> bool {
-        let is_his = |it: &AgentSide| {
-            let in_call = matches!(it.state, AgentState::Announcing | AgentState::Talking);
-            in_call && it.offering.agent == *no
-        };
-        self.agent.as_ref().is_some_and(is_his)
-            || self.guests.iter().any(|it| it.is_in() && it.is_agent(no))
+        self.part_of(no).is_some()
     }
 
     /// Nobody leaves a call in which nothing is recorded any more.
@@ -369,6 +380,51 @@ impl Call {
                 self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Line(line) });
             }
         }
+    }
+
+    /// 静音 by command of this agent: he is in the talk, but nobody hears him and no recording does.
+    ///
+    /// Says whether he is in the call.
+    pub fn mute(&mut self, agent: &AgentNo, now: Now) -> bool {
+        let Some(offer) = self.part_of(agent) else { return false };
+        if self.audio.silent.insert(offer) {
+            self.fact(CallFact::AgentMuted { offer }, now);
+            self.outputs.push_back(Output::Keep);
+            self.remix(now);
+        }
+        true
+    }
+
+    /// 取消静音.
+    pub fn unmute(&mut self, agent: &AgentNo, now: Now) -> bool {
+        let Some(offer) = self.part_of(agent) else { return false };
+        if self.audio.silent.remove(&offer) {
+            self.fact(CallFact::AgentUnmuted { offer }, now);
+            self.outputs.push_back(Output::Keep);
+            self.remix(now);
+        }
+        true
+    }
+
+    /// Whether nobody hears this agent, by his own wish.
+    pub fn is_muted(&self, agent: &AgentNo) -> bool {
+        self.part_of(agent).is_some_and(|it| self.audio.silent.contains(&it))
+    }
+
+    /// What this agent is in the call by, if he is in it and not only on his way.
+    fn part_of(&self, no: &AgentNo) -> Option<OfferId> {
+        let side = self.agent.as_ref().filter(|it| it.is_in() && it.offering.agent == *no);
+        let guest = || self.guests.iter().find(|it| it.is_in() && it.is_agent(no));
+        side.map(|it| it.offering.offer).or_else(|| guest().map(|it| it.offer))
+    }
+
+    fn is_silent(&self, leg: LegId) -> bool {
+        let is_his = |it: &AgentSide| {
+            it.offering.leg == leg || it.aside.as_ref().is_some_and(|it| it.leg == leg)
+        };
+        let side = self.agent.as_ref().filter(|it| is_his(it)).map(|it| it.offering.offer);
+        let guest = || self.guests.iter().find(|it| it.leg == leg).map(|it| it.offer);
+        side.or_else(guest).is_some_and(|it| self.audio.silent.contains(&it))
     }
 
     /// 保持 by command of this agent: he hears silence, and a caller who is alone then music.

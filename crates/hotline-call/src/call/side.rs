@@ -67,6 +67,11 @@ impl AgentSide {
         }
     }
 
+    /// He answered.
+    pub(super) const fn is_in(&self) -> bool {
+        matches!(self.state, AgentState::Announcing | AgentState::Talking)
+    }
+
     pub(super) const fn is_held(&self) -> bool {
         self.held_by_phone || self.held_by_desk
     }

@@ -116,6 +116,12 @@ pub enum FactJson {
         offer: String,
         by: String,
     },
+    AgentMuted {
+        offer: String,
+    },
+    AgentUnmuted {
+        offer: String,
+    },
     AgentReleased {
         offer: String,
         by: String,
@@ -387,6 +393,8 @@ impl From<&CallFact> for FactJson {
             CallFact::Retrieved { offer, by } => {
                 Self::Retrieved { offer: offer.to_string(), by: by.as_str().to_owned() }
             }
+            CallFact::AgentMuted { offer } => Self::AgentMuted { offer: offer.to_string() },
+            CallFact::AgentUnmuted { offer } => Self::AgentUnmuted { offer: offer.to_string() },
             CallFact::AgentReleased { offer, by } => {
                 Self::AgentReleased { offer: offer.to_string(), by: by.as_str().to_owned() }
             }

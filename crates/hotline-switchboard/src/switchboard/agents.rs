@@ -12,6 +12,8 @@ impl Switchboard {
         let done = match command {
             Command::Hold
             | Command::Retrieve
+            | Command::Mute
+            | Command::Unmute
             | Command::HangUp
             | Command::CancelConsult
             | Command::Confer
@@ -79,6 +81,8 @@ impl Switchboard {
             done = match action {
                 Action::Hold => call.hold(no, now),
                 Action::Retrieve => call.retrieve(no, now),
+                Action::Mute => call.mute(no, now),
+                Action::Unmute => call.unmute(no, now),
                 Action::HangUp => call.hang_up_agent(no, env, now),
                 Action::CancelConsult => call.cancel_consult(no, env, now),
                 Action::Confer => call.confer(no, now),
@@ -102,7 +106,13 @@ impl Switchboard {
                 | Action::Force => false,
             };
         });
-        if done { Ok(()) } else { Err(self.wrong_state(no, action)) }
+        if !done {
+            return Err(self.wrong_state(no, action));
+        }
+        if let (Action::Mute | Action::Unmute, Some(it)) = (action, self.agents.get_mut(no)) {
+            it.set_muted(action == Action::Mute);
+        }
+        Ok(())
     }
 
     /// The call on the agent's line, if he may do this now.

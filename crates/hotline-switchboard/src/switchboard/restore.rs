@@ -120,8 +120,14 @@ impl Switchboard {
         }
         self.restore_ladder(&saved, arrival.as_ref(), now);
         self.seat_all(&saved, now);
+        let call = Call::restore(saved, Arc::clone(&self.call_config), now);
+        for (no, agent) in &mut self.agents {
+            if agent.call() == Some(id) {
+                agent.set_muted(call.is_muted(no));
+            }
+        }
         let entry = CallEntry {
-            call: Call::restore(saved, Arc::clone(&self.call_config), now),
+            call,
             arrival: arrival.unwrap_or_default(),
             ring_limit: None,
             earlier_hours: Vec::new(),

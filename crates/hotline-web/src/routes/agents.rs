@@ -132,6 +132,8 @@ plain! {
     ready => SetReady
     hold => Hold
     retrieve => Retrieve
+    mute => Mute
+    unmute => Unmute
     hang_up => HangUp
     enter_acw => EnterAcw
     finish_acw => FinishAcw

@@ -113,6 +113,8 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::SetRest => ("set_rest", "小休"),
         Action::Hold => ("hold", "保持"),
         Action::Retrieve => ("retrieve", "恢复"),
+        Action::Mute => ("mute", "静音"),
+        Action::Unmute => ("unmute", "取消静音"),
         Action::HangUp => ("hang_up", "挂机"),
         Action::EnterAcw => ("enter_acw", "进入话后整理"),
         Action::FinishAcw => ("finish_acw", "完成话后整理"),
