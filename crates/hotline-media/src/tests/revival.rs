@@ -266,8 +266,10 @@ fn what_no_file_held_yet_is_found_in_memory_and_what_was_masked_is_not() {
     assert!(lost < 120, "{lost} ms of {} are lost", whole.duration_ms);
     assert!(recorded.bytes > on_disk + 8 * 2 * 200, "{} after {on_disk}", recorded.bytes);
     let (caller_whole, agent_whole) = read(&from.join("r-1.wav"));
-    assert_eq!(caller, caller_whole[..caller.len()]);
-    assert_eq!(agent, agent_whole[..agent.len()]);
+    // A packet that has just begun is whole in memory, and cut where the recording was stopped.
+    let n = caller.len().min(caller_whole.len());
+    assert_eq!(caller[..n], caller_whole[..n]);
+    assert_eq!(agent[..n], agent_whole[..n]);
     let quiet = caller.rchunks(160).take_while(|it| strength(it, 500) > 0.5).count();
     assert!((3..10).contains(&quiet), "{quiet} frames were said after what was masked");
 }
