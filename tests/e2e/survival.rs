@@ -144,6 +144,7 @@ async fn no_gap_is_heard_while_control_is_killed_again_and_again_and_no_port_is_
         let record = engine.record_of(&it.caller.number).await;
         assert_eq!(record["control_restarted"], true);
         assert_ne!(record["reason"], "media_failed");
+        assert_eq!(record["media_restarted"], false);
     }
     for it in &agents {
         engine.until_state(it, "idle").await;
@@ -152,7 +153,7 @@ async fn no_gap_is_heard_while_control_is_killed_again_and_again_and_no_port_is_
 }
 
 /// How long an ear heard nothing around an instant.
-fn silence(heard: &Heard, around: Instant) -> Duration {
+pub(crate) fn silence(heard: &Heard, around: Instant) -> Duration {
     let packets = heard.packets();
     let before = packets.iter().rfind(|it| it.at <= around).map(|it| it.at);
     let after = packets.iter().find(|it| it.at > around && is_other(packets, it, around));
@@ -196,6 +197,7 @@ async fn talk_is_back_within_a_second_when_media_is_killed_and_recorded_in_parts
     phone.until_ended(SOON).await.unwrap();
     let record = parts_sealed(&engine, &caller.number, tones.len()).await;
     assert_eq!(record["outcome"], "answered");
+    assert_eq!(record["media_restarted"], true);
     for (part, (high, low)) in record["recordings"].as_array().unwrap().iter().zip(tones) {
         let sides = engine.recording(&text(&part["recording_id"])).await;
         assert!(sides[0].tone_anywhere(high) > 0.9, "{high} Hz in {part}");

@@ -304,6 +304,9 @@ pub enum CallFact {
         /// Where audio that arrived could not be written; the first of them.
         gaps: Vec<Gap>,
     },
+    /// The media process was replaced, and the legs of the call came back with the next one. What
+    /// was said in between nobody heard.
+    MediaRestarted,
 }
 
 /// A caller's INVITE.

@@ -148,6 +148,7 @@ impl Fold {
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
+            | CallFact::MediaRestarted
             | CallFact::Listed { .. } => (),
         }
     }

@@ -88,6 +88,11 @@ impl CallRecord {
 }
 
 impl CallRecord {
+    /// The media process was replaced during the call, which went on.
+    pub fn media_restarted(&self) -> bool {
+        self.facts.iter().any(|it| it.fact == CallFact::MediaRestarted)
+    }
+
     /// How each leg sounded, in the order in which they ended.
     pub fn sounded(&self) -> impl Iterator<Item = (LegId, &LegQuality)> {
         self.facts.iter().filter_map(|it| {

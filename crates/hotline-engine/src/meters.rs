@@ -201,6 +201,7 @@ impl Meters {
             | CallFact::ToneHeard { .. }
             | CallFact::Signalled(_)
             | CallFact::ControlRestarted
+            | CallFact::MediaRestarted
             | CallFact::Dialled { .. }
             | CallFact::AgentCalled { .. }
             | CallFact::PartyCalled { .. }

@@ -2,7 +2,7 @@
 
 use super::{
     AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId, MonoTime,
-    Now, OfferEnd, Order, Party, Phase, RecordingId, RefusedWhy,
+    Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy,
 };
 
 impl Call {
@@ -56,6 +56,10 @@ impl Call {
             self.lose(lost, media_died, env, now);
         }
         if self.phase == Phase::Live {
+            if media_died {
+                self.fact(CallFact::MediaRestarted, now);
+                self.outputs.push_back(Output::Keep);
+            }
             self.resume_sound(media_died, recordings, now);
         }
         self.complete_if_closed(now);

@@ -54,6 +54,9 @@ pub struct CallJson {
     pub cause_text: Option<String>,
     pub refused_status: Option<u16>,
     pub control_restarted: bool,
+    /// The call went on after the media process was replaced.
+    #[serde(default)]
+    pub media_restarted: bool,
     pub tags: Vec<String>,
     pub attached: Vec<AttachedJson>,
     pub queues: Vec<QueueSegmentJson>,
@@ -238,6 +241,7 @@ impl From<&CallRecord> for CallJson {
             cause_text: text(fail_cause(it).map(FailCause::zh)),
             refused_status: it.refused_status,
             control_restarted: it.control_restarted,
+            media_restarted: it.media_restarted(),
             tags: it.tags.clone(),
             attached: it.exported.iter().map(AttachedJson::from).collect(),
             queues: it.queues.iter().map(QueueSegmentJson::from).collect(),

@@ -200,6 +200,7 @@ pub enum FactJson {
     },
     LegSounded(QualityJson),
     ControlRestarted,
+    MediaRestarted,
     Ended {
         by: String,
         reason: String,
@@ -465,6 +466,7 @@ impl From<&CallFact> for FactJson {
                 Self::LegSounded(QualityJson::of(*leg, quality))
             }
             CallFact::ControlRestarted => Self::ControlRestarted,
+            CallFact::MediaRestarted => Self::MediaRestarted,
             CallFact::Dialled { agent, leg, number, emergency } => Self::Dialled {
                 agent_no: agent.to_string(),
                 leg: leg.to_string(),

@@ -509,6 +509,35 @@ fn a_conference_goes_on_after_a_restart_of_control() {
     assert!(call.is_over());
 }
 
+/// The legs that the next media process has brought back.
+fn after_media(legs: &[LegId]) -> (Call, Vec<CallFact>) {
+    let mut it = Story::three();
+    let now = it.now;
+    it.call.media_down(now);
+    it.call.reconcile(legs, &[], &Nobody, now);
+    let mut facts = Vec::new();
+    while let Some(said) = it.call.poll_output() {
+        if let Output::Fact(it) = said {
+            facts.push(it.fact);
+        }
+    }
+    (it.call, facts)
+}
+
+#[test]
+fn a_call_whose_legs_came_back_says_that_media_was_replaced_and_another_ends_for_it() {
+    let (call, facts) = after_media(&[CALLER, AGENT, TARGET]);
+    assert!(call.is_talking());
+    assert!(facts.contains(&CallFact::MediaRestarted), "{facts:?}");
+    let (call, facts) = after_media(&[AGENT, TARGET]);
+    assert!(call.is_over() && !facts.contains(&CallFact::MediaRestarted));
+    let ended = |it: &CallFact| {
+        let reason = &EndReason::MediaFailed;
+        matches!(it, CallFact::Ended { reason: it, .. } if it == reason)
+    };
+    assert!(facts.iter().any(ended), "{facts:?}");
+}
+
 #[test]
 fn recording_is_muted_by_who_is_in_the_call_and_never_longer_than_he_is() {
     let muting = |it: &Story| {
