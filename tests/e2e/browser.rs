@@ -9,12 +9,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use hotline_testkit::Speech;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::{Duration, Instant};
 
 use self::{chromium::Browser, network::Network, page::Page};
 use crate::{
-    engine::{Engine, SOON, text},
+    engine::{Engine, Role, SOON, text},
+    figures::tell,
     people::Caller,
     setup::{CARRIER, OFFICE, PASSWORD, Setup},
+    survival::{parts_sealed, silence},
     transports::{listener, secure},
 };
 
@@ -24,6 +27,12 @@ const AGENT_HZ: u32 = 440;
 
 /// Where the browser is when it has left the office.
 const ROAD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
+
+/// From the death of media until a browser hears and is heard again.
+const BACK_MAX: Duration = Duration::from_secs(3);
+
+/// After so long without a packet a party is missed, and a little more for what follows.
+const MISSED: Duration = Duration::from_secs(45);
 
 /// A telephone in a page.
 struct Telephone {
@@ -177,6 +186,71 @@ async fn browser_that_comes_to_another_network_talks_on() {
     let record = engine.record_of(&caller.number).await;
     assert_eq!(record["segments"].as_array().unwrap().len(), 1, "{record:#}");
     assert_eq!(record["segments"][0]["released_by"], "agent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_hears_and_is_heard_again_within_three_seconds_when_media_was_killed() {
+    let (mut engine, _folder, _page, telephone) = office("wss").await;
+    let caller = talk(&engine, &telephone).await;
+    let (mut away, mut silences) = (Vec::new(), Vec::new());
+    for hz in [900, 1_100, 1_300] {
+        let killed = Instant::now();
+        engine.kill_now(Role::Media);
+        caller.speak(Speech::tone(hz));
+        telephone.until_tone(hz).await;
+        away.push(killed.elapsed());
+        engine.until_replaced(Role::Media).await;
+        caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+        silences.push(silence(&caller.heard(), killed));
+        if away.last() <= Some(&BACK_MAX) && silences.last() <= Some(&BACK_MAX) {
+            break;
+        }
+    }
+    tell("death of media until a browser hears again", &away);
+    tell("silence for who talks with a browser", &silences);
+    assert!(away.iter().min() <= Some(&BACK_MAX), "{away:?}");
+    assert!(silences.iter().min() <= Some(&BACK_MAX), "{silences:?}");
+    let state = telephone.until("still connected", |it| it["dtls"] == "connected").await;
+    assert_eq!(state["restarts"], 0, "the page was asked for nothing: {state:#}");
+    // What was agreed can still be changed.
+    let mark = caller.mark();
+    telephone.does("hold()").await;
+    caller.hears_since(&engine, mark, "moh.default").await;
+    telephone.does("unhold()").await;
+    caller.speak(Speech::tone(CALLER_HZ));
+    both_are_heard(&caller, &telephone).await;
+    caller.hang_up();
+    let record = parts_sealed(&engine, &caller.number, away.len() + 1).await;
+    assert_eq!(record["media_restarted"], true);
+    assert_eq!(record["outcome"], "answered");
+    until_state(&engine, "idle").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_presses_a_key_that_the_caller_gets() {
+    let (engine, _folder, _page, telephone) = office("ws").await;
+    let caller = talk(&engine, &telephone).await;
+    telephone.does("press('5')").await;
+    let pressed = |it: &hotline_testkit::Heard| {
+        let keys: String = it.keys().iter().map(|it| it.key.as_char()).collect();
+        (keys == "5").then_some(())
+    };
+    caller.until_heard("a key", SOON, pressed).await.unwrap();
+    both_are_heard(&caller, &telephone).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_that_crashes_in_a_talk_is_missed_and_its_agent_gets_no_more_calls() {
+    let (engine, _folder, _page, telephone) = office("ws").await;
+    let caller = talk(&engine, &telephone).await;
+    let Telephone { browser, network, .. } = telephone;
+    // Nobody says goodbye, on no road.
+    drop((browser, network));
+    let busy = |it: &Value| (text(&it["state"]) == "busy").then_some(());
+    engine.until("/api/v1/agents/1001", MISSED, busy).await;
+    caller.hang_up();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["segments"][0]["released_by"], "platform", "{record:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
