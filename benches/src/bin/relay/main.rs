@@ -31,6 +31,9 @@ use self::{
     report::Report,
 };
 
+/// A p99 beyond this is no relay's.
+const STOOD_STILL_MS: f64 = 50.0;
+
 /// That of the engine, counted.
 #[global_allocator]
 pub(crate) static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -56,9 +59,9 @@ struct Args {
     /// How the engine's packets come in: a socket a leg, or one steered by `sk_lookup`.
     #[arg(long, value_enum, default_value_t = Intake::Sockets)]
     intake: Intake,
-    /// Parties of a call: 2 are relayed, 3 are mixed. Delays of a mix are not measured, and its load
+    /// Parties of a call: 2 are relayed, more are mixed, and all of them talk. Delays of a mix are not measured, and its load
     /// points are calls all the same.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=32))]
     parties: u8,
     /// Compare with the forwarder on a tick of 5 ms as well.
     #[arg(long)]
@@ -106,7 +109,7 @@ pub(crate) struct With {
     pub(crate) record: bool,
     pub(crate) srtp: bool,
     pub(crate) intake: Intake,
-    /// Two hear each other; three hear both others.
+    /// Two hear each other; of more, each hears the sum of all others.
     pub(crate) parties: usize,
 }
 
@@ -133,9 +136,18 @@ impl Run {
         if seen.delays.is_empty() && missing * 100 <= seen.sent { 0 } else { missing }
     }
 
-    /// The generator sent what it was to send.
-    const fn is_paced(&self) -> bool {
-        self.seen.sent * 100 >= self.seen.asked * 98
+    /// Why its figures may not be used, if so.
+    fn amiss(&self) -> Option<&'static str> {
+        if self.lost() > 0 {
+            Some("packets were lost")
+        } else if self.seen.sent * 100 < self.seen.asked * 98 {
+            Some("the generator did not keep its pace")
+        } else if self.delays().is_some_and(|[_, p99]| p99 > STOOD_STILL_MS) {
+            // What has piled up is cheap.
+            Some("packets waited as long as if the machine had stood still")
+        } else {
+            None
+        }
     }
 
     /// Microseconds of the relay's processor time for each packet delivered.

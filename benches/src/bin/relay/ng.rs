@@ -46,7 +46,7 @@ impl RtpEngine {
         cpu::pin(1);
         let child = Command::new(PROGRAM)
             .args(["--foreground", "--table=-1", "--log-level=3", "--log-stderr"])
-            .args(["--config-file=none", "--interface=127.0.0.1", "--num-threads=1"])
+            .args(["--config-file=none", "--interface=127.0.0.1"])
             .arg(format!("--listen-ng={to}"))
             .arg(format!("--port-min={}", PORTS.0))
             .arg(format!("--port-max={}", PORTS.1))

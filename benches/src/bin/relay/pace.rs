@@ -31,6 +31,9 @@ const LOOK: u64 = 240;
 const LOOK_FIRST: u64 = 4;
 const LOOK_EVERY: u64 = 8;
 
+/// A sample in A-law that nobody takes for silence.
+const LOUD: u8 = 0x2A;
+
 /// How long stragglers of the window are waited for.
 const AFTER: Duration = Duration::from_millis(300);
 
@@ -187,7 +190,8 @@ struct Window<'a> {
 impl Window<'_> {
     fn send(&mut self, flow: &mut Flow, idx: usize) {
         let now = self.clock.epoch.elapsed();
-        let mut packet = [0x55; HEADER_LEN + 160];
+        // Silence is relayed like all else, but may be left out of a sum.
+        let mut packet = [if flow.mixed { LOUD } else { 0x55 }; HEADER_LEN + 160];
         flow.sequence = flow.sequence.wrapping_add(1);
         let ssrc = u32::try_from(idx).unwrap_or(u32::MAX);
         let header = Header {

@@ -25,29 +25,22 @@ struct Round {
     ratio: f64,
     raw: [f64; 2],
     engine: [f64; 2],
-    lost: u64,
-    /// The generator sent what it was to send.
-    paced: bool,
+    /// What was wrong with one of its runs.
+    amiss: Option<&'static str>,
 }
 
 impl Round {
     /// Why it does not count, if so.
     fn flaw(&self) -> Option<&'static str> {
-        flaw(self.lost, self.paced, self.raw)
+        flaw(self.amiss, self.raw)
     }
 }
 
-/// Why a figure beside two runs of the yardstick does not count, if so.
-pub(crate) fn flaw(lost: u64, paced: bool, raw: [f64; 2]) -> Option<&'static str> {
-    if lost > 0 {
-        Some("packets were lost")
-    } else if !paced {
-        Some("the generator did not keep its pace")
-    } else if apart(raw) > SPREAD_MAX {
-        Some("the yardstick's two runs lie more than 15 % apart")
-    } else {
-        None
-    }
+/// Why a figure beside two runs of the yardstick does not count, if so; `amiss` is what was wrong
+/// with one of the runs.
+pub(crate) fn flaw(amiss: Option<&'static str>, raw: [f64; 2]) -> Option<&'static str> {
+    let moved = "the yardstick's two runs lie more than 15 % apart";
+    amiss.or_else(|| (apart(raw) > SPREAD_MAX).then_some(moved))
 }
 
 /// How far two figures lie apart, as a part of what is between them.
@@ -74,10 +67,9 @@ impl Report {
             row(name, run);
         }
         let [a, b, c, d] = runs.each_ref().map(Run::cost);
-        let lost = runs.iter().map(Run::lost).sum();
-        let paced = runs.iter().all(Run::is_paced);
+        let amiss = runs.iter().find_map(Run::amiss);
         let ratio = (b + c) / (a + d);
-        let round = Round { calls, ratio, raw: [a, d], engine: [b, c], lost, paced };
+        let round = Round { calls, ratio, raw: [a, d], engine: [b, c], amiss };
         let flaw = round.flaw().map(|it| format!(", which does not count: {it}"));
         println!("  ratio {ratio:.2}{}", flaw.unwrap_or_default());
         self.rounds.push(round);

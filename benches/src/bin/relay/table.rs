@@ -179,15 +179,13 @@ fn yardstick(calls: usize, window: Duration) -> Result<Run> {
 }
 
 fn sample(run: &Run, raw: [&Run; 2], calls: usize, round: usize) -> Sample {
-    let all = [run, raw[0], raw[1]];
-    let lost = all.iter().map(|it| it.lost()).sum();
-    let paced = all.iter().all(|it| it.is_paced());
+    let amiss = [run, raw[0], raw[1]].into_iter().find_map(Run::amiss);
     let yardstick = raw.map(Run::cost);
     Sample {
         round,
         cost: run.cost(),
         ratio: run.cost() / f64::midpoint(yardstick[0], yardstick[1]),
-        flaw: flaw(lost, paced, yardstick),
+        flaw: flaw(amiss, yardstick),
         delays: run.delays(),
         system_calls: run.system_calls(),
         allocations: run.allocations(),
@@ -211,7 +209,7 @@ fn idle(with: With, rounds: usize) -> Result<Idle> {
     }
     for _ in 0..rounds {
         let run = run(&mut Engine::start(IDLE_CALLS, with)?, window)?;
-        it.n_lost += run.lost();
+        it.amiss = it.amiss.or_else(|| run.amiss());
         it.delays.push(run.delays());
     }
     Ok(it)

@@ -41,7 +41,8 @@ pub(crate) struct Idle {
     pub(crate) share: f64,
     pub(crate) own: f64,
     pub(crate) kernel: f64,
-    pub(crate) n_lost: u64,
+    /// What was wrong with one of its runs with calls.
+    pub(crate) amiss: Option<&'static str>,
     /// p50 and p99 of each round, in milliseconds.
     pub(crate) delays: Vec<Option<[f64; 2]>>,
 }
@@ -228,8 +229,11 @@ impl Verdicts {
             self.line(&format!("{intake}: of a core, 0 calls"), Some(idle.share), IDLE_SHARE);
             for (n, (what, aim)) in ["p50", "p99"].into_iter().zip(IDLE_DELAYS).enumerate() {
                 let each = idle.delays.iter().filter_map(|it| it.as_ref()?.get(n).copied());
-                let value = median(each.collect()).filter(|_| idle.n_lost == 0);
+                let value = median(each.collect()).filter(|_| idle.amiss.is_none());
                 self.line(&format!("{intake}: delay {what} of a few calls, ms"), value, aim);
+            }
+            if let Some(it) = idle.amiss {
+                println!("   {intake}: its delays do not count: {it}");
             }
         }
     }
