@@ -8,10 +8,10 @@ mod srtp;
 
 use std::{hint::black_box, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hotline_base::MonoTime;
-use hotline_benches::{machine, spread};
+use hotline_benches::{load, machine, median, spread};
 use hotline_dsp::{
     Concealer, DtmfDetector, FRAME, G722Decoder, G722Encoder, Noise, OPUS_SAMPLES_MAX, OpusConfig,
     OpusDecoder, OpusEncoder, Playback, SignalDetector, Tone, g711, level_dbm0,
@@ -27,7 +27,22 @@ struct Args {
     /// Milliseconds of each figure in each round.
     #[arg(long, default_value_t = 50)]
     millis: u64,
+    /// Fail if a frame pair between G.711 and Opus costs more than it may.
+    #[arg(long)]
+    gate: bool,
 }
+
+/// What a frame pair between G.711 and Opus may cost, and what would be as good as it gets, in
+/// nanoseconds.
+const PAIR: [f64; 2] = [110_000.0, 90_000.0];
+
+/// By this complexity, and by the one that is configured unless said otherwise.
+const PAIRS: [u8; 2] = [5, 3];
+
+/// A round does not count when its two runs of the A-law decoder lie further apart.
+const APART_MAX: f64 = 0.15;
+
+const DECODE: &str = "A-law decode";
 
 /// A second of something like a voice.
 fn voice() -> Vec<[i16; FRAME]> {
@@ -68,32 +83,82 @@ fn main() -> Result<()> {
     subjects.extend(detectors());
     subjects.extend(srtp::subjects()?);
     subjects.extend(opus(&voice)?);
+    let of_decode = subjects.iter().position(|it| it.name == DECODE).context("a yardstick")?;
     let mut figures = vec![Vec::new(); subjects.len()];
+    // Of each round whether it counts.
+    let mut counts = Vec::new();
     for _ in 0..args.rounds {
+        let one = |it: &mut Subject| measure(it, &voice, &alaw, Duration::from_millis(args.millis));
         for (subject, figures) in subjects.iter_mut().zip(&mut figures) {
-            figures.push(measure(subject, &voice, &alaw, Duration::from_millis(args.millis))?);
+            figures.push(one(subject)?);
         }
+        let before = figures.get(of_decode).and_then(|it| it.last()).copied().unwrap_or(f64::NAN);
+        let after = one(subjects.get_mut(of_decode).context("a yardstick")?)?;
+        counts.push((before - after).abs() / f64::midpoint(before, after) <= APART_MAX);
     }
     println!(
-        "\n{:34} {:>26} {:>16} {:>16}",
-        "a frame of 20 ms", "ns", "of a copy", "of A-law decode"
+        "\n{:34} {:>26} {:>12} {:>16} {:>12}",
+        "a frame of 20 ms", "ns", "of a copy", "of A-law decode", "allocations"
     );
     let per_round = |n: usize| figures.get(n).cloned().unwrap_or_default();
-    let (copy, decode) = (per_round(0), per_round(1));
-    for (subject, figures) in subjects.iter().zip(&figures) {
+    let (copy, decode) = (per_round(0), per_round(of_decode));
+    for (subject, figures) in subjects.iter_mut().zip(&figures) {
         let over = |yardstick: &[f64]| {
             let ratios: Vec<_> = figures.iter().zip(yardstick).map(|(a, b)| a / b).collect();
             spread(&ratios, 1).split(' ').next().unwrap_or_default().to_owned()
         };
+        let allocations = allocations(subject, &voice, &alaw);
         println!(
-            "{:34} {:>26} {:>16} {:>16}",
+            "{:34} {:>26} {:>12} {:>16} {allocations:>12.1}",
             subject.name,
             spread(figures, 0),
             over(&copy),
-            over(&decode)
+            over(&decode),
         );
     }
+    let missed = judge(&subjects, &figures, &counts);
+    ensure!(!args.gate || missed == 0, "a frame pair between G.711 and Opus costs too much");
     Ok(())
+}
+
+/// Allocations of a frame, once everything has been set up.
+fn allocations(subject: &mut Subject, voice: &[[i16; FRAME]], alaw: &[[u8; FRAME]]) -> f64 {
+    let counted = allocation_counter::measure(|| {
+        for (frame, bytes) in voice.iter().zip(alaw) {
+            (subject.turn)(black_box(frame), black_box(bytes));
+        }
+    });
+    counted.count_total as f64 / voice.len().max(1) as f64
+}
+
+/// Says of each frame pair whether it keeps its limit; how many do not.
+fn judge(subjects: &[Subject], figures: &[Vec<f64>], counts: &[bool]) -> usize {
+    let n_good = counts.iter().filter(|it| **it).count();
+    println!("\n{n_good} of {} rounds count; load {}", counts.len(), load());
+    let [most, extreme] = PAIR;
+    let mut missed = 0;
+    for complexity in PAIRS {
+        let name = pair(complexity);
+        let all = subjects.iter().zip(figures).find(|it| it.0.name == name);
+        let good = all.into_iter().flat_map(|it| it.1).zip(counts).filter(|it| *it.1);
+        let verdict = match median(good.map(|it| *it.0).collect()) {
+            // A machine that is busy with other things only makes it worse.
+            Some(it) if it <= extreme => "extreme",
+            Some(it) if it <= most => "met",
+            Some(_) if n_good * 2 >= counts.len() => {
+                missed += 1;
+                "MISSED"
+            }
+            Some(_) | None => "not judged: the yardstick moved too much",
+        };
+        let (most, extreme) = (most / 1_000.0, extreme / 1_000.0);
+        println!("== {name}: aim {most:.0} us, extreme {extreme:.0} us: {verdict}");
+    }
+    missed
+}
+
+fn pair(complexity: u8) -> String {
+    format!("G.711 <-> Opus, complexity {complexity}")
 }
 
 /// Nanoseconds of this thread's processor time for a frame.
@@ -126,7 +191,7 @@ fn plain() -> Vec<Subject> {
         bytes.copy_from_slice(alaw);
         black_box(&bytes);
     })];
-    it.push(subject("A-law decode", move |_, alaw| {
+    it.push(subject(DECODE, move |_, alaw| {
         for (to, from) in samples.iter_mut().zip(alaw) {
             *to = g711::alaw_to_linear(*from);
         }
@@ -156,7 +221,7 @@ fn plain() -> Vec<Subject> {
 }
 
 fn detectors() -> Vec<Subject> {
-    let mut it = vec![subject("level", |voice, _| {
+    let mut it = vec![subject("level, which tells speech from none", |voice, _| {
         black_box(level_dbm0(voice));
     })];
     let mut dtmf = DtmfDetector::default();
@@ -222,11 +287,27 @@ fn opus(voice: &[[i16; FRAME]]) -> Result<Vec<Subject>> {
         packets.push(packet);
     }
     let mut decoder = OpusDecoder::new()?;
-    let (mut samples, mut n) = ([0; OPUS_SAMPLES_MAX], 0);
+    let (mut samples, mut n, coded) = ([0; OPUS_SAMPLES_MAX], 0, packets.clone());
     it.push(subject("Opus decode", move |_, _| {
         n += 1;
-        let packet = packets.get(n % packets.len()).map_or(&[][..], Vec::as_slice);
+        let packet = coded.get(n % coded.len()).map_or(&[][..], Vec::as_slice);
         black_box(decoder.decode(packet, &mut samples).unwrap_or(0));
     }));
+    for complexity in PAIRS {
+        let mut encoder = OpusEncoder::new(OpusConfig { complexity, ..OpusConfig::default() })?;
+        let mut decoder = OpusDecoder::new()?;
+        let (coded, mut n) = (packets.clone(), 0);
+        let (mut samples, mut packet) = ([0; OPUS_SAMPLES_MAX], [0; 400]);
+        // One party's frame there, the other's back.
+        it.push(subject(&pair(complexity), move |_, alaw| {
+            let linear = alaw.map(g711::alaw_to_linear);
+            black_box(encoder.encode(&linear, &mut packet).unwrap_or(0));
+            n += 1;
+            let from = coded.get(n % coded.len()).map_or(&[][..], Vec::as_slice);
+            black_box(decoder.decode(from, &mut samples).unwrap_or(0));
+            let heard = samples.first_chunk::<FRAME>().copied().unwrap_or([0; FRAME]);
+            black_box(heard.map(g711::linear_to_alaw));
+        }));
+    }
     Ok(it)
 }
