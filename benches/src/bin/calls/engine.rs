@@ -23,6 +23,9 @@ pub(crate) enum Flows {
     Short,
     /// The flows as they are shipped, with all their prompts.
     Full,
+    /// A spoken menu: a key leads to the queue or says it again.
+    #[value(skip)]
+    Keys,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ pub(crate) struct Setup {
 
 pub(crate) struct Engine {
     child: Child,
-    roles: [u32; 3],
+    pub(crate) roles: [u32; 3],
     pub(crate) sip: SocketAddr,
     http: SocketAddr,
     /// One connection for all requests.
@@ -149,6 +152,13 @@ impl Engine {
         kib.unwrap_or(0) << 10
     }
 
+    /// The last lines of the log.
+    pub(crate) fn log_end(&self) -> String {
+        let all = self.log();
+        let lines: Vec<_> = all.lines().collect();
+        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+    }
+
     pub(crate) fn log(&self) -> String {
         log_of(self.folder.path())
     }
@@ -218,9 +228,10 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
          [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = 8000\n\
          area_code = \"0771\"\ncity = \"450100\"\n"
     );
-    if setup.flows == Flows::Short {
+    if setup.flows != Flows::Full {
         text += "[flows]\ndir = \"flows\"\n";
-        flow::write_short(&folder.join("flows"))?;
+        let write = if setup.flows == Flows::Keys { flow::write_keys } else { flow::write_short };
+        write(&folder.join("flows"))?;
     }
     // The groups that the shipped flows name.
     let groups = BUILT_IN.split("[[group]]").skip(1).filter_map(|it| it.split("\n\n").next());

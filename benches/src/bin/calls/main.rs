@@ -3,6 +3,7 @@
 //! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
 //! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
 //! socket. `answer`: from a caller's INVITE to its 200. `overload`: three times what the engine bears. `flood`: strangers beside honest callers.
+//! `soak`: what calls leave behind. `idle`: what is spent while nobody calls.
 //! See `benches/README.md`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
@@ -14,16 +15,19 @@
 )]
 
 mod answer;
+mod census;
 mod crowd;
 mod dispatch;
 mod echo;
 mod engine;
 mod flood;
+mod idle;
 mod office;
 mod overload;
 mod party;
 mod setup;
 mod sipp;
+mod soak;
 
 use std::path::PathBuf;
 
@@ -52,6 +56,10 @@ enum What {
     Overload(overload::Args),
     /// Strangers at ten times the honest load: completion, set-up delay, memory
     Flood(flood::Args),
+    /// Hundreds of thousands of short calls: what is left of them when all is quiet
+    Soak(soak::Args),
+    /// What the engine takes while nobody calls, without and with agents
+    Idle(idle::Args),
     /// (Started by the driver.) Sends every datagram back.
     #[command(hide = true)]
     Echo,
@@ -68,6 +76,8 @@ fn main() -> Result<()> {
         What::Answer(it) => answer::run(&it, args.program),
         What::Overload(it) => overload::run(&it, args.program),
         What::Flood(it) => flood::run(&it, args.program),
+        What::Soak(it) => soak::run(&it, args.program),
+        What::Idle(it) => idle::run(&it, args.program),
         What::Echo => echo::serve(),
     }
 }

@@ -167,13 +167,29 @@ impl Party {
 
     /// A packet of audio to where a description says, the `n`th there: silence, A-law.
     pub(crate) fn speak(&self, to: &str, n: u16) -> Result<()> {
+        self.send_rtp(to, 8, u32::from(n).wrapping_mul(160), n, &[0xD5; 160])
+    }
+
+    /// A key of 100 ms in as many packets as are sent for one (RFC 4733 §2.5), from the `n`th on.
+    pub(crate) fn press(&self, to: &str, key: u8, n: u16) -> Result<()> {
+        let stamp = u32::from(n).wrapping_mul(160);
+        for (ago, duration) in [160_u16, 320, 480, 640, 800, 800, 800].into_iter().enumerate() {
+            // The last three say that it has ended; its volume is 10 dB below full.
+            let volume = if ago < 4 { 0x0A } else { 0x8A };
+            let [high, low] = duration.to_be_bytes();
+            let number = n.wrapping_add(u16::try_from(ago)?);
+            self.send_rtp(to, 101, stamp, number, &[key, volume, high, low])?;
+        }
+        Ok(())
+    }
+
+    fn send_rtp(&self, to: &str, kind: u8, stamp: u32, n: u16, payload: &[u8]) -> Result<()> {
         let find = |name: &str| to.lines().find_map(|it| it.strip_prefix(name));
         let ip: IpAddr = find("c=IN IP4 ").context("an address")?.trim().parse()?;
         let port = find("m=audio ").and_then(|it| it.split(' ').next()).context("a port")?;
-        let mut packet = vec![0xD5; 172];
-        let stamp = u32::from(n).wrapping_mul(160);
-        packet.splice(..4, [0x80, 8].into_iter().chain(n.to_be_bytes()));
-        packet.splice(4..12, stamp.to_be_bytes().into_iter().chain([0, 0, 0, 1]));
+        let mut packet = vec![0x80, kind];
+        packet.extend(n.to_be_bytes().into_iter().chain(stamp.to_be_bytes()).chain([0, 0, 0, 1]));
+        packet.extend(payload);
         self.sink.send_to(&packet, (ip, port.parse()?))?;
         Ok(())
     }
