@@ -291,6 +291,11 @@ impl Engine {
         self.until_well().await;
     }
 
+    /// The process that keeps the two roles alive.
+    pub(crate) fn supervisor(&self) -> u64 {
+        self.child.id().unwrap().into()
+    }
+
     /// The processes of control and media as they are now.
     pub(crate) fn roles(&self) -> [i32; 2] {
         let note = self.read_note().unwrap();

@@ -28,7 +28,7 @@ use tokio::{
 use crate::{
     engine::{Engine, Role, SOON},
     http, program,
-    setup::CARRIER,
+    setup::{CARRIER, Setup},
 };
 
 use Column::{Ran, Waited};
@@ -203,22 +203,28 @@ fn resident(processes: &[u64], line: &str) -> u64 {
     processes.iter().map(of).sum()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_engine_takes_little_memory_and_next_to_no_time() {
-    let (engine, _) = Defaults::start(Defaults::folder(2)).await;
-    engine.until_well().await;
-    let processes = engine.processes();
+/// What the roles take of a core over some seconds each, until it is as little as it has to be.
+async fn idle_shares(processes: &[u64]) -> Vec<f64> {
     let mut shares = Vec::new();
     // What the start still has to do is done in the first window.
     for _ in 0..ATTEMPTS {
-        let (began, before) = (Instant::now(), spent(&processes));
+        let (began, before) = (Instant::now(), spent(processes));
         sleep(Duration::from_secs(3)).await;
-        let spent = spent(&processes).saturating_sub(before);
+        let spent = spent(processes).saturating_sub(before);
         shares.push(spent.as_secs_f64() / began.elapsed().as_secs_f64());
         if shares.last().is_some_and(|it| *it <= IDLE_SHARE_MAX) {
             break;
         }
     }
+    shares
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_engine_takes_little_memory_and_next_to_no_time() {
+    let (engine, _) = Defaults::start(Defaults::folder(2)).await;
+    engine.until_well().await;
+    let processes = engine.processes();
+    let shares = idle_shares(&processes).await;
     let (pss, rss) = (resident(&processes, "Pss:"), resident(&processes, "Rss:"));
     let per_cent: Vec<_> = shares.iter().map(|it| it * 100.0).collect();
     tell("idle: processor time, in per cent of a core", &per_cent);
@@ -227,6 +233,25 @@ async fn idle_engine_takes_little_memory_and_next_to_no_time() {
     assert!(shares.iter().any(|it| *it <= IDLE_SHARE_MAX), "{shares:?}");
     assert!(pss <= IDLE_KB_MAX, "{pss} kB");
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engine_with_a_hundred_agents_who_wait_for_calls_takes_next_to_no_time() {
+    const AGENTS: u32 = 100;
+    let engine = Engine::start(Setup { n_agents: AGENTS as usize, ..Setup::default() }).await;
+    let mut agents = Vec::new();
+    for index in 1..=AGENTS {
+        agents.push(engine.busy_agent(index).await);
+    }
+    for agent in &agents {
+        engine.ready(agent).await;
+    }
+    engine.until_state(agents.last().unwrap(), "idle").await;
+    let roles = engine.roles().map(|it| u64::from(it.unsigned_abs()));
+    let shares = idle_shares(&[&[engine.supervisor()], &roles[..]].concat()).await;
+    let per_cent: Vec<_> = shares.iter().map(|it| it * 100.0).collect();
+    tell("100 agents who wait: processor time, in per cent of a core", &per_cent);
+    assert!(shares.iter().any(|it| *it <= IDLE_SHARE_MAX), "{shares:?}");
 }
 
 /// What an ear heard from a mark on is one tone, without a hole, for at least so long.
