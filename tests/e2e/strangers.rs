@@ -48,6 +48,12 @@ async fn call_over_the_trunks_limit_is_refused_with_503() {
     first.until_answered(SOON).await.unwrap();
     assert_eq!(refusal(&engine, "12345", None).await, 503);
     engine.until_counted("hotline_calls_refused_total{why=\"over_limit\"}").await;
+    // He can be called back.
+    let record = engine.record_of("13800138000").await;
+    assert_eq!(
+        (&record["called_no"], &record["refused_status"]),
+        (&json!("077112345"), &json!(503))
+    );
     first.hang_up();
     first.until_ended(SOON).await.unwrap();
     engine.record_of(&first.number).await;

@@ -319,6 +319,18 @@ impl Admission {
         wish.filter(|wish| own.iter().any(|it| it == wish)).or(first)
     }
 
+    /// Who calls whom over a trunk, as [`admit`](Self::admit) understands it of a call that it
+    /// takes; the called number is `None` when it is none.
+    pub fn parties(
+        &self,
+        trunk: &TrunkId,
+        called: &str,
+        from: &CallerForms<'_>,
+    ) -> (CallerNo, Option<CalledNo>) {
+        let area = self.trunks.get(trunk).and_then(|it| it.area_code.as_deref());
+        (CallerNo::of(from, area), normalise_called(called, area))
+    }
+
     /// How many calls were refused for this reason since the start.
     pub fn refused(&self, kind: Refusal) -> u64 {
         self.refused.get(&kind).copied().unwrap_or(0)

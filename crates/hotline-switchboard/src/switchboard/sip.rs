@@ -1,6 +1,6 @@
 //! Between the SIP endpoint and the calls.
 
-use hotline_base::{CallId, LegId, Now, Pii, TrunkId};
+use hotline_base::{CallId, FlowId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
 use hotline_cdr::{CallFact, EndReason, Incoming, Party, RefusedWhy, Signalled, Stamped, fold};
 use hotline_ivr::Entry;
@@ -116,18 +116,13 @@ impl Switchboard {
         let trunk = self.recognise(&mut it);
         self.rewrite_numbers(&mut it);
         let id = self.new_call();
-        let forms = CallerForms {
-            asserted: it.asserted.as_ref().map(|it| it.reveal().as_str()),
-            from: it.from_user.reveal(),
-            anonymous: it.anonymous_from,
-            privacy_id: it.privacy_id,
-        };
-        let admitted = self.admission.admit(id, trunk.as_ref(), &it.request_user, &forms, now.mono);
+        let (called, forms) = (&it.request_user, forms_of(&it));
+        let admitted = self.admission.admit(id, trunk.as_ref(), called, &forms, now.mono);
         match (admitted, self.closed()) {
             (Ok(admitted), None) => self.arrived(id, it, admitted, now),
             (Ok(admitted), Some(why)) => {
                 self.admission.release(id);
-                self.refused(id, &it, (trunk, Some(&admitted)), why, now);
+                self.refused(id, &it, (trunk, Some(admitted.flow)), why, now);
             }
             (Err(Refusal::UnknownNumber), _) => {
                 self.refused(id, &it, (trunk, None), RefusedWhy::UnknownNumber, now);
@@ -164,13 +159,13 @@ impl Switchboard {
         &mut self,
         id: CallId,
         it: &Invited,
-        (trunk, admitted): (Option<TrunkId>, Option<&Admitted>),
+        (trunk, flow): (Option<TrunkId>, Option<FlowId>),
         why: RefusedWhy,
         now: Now,
     ) {
         let Some(trunk) = trunk else { return };
-        let raw = it.asserted.as_ref().unwrap_or(&it.from_user).clone();
-        let called = admitted.map(|it| it.called.norm.clone());
+        // Whoever did not get through is to be called back.
+        let (who, whom) = self.admission.parties(&trunk, &it.request_user, &forms_of(it));
         self.join_ladder(id, it.leg, Role::Carrier(trunk.clone()), now);
         self.ladders.fail(id);
         self.ladders.end(id, now);
@@ -178,12 +173,12 @@ impl Switchboard {
             CallFact::Arrived(Box::new(Incoming {
                 leg: it.leg,
                 trunk,
-                caller: admitted.and_then(|it| it.caller.number.clone()),
-                caller_raw: raw,
-                restricted: it.privacy_id,
-                called: called.unwrap_or_else(|| it.request_user.clone()),
+                caller: who.number,
+                caller_raw: who.raw,
+                restricted: who.restricted,
+                called: whom.map_or_else(|| it.request_user.clone(), |it| it.norm),
                 called_raw: it.request_user.clone(),
-                flow: admitted.map(|it| it.flow.clone()),
+                flow,
                 bundle: self.config.bundle.hash.clone(),
             })),
             CallFact::Refused { status: why.status(), why },
@@ -291,6 +286,16 @@ impl Switchboard {
         let hours = hours.filter_map(|it| u32::try_from(it).ok()).collect();
         calls.push_back(now);
         hours
+    }
+}
+
+/// What an INVITE says of who calls.
+fn forms_of(it: &Invited) -> CallerForms<'_> {
+    CallerForms {
+        asserted: it.asserted.as_ref().map(|it| it.reveal().as_str()),
+        from: it.from_user.reveal(),
+        anonymous: it.anonymous_from,
+        privacy_id: it.privacy_id,
     }
 }
 

@@ -266,3 +266,15 @@ fn only_a_number_of_the_trunk_is_shown_whatever_is_wished() {
     assert_eq!(shown("mobile", Some("077112345")), None, "a trunk without numbers shows none");
     assert_eq!(shown("unknown", None), None);
 }
+
+#[test]
+fn who_calls_whom_is_known_of_a_call_that_is_not_taken_as_well() {
+    let forms = CallerForms { asserted: Some("+8607715551234"), privacy_id: true, ..KNOWN };
+    let telecom = TrunkId::new("telecom");
+    let (who, whom) = door().parties(&telecom, "+8677112345", &forms);
+    assert_eq!(who.number.unwrap().reveal(), "07715551234");
+    assert!(who.restricted);
+    assert_eq!(whom.unwrap().norm, "077112345");
+    let (who, whom) = door().parties(&telecom, "help", &KNOWN);
+    assert_eq!((who.number.unwrap().reveal().as_str(), whom), ("13812345678", None));
+}
