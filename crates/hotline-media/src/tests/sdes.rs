@@ -12,7 +12,7 @@ use hotline_rtp::{
     parse, write_header,
 };
 
-use super::rig::{LOCAL, PATIENCE, Rig, port_of};
+use super::rig::{LOCAL, PATIENCE, Phone, Rig, port_of};
 
 pub(super) const SUITES: [(&str, SrtpProfile); 3] = [
     ("AES_CM_128_HMAC_SHA1_80", SrtpProfile::AesCm128HmacSha1_80),
@@ -55,6 +55,8 @@ pub(super) struct SafePhone {
     to: SocketAddr,
     profile: SrtpProfile,
     suite: &'static str,
+    /// Of the keys of tests.
+    key: u8,
     sender: SrtpSender,
     receiver: Option<SrtpReceiver>,
     tone: Tone,
@@ -74,6 +76,7 @@ impl SafePhone {
             to: SocketAddr::new(LOCAL, 0),
             profile,
             suite,
+            key: 3,
             sender: SrtpSender::new(&inline(profile, 3).1),
             receiver: None,
             tone: Tone::new(hz, 8_000),
@@ -85,7 +88,7 @@ impl SafePhone {
 
     pub(super) fn sdp(&self, tag: u32) -> String {
         let port = self.socket.local_addr().unwrap().port();
-        let (suite, key) = (self.suite, inline(self.profile, 3).0);
+        let (suite, key) = (self.suite, inline(self.profile, self.key).0);
         format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} RTP/SAVP 8\r\na=crypto:{tag} {suite} inline:{key}|2^31\r\n"
@@ -101,6 +104,23 @@ impl SafePhone {
         let master = MasterKey::new(self.profile, &key).unwrap();
         self.receiver = Some(SrtpReceiver::new(&master));
         row["a=crypto:".len()..].split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Another key from its next description on; its packets follow later.
+    fn change_key(&mut self, key: u8) {
+        self.key = key;
+    }
+
+    /// Packets by the key of the description. As most telephones do, turns are counted anew.
+    fn use_key(&mut self) {
+        self.sender = SrtpSender::new(&inline(self.profile, self.key).1);
+    }
+
+    fn hears_nothing(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let nothing = self.socket.recv_from(&mut [0; 2_000]).is_err();
+        self.socket.set_nonblocking(false).unwrap();
+        nothing
     }
 
     pub(super) fn say(&mut self) {
@@ -201,4 +221,131 @@ fn a_protected_call_does_not_become_a_plain_one() {
     rig.control.order(&Order::Reoffer { leg, offer: plain });
     let (order, reason) = (FailedOrder::Reoffer, FailReason::NoCommonCodec);
     assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
+}
+
+/// A telephone that called in, and a plain one that it hears.
+fn called_in(rig: &mut Rig, suite: (&'static str, SrtpProfile)) -> SafePhone {
+    let mut phone = SafePhone::new(1, 450, suite);
+    let (leg, offer) = (phone.leg, Some(phone.sdp(4)));
+    rig.control.order(&Order::Open { leg, offer, profile: Profile::Plain });
+    let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
+    assert_eq!(phone.learn(&sdp), 4);
+    phone
+}
+
+/// Only these two hear each other.
+fn connect(rig: &mut Rig, phone: &SafePhone, plain: &Phone) {
+    let only = |listener, speaker| Hears { listener, speakers: vec![speaker] };
+    let both = vec![only(phone.leg, plain.leg), only(plain.leg, phone.leg)];
+    rig.control.order(&Order::Mix { hears: both });
+    rig.control.order(&Order::Hello { version: VERSION });
+    assert!(matches!(rig.control.event(), Event::Inventory { .. }));
+}
+
+fn reoffer(rig: &mut Rig, phone: &SafePhone, offer: String) -> (String, bool) {
+    rig.control.order(&Order::Reoffer { leg: phone.leg, offer });
+    let Event::Reanswered { sdp, hold, .. } = rig.control.event() else { panic!("no answer") };
+    (sdp, hold)
+}
+
+/// Both hear each other's tone for so many packets.
+fn assert_both_hear(phone: &mut SafePhone, plain: &mut Phone, hz: u32, n: usize) {
+    phone.heard.clear();
+    let mut heard = Vec::new();
+    for _ in 0..n {
+        phone.say();
+        heard.extend(plain.listen(1));
+        plain.say();
+        phone.hear();
+    }
+    assert!(strength(&heard, 450) > 0.9 && strength(&phone.heard, hz) > 0.9);
+}
+
+#[test]
+fn a_telephone_that_changes_its_key_is_heard_by_the_old_one_until_the_new_one_comes() {
+    for suite in SUITES {
+        let mut rig = Rig::new();
+        let mut phone = called_in(&mut rig, suite);
+        // The counter of turns is one when the key changes.
+        phone.sequence = 65_500;
+        let mut plain = rig.phone(9, 700);
+        connect(&mut rig, &phone, &plain);
+        assert_both_hear(&mut phone, &mut plain, 700, 50);
+        phone.change_key(7);
+        let (sdp, _) = reoffer(&mut rig, &phone, phone.sdp(4));
+        assert!(sdp.contains("a=crypto:4 "), "{sdp}");
+        // It has not read our answer yet.
+        assert_both_hear(&mut phone, &mut plain, 700, 10);
+        phone.use_key();
+        assert_both_hear(&mut phone, &mut plain, 700, 50);
+        // From then on the old one is nobody's.
+        let mut before = SafePhone::new(1, 900, suite);
+        (before.to, before.sequence) = (phone.to, phone.sequence);
+        before.say();
+        phone.say();
+        assert!(strength(&plain.listen(1), 450) > 0.9 && plain.hears_nothing());
+    }
+}
+
+#[test]
+fn a_telephone_with_keys_holds_and_is_given_to_another_party() {
+    for suite in SUITES {
+        let mut rig = Rig::new();
+        let mut phone = called_in(&mut rig, suite);
+        let (mut first, mut second) = (rig.phone(8, 700), rig.phone(9, 950));
+        connect(&mut rig, &phone, &first);
+        assert_both_hear(&mut phone, &mut first, 700, 30);
+        let quiet = phone.sdp(4) + "a=sendonly\r\n";
+        let (sdp, hold) = reoffer(&mut rig, &phone, quiet);
+        assert!(hold && sdp.contains("a=recvonly") && sdp.contains("RTP/SAVP"), "{sdp}");
+        for _ in 0..10 {
+            first.say();
+            phone.say();
+            first.listen(1);
+        }
+        assert!(phone.hears_nothing(), "held");
+        let (_, hold) = reoffer(&mut rig, &phone, phone.sdp(4));
+        assert!(!hold);
+        assert_both_hear(&mut phone, &mut first, 700, 30);
+        // The other party asks somebody, and gives the telephone to him.
+        let ask = vec![
+            Hears { listener: phone.leg, speakers: Vec::new() },
+            Hears { listener: first.leg, speakers: vec![second.leg] },
+            Hears { listener: second.leg, speakers: vec![first.leg] },
+        ];
+        rig.control.order(&Order::Mix { hears: ask });
+        rig.control.order(&Order::Hello { version: VERSION });
+        assert!(matches!(rig.control.event(), Event::Inventory { .. }));
+        for _ in 0..10 {
+            first.say();
+            phone.say();
+            second.listen(1);
+        }
+        assert!(phone.hears_nothing() && first.hears_nothing());
+        connect(&mut rig, &phone, &second);
+        assert_both_hear(&mut phone, &mut second, 950, 30);
+    }
+}
+
+#[test]
+fn an_offer_without_a_usable_key_and_an_answer_in_the_clear_are_refused() {
+    let mut rig = Rig::new();
+    let phone = SafePhone::new(1, 450, SUITES[0]);
+    let (leg, profile) = (phone.leg, Profile::Sdes);
+    let good = phone.sdp(1);
+    let without = good.split("a=crypto").next().unwrap().to_owned();
+    let open = good.replace("|2^31", " UNENCRYPTED_SRTP");
+    for offer in [without, open, good.replace("HMAC_SHA1_80", "HMAC_SHA9_80")] {
+        rig.control.order(&Order::Open { leg, offer: Some(offer), profile });
+        let (order, reason) = (FailedOrder::Open, FailReason::NoCommonCodec);
+        assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
+    }
+    rig.control.order(&Order::Open { leg, offer: None, profile });
+    assert!(matches!(rig.control.event(), Event::Opened { .. }));
+    let plain = good.replace("RTP/SAVP", "RTP/AVP");
+    for answer in [plain, good.replace("a=crypto:1", "a=crypto:9")] {
+        rig.control.order(&Order::Answer { leg, answer });
+        let (order, reason) = (FailedOrder::Answer, FailReason::NoCommonCodec);
+        assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
+    }
 }
