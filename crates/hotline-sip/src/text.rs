@@ -186,23 +186,47 @@ pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Whether `byte` may be in a token (RFC 3261 §25.1).
-pub(crate) const fn is_token(byte: u8) -> bool {
-    byte < 128 && (TOKEN >> byte) & 1 == 1
+pub(crate) fn is_token(byte: u8) -> bool {
+    is(byte, TOKEN)
 }
 
-/// A bit for each byte that may: every letter of every header's name is asked for.
-const TOKEN: u128 = {
-    let mut set = 0;
+/// Whether `byte` may be in the name of a host or its address.
+pub(crate) fn is_host(byte: u8) -> bool {
+    is(byte, HOST)
+}
+
+/// Whether `byte` is in no URI: white space, angle brackets, NUL.
+pub(crate) fn is_beside_uri(byte: u8) -> bool {
+    is(byte, BESIDE_URI)
+}
+
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|it| it & class != 0)
+}
+
+const TOKEN: u8 = 1;
+const HOST: u8 = 2;
+const BESIDE_URI: u8 = 4;
+
+/// The classes of each byte: it is asked for every letter of every header's name.
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte = 0_u8;
     while byte < 128 {
         let is_mark =
             matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
-        if byte.is_ascii_alphanumeric() || is_mark {
-            set |= 1 << byte;
-        }
+        let is_of_host = matches!(byte, b'.' | b'-' | b'_' | b':' | b'%');
+        let is_beside = byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | 0);
+        let class = [
+            if byte.is_ascii_alphanumeric() || is_mark { TOKEN } else { 0 },
+            if byte.is_ascii_alphanumeric() || is_of_host { HOST } else { 0 },
+            if is_beside { BESIDE_URI } else { 0 },
+        ];
+        classes[byte as usize] = class[0] | class[1] | class[2];
         byte += 1;
     }
-    set
+    classes
 };
 
 /// An unsigned number and nothing else.

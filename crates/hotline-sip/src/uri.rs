@@ -1,6 +1,8 @@
 //! A SIP, SIPS or tel URI (RFC 3261 §19.1, RFC 3966).
 
-use crate::text::{decode, number, slice, split_bare, trim, unescape, visible};
+use crate::text::{
+    decode, is_beside_uri, is_host, number, slice, split_bare, trim, unescape, visible,
+};
 
 /// A URI in parts, for reading. What is echoed or sent on is always the original text.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -67,7 +69,7 @@ impl Uri {
 /// The scheme and what stands behind its colon.
 fn split_scheme(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let bytes = trim(bytes);
-    if bytes.iter().any(|it| it.is_ascii_whitespace() || matches!(it, b'<' | b'>' | 0)) {
+    if bytes.iter().any(|it| is_beside_uri(*it)) {
         return None;
     }
     let colon = memchr::memchr(b':', bytes)?;
@@ -101,10 +103,7 @@ pub(crate) fn host_port(bytes: &[u8]) -> Option<(&[u8], Option<u16>)> {
         (slice(bytes, 0, end), bytes.get(end..)?)
     };
     let host = trim(host);
-    let well_named = host
-        .iter()
-        .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':' | b'%'));
-    if host.is_empty() || !well_named {
+    if host.is_empty() || !host.iter().all(|it| is_host(*it)) {
         return None;
     }
     let port = match trim(rest).strip_prefix(b":") {

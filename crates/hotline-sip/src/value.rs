@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     Uri,
-    text::{decode, find_bare, number, slice, split_bare, trim, unquote, visible},
+    text::{decode, find_bare, is_token, number, slice, split_bare, trim, unquote, visible},
     uri::host_port,
 };
 
@@ -20,6 +20,20 @@ impl<'a> Params<'a> {
 
     /// The raw value (still quoted, if it was); empty for a parameter without one.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
+        self.plain_first(name).or_else(|| self.get_any(name))
+    }
+
+    /// The usual case without a search: it is the first, a token, and nothing stands beside it.
+    fn plain_first(self, name: &str) -> Option<&'a [u8]> {
+        let (own, rest) = self.0.strip_prefix(b";")?.split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b"=")?;
+        let end = value.iter().position(|it| !is_token(*it)).unwrap_or(value.len());
+        let is_it = own.eq_ignore_ascii_case(name.as_bytes())
+            && value.get(end).is_none_or(|it| *it == b';');
+        is_it.then(|| slice(value, 0, end))
+    }
+
+    fn get_any(self, name: &str) -> Option<&'a [u8]> {
         self.iter().find(|it| it.0.eq_ignore_ascii_case(name.as_bytes())).map(|it| it.1)
     }
 
@@ -142,7 +156,7 @@ impl<'a> CSeq<'a> {
         let gap = value.iter().position(u8::is_ascii_whitespace)?;
         let digits: u32 = number(slice(value, 0, gap))?;
         let method = trim(value.get(gap..)?);
-        let good = digits < 1 << 31 && method.iter().all(|it| crate::text::is_token(*it));
+        let good = digits < 1 << 31 && method.iter().all(|it| is_token(*it));
         good.then_some(Self { number: digits, method })
     }
 }
@@ -180,6 +194,25 @@ mod tests {
     fn a_gbk_display_name_costs_nothing() {
         let it = NameAddr::parse(b"\xD5\xC5\xC8\xFD <sip:1@h>;tag=1").unwrap();
         assert_eq!((it.display().as_str(), it.tag()), ("张三", &b"1"[..]));
+    }
+
+    #[test]
+    fn a_parameter_is_found_in_whatever_place_and_dress() {
+        let check = |text: &'static str, value: Option<&str>| {
+            let params = Params::new(text.as_bytes());
+            assert_eq!(params.get("tag"), value.map(str::as_bytes), "{text}");
+        };
+        check(";tag=a1", Some("a1"));
+        check(";TAG=a1;x=2", Some("a1"));
+        check(";tag=", Some(""));
+        check(";tag", Some(""));
+        check(";tag=a1 ;x", Some("a1"));
+        check("; tag = a1", Some("a1"));
+        check(";tag=a@b;x", Some("a@b"));
+        check(";tag=\"a;b\"", Some("\"a;b\""));
+        check(";tagged=1;tag=2", Some("2"));
+        check(";x=\";tag=1\"", None);
+        check("", None);
     }
 
     #[test]

@@ -64,17 +64,28 @@ impl Header {
     pub(super) fn is(&self, bytes: &[u8], key: u32, name: &str) -> bool {
         self.key == key && is_named(self.name.of(bytes), name)
     }
+
+    /// The [`key`] of its name.
+    pub(super) const fn key(&self) -> u32 {
+        self.key
+    }
 }
 
 /// Length, first and last letter of a name, the same for names that differ in case only: enough to
 /// pass over nearly all headers that are not meant.
 #[inline]
-pub(super) fn key(name: &[u8]) -> u32 {
-    let [first, .., last] = name else {
-        return name.first().map_or(0, |it| compact(*it).map_or(1, |it| key(it.as_bytes())));
-    };
-    let len = u32::try_from(name.len()).unwrap_or(u32::MAX);
-    len << 16 | u32::from(first | 0x20) << 8 | u32::from(last | 0x20)
+pub(super) const fn key(name: &[u8]) -> u32 {
+    match name {
+        [first, .., last] => {
+            let [len, ..] = name.len().to_le_bytes();
+            u32::from_le_bytes([*last | 0x20, *first | 0x20, len, 0])
+        }
+        [one] => match compact(*one) {
+            Some(name) => key(name.as_bytes()),
+            None => 1,
+        },
+        [] => 0,
+    }
 }
 
 /// Reads as much as can be read into `message`, whose memory is used again; the first fault is said
@@ -124,7 +135,8 @@ pub(super) fn scan(
 pub(super) fn is_named(wire: &[u8], name: &str) -> bool {
     match wire {
         [one] => compact(*one).is_some_and(|it| it.eq_ignore_ascii_case(name)),
-        _ => wire.eq_ignore_ascii_case(name.as_bytes()),
+        // Nearly everybody writes them as the standards do.
+        _ => wire == name.as_bytes() || wire.eq_ignore_ascii_case(name.as_bytes()),
     }
 }
 
