@@ -9,13 +9,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use hotline_testkit::Outgoing;
+use hotline_testkit::{
+    Outgoing,
+    raw::{RawUdp, request},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::UdpSocket, task::AbortHandle};
 
 use crate::{
-    engine::{Engine, SOON, text},
+    engine::{Engine, Role, SOON, text},
     setup::{CARRIER, Setup},
 };
 
@@ -169,4 +172,61 @@ async fn a_planned_end_takes_the_registration_back() {
     let mut engine = registered(&carrier, &folder).await;
     engine.stop().await;
     assert!(carrier.heard("REGISTER", "Expires: 0\r\n").is_some());
+}
+
+/// The header of this name, with its name.
+fn line_of<'a>(message: &'a str, name: &str) -> &'a str {
+    message.lines().find(|it| it.starts_with(name)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_control_proves_who_hangs_up_a_call_that_outlived_the_one_before() {
+    let (carrier, folder) = (Carrier::bind().await, TempDir::new().unwrap());
+    let mut engine = registered(&carrier, &folder).await;
+    let gateway = RawUdp::bind(CARRIER).await.unwrap();
+    let here = gateway.address();
+    let sdp = format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n",
+        ip = here.ip()
+    );
+    let plain = request("INVITE", engine.udp(), here, "UDP");
+    let body =
+        format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
+    let invite = plain.replace("Content-Length: 0\r\n\r\n", &body);
+    gateway.send(engine.udp(), invite.as_bytes()).await.unwrap();
+    let answered = loop {
+        let it = String::from_utf8(gateway.receive(SOON).await.unwrap()).unwrap();
+        if it.starts_with("SIP/2.0 200 ") {
+            break it;
+        }
+    };
+    let ack = request("ACK", engine.udp(), here, "UDP");
+    let ack = ack.replace(line_of(&ack, "To: "), line_of(&answered, "To: "));
+    gateway.send(engine.udp(), ack.as_bytes()).await.unwrap();
+    engine.until_kept("call/").await;
+    engine.kill(Role::Control).await;
+    // Who was in a flow is released. The carrier wants to know by whom.
+    let mut proven = None;
+    while proven.is_none() {
+        let it = String::from_utf8(gateway.receive(SOON).await.unwrap()).unwrap();
+        if !it.starts_with("BYE ") {
+            continue;
+        }
+        let is_proven = it.contains("\r\nProxy-Authorization: Digest username=\"nn@ims.example\"");
+        let (status, more) = if is_proven {
+            ("200 OK", "")
+        } else {
+            let ask =
+                "Proxy-Authenticate: Digest realm=\"ims.example\",nonce=\"n\",algorithm=MD5\r\n";
+            ("407 Who", ask)
+        };
+        let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(|name| line_of(&it, name));
+        let response = format!(
+            "SIP/2.0 {status}\r\n{}\r\n{more}Content-Length: 0\r\n\r\n",
+            copied.join("\r\n")
+        );
+        gateway.send(engine.udp(), response.as_bytes()).await.unwrap();
+        proven = is_proven.then_some(it);
+    }
+    engine.record_of("13800138000").await;
 }

@@ -260,6 +260,22 @@ impl Engine {
         Sound::channels(&response.body).unwrap()
     }
 
+    /// Waits until something under such a key lies on the disk: what was not written yet when
+    /// control is killed dies with it.
+    pub(crate) async fn until_kept(&self, key: &str) {
+        let has = |it: &[u8]| it.windows(key.len()).any(|it| it == key.as_bytes());
+        let end = Instant::now() + SOON;
+        let mut tick = interval(POLL);
+        loop {
+            tick.tick().await;
+            let mut all = fs::read_dir(self.data("spool")).unwrap().flatten();
+            if all.any(|it| has(&fs::read(it.path()).unwrap_or_default())) {
+                return;
+            }
+            assert!(Instant::now() < end, "nothing is kept under {key}");
+        }
+    }
+
     /// Kills a role as a crash would, and waits until another process has taken its place.
     pub(crate) async fn kill(&mut self, role: Role) {
         self.kill_now(role);

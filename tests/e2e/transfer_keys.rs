@@ -9,7 +9,7 @@ use hotline_testkit::{Call, Outgoing, Robot, Speech, View};
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{Engine, SOON, text},
+    engine::{Engine, Role, SOON, text},
     parties::{AGENT, CALLER, THIRD, hears, joins},
     people::{Agent, Caller},
     setup::{CARRIER, ELSEWHERE, OFFICE, PASSWORD, Setup},
@@ -99,6 +99,20 @@ async fn telephone_is_told_what_became_of_a_blind_transfer() {
     let rejects = agent.robot.incoming(SOON).await.unwrap();
     rejects.reject(603);
     told(&ringing, &[202, 100, 603]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telephone_is_told_by_the_next_control_that_its_transfer_came_to_nothing() {
+    let mut engine = Engine::quick().await;
+    let (_caller, _agent, phone) = engine.talk().await;
+    let second = engine.agent(2).await;
+    phone.refer(&format!("sip:8002@{}", engine.udp()));
+    phone.until_ended(SOON).await.unwrap();
+    let _ringing = second.robot.incoming(SOON).await.unwrap();
+    told(&phone, &[202, 100]).await;
+    engine.until_kept("refer/").await;
+    engine.kill(Role::Control).await;
+    told(&phone, &[202, 100, 503]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ mod session;
 mod tests;
 mod timeouts;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
 
@@ -210,6 +210,17 @@ impl Endpoint {
             Leg::Up(it) => Some(&it.dialog.call_id),
             Leg::Closing(it) => Some(&it.dialog.call_id),
             Leg::Outgoing(it) => Some(it.call_id.as_bytes()),
+        }
+    }
+
+    /// Where the requests of a leg's dialog go, once there is one; the answered one, of a leg that
+    /// we dialled.
+    pub fn peer_of(&self, leg: LegId) -> Option<SocketAddr> {
+        match self.legs.get(&leg)? {
+            Leg::Incoming(it) => Some(it.dialog.flow.remote),
+            Leg::Up(it) => Some(it.dialog.flow.remote),
+            Leg::Closing(it) => Some(it.dialog.flow.remote),
+            Leg::Outgoing(_) => None,
         }
     }
 

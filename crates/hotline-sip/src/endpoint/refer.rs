@@ -5,9 +5,10 @@
 
 use hotline_base::{LegId, Now, Pii};
 
-use super::{Endpoint, receive::key_of};
+use super::{Endpoint, UNSAVED_MAX, receive::key_of};
 use crate::{
     Event, Flow, Message, NameAddr, Replaced, Uri,
+    dialog::Dialog,
     leg::{Leg, Purpose},
     replaces::Replaces,
     text::unescape,
@@ -92,6 +93,34 @@ impl Endpoint {
         self.subscriptions.begin_notifier(leg, now);
         // RFC 3515 §2.4.4: one at once.
         self.notify(leg, 100, true, now);
+    }
+
+    /// The subscription of a peer that waits for [`refer_done`](Self::refer_done), as bytes, to
+    /// outlive this process; `None`: nobody waits.
+    pub fn save_refer(&self, leg: LegId) -> Option<Vec<u8>> {
+        let dialog = match self.legs.get(&leg) {
+            Some(Leg::Up(it)) => &it.dialog,
+            Some(Leg::Closing(it)) => &it.dialog,
+            Some(Leg::Incoming(_) | Leg::Outgoing(_)) => return None,
+            None => self.subscriptions.ended_dialog(leg)?,
+        };
+        let waits = self.subscriptions.has_notifier(leg);
+        waits.then(|| borsh::to_vec(&(SAVED_REFER, leg, dialog)).ok()).flatten()
+    }
+
+    /// Takes a saved subscription over, after the legs: the peer of a leg that is up is notified in
+    /// its dialog, that of one that is over in the dialog that lives on for it. `None`: of another
+    /// version, damaged, or there already.
+    pub fn restore_refer(&mut self, saved: &[u8], now: Now) -> Option<LegId> {
+        let (version, leg, mut dialog) = borsh::from_slice::<(u8, LegId, Dialog)>(saved).ok()?;
+        if version != SAVED_REFER || self.subscriptions.has_notifier(leg) {
+            return None;
+        }
+        dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
+        self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
+        let ended = (!self.legs.contains_key(&leg)).then(|| Box::new(dialog));
+        self.subscriptions.restore_notifier(leg, ended, now);
+        Some(leg)
     }
 
     /// What became of a REFER that was answered 202: the status of the call it led to, as its peer
@@ -241,6 +270,9 @@ impl Endpoint {
         true
     }
 }
+
+/// Version of [`Endpoint::save_refer`].
+const SAVED_REFER: u8 = 1;
 
 /// The value of Replaces among the headers of a URI, without its escapes.
 fn replaces_in(headers: &[u8]) -> Option<Vec<u8>> {

@@ -59,7 +59,7 @@ impl Switchboard {
     /// The record is complete: nothing of the call is left.
     fn forget(&mut self, id: CallId) {
         self.timers.set(Owner::Call(id), None);
-        self.refers.remove(&id);
+        self.drop_refer(id);
         let Some(entry) = self.calls.remove(&id) else { return };
         if entry.kept {
             self.outputs.push_back(Output::Keep { key: format!("call/{id}"), value: None });

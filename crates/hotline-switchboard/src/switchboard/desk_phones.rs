@@ -7,7 +7,10 @@ use hotline_base::{CallId, Extension, LegId, Now, Pii};
 use hotline_ladder::Role;
 use hotline_sip::{Invited, Replaced};
 
-use super::Switchboard;
+use super::{Output, Switchboard};
+
+/// Beginning of the keys under which it is kept who waits for what becomes of a REFER.
+pub(super) const REFER_KEPT: &str = "refer/";
 
 impl Switchboard {
     /// REFER of a telephone, for the agent who has the caller, under the same conditions as by
@@ -19,15 +22,35 @@ impl Switchboard {
         replaces: Option<Replaced>,
         now: Now,
     ) {
-        let status = match self.refer(leg, to, replaces, now) {
-            Ok(call) => {
-                self.refers.insert(call, leg);
-                202
-            }
-            Err(status) => status,
-        };
+        let asked = self.refer(leg, to, replaces, now);
+        if let Ok(call) = asked {
+            self.refers.insert(call, leg);
+        }
         // Before the BYE that the transfer leads to.
-        self.endpoint.answer_refer(leg, status, now);
+        self.endpoint.answer_refer(leg, asked.err().unwrap_or(202), now);
+        if let (Ok(call), Some(value)) = (asked, self.endpoint.save_refer(leg)) {
+            self.outputs.push_back(Output::Keep { key: refer_key(call), value: Some(value) });
+        }
+    }
+
+    /// A telephone that waited for the end of its transfer when an earlier process died. How far
+    /// that had come is not kept, and who was called by it is let go: it did not succeed. One that
+    /// had succeeded was told so at once.
+    pub(super) fn restore_refer(&mut self, key: &str, value: &[u8], now: Now) {
+        match self.endpoint.restore_refer(value, now) {
+            Some(leg) => {
+                self.endpoint.refer_done(leg, 503, now);
+                self.forget_kept(key);
+            }
+            None => self.not_restored(key),
+        }
+    }
+
+    /// Nobody waits any more for what becomes of a REFER in this call.
+    pub(super) fn drop_refer(&mut self, call: CallId) -> Option<LegId> {
+        let leg = self.refers.remove(&call)?;
+        self.forget_kept(&refer_key(call));
+        Some(leg)
     }
 
     fn refer(
@@ -60,7 +83,7 @@ impl Switchboard {
 
     /// What became of the transfer that a REFER asked for.
     pub(super) fn transferred(&mut self, call: CallId, status: u16, now: Now) {
-        if let Some(leg) = self.refers.remove(&call) {
+        if let Some(leg) = self.drop_refer(call) {
             self.endpoint.refer_done(leg, status, now);
         }
     }
@@ -133,6 +156,11 @@ impl Switchboard {
         }
         self.join_ladder(call, leg, Role::Phone(extension.clone()), now);
     }
+}
+
+/// Under which a subscription outlives the process.
+fn refer_key(call: CallId) -> String {
+    format!("{REFER_KEPT}{call}")
 }
 
 /// What a telephone is told when its wish is not carried out.

@@ -10,6 +10,7 @@ use hotline_trunk::Way;
 
 use super::{
     Arc, CallEntry, Output, Switchboard,
+    desk_phones::REFER_KEPT,
     look::Arrived,
     parties::{Holding, Via},
 };
@@ -61,6 +62,9 @@ impl Switchboard {
                     Ok(_) | Err(_) => self.not_restored(key),
                 }
             }
+        }
+        for (key, value) in entries.iter().filter(|it| it.0.starts_with(REFER_KEPT)) {
+            self.restore_refer(key, value, now);
         }
         // Last, so that who talks without a registered phone goes on talking.
         self.miss_phones(now);
@@ -119,6 +123,7 @@ impl Switchboard {
             self.admission.adopt(id, &arrival.trunk, way);
         }
         self.restore_ladder(&saved, arrival.as_ref(), now);
+        self.restore_credentials(&saved, arrival.as_ref());
         self.seat_all(&saved, now);
         let call = Call::restore(saved, Arc::clone(&self.call_config), now);
         for (no, agent) in &mut self.agents {
@@ -139,6 +144,27 @@ impl Switchboard {
         };
         self.calls.insert(id, Box::new(entry));
         self.step(id, now, |_, _, _| ());
+    }
+
+    /// Secrets are not on the disk: who we are in the calls over a trunk is looked up again.
+    fn restore_credentials(&mut self, saved: &SavedCall, arrival: Option<&Arrived>) {
+        // Of a call that goes out `called` is the number that is shown: our own in either case.
+        let main = saved.caller.zip(arrival).map(|(leg, it)| (leg, &it.trunk, &it.called));
+        let guests = saved.guests.iter().filter_map(|guest| {
+            saved.facts.iter().rev().find_map(|it| {
+                let CallFact::PartyWentOut { offer, trunk, display, .. } = &it.fact else {
+                    return None;
+                };
+                (*offer == guest.offer).then_some((guest.leg, trunk, display))
+            })
+        });
+        for (leg, trunk, own) in main.into_iter().chain(guests) {
+            let at = self.endpoint.peer_of(leg);
+            let it = at.and_then(|at| self.credentials_at(trunk, at.ip(), own));
+            if let Some(it) = it {
+                self.endpoint.set_credentials(leg, it);
+            }
+        }
     }
 
     /// Everybody's line is in the call it was in.

@@ -47,6 +47,11 @@ impl Subscriptions {
         self.notifiers.insert(leg, Notifier { until: now.mono + LONGEST, dialog: None });
     }
 
+    /// One from before a restart. `dialog`: of a leg that is over.
+    pub(super) fn restore_notifier(&mut self, leg: LegId, dialog: Option<Box<Dialog>>, now: Now) {
+        self.notifiers.insert(leg, Notifier { until: now.mono + LONGEST, dialog });
+    }
+
     pub(super) fn has_notifier(&self, leg: LegId) -> bool {
         self.notifiers.contains_key(&leg)
     }
@@ -54,6 +59,10 @@ impl Subscriptions {
     /// The dialog of a leg that is over.
     pub(super) fn dialog(&mut self, leg: LegId) -> Option<&mut Dialog> {
         self.notifiers.get_mut(&leg)?.dialog.as_deref_mut()
+    }
+
+    pub(super) fn ended_dialog(&self, leg: LegId) -> Option<&Dialog> {
+        self.notifiers.get(&leg)?.dialog.as_deref()
     }
 
     /// As [`Endpoint::handle_connection_gone`](crate::Endpoint) does for legs.

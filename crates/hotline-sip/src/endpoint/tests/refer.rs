@@ -329,3 +329,60 @@ fn nobody_hears_of_a_subscription_that_he_did_not_make() {
     it.secs(1);
     it.check_silence();
 }
+
+#[test]
+fn what_became_of_it_is_told_by_the_process_after_the_one_that_was_asked() {
+    // The call goes on, or the telephone is out of it already.
+    for goes_on in [true, false] {
+        let (mut it, a, b) = talk(88);
+        it.act(A, |it, now| it.refer(a, "sip:8002@h", None, now));
+        it.millis(200);
+        assert_eq!(it.ends[B].save_refer(b), None, "nobody waits yet");
+        it.act(B, |it, now| it.answer_refer(b, 202, now));
+        it.secs(1);
+        let early = it.ends[B].save_refer(b).unwrap();
+        if !goes_on {
+            it.hang_up(B, b);
+            it.secs(40);
+        }
+        let call = it.ends[B].save(b);
+        assert_eq!(call.is_some(), goes_on);
+        let late = it.ends[B].save_refer(b).unwrap();
+        it.ends[B] = Endpoint::new(config(), 99, 1);
+        let call = call.and_then(|saved| it.ends[B].restore(&saved, it.now));
+        assert_eq!(call, goes_on.then_some(b));
+        // What was kept at first is enough: requests since then are skipped over.
+        let saved = if goes_on { late } else { early };
+        assert_eq!(it.act(B, |it, now| it.restore_refer(&saved, now)), Some(b));
+        assert_eq!(it.act(B, |it, now| it.restore_refer(&saved, now)), None);
+        assert_eq!(it.act(B, |it, now| it.restore_refer(&saved[1..], now)), None);
+        it.act(B, |it, now| it.refer_done(b, 503, now));
+        it.secs(1);
+        assert_eq!(progress(&it), [202, 100, 503]);
+        assert_eq!(it.count(B, "200/NOTIFY"), 2);
+        assert_eq!(it.ends[B].save_refer(b), None);
+        if goes_on {
+            it.hang_up(A, a);
+            it.secs(1);
+        }
+        it.check_silence();
+    }
+}
+
+#[test]
+fn who_waits_is_told_that_nobody_knows_when_nobody_says_anything_after_a_restart() {
+    let (mut it, a, b) = talk(89);
+    it.act(A, |it, now| it.refer(a, "sip:8002@h", None, now));
+    it.millis(200);
+    it.act(B, |it, now| it.answer_refer(b, 202, now));
+    it.hang_up(B, b);
+    it.secs(1);
+    let saved = it.ends[B].save_refer(b).unwrap();
+    it.ends[B] = Endpoint::new(config(), 99, 1);
+    it.act(B, |it, now| it.restore_refer(&saved, now));
+    it.secs(5 * 60);
+    assert_eq!(it.count(A, "NOTIFY"), 1);
+    it.secs(2 * 60);
+    assert_eq!(it.count(A, "NOTIFY"), 2, "terminated;reason=timeout");
+    it.check_silence();
+}
