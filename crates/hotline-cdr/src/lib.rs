@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cause;
+mod end;
 mod fact;
 mod fold;
 mod news;
@@ -14,9 +15,10 @@ mod record;
 
 pub use self::{
     cause::FailCause,
+    end::EndReason,
     fact::{
-        CallFact, CalledParty, EndReason, Incoming, OfferEnd, Party, PartyRole, QueueExit,
-        RefusedWhy, Signalled, Stamped, SurveyAnswer, TransferMode,
+        CallFact, CalledParty, Incoming, OfferEnd, Party, PartyRole, QueueExit, RefusedWhy,
+        Signalled, Stamped, SurveyAnswer, TransferMode,
     },
     fold::fold,
     news::{Muting, RecordingEvent, RecordingNews, recording_news},
