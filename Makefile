@@ -8,13 +8,23 @@
 CARGO ?= cargo
 CONFIG ?=
 
-.PHONY: run demo test test-long check format lint unit fuzz flows licences
+.PHONY: run demo telephone test test-long check format lint unit fuzz flows licences
 
 run: need-build
 	$(CARGO) run --release --package hotline -- serve $(if $(CONFIG),--config $(CONFIG))
 
 demo: need-build
 	$(CARGO) run --release --package hotline -- demo $(if $(CONFIG),--config $(CONFIG))
+
+# A telephone in a page of this machine, for the engine of `make run`.
+telephone:
+	@scripts/need node=nodejs npm=npm python3=python3
+	@$(MAKE) --silent --no-print-directory $(TELEPHONE)
+	@mkdir -p target/telephone
+	@cp $(TELEPHONE) target/telephone/
+	@cp tests/browser/telephone.html target/telephone/index.html
+	@echo "浏览器话机 / Browser telephone: http://localhost:8000"
+	@python3 -m http.server 8000 --bind 127.0.0.1 --directory target/telephone
 
 test: need-build need-peers need-browser format lint unit fuzz flows licences
 

@@ -71,6 +71,15 @@ fn the_engine_starts_on_its_built_in_configuration_without_a_warning() {
 }
 
 #[test]
+fn the_built_in_configuration_lets_browsers_in_from_a_page_of_this_machine_alone() {
+    let engine = load(None).unwrap_or_else(|it| panic!("{}", told(&it))).engine;
+    assert!(!engine.listen.sip_ws.is_empty());
+    assert!(engine.listen.sip_ws.iter().all(|it| it.ip().is_loopback()));
+    let origins = ["http://localhost:8000", "http://127.0.0.1:8000"];
+    assert_eq!(engine.net.websocket_origins, origins);
+}
+
+#[test]
 fn the_production_example_starts_where_its_files_are() {
     let (_folder, loaded) = example();
     let loaded = loaded.unwrap_or_else(|it| panic!("{}", told(&it)));

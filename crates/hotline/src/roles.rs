@@ -53,6 +53,9 @@ fn announce(at: &Listen) {
     let all = |it: &[SocketAddr]| it.iter().map(ToString::to_string).collect::<Vec<_>>().join("、");
     say::line(&"引擎已就绪，可以呼叫了。按 Ctrl-C 停止。");
     say::line(&format!("  信令  UDP {}；TCP {}", all(&at.sip_udp), all(&at.sip_tcp)));
+    if !at.sip_ws.is_empty() {
+        say::line(&format!("  浏览器  ws://{}", all(&at.sip_ws)));
+    }
     if let Some(http) = at.http {
         say::line(&format!("  接口  http://{http}（说明在 /openapi.json）"));
     }
