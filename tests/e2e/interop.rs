@@ -11,13 +11,25 @@ pub(crate) mod peer;
 mod sipp;
 pub(crate) mod sound;
 
-use hotline_testkit::{Call, Heard, RATE, Sound};
+use hotline_testkit::{Call, Heard, RATE, Sound, Speech};
 use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
 
-use crate::engine::{Engine, SOON, text};
+use crate::{
+    engine::{Engine, Role, SOON, text},
+    figures::tell,
+    people::Caller,
+    survival::silence,
+};
 
 /// What the caller says.
 const CALLER_HZ: u32 = 700;
+
+/// What he says after media was killed.
+const LATER_HZ: u32 = 1_000;
+
+/// From the death of media until he hears the telephone again.
+const BACK_MAX: Duration = Duration::from_secs(1);
 
 /// What the agent says.
 const AGENT_HZ: u32 = 440;
@@ -40,6 +52,25 @@ async fn talk_goes_on(robot: &Call) {
     let mark = robot.mark();
     let second = |it: &Heard| (it.mark() > mark + RATE as usize).then_some(());
     robot.until_heard("a second more", SOON, second).await.unwrap();
+}
+
+/// Media dies in a talk: the caller hears the telephone again, and says something else.
+async fn media_is_killed(engine: &mut Engine, caller: &Caller) {
+    let mut silences = Vec::new();
+    for _ in 0..3 {
+        let killed = Instant::now();
+        engine.kill_now(Role::Media);
+        caller.speak(Speech::tone(LATER_HZ));
+        engine.until_replaced(Role::Media).await;
+        caller.until_tone(AGENT_HZ, SOON).await.unwrap();
+        talk_goes_on(caller).await;
+        silences.push(silence(&caller.heard(), killed));
+        if silences.last() <= Some(&BACK_MAX) {
+            break;
+        }
+    }
+    tell("silence when media was killed", &silences);
+    assert!(silences.iter().min() <= Some(&BACK_MAX), "{silences:?}");
 }
 
 /// The record of an answered talk with agent 1001, and what is on its recording: the caller's tone

@@ -6,10 +6,11 @@ use hotline_testkit::{Sound, Speech};
 use tempfile::TempDir;
 
 use super::{
-    AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state,
+    AGENT_HZ, CALLER_HZ, LATER_HZ, check_talk, media_is_killed, peer::Peer, sign_in, sound,
+    talk_goes_on, until_state,
 };
 use crate::{
-    engine::{Engine, SOON},
+    engine::{Engine, Role, SOON},
     setup::{CARRIER, OFFICE, PASSWORD, Setup},
     transports::{listener, secure},
 };
@@ -83,7 +84,7 @@ async fn baresip_calls_presses_0_talks_to_an_agent_and_hangs_up() {
 }
 
 /// It registers, is called, talks and hangs up.
-async fn is_an_agent(engine: &Engine, at: &str, more: &str) {
+async fn is_an_agent(engine: &mut Engine, at: &str, more: &str, dies: Option<Role>) {
     let more = format!("auth_user=8001;regint=60{more}");
     let mut phone = Baresip::start(OFFICE, "8001", at, &more, AGENT_HZ);
     // It asks for the password that its account does not have.
@@ -99,35 +100,42 @@ async fn is_an_agent(engine: &Engine, at: &str, more: &str) {
     caller.until_tone(AGENT_HZ, SOON).await.unwrap();
     until_state(engine, "talking").await;
     talk_goes_on(&caller).await;
+    if dies == Some(Role::Media) {
+        media_is_killed(engine, &caller).await;
+    }
     phone.peer.types("/hangup\n").await;
     caller.until_ended(SOON).await.unwrap();
     check_talk(engine, &caller.number, "platform").await;
-    assert!(phone.heard().await.tone_anywhere(CALLER_HZ) > 0.9);
+    let heard = phone.heard().await;
+    assert!(heard.tone_anywhere(CALLER_HZ) > 0.9);
+    assert!(dies.is_none() || heard.tone_anywhere(LATER_HZ) > 0.9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_registers_as_an_agent_answers_and_hangs_up() {
-    let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, &engine.udp().to_string(), "").await;
+    let mut engine = Engine::start(Setup::old_telephones()).await;
+    let at = engine.udp().to_string();
+    is_an_agent(&mut engine, &at, "", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_over_tcp_registers_as_an_agent_answers_and_hangs_up() {
-    let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, &format!("{};transport=tcp", engine.tcp()), "").await;
+    let mut engine = Engine::start(Setup::old_telephones()).await;
+    let at = format!("{};transport=tcp", engine.tcp());
+    is_an_agent(&mut engine, &at, "", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn baresip_over_tls_registers_as_an_agent_answers_and_hangs_up() {
-    let (engine, _folder) = secure(Setup::old_telephones()).await;
+    let (mut engine, _folder) = secure(Setup::old_telephones()).await;
     let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
-    is_an_agent(&engine, &at, "").await;
+    is_an_agent(&mut engine, &at, "", None).await;
 }
 
 /// It takes no call whose audio is not encrypted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn baresip_over_tls_talks_by_srtp_with_keys_of_sdes() {
-    let (engine, _folder) = secure(Setup::encrypted_telephones()).await;
+async fn baresip_over_tls_talks_by_srtp_with_keys_of_sdes_also_when_media_was_killed() {
+    let (mut engine, _folder) = secure(Setup::encrypted_telephones()).await;
     let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
-    is_an_agent(&engine, &at, ";mediaenc=srtp-mand").await;
+    is_an_agent(&mut engine, &at, ";mediaenc=srtp-mand", Some(Role::Media)).await;
 }

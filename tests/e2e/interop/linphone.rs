@@ -7,10 +7,11 @@ use tempfile::TempDir;
 use tokio::time::{Duration, Instant, interval};
 
 use super::{
-    AGENT_HZ, CALLER_HZ, check_talk, peer::Peer, sign_in, sound, talk_goes_on, until_state,
+    AGENT_HZ, CALLER_HZ, LATER_HZ, check_talk, media_is_killed, peer::Peer, sign_in, sound,
+    talk_goes_on, until_state,
 };
 use crate::{
-    engine::{Engine, SOON},
+    engine::{Engine, Role, SOON},
     setup::{PASSWORD, Setup},
     transports::{listener, secure},
 };
@@ -66,7 +67,12 @@ impl Linphone {
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// It registers, is called, talks and hangs up.
-async fn is_an_agent(engine: &Engine, (transport, more): (&str, &str), at: &str) {
+async fn is_an_agent(
+    engine: &mut Engine,
+    (transport, more): (&str, &str),
+    at: &str,
+    dies: Option<Role>,
+) {
     let mut phone = Linphone::start(transport, at, more).await;
     phone.until_registered().await;
     sign_in(engine).await;
@@ -79,36 +85,43 @@ async fn is_an_agent(engine: &Engine, (transport, more): (&str, &str), at: &str)
     until_state(engine, "talking").await;
     talk_goes_on(&caller).await;
     talk_goes_on(&caller).await;
+    if dies == Some(Role::Media) {
+        media_is_killed(engine, &caller).await;
+    }
     phone.peer.types("terminate\n").await;
     caller.until_ended(SOON).await.unwrap();
     check_talk(engine, &caller.number, "platform").await;
-    assert!(phone.heard().await.tone_anywhere(CALLER_HZ) > 0.9);
+    let heard = phone.heard().await;
+    assert!(heard.tone_anywhere(CALLER_HZ) > 0.9);
+    assert!(dies.is_none() || heard.tone_anywhere(LATER_HZ) > 0.9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn linphone_registers_as_an_agent_answers_and_hangs_up() {
-    let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, ("udp", ""), &engine.udp().to_string()).await;
+    let mut engine = Engine::start(Setup::old_telephones()).await;
+    let at = engine.udp().to_string();
+    is_an_agent(&mut engine, ("udp", ""), &at, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn linphone_over_tcp_registers_as_an_agent_answers_and_hangs_up() {
-    let engine = Engine::start(Setup::old_telephones()).await;
-    is_an_agent(&engine, ("tcp", ""), &format!("{};transport=tcp", engine.tcp())).await;
+    let mut engine = Engine::start(Setup::old_telephones()).await;
+    let at = format!("{};transport=tcp", engine.tcp());
+    is_an_agent(&mut engine, ("tcp", ""), &at, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn linphone_over_tls_registers_as_an_agent_answers_and_hangs_up() {
-    let (engine, _folder) = secure(Setup::old_telephones()).await;
+    let (mut engine, _folder) = secure(Setup::old_telephones()).await;
     let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
-    is_an_agent(&engine, ("tls", ""), &at).await;
+    is_an_agent(&mut engine, ("tls", ""), &at, None).await;
 }
 
 /// It takes no call whose audio is not encrypted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn linphone_over_tls_talks_by_srtp_with_keys_of_sdes() {
-    let (engine, _folder) = secure(Setup::encrypted_telephones()).await;
+async fn linphone_over_tls_talks_by_srtp_with_keys_of_sdes_also_when_media_was_killed() {
+    let (mut engine, _folder) = secure(Setup::encrypted_telephones()).await;
     let at = format!("{};transport=tls", listener(&engine, "sip_tls"));
     let more = "media_encryption=srtp\nmedia_encryption_mandatory=1\n";
-    is_an_agent(&engine, ("tls", more), &at).await;
+    is_an_agent(&mut engine, ("tls", more), &at, Some(Role::Media)).await;
 }
