@@ -8,13 +8,14 @@
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use hotline_sip::Transport;
 use hotline_trunk::{Network, Source};
 
 use crate::{Count, Counters, Flood};
@@ -57,7 +58,9 @@ pub struct Gate {
 
 struct State {
     /// Addresses with telephones.
-    phones: HashMap<IpAddr, Bucket>,
+    phones: HashMap<IpAddr, Phones>,
+    /// The ways by which these registered.
+    flows: HashSet<Way>,
     /// One for each network of [`Gate::known`].
     known: Vec<Bucket>,
     strangers: HashMap<IpAddr, Seen>,
@@ -65,6 +68,15 @@ struct State {
     handshakes: Bucket,
     bans: HashMap<IpAddr, Banned>,
     swept: Option<Instant>,
+}
+
+/// Transport and address of a registered telephone, as a socket of either family sees it.
+type Way = (Transport, SocketAddr);
+
+#[derive(Clone, Copy, Default)]
+struct Phones {
+    bucket: Bucket,
+    n_flows: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -105,6 +117,7 @@ impl Gate {
             flood.trunks.iter().chain(&flood.friends).map(Source::network).collect();
         let state = State {
             phones: HashMap::new(),
+            flows: HashSet::new(),
             known: vec![Bucket::default(); known.len()],
             strangers: HashMap::new(),
             all_strangers: Bucket::default(),
@@ -131,7 +144,7 @@ impl Gate {
         let per_sec = self.flood.known_per_sec_max;
         let known = match self.known(from.ip()) {
             Some(n) => state.known.get_mut(n),
-            None => state.phones.get_mut(&from.ip().to_canonical()),
+            None => state.phones.get_mut(&from.ip().to_canonical()).map(|it| &mut it.bucket),
         };
         if let Some(bucket) = known {
             if bucket.take(per_sec, now) {
@@ -189,15 +202,28 @@ impl Gate {
         self.state().bans.get(&address(ip)).is_some_and(|it| it.until > now)
     }
 
-    /// A telephone is registered at this address, or the last one there is not any more.
-    pub fn know_phone(&self, ip: IpAddr, known: bool) {
+    /// A telephone is registered by this way, or the last one there is not any more.
+    pub fn know_phone(&self, (transport, at): (Transport, SocketAddr), known: bool) {
+        let (way, ip) = (canonical(transport, at), at.ip().to_canonical());
         let mut state = self.state();
         if known {
-            state.phones.entry(ip.to_canonical()).or_default();
-            state.bans.remove(&address(ip));
-        } else {
-            state.phones.remove(&ip.to_canonical());
+            if state.flows.insert(way) {
+                state.phones.entry(ip).or_default().n_flows += 1;
+            }
+            state.bans.remove(&address(at.ip()));
+        } else if state.flows.remove(&way)
+            && let Some(it) = state.phones.get_mut(&ip)
+        {
+            it.n_flows = it.n_flows.saturating_sub(1);
+            if it.n_flows == 0 {
+                state.phones.remove(&ip);
+            }
         }
+    }
+
+    /// Whether a telephone registered by exactly this way (a flow of RFC 5626).
+    pub fn is_flow(&self, transport: Transport, at: SocketAddr) -> bool {
+        self.state().flows.contains(&canonical(transport, at))
     }
 
     /// Every address that is banned now, longest first.
@@ -249,6 +275,10 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("n_bans", &self.state().bans.len()).finish_non_exhaustive()
     }
+}
+
+fn canonical(transport: Transport, at: SocketAddr) -> Way {
+    (transport, SocketAddr::new(at.ip().to_canonical(), at.port()))
 }
 
 /// What is counted and banned together: an IPv4 address, or a /64 of IPv6, which one subscriber has whole.

@@ -106,7 +106,7 @@ async fn a_datagram_reaches_control_and_the_answer_reaches_the_phone() {
 }
 
 #[tokio::test]
-async fn v10_a_telephone_is_told_its_address_by_stun_and_a_stranger_nothing() {
+async fn v10_a_registered_flow_is_told_its_address_by_stun_and_nobody_else_anything() {
     let mut it = edge(Config::default());
     let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = phone.local_addr().unwrap();
@@ -117,7 +117,15 @@ async fn v10_a_telephone_is_told_its_address_by_stun_and_a_stranger_nothing() {
     phone.send_to(OPTIONS, it.udp).await.unwrap();
     it.sip().await;
     assert_eq!((it.counters.of(Count::StunRefused), it.counters.of(Count::StunAnswered)), (1, 0));
-    it.gate.know_phone(at.ip(), true);
+    // Another telephone behind the same translator, and this one by another transport.
+    let other = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    it.gate.know_phone((Transport::Udp, other.local_addr().unwrap()), true);
+    it.gate.know_phone((Transport::Tcp, at), true);
+    phone.send_to(&request, it.udp).await.unwrap();
+    phone.send_to(OPTIONS, it.udp).await.unwrap();
+    it.sip().await;
+    assert_eq!((it.counters.of(Count::StunRefused), it.counters.of(Count::StunAnswered)), (2, 0));
+    it.gate.know_phone((Transport::Udp, at), true);
     phone.send_to(&request, it.udp).await.unwrap();
     let mut answer = [0; 64];
     let told = timeout(Duration::from_secs(5), phone.recv_from(&mut answer));
@@ -127,6 +135,25 @@ async fn v10_a_telephone_is_told_its_address_by_stun_and_a_stranger_nothing() {
     let port = u16::from_be_bytes([answer[26], answer[27]]) ^ 0x2112;
     assert_eq!(port, at.port());
     assert_eq!((it.counters.of(Count::StunAnswered), it.counters.of(Count::Malformed)), (1, 0));
+    // Its registration is over.
+    it.gate.know_phone((Transport::Udp, at), false);
+    phone.send_to(&request, it.udp).await.unwrap();
+    phone.send_to(OPTIONS, it.udp).await.unwrap();
+    it.sip().await;
+    assert_eq!((it.counters.of(Count::StunRefused), it.counters.of(Count::StunAnswered)), (3, 1));
+}
+
+#[tokio::test]
+async fn v10_a_trunk_is_no_flow_and_gets_no_stun() {
+    let mut config = Config::default();
+    config.flood.trunks = vec!["127.0.0.1".parse().unwrap()];
+    let mut it = edge(config);
+    let trunk = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12]].concat();
+    trunk.send_to(&request, it.udp).await.unwrap();
+    trunk.send_to(OPTIONS, it.udp).await.unwrap();
+    it.sip().await;
+    assert_eq!((it.counters.of(Count::StunRefused), it.counters.of(Count::StunAnswered)), (1, 0));
 }
 
 #[tokio::test]

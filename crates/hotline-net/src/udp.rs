@@ -36,11 +36,14 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shar
     }
 }
 
-/// The answer is larger than the question: it goes only to addresses that trunks have or that
-/// telephones registered from. One that the socket cannot take now is asked for again.
+/// The answer is larger than the question, and keeps a flow alive (RFC 5626 §8): it goes only to
+/// where a telephone registered from, port and all. One whose address was translated anew gets none,
+/// which is how it learns to register again (§4.4.2). An answer that the socket cannot take now is
+/// asked for again.
 fn answer_stun(socket: &UdpSocket, datagram: &[u8], remote: SocketAddr, shared: &Shared) {
     shared.counters.add(Count::UdpReceived);
-    if shared.gate.judge(remote, Instant::now()) != Verdict::Known {
+    let heard = shared.gate.judge(remote, Instant::now()) == Verdict::Known;
+    if !(heard && shared.gate.is_flow(Transport::Udp, remote)) {
         shared.counters.add(Count::StunRefused);
         return;
     }

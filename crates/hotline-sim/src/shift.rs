@@ -371,7 +371,7 @@ impl Shift {
                     }
                     self.ledger.fact(call, &fact, &self.media);
                 }
-                Output::PhonesAt { address, known } => {
+                Output::PhonesAt { address, known, .. } => {
                     self.ledger.note(|| format!("  phones at {address}: {known}"));
                 }
                 Output::Count(count) => {

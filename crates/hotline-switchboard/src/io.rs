@@ -1,10 +1,6 @@
 //! All that comes in and all that goes out.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{AgentFact, AgentView, Command, Refused};
@@ -14,7 +10,7 @@ use hotline_base::{
 };
 use hotline_cdr::{CallRecord, RecordingNews, Stamped};
 use hotline_ladder::Trace;
-use hotline_sip::{Flow, Message, PeerMisbehaved};
+use hotline_sip::{Flow, Message, PeerMisbehaved, Transport};
 use hotline_trunk::{
     Lists,
     statistics::{Figures, RowKey},
@@ -145,10 +141,11 @@ pub enum Output {
     Count(Count),
     /// Somebody should look at it, or may stop looking.
     Alarm(Alarm),
-    /// The first telephone registered at this address, or the last one left: the rim never bans an
-    /// address with telephones.
+    /// The first telephone registered by this way, or the last one left: the rim never bans an
+    /// address with telephones, and answers their keep-alives.
     PhonesAt {
-        address: IpAddr,
+        transport: Transport,
+        address: SocketAddr,
         known: bool,
     },
     /// The signalling of a call that failed, or that somebody asked to keep: to be stored.

@@ -178,7 +178,9 @@ impl Rim<Switchboard> for Hands {
                 self.state.stale = true;
                 alarms::tell(&alarm);
             }
-            Output::PhonesAt { address, known } => self.gate.know_phone(address, known),
+            Output::PhonesAt { transport, address, known } => {
+                self.gate.know_phone((transport, address), known);
+            }
             Output::Ladder(trace) => self.ladder(&trace),
             Output::TrafficShown { id, view } => {
                 if let Some(asker) = self.state.traffic.remove(&id)

@@ -34,6 +34,10 @@ impl World {
     }
 }
 
+fn phone(ip: &str) -> (Transport, SocketAddr) {
+    (Transport::Udp, SocketAddr::new(ip.parse().unwrap(), 5060))
+}
+
 #[test]
 fn a_stranger_is_banned_after_twenty_requests_in_two_seconds_for_five_minutes() {
     let mut it = world(flood());
@@ -62,7 +66,7 @@ fn a_stranger_who_asks_now_and_then_is_heard() {
 #[test]
 fn trunks_telephones_and_friends_have_their_own_measure_and_are_never_banned() {
     let mut it = world(Flood { known_per_sec_max: 100, ..flood() });
-    it.gate.know_phone("198.51.100.7".parse().unwrap(), true);
+    it.gate.know_phone(phone("198.51.100.7"), true);
     let known = ["10.0.0.1", "2001:db8:1::5", "192.0.2.77", "198.51.100.7", "::ffff:10.0.0.1"];
     // The last is the first in the clothes of IPv6 and shares its measure.
     let heard: Vec<usize> = known.iter().map(|from| it.heard(from, 150)).collect();
@@ -81,9 +85,11 @@ fn a_ban_ends_when_a_telephone_registers_there_or_a_person_lifts_it() {
         it.heard(from, 21);
         assert!(it.gate.is_banned(from.parse().unwrap(), it.now));
     }
-    it.gate.know_phone(a.parse().unwrap(), true);
-    assert_eq!(it.judge(a), Verdict::Known);
-    it.gate.know_phone(a.parse().unwrap(), false);
+    it.gate.know_phone(phone(a), true);
+    it.gate.know_phone((Transport::Tcp, phone(a).1), true);
+    it.gate.know_phone(phone(a), false);
+    assert_eq!(it.judge(a), Verdict::Known, "one is left");
+    it.gate.know_phone((Transport::Tcp, phone(a).1), false);
     assert_eq!(it.judge(a), Verdict::Stranger);
     assert!(it.gate.lift(b.parse().unwrap()) && !it.gate.lift(b.parse().unwrap()));
     assert_eq!(it.judge(b), Verdict::Stranger);

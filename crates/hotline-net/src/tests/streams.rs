@@ -156,7 +156,7 @@ async fn a_flooding_stranger_is_banned_on_every_transport_and_a_trunk_is_not() {
     assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
 
     // Somebody registers there: heard again.
-    it.gate.know_phone("127.0.0.1".parse().unwrap(), true);
+    it.gate.know_phone((Transport::Udp, phone.local_addr().unwrap()), true);
     for _ in 0..20 {
         phone.send_to(OPTIONS, it.udp).await.unwrap();
         it.sip().await;

@@ -8,7 +8,7 @@ use hotline_call::{LegEnd, LegEvent};
 use hotline_ladder::Role;
 use hotline_sip::{Binding, Dial, EndWhy};
 
-use super::{Output, Switchboard};
+use super::{Output, Switchboard, addresses::ways_of};
 use crate::Srtp;
 
 /// The form of what is kept under `phone/…`; other forms are not read.
@@ -33,8 +33,7 @@ impl Switchboard {
         let all = self.endpoint.contacts_of(extension, now);
         let value = (!all.is_empty()).then(|| borsh::to_vec(&(FORM, &all)).ok()).flatten();
         self.outputs.push_back(Output::Keep { key: format!("phone/{extension}"), value });
-        let at = all.iter().map(|it| it.flow.remote.ip()).collect();
-        self.phone_addresses.set(extension, at, &mut self.outputs);
+        self.phone_addresses.set(extension, ways_of(&all), &mut self.outputs);
         let Some(no) = self.desks.at(extension).cloned() else { return };
         if let Some(agent) = self.agents.get_mut(&no) {
             if all.iter().any(|it| it.reachable) {
@@ -55,8 +54,7 @@ impl Switchboard {
                     self.forget_kept(key);
                 }
                 if let Some(it) = live.first() {
-                    let at = live.iter().map(|it| it.flow.remote.ip()).collect();
-                    self.phone_addresses.set(&it.extension, at, &mut self.outputs);
+                    self.phone_addresses.set(&it.extension, ways_of(&live), &mut self.outputs);
                 }
                 for binding in live {
                     self.endpoint.restore_binding(binding);
