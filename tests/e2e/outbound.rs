@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
+use hotline_sip::EndWhy;
 use hotline_testkit::{Call, Robot, Speech};
 use serde_json::{Value, json};
 use tokio::{
@@ -232,4 +233,50 @@ async fn emergency_numbers_go_out_while_records_do_not_reach_the_disk() {
     assert_eq!(party.invited().unwrap().request_user, "110");
     party.answer();
     engine.until_state(&agent, "talking").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_calls_out_by_dialling_on_his_telephone() {
+    let outside = Robot::bind(CARRIER).await.unwrap();
+    let (gateways, options_probes) = (vec![outside.address()], false);
+    let engine = Engine::start(Setup { gateways, options_probes, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    let dial = async |to: &str| agent.robot.call(engine.udp(), to, "8001").await.unwrap();
+
+    let phone = dial("13800138007").await;
+    let party = outside.incoming(SOON).await.unwrap();
+    // As by command: the number of the agent's city, not the extension.
+    let invited = party.invited().unwrap();
+    let by_phone = (invited.request_user.clone(), invited.from_user.reveal().clone());
+    party.answer();
+    phone.until_answered(SOON).await.unwrap();
+    phone.speak(Speech::tone(520));
+    party.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    party.until_tone(520, SOON).await.unwrap();
+    engine.until_state(&agent, "talking").await;
+    // Hung up by either side, here the called one.
+    party.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let complete = |it: &Value| it["items"].get(0).filter(|it| it["complete"] == true).cloned();
+    let record = engine.until("/api/v1/calls?called_no=13800138007", SOON, complete).await;
+    assert_eq!(text(&record["direction"]), "outbound");
+    assert_eq!(text(&record["segments"][0]["agent_no"]), "1001");
+    assert!(!record["recordings"].as_array().unwrap().is_empty(), "{record:#}");
+
+    // The same rights as by command; a refusal rings nobody.
+    engine.until_state(&agent, "busy").await;
+    for (to, status) in [("0012125551234", 403), ("nobody", 404)] {
+        let refused = dial(to).await.until_ended(SOON).await.unwrap();
+        assert!(
+            matches!(refused, EndWhy::Refused { status: it, .. } if it == status),
+            "{refused:?}"
+        );
+    }
+    // By command, to the same number.
+    engine.command(&agent.no, "dial", json!({"number": "13800138007"})).await;
+    agent.robot.incoming(SOON).await.unwrap().answer();
+    let party = outside.incoming(SOON).await.unwrap();
+    let invited = party.invited().unwrap();
+    assert_eq!((invited.request_user.clone(), invited.from_user.reveal().clone()), by_phone);
 }

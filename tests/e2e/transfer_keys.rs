@@ -193,13 +193,13 @@ async fn v26_nobody_but_the_agent_moves_his_caller() {
         let call = replacing(&engine, robot, user, &name).await;
         assert_eq!(refused(&call).await, Some(status), "{user} {status}");
     }
-    // Wrong tags, and a telephone without a caller.
+    // Wrong tags, and a telephone without a caller: it calls out, and here no trunk leads there.
     let wrong = replacing(&engine, &agent.robot, "8001", "x@y;to-tag=1;from-tag=2").await;
     assert_eq!(refused(&wrong).await, Some(481));
     third.hang_up();
     engine.until_state(&second, "idle").await;
     let idle = second.robot.call(engine.udp(), "10086", "8002").await.unwrap();
-    assert_eq!(refused(&idle).await, Some(403));
+    assert_eq!(refused(&idle).await, Some(503));
 
     // Nothing of it was heard.
     phone.retrieve();

@@ -222,13 +222,11 @@ impl Call {
                     self.leg(leg, LegOrder::Ring { sdp });
                 }
             }
-        } else if let Some(side) = &mut self.agent
+        } else if let Some(side) = &self.agent
             && side.offering.leg == leg
             && matches!(side.state, AgentState::Opening { .. })
         {
-            side.state = AgentState::Dialing;
-            let (extension, profile) = (side.offering.extension.clone(), side.offering.profile);
-            self.leg(leg, LegOrder::Dial { extension, profile, sdp });
+            self.agent_opened(sdp, env, now);
         } else {
             self.guest_opened(leg, sdp);
         }

@@ -51,6 +51,15 @@ pub(super) struct Dialled {
     network: Option<Network>,
     /// Tones of the network are listened for, and the busy tone ends the call.
     heeds_tones: bool,
+    /// The agent's telephone called us; otherwise we ring it.
+    by_phone: Option<ByPhone>,
+}
+
+/// How an agent's telephone dialled by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct ByPhone {
+    /// Its INVITE had no offer: ours is answered in its ACK.
+    owes_answer: bool,
 }
 
 /// What is made of the sound of a trunk's network.
@@ -73,7 +82,8 @@ struct Network {
 
 impl Dialled {
     const fn new(number: Pii<String>, display: Option<String>) -> Self {
-        Self { number, display, rings: false, ringback: false, network: None, heeds_tones: false }
+        let (rings, ringback, heeds_tones) = (false, false, false);
+        Self { number, display, rings, ringback, network: None, heeds_tones, by_phone: None }
     }
 
     /// Of a call that an earlier control process began.
@@ -88,6 +98,30 @@ impl Dialled {
 impl Call {
     /// Takes an agent's wish and rings his telephone.
     pub fn dial(it: Dialling, config: Arc<Config>, now: Now) -> Self {
+        let (leg, profile) = (it.agent_leg, it.profile);
+        let mut this = Self::dialling(it, config, now);
+        this.media(Order::Open { leg, offer: None, profile });
+        this
+    }
+
+    /// The agent dialled on his telephone, whose call is `agent_leg` and has this offer. It is
+    /// answered at once, so that it hears what the called party's network says.
+    pub fn dial_by_phone(
+        it: Dialling,
+        offer: Option<String>,
+        config: Arc<Config>,
+        now: Now,
+    ) -> Self {
+        let (leg, profile) = (it.agent_leg, it.profile);
+        let mut this = Self::dialling(it, config, now);
+        if let Some(it) = &mut this.dialled {
+            it.by_phone = Some(ByPhone { owes_answer: offer.is_none() });
+        }
+        this.media(Order::Open { leg, offer, profile });
+        this
+    }
+
+    fn dialling(it: Dialling, config: Arc<Config>, now: Now) -> Self {
         let Dialling { call, offer, agent, extension, group, agent_leg, profile, leg, .. } = it;
         let until = now.mono + config.open_limit;
         let offering = Offering {
@@ -109,8 +143,24 @@ impl Call {
         let (number, emergency) = (it.number, it.emergency);
         this.fact(CallFact::Dialled { agent: agent.clone(), leg, number, emergency }, now);
         this.fact(CallFact::AgentCalled { offer, agent, extension, group, leg: agent_leg }, now);
-        this.media(Order::Open { leg: agent_leg, offer: None, profile });
         this
+    }
+
+    /// Media has a leg for the agent's telephone: it is answered if it called us, else called.
+    pub(super) fn agent_opened(&mut self, sdp: String, env: &dyn Environment, now: Now) {
+        let by_phone = self.dialled.as_ref().and_then(|it| it.by_phone);
+        let Some(side) = &mut self.agent else { return };
+        let leg = side.offering.leg;
+        let Some(ByPhone { owes_answer }) = by_phone else {
+            side.state = AgentState::Dialing;
+            let (extension, profile) = (side.offering.extension.clone(), side.offering.profile);
+            return self.leg(leg, LegOrder::Dial { extension, profile, sdp });
+        };
+        side.state = AgentState::Settling;
+        self.leg(leg, LegOrder::Answer { sdp });
+        if !owes_answer {
+            self.settled(leg, env, now);
+        }
     }
 
     /// The INVITE to a party outside leaves over this trunk, whose sound before the answer the

@@ -157,6 +157,17 @@ impl Endpoint {
         self.hang_up(leg, HangUp { status, reason: None }, now);
     }
 
+    /// [`refuse`](Self::refuse), and why in words for whom it may concern: a Warning 399
+    /// (RFC 3261 §20.43). `why` names nobody.
+    pub fn refuse_because(&mut self, leg: LegId, status: u16, why: &str, now: Now) {
+        let Some(Leg::Incoming(it)) = self.legs.get(&leg) else { return };
+        let (server, host) = (it.server, self.config.sent_by(it.dialog.flow));
+        self.drop_early_offer(leg, now);
+        let text = why.replace(['"', '\\', '\r', '\n'], "'");
+        self.respond(server, status, &[("Warning", format!("399 {host} \"{text}\""))], now);
+        self.end_leg(leg, EndWhy::Local);
+    }
+
     /// 503 with Retry-After: no call is to come before. It stops the carrier (RFC 3261 §21.5.4), so
     /// it is for planned ends only; overload is refused without.
     pub fn refuse_until(

@@ -3,7 +3,7 @@
 //! and go on at another of their telephones (INVITE with Replaces, RFC 3891).
 
 use hotline_agent::{Action, Refused};
-use hotline_base::{CallId, Extension, LegId, Now, Pii};
+use hotline_base::{AgentNo, CallId, Extension, LegId, Now, Pii};
 use hotline_ladder::Role;
 use hotline_sip::{Invited, Replaced};
 
@@ -88,41 +88,56 @@ impl Switchboard {
         }
     }
 
-    /// An agent's telephone calls.
+    /// An agent's telephone calls. One that is refused is told why in words, too (RFC 3261 §20.43).
     pub(super) fn phone_calls(&mut self, it: Invited, extension: &Extension, now: Now) {
         let leg = it.leg;
-        let done = match it.replaces {
-            Some(old) => self.take_over(it, extension, old, now),
-            None => self.consult_by_phone(it, extension, now),
-        };
-        if let Err(status) = done {
-            self.endpoint.refuse(leg, status, now);
+        if let Some(old) = it.replaces {
+            if let Err(status) = self.take_over(it, extension, old, now) {
+                self.endpoint.refuse(leg, status, now);
+            }
+            return;
         }
+        let Some(no) = self.desks.at(extension).cloned() else {
+            let why = "nobody is signed in with this extension";
+            return self.endpoint.refuse_because(leg, 403, why, now);
+        };
+        // With a caller it asks somebody; without one it calls somebody.
+        let has_call = self.agents.get(&no).is_some_and(|it| it.call().is_some());
+        let done = if has_call {
+            self.consult_by_phone(it, &no, extension, now)
+        } else {
+            let number = Pii::new(it.request_user);
+            self.dial_by_phone(&no, &number, (leg, it.sdp), now)
+        };
+        if let Err(why) = done {
+            self.endpoint.refuse_because(leg, status_of(&why), &why.to_string(), now);
+        }
+        self.agent_changed(&no, now);
     }
 
     /// 咨询: a second call of the telephone of an agent who has a caller.
     fn consult_by_phone(
         &mut self,
         it: Invited,
+        no: &AgentNo,
         extension: &Extension,
         now: Now,
-    ) -> Result<(), u16> {
-        let no = self.desks.at(extension).cloned().ok_or(403_u16)?;
-        let call = self.call_for(&no, Action::Consult).map_err(|why| status_of(&why))?;
-        if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(&no)) {
-            return Err(403);
+    ) -> Result<(), Refused> {
+        let call = self.call_for(no, Action::Consult)?;
+        if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(no)) {
+            return Err(self.wrong_state(no, Action::Consult));
         }
         let target = self.named(&Pii::new(it.request_user));
-        let joining = self.joining(call, &no, &target, now).map_err(|why| status_of(&why))?;
+        let joining = self.joining(call, no, &target, now)?;
         self.add_phone(call, it.leg, extension, now);
         let (leg, audio) = (it.leg, (it.leg, it.sdp));
-        let begun = self.call_in((call, Action::Consult), &no, joining, now, |call, it, _, now| {
-            call.consult_by_phone(&no, audio, it, now)
+        let begun = self.call_in((call, Action::Consult), no, joining, now, |call, it, _, now| {
+            call.consult_by_phone(no, audio, it, now)
         });
         if begun.is_err() {
             self.legs.remove(&leg);
         }
-        begun.map_err(|why| status_of(&why))
+        begun
     }
 
     /// Another telephone of the agent takes his part of a call over.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use hotline_agent::{Action, LineEvent, Refused};
-use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
+use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId, media::Profile};
 use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound};
 use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
@@ -21,6 +21,9 @@ use crate::{Alarm, Dialer};
 
 /// A gateway that says nothing for so long is not waited for (requirement R10).
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// The leg of a telephone that called us, and its offer, if it made one.
+pub(super) type Audio = (LegId, Option<String>);
 
 /// A call on its way out, until somebody takes it.
 #[derive(Debug)]
@@ -49,6 +52,28 @@ impl Switchboard {
         display: Option<&String>,
         now: Now,
     ) -> Result<(), Refused> {
+        self.dial_from(no, number, display, None, now)
+    }
+
+    /// 外呼 by the agent's telephone, which called us: what is permitted is the same.
+    pub(super) fn dial_by_phone(
+        &mut self,
+        no: &AgentNo,
+        number: &Pii<String>,
+        phone: Audio,
+        now: Now,
+    ) -> Result<(), Refused> {
+        self.dial_from(no, number, None, Some(phone), now)
+    }
+
+    fn dial_from(
+        &mut self,
+        no: &AgentNo,
+        number: &Pii<String>,
+        display: Option<&String>,
+        phone: Option<Audio>,
+        now: Now,
+    ) -> Result<(), Refused> {
         let agent = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
         if !agent.allows(Action::Dial) {
             let display = agent.display();
@@ -58,7 +83,7 @@ impl Switchboard {
             return Err(Refused::Closed);
         }
         let (number, display, emergency) = self.permitted(no, number, display, now)?;
-        self.begin_dialling(no, number, display, emergency, now)
+        self.begin_dialling(no, (number, display, emergency), phone, now)
     }
 
     /// Whether nobody can be called there now. For 110 a record that waits for its disk, or a
@@ -113,9 +138,8 @@ impl Switchboard {
     fn begin_dialling(
         &mut self,
         no: &AgentNo,
-        number: Pii<String>,
-        display: Option<String>,
-        emergency: bool,
+        (number, display, emergency): (Pii<String>, Option<String>, bool),
+        phone: Option<Audio>,
         now: Now,
     ) -> Result<(), Refused> {
         let call = self.new_call();
@@ -124,14 +148,17 @@ impl Switchboard {
         let group = agent.config().groups.first().map(|it| it.0.clone());
         agent.line_event(LineEvent::Dial, now)?;
         agent.set_call(Some(call));
-        let profile = self.best_profile(&extension, now);
-        let (agent_leg, leg) = (self.endpoint.new_leg(), self.endpoint.new_leg());
+        let (agent_leg, profile, described) = match phone {
+            Some((leg, offer)) => (leg, Profile::Plain, Some(offer)),
+            None => (self.endpoint.new_leg(), self.best_profile(&extension, now), None),
+        };
+        let leg = self.endpoint.new_leg();
         let offer = self.dispatcher.new_offer();
         let dialling = Dialling {
             call,
             offer,
             agent: no.clone(),
-            extension,
+            extension: extension.clone(),
             group: group.unwrap_or_else(|| GroupId::new("")),
             agent_leg,
             profile,
@@ -146,8 +173,13 @@ impl Switchboard {
         let holding = Holding { call, agent: no.clone(), via: Via::Own };
         self.offers.insert(offer, holding);
         let arrival = Arrived { caller: Some(number), t_in: now.wall, ..Arrived::default() };
+        let config = Arc::clone(&self.call_config);
+        let by_phone = described.is_some();
         let entry = CallEntry {
-            call: Call::dial(dialling, Arc::clone(&self.call_config), now),
+            call: match described {
+                Some(offer) => Call::dial_by_phone(dialling, offer, config, now),
+                None => Call::dial(dialling, config, now),
+            },
             arrival,
             ring_limit: Some(self.config.outbound.agent_ring_limit),
             earlier_hours: Vec::new(),
@@ -158,6 +190,9 @@ impl Switchboard {
             ways: Vec::new(),
         };
         self.calls.insert(call, Box::new(entry));
+        if by_phone {
+            self.join_ladder(call, agent_leg, Role::Phone(extension), now);
+        }
         self.step(call, now, |_, _, _| ());
         Ok(())
     }

@@ -26,6 +26,16 @@ struct Story {
 
 impl Story {
     fn begin() -> Self {
+        Self::of(Call::dial)
+    }
+
+    /// The agent's telephone calls, with an offer or without.
+    fn by_phone(offer: Option<&str>) -> Self {
+        let offer = offer.map(str::to_owned);
+        Self::of(|it, config, now| Call::dial_by_phone(it, offer, config, now))
+    }
+
+    fn of(dial: impl FnOnce(Dialling, Arc<Config>, Now) -> Call) -> Self {
         let now = Now { mono: MonoTime(1), wall: WallTime(1_795_305_600_000) };
         let dialling = Dialling {
             call: CallId(9),
@@ -40,7 +50,7 @@ impl Story {
             display: Some("077112345".to_owned()),
             emergency: false,
         };
-        let call = Call::dial(dialling, Arc::new(Config::default()), now);
+        let call = dial(dialling, Arc::new(Config::default()), now);
         let mut it = Self { call, now, said: Vec::new(), passes_on: true, heeds_tones: false };
         it.listen();
         it
@@ -361,4 +371,50 @@ fn what_a_party_sounded_like_stands_in_the_record_and_silence_marks_it() {
         });
         assert_eq!(told.collect::<Vec<_>>(), [Hearing::Silent], "he owes no sound before");
     }
+}
+
+#[test]
+fn a_telephone_that_dials_is_answered_and_the_called_party_is_called() {
+    for offer in [Some("theirs"), None] {
+        let mut it = Story::by_phone(offer);
+        let is_opened = |it: &Output| {
+            let Output::Media(Order::Open { leg: AGENT, offer: it, .. }) = it else { return false };
+            it.as_deref() == offer
+        };
+        assert_eq!(it.count(is_opened), 1);
+        it.opened(AGENT);
+        let answered = |it: &Output| matches!(it, Output::Leg { leg: AGENT, order: LegOrder::Answer { sdp } } if sdp == "ours");
+        assert_eq!(it.count(answered), 1);
+        assert_eq!(it.count(|it| is_order(it, AGENT, |it| matches!(it, LegOrder::Dial { .. }))), 0);
+        if offer.is_none() {
+            assert_eq!(it.count(|it| is_open(it, PARTY)), 0, "it has described nothing yet");
+            it.leg(AGENT, LegEvent::Reanswered { sdp: "theirs".to_owned() });
+            it.media(MediaEvent::Settled { leg: AGENT, hold: false });
+        }
+        assert_eq!(it.count(|it| is_open(it, PARTY)), 1);
+        it.opened(PARTY);
+        let dialled = |it: &LegOrder| matches!(it, LegOrder::DialOut { .. });
+        assert_eq!(it.count(|it| is_order(it, PARTY, dialled)), 1);
+        it.party_answers();
+        it.leg(AGENT, LegEvent::Ended(LegEnd::HungUp { cause: None }));
+        let record = it.record();
+        assert_eq!((record.direction(), record.outcome), (Direction::Outbound, Outcome::Reached));
+    }
+}
+
+#[test]
+fn a_telephone_that_gives_up_before_it_is_answered_calls_nobody() {
+    let mut it = Story::by_phone(Some("theirs"));
+    it.leg(AGENT, LegEvent::Ended(LegEnd::Cancelled));
+    it.opened(AGENT);
+    assert_eq!(it.count(|it| is_open(it, PARTY)), 0);
+    assert_eq!(it.record().outcome, Outcome::NotReached);
+}
+
+fn is_order(it: &Output, of: LegId, is: impl Fn(&LegOrder) -> bool) -> bool {
+    matches!(it, Output::Leg { leg, order } if *leg == of && is(order))
+}
+
+fn is_open(it: &Output, of: LegId) -> bool {
+    matches!(it, Output::Media(Order::Open { leg, .. }) if *leg == of)
 }

@@ -354,3 +354,23 @@ fn orders_for_a_leg_that_is_gone_do_nothing() {
     assert_eq!(it.events[A].len(), before);
     it.check_silence();
 }
+
+#[test]
+fn a_caller_who_is_refused_may_be_told_why_in_words() {
+    let mut it = World::new(GOOD, 18);
+    let a = it.dial();
+    it.millis(100);
+    let b = it.invited(B);
+    it.act(B, |it, now| it.refuse_because(b, 403, "the \"agent\" may not\r\nVia: x", now));
+    let warned = it.flying.values().find_map(|(_, bytes)| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.lines().find(|it| it.starts_with("Warning: ")).map(str::to_owned)
+    });
+    let warned = warned.unwrap();
+    assert!(warned.starts_with("Warning: 399 "), "{warned}");
+    assert!(warned.ends_with(" \"the 'agent' may not''Via: x\""), "{warned}");
+    it.secs(1);
+    assert_eq!(it.ends_of(A, a), [EndWhy::Refused { status: 403, cause: None }]);
+    it.secs(40);
+    it.check_silence();
+}
