@@ -54,6 +54,8 @@ pub(crate) struct Leg {
     pub(crate) events: EventReceiver,
     pub(crate) play: Option<Box<Playing>>,
     pub(crate) keys: Option<Dialling>,
+    /// Who is heard now was not when his last press began: the rest of it is not for this leg.
+    pub(crate) missed_press: bool,
     /// Since when nothing is heard, and how many times that was said.
     pub(crate) quiet: (MonoTime, u8),
     packets_out: u64,
@@ -126,6 +128,7 @@ impl Leg {
             events: EventReceiver::default(),
             play: None,
             keys: None,
+            missed_press: false,
             quiet: (now, 0),
             packets_out: 0,
             octets_out: 0,

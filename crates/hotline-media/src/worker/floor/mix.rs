@@ -63,6 +63,10 @@ impl Floor {
     }
 
     fn plan(&mut self, listener: Slot, speakers: Vec<Slot>, now: MonoTime) {
+        // A key that ends a flow goes on when the two talk again; it was meant for the flow.
+        if let Some(leg) = self.leg_mut(listener) {
+            leg.missed_press |= speakers.iter().any(|it| !leg.hears.contains(it));
+        }
         self.forget_plan(listener);
         let plan = match speakers.as_slice() {
             [] => Plan::Nobody,

@@ -53,6 +53,8 @@ struct Relayed {
     kind: Kind,
     payload: Range<usize>,
     speaker: u64,
+    /// A press begins with this packet.
+    begins: bool,
 }
 
 impl Floor {
@@ -78,6 +80,7 @@ impl Floor {
         let looks = was_quiet > 0 || leg.reception.n_packets() % LOOK_EVERY == 1;
         let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
         let is_dictated = leg.dictation.is_some();
+        let mut begins = false;
         match kind {
             Kind::Event => {
                 if let Some(tap) = &mut leg.tap {
@@ -87,6 +90,7 @@ impl Floor {
                     leg.senses.hear_key(now);
                 }
                 if let Some(key) = leg.events.handle(&header, audio) {
+                    begins = true;
                     self.on_key(slot, key, KeyWay::Event, now);
                 }
             }
@@ -126,14 +130,26 @@ impl Floor {
                 return;
             }
         }
-        let relayed = Relayed { header, kind, payload, speaker };
+        let relayed = Relayed { header, kind, payload, speaker, begins };
+        self.relay_to_all(arrival.leg, &relayed, datagram, intake, now);
+    }
+
+    /// Sends a packet on to everybody who hears this leg by relay.
+    fn relay_to_all(
+        &mut self,
+        speaker: u32,
+        it: &Relayed,
+        datagram: &mut [u8],
+        intake: &mut impl Intake,
+        now: MonoTime,
+    ) {
         // Taken and put back: nothing that happens to a listener changes who listens.
-        let listeners = self.legs.get_mut(arrival.leg as usize).and_then(Option::as_mut);
+        let listeners = self.legs.get_mut(speaker as usize).and_then(Option::as_mut);
         let listeners = listeners.map(|it| std::mem::take(&mut it.relayed_to)).unwrap_or_default();
         for listener in &listeners {
-            self.relay(*listener, &relayed, datagram, intake, now);
+            self.relay(*listener, it, datagram, intake, now);
         }
-        if let Some(Some(leg)) = self.legs.get_mut(arrival.leg as usize) {
+        if let Some(Some(leg)) = self.legs.get_mut(speaker as usize) {
             leg.relayed_to = listeners;
         }
     }
@@ -168,6 +184,12 @@ impl Floor {
         }
         if leg.is_busy() || it.kind == Kind::Event {
             leg.repack.forget();
+        }
+        if it.kind == Kind::Event {
+            leg.missed_press &= !it.begins;
+            if leg.missed_press {
+                return;
+            }
         }
         if leg.is_busy() {
             return;

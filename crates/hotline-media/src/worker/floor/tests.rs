@@ -288,6 +288,32 @@ fn a_key_is_reported_once_and_passed_on_with_the_listeners_payload_type() {
 }
 
 #[test]
+fn who_comes_in_the_middle_of_a_press_gets_nothing_of_it() {
+    let mut it = House::new();
+    let say = |it: &mut House, n: u16, ended: u8, timestamp| {
+        it.say(CALLER, event(101, n, timestamp), &[5, ended | 0x0A, 1, 0]);
+    };
+    let hears = |it: &mut House, speakers: &[u32]| {
+        let speakers = speakers.iter().map(|it| slot(*it)).collect();
+        it.task(Task::Hear { listener: slot(AGENT), speakers });
+    };
+    hears(&mut it, &[]);
+    say(&mut it, 10, 0, 160);
+    hears(&mut it, &[CALLER]);
+    (11..16).for_each(|n| say(&mut it, n, 0x80, 160));
+    assert!(it.heard(AGENT).is_empty());
+    it.say(CALLER, voice(8, 16), &[1; 160]);
+    assert_eq!(it.heard(AGENT).len(), 1, "his voice is heard at once");
+    (17..20).for_each(|n| say(&mut it, n, 0, 1_600));
+    assert_eq!(it.heard(AGENT).len(), 3, "and so is the next key");
+    // The same plan again, or another speaker besides, takes nothing away in the middle of one.
+    hears(&mut it, &[CALLER]);
+    say(&mut it, 20, 0x80, 1_600);
+    assert_eq!(it.heard(AGENT).len(), 1);
+    assert_eq!(it.reported(), ["0 key 5", "0 key 5"]);
+}
+
+#[test]
 fn keys_at_the_number_of_the_peers_answer_are_heard_as_well_as_at_ours() {
     let mut it = House::new();
     let answered = Stream { telephone_event: Some(96), ..stream(CALLER, Codec::Pcma, 101) };
