@@ -55,6 +55,7 @@ mod strangers;
 mod supervision;
 mod survey;
 mod survival;
+mod suspend;
 mod telephones;
 mod torture;
 mod transfer_keys;

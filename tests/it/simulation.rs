@@ -82,10 +82,11 @@ fn shifts_keep_every_promise() {
         return;
     }
     let mut sum = BTreeMap::<Outcome, u64>::new();
-    let mut n_parties = 0;
+    let (mut n_parties, mut n_suspended) = (0, 0);
     for seed in 0..SEEDS {
         let report = live(seed, &config);
         n_parties += report.n_parties;
+        n_suspended += report.n_suspended;
         for (outcome, n) in report.outcomes {
             *sum.entry(outcome).or_default() += n;
         }
@@ -105,7 +106,8 @@ fn shifts_keep_every_promise() {
         assert!(sum.contains_key(&outcome), "no call was {outcome:?}: {sum:?}");
     }
     assert!(n_parties > 100, "only {n_parties} parties were called into calls");
-    println!("{sum:?}, {n_parties} parties");
+    assert!(n_suspended > 100, "only {n_suspended} callers were sent to flows");
+    println!("{sum:?}, {n_parties} parties, {n_suspended} flows in talks");
 }
 
 /// A room of agents and as many lines.

@@ -179,7 +179,8 @@ impl Agent {
             | Line::Held
             | Line::Dialing
             | Line::Consulting
-            | Line::Conferring => self.command_for_later(command),
+            | Line::Conferring
+            | Line::Suspended => self.command_for_later(command),
         };
         self.tell(before, now);
         result
@@ -200,7 +201,8 @@ impl Agent {
             | LineEvent::Retrieve
             | LineEvent::Release
             | LineEvent::Consult
-            | LineEvent::Confer => true,
+            | LineEvent::Confer
+            | LineEvent::Suspend => true,
         };
         if !may_begin {
             return Err(refused);
@@ -210,12 +212,7 @@ impl Agent {
         if event == LineEvent::Dial {
             self.step_out();
         }
-        let served = match self.line {
-            Line::Connecting | Line::Talking | Line::Held | Line::Consulting | Line::Conferring => {
-                true
-            }
-            Line::Free | Line::Reserved | Line::Ringing | Line::Dialing => false,
-        };
+        let served = self.has_answered();
         self.line = next;
         if event == LineEvent::Release {
             self.on_released(served, now);
@@ -231,9 +228,12 @@ impl Agent {
     pub fn set_aside(&mut self, reason: BusyReason, now: Now) {
         let before = self.shown();
         match self.line {
-            Line::Talking | Line::Held | Line::Dialing | Line::Consulting | Line::Conferring => {
-                self.want_aside(reason);
-            }
+            Line::Talking
+            | Line::Held
+            | Line::Dialing
+            | Line::Consulting
+            | Line::Conferring
+            | Line::Suspended => self.want_aside(reason),
             Line::Free => self.force_busy(reason),
             Line::Reserved | Line::Ringing | Line::Connecting => {
                 self.line = Line::Free;
@@ -258,7 +258,8 @@ impl Agent {
                 | Line::Held
                 | Line::Dialing
                 | Line::Consulting
-                | Line::Conferring => self.want_aside(BusyReason::DeviceUnavailable),
+                | Line::Conferring
+                | Line::Suspended => self.want_aside(BusyReason::DeviceUnavailable),
             }
         }
         self.tell(before, now);
@@ -387,6 +388,7 @@ impl Agent {
             | Command::Confer
             | Command::CompleteTransfer
             | Command::Transfer { .. }
+            | Command::Suspend { .. }
             | Command::Supervise { .. }
             | Command::Intercept
             | Command::ForceRelease { .. }
@@ -423,6 +425,7 @@ impl Agent {
             | Command::Confer
             | Command::CompleteTransfer
             | Command::Transfer { .. }
+            | Command::Suspend { .. }
             | Command::Supervise { .. }
             | Command::Intercept
             | Command::ForceRelease { .. }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{AgentNo, Extension, GroupId, Oversight, Pii};
+use hotline_base::{AgentNo, Extension, FlowId, GroupId, Oversight, Pii};
 
 use crate::{
     Display, LineEvent,
@@ -57,6 +57,9 @@ pub enum Command {
     CompleteTransfer,
     /// 盲转: the agent leaves at once, and somebody else is called for the caller.
     Transfer { to: Target },
+    /// 挂起转: the caller goes to a flow of `kind: mid_call` while the agent waits, and comes back.
+    /// [`Command::Retrieve`] takes him back at once.
+    Suspend { flow: FlowId },
     /// 监听, 耳语, 强插: rings the supervisor and lets him take part in this agent's call; in the
     /// call, changes how.
     Supervise { agent: AgentNo, how: Oversight },
@@ -116,6 +119,7 @@ pub enum Action {
     Confer,
     CompleteTransfer,
     Transfer,
+    Suspend,
     Supervise,
     Intercept,
     ForceRelease,
@@ -146,6 +150,7 @@ impl Command {
             Self::Confer => Action::Confer,
             Self::CompleteTransfer => Action::CompleteTransfer,
             Self::Transfer { .. } => Action::Transfer,
+            Self::Suspend { .. } => Action::Suspend,
             Self::Supervise { .. } => Action::Supervise,
             Self::Intercept => Action::Intercept,
             Self::ForceRelease { .. } => Action::ForceRelease,
@@ -177,6 +182,7 @@ impl Action {
         Self::Confer,
         Self::CompleteTransfer,
         Self::Transfer,
+        Self::Suspend,
         Self::Supervise,
         Self::Intercept,
         Self::ForceRelease,
@@ -222,6 +228,8 @@ pub enum Refused {
     NotSupervisor,
     /// There is no call of this agent to be supervised.
     NoCall,
+    /// No flow of this name takes a caller from an agent and gives him back.
+    UnknownFlow,
 }
 
 impl fmt::Display for Refused {
@@ -252,6 +260,9 @@ impl fmt::Display for Refused {
             Self::Closed => f.write_str("the engine takes no new calls now"),
             Self::TargetAway => f.write_str("whom this is meant for is not free now"),
             Self::NotSupervisor => f.write_str("only a supervisor may do this"),
+            Self::UnknownFlow => {
+                f.write_str("no flow of this name takes a caller from an agent and gives him back")
+            }
             Self::NoCall => f.write_str("the agent has no call that can be supervised"),
         }
     }

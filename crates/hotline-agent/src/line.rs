@@ -23,6 +23,8 @@ hotline_base::fsm! {
         Consulting,
         /// 三方通话, 会议.
         Conferring,
+        /// 挂起转: waits while the caller is in a flow, and gets him back.
+        Suspended,
     }
     /// What happens to it.
     #[derive(BorshDeserialize, BorshSerialize)]
@@ -42,6 +44,8 @@ hotline_base::fsm! {
         Consult,
         /// More than two hear each other.
         Confer,
+        /// The caller goes to a flow and comes back by [`LineEvent::Retrieve`].
+        Suspend,
     }
     table {
         Free + Reserve => Reserved,
@@ -77,6 +81,13 @@ hotline_base::fsm! {
         Conferring + Hold => Held,
         Conferring + Consult => Consulting,
         Conferring + Release => Free,
+
+        Talking + Suspend => Suspended,
+        Held + Suspend => Suspended,
+        Suspended + Retrieve => Talking,
+        // His telephone held meanwhile.
+        Suspended + Hold => Held,
+        Suspended + Release => Free,
 
         Free + Dial => Dialing,
         Dialing + Bridge => Talking,

@@ -21,6 +21,7 @@ pub enum Display {
     Dialing,
     Consulting,
     Conferring,
+    Suspended,
 }
 
 impl Display {
@@ -41,6 +42,7 @@ impl Display {
             Line::Dialing => Self::Dialing,
             Line::Consulting => Self::Consulting,
             Line::Conferring => Self::Conferring,
+            Line::Suspended => Self::Suspended,
         }
     }
 }

@@ -12,8 +12,8 @@ use hotline_base::{
     media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
-    CallFact, CallRecord, EndReason, Incoming, OfferEnd, Party, QueueExit, RecordingNews,
-    RefusedWhy, ShortAfter, Signalled, Stamped, fold, recording_news,
+    CallFact, CallRecord, EndReason, FlowReturn, Incoming, OfferEnd, Party, QueueExit,
+    RecordingNews, RefusedWhy, ShortAfter, Signalled, Stamped, fold, recording_news,
 };
 use hotline_ivr::{Bundle, EarlyReject, Entry, Environment, Session};
 
@@ -24,6 +24,7 @@ mod audio;
 mod ending;
 mod events;
 mod guests;
+mod muting;
 #[cfg(test)]
 mod nobody;
 mod outbound;
@@ -31,6 +32,7 @@ mod restore;
 mod revival;
 mod side;
 mod steps;
+mod suspend;
 mod takeover;
 mod transfer;
 
@@ -38,12 +40,14 @@ use self::{
     audio::Audio,
     guests::Guest,
     side::AgentSide,
+    suspend::Suspension,
     takeover::Takeover,
     transfer::{Served, Transfer},
 };
 pub use self::{
     guests::{Joining, Who},
     outbound::{Dialling, NetworkSound},
+    suspend::NotSuspended,
 };
 
 /// What all calls share.
@@ -51,6 +55,8 @@ pub use self::{
 pub struct Config {
     /// Music for a held caller.
     pub hold_music: PromptId,
+    /// 挂起转: what an agent hears while the caller is in a flow; `None` is silence.
+    pub park_music: Option<PromptId>,
     /// 回铃音: what an agent hears while the called party's telephone rings.
     pub ringback: PromptId,
     /// A media plane that does not open a leg within this time is not there.
@@ -64,6 +70,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hold_music: PromptId::new("moh.default"),
+            park_music: Some(PromptId::new("moh.default")),
             ringback: PromptId::new("tone.ringback"),
             open_limit: Duration::from_millis(500),
             seal_limit: Duration::from_secs(10),
@@ -159,12 +166,15 @@ pub struct Call {
     guests: Vec<Guest>,
     /// No agent has the caller: he is on his way to somebody.
     transfer: Option<Transfer>,
+    /// The caller is in a flow that an agent sent him to.
+    suspended: Option<Suspension>,
     /// An agent changes telephones.
     takeover: Option<Takeover>,
     /// Who had him last.
     served: Option<Served>,
     ticket: Option<TicketId>,
-    /// `None` in a call that an earlier control process began.
+    /// In a call that an agent made, or an earlier control process began, there is one only while
+    /// the caller is in a flow that an agent sent him to.
     session: Option<Session>,
     to_session: VecDeque<hotline_ivr::Event>,
     audio: Audio,
@@ -277,6 +287,7 @@ impl Call {
             agent: None,
             guests: Vec::new(),
             transfer: None,
+            suspended: None,
             takeover: None,
             served: None,
             ticket: None,

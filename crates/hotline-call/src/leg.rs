@@ -120,4 +120,6 @@ pub enum TalkLine {
     Consulting,
     /// 三方通话, 会议.
     Conferring,
+    /// 挂起转: the caller is in a flow, and comes back.
+    Suspended,
 }

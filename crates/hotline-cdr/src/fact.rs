@@ -2,12 +2,12 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
-    AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Oversight, Pii, RecordingId,
-    TicketId, TrunkId,
+    AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Pii, RecordingId, TicketId,
+    TrunkId,
     media::{Gap, Hearing, LegQuality, LegStats, NetworkTone},
 };
 
-use crate::{EndReason, Muting};
+use crate::{CalledParty, EndReason, Muting, PartyRole, TransferMode};
 
 /// A fact and when it happened.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -94,14 +94,6 @@ pub enum CallFact {
     Retrieved {
         offer: OfferId,
         by: Party,
-    },
-    /// 静音: nobody hears the agent from here on.
-    AgentMuted {
-        offer: OfferId,
-    },
-    /// 取消静音.
-    AgentUnmuted {
-        offer: OfferId,
     },
     /// The agent's part of the call is over.
     AgentReleased {
@@ -307,6 +299,57 @@ pub enum CallFact {
     /// The media process was replaced, and the legs of the call came back with the next one. What
     /// was said in between nobody heard.
     MediaRestarted,
+    /// 挂起转: the agent sent the caller to a flow and waits.
+    Suspended {
+        offer: OfferId,
+        flow: FlowId,
+    },
+    /// The caller is out of that flow: back with the agent, if he is still there.
+    Returned(Box<FlowResult>),
+    /// 静音: nobody hears the agent from here on.
+    AgentMuted {
+        offer: OfferId,
+    },
+    /// 取消静音.
+    AgentUnmuted {
+        offer: OfferId,
+    },
+}
+
+/// What came of a flow that an agent sent the caller to.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
+pub struct FlowResult {
+    pub offer: OfferId,
+    pub flow: FlowId,
+    pub how: FlowReturn,
+    /// What the flow gives back, by name.
+    pub values: Vec<(String, Pii<String>)>,
+}
+
+/// How a flow ended that an agent sent the caller to.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum FlowReturn {
+    Done,
+    /// It failed, or took longer than it may.
+    Failed,
+    /// The agent took the caller back.
+    Recalled,
+    /// The caller hung up in it, or the flow did.
+    HungUp,
+    /// It ended with its control process.
+    Lost,
+}
+
+impl FlowReturn {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Recalled => "recalled",
+            Self::HungUp => "hung_up",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// A caller's INVITE.
@@ -323,54 +366,6 @@ pub struct Incoming {
     /// `None` when no flow claims the number.
     pub flow: Option<FlowId>,
     pub bundle: String,
-}
-
-/// Who is called into a call.
-#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
-pub enum CalledParty {
-    Agent { agent: AgentNo, extension: Extension, group: GroupId },
-    Outside { number: Pii<String> },
-}
-
-/// As what.
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PartyRole {
-    /// 咨询: talks to the agent while the caller waits.
-    Consulted,
-    /// 三方通话, 会议: talks with everybody.
-    Joined,
-    /// 转移: the caller waits for him.
-    Transferred,
-    /// 监控.
-    Supervisor(Oversight),
-}
-
-impl PartyRole {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Consulted => "consulted",
-            Self::Joined => "joined",
-            Self::Transferred => "transferred",
-            Self::Supervisor(it) => it.as_str(),
-        }
-    }
-}
-
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TransferMode {
-    /// 盲转, 释放转: before the target was asked.
-    Blind,
-    /// 成功转, 咨询转: to whom the agent had called first.
-    Attended,
-}
-
-impl TransferMode {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Blind => "blind",
-            Self::Attended => "attended",
-        }
-    }
 }
 
 /// What a carrier may tell of a call besides its two numbers.

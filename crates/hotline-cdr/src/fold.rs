@@ -6,7 +6,7 @@ use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, Now, OfferId};
 
 use crate::{
     CallFact, CallRecord, CallSegment, CalledParty, EndReason, Incoming, Outcome, Party, PartyRole,
-    QueueExit, QueueSegment, Rating, RecordedAudio, ShortAfter, Stamped,
+    QueueExit, QueueSegment, Rating, RecordedAudio, ShortAfter, Stamped, exported, tags,
 };
 
 /// Folds a call's facts, oldest first, into its record. `complete` says that no fact will follow.
@@ -120,13 +120,13 @@ impl Fold {
             | CallFact::RecordingStarted { .. }
             | CallFact::RecordingSealed { .. }
             | CallFact::RecordingFailed { .. } => self.take_recording(at, fact),
-            CallFact::SurveyOffered { .. }
-            | CallFact::Rated(_)
-            | CallFact::Tagged { .. }
-            | CallFact::Untagged { .. }
-            | CallFact::Exported { .. } => self.take_flow(at, fact),
+            CallFact::SurveyOffered { .. } | CallFact::Rated(_) => self.take_flow(at, fact),
             CallFact::Dialled { .. } | CallFact::WentOut { .. } => self.take_way(at, fact),
             CallFact::Node { .. }
+            // Of these the last counts: see `finish`.
+            | CallFact::Tagged { .. }
+            | CallFact::Untagged { .. }
+            | CallFact::Exported { .. }
             | CallFact::WayRefused { .. }
             | CallFact::PartyRinging
             | CallFact::FlowLogged { .. }
@@ -149,6 +149,8 @@ impl Fold {
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
             | CallFact::MediaRestarted
+            | CallFact::Suspended { .. }
+            | CallFact::Returned(_)
             | CallFact::Listed { .. } => (),
         }
     }
@@ -401,15 +403,6 @@ impl Fold {
             record.ratings.push(Rating { at: at.wall, answer: (**answer).clone(), recording });
         } else if let CallFact::SurveyOffered { .. } = fact {
             record.surveys_offered += 1;
-        } else if let CallFact::Tagged { tag } = fact {
-            if !record.tags.contains(tag) {
-                record.tags.push(tag.clone());
-            }
-        } else if let CallFact::Untagged { tag } = fact {
-            record.tags.retain(|it| it != tag);
-        } else if let CallFact::Exported { name, label, value } = fact {
-            record.exported.retain(|it| it.0 != *name);
-            record.exported.push((name.clone(), label.clone(), value.clone()));
         }
     }
 
@@ -425,6 +418,8 @@ impl Fold {
         self.rang_at_end = self.record.segments.last().is_some_and(|it| {
             it.t_ring.is_some() && it.unanswered == Some(crate::OfferEnd::CallerLeft)
         });
+        self.record.tags = tags(facts);
+        self.record.exported = exported(facts);
         self.record.outcome = self.outcome(short);
         self.record.facts = facts.to_vec();
         self.record

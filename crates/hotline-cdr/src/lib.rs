@@ -6,22 +6,26 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 
+mod attached;
 mod cause;
 mod end;
 mod fact;
 mod fold;
 mod news;
+mod party;
 mod record;
 
 pub use self::{
+    attached::{exported, tags},
     cause::FailCause,
     end::EndReason,
     fact::{
-        CallFact, CalledParty, Incoming, OfferEnd, Party, PartyRole, QueueExit, RefusedWhy,
-        Signalled, Stamped, SurveyAnswer, TransferMode,
+        CallFact, FlowResult, FlowReturn, Incoming, OfferEnd, Party, QueueExit, RefusedWhy,
+        Signalled, Stamped, SurveyAnswer,
     },
     fold::fold,
     news::{Muting, RecordingEvent, RecordingNews, recording_news},
+    party::{CalledParty, PartyRole, TransferMode},
     record::{
         AudioMark, CallRecord, CallSegment, Direction, Outcome, QueueSegment, Rating,
         RecordedAudio, ShortAfter,

@@ -12,6 +12,8 @@ pub enum Muting {
     Paused,
     /// 遮蔽: something secret is said or pressed, such as a card number.
     Masked,
+    /// 遮蔽 by a flow that asks for something secret.
+    MaskedByFlow,
 }
 
 impl Muting {
@@ -19,6 +21,7 @@ impl Muting {
         match self {
             Self::Paused => "paused",
             Self::Masked => "masked",
+            Self::MaskedByFlow => "masked_by_flow",
         }
     }
 }

@@ -101,6 +101,29 @@ impl CallRecord {
         })
     }
 
+    /// 挂起转 by the agent of this segment: how often, and how long he waited, in milliseconds.
+    pub fn suspensions(&self, segment: &CallSegment) -> (u32, u64) {
+        let (mut n, mut ms, mut since) = (0, 0, None);
+        for it in &self.facts {
+            if let CallFact::Suspended { offer, .. } = &it.fact
+                && *offer == segment.offer
+            {
+                n += 1;
+                since = Some(it.at.mono);
+            } else if let CallFact::Returned(result) = &it.fact
+                && result.offer == segment.offer
+            {
+                ms += since.take().map_or(0, |since| (it.at.mono - since).as_millis());
+            } else if let CallFact::AgentReleased { offer, .. } = &it.fact
+                && *offer == segment.offer
+            {
+                // He did not wait for the end of it.
+                ms += since.take().map_or(0, |since| (it.at.mono - since).as_millis());
+            }
+        }
+        (n, u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+
     /// What the audio of an answered call says about it: for a disposition (废单) to begin with.
     pub fn audio_marks(&self) -> Vec<AudioMark> {
         let party = self.facts.iter().find_map(|it| {

@@ -115,7 +115,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             groups: parts.groups,
             agents: parts.people,
             bundle: Arc::clone(&flows.bundle),
-            call: hotline_call::Config::default(),
+            call: parts.calls,
             ladder: parts.ladder.config,
             carriers: parts.carriers,
             carrier_alarm: parts.carrier_alarm,
@@ -158,6 +158,7 @@ struct Parts {
     groups: Vec<GroupConfig>,
     people: Vec<AgentConfig>,
     outbound: Outbound,
+    calls: hotline_call::Config,
     auto_answer: BTreeSet<Extension>,
     srtp_of: BTreeMap<Extension, Srtp>,
     http: Http,
@@ -179,6 +180,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
     let outbound = part::outbound::read(root, &trunks, staff.wishes);
+    let calls = part::calls::read(root);
     let http = part::http::read(root, &staff.people);
     let push = part::push::read(root);
     let ladder = part::ladder::read(root);
@@ -202,6 +204,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
         groups,
         people,
         outbound,
+        calls,
         auto_answer,
         srtp_of,
         http,

@@ -177,6 +177,11 @@ impl Meters {
                 "Callers whom an agent gave away, by how.",
                 ("mode", mode.as_str()),
             ),
+            CallFact::Returned(result) => self.count(
+                "hotline_suspensions_total",
+                "Callers whom an agent sent to a flow, by how they came back.",
+                ("how", result.how.as_str()),
+            ),
             CallFact::DialFailed { status, cause, .. } => self.dial_failed(*status, *cause),
             CallFact::Answered
             | CallFact::FlowEntered
@@ -217,6 +222,7 @@ impl Meters {
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
+            | CallFact::Suspended { .. }
             | CallFact::PartyRinging => (),
         }
     }
@@ -526,6 +532,7 @@ const DISPLAYS: &[Display] = &[
     Display::Dialing,
     Display::Consulting,
     Display::Conferring,
+    Display::Suspended,
 ];
 
 fn signed(n: usize) -> i64 {

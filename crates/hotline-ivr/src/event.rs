@@ -91,7 +91,19 @@ pub enum Event {
     AgentLost,
     /// After [`Step::Connect`].
     Bridged,
-    /// The agent's leg ended and the caller is still there.
+    /// 挂起转: the agent who talks to the caller sends him to this flow and waits. Ignored unless
+    /// [`Session::may_visit`](crate::Session::may_visit) says yes; answered by [`Step::Returned`].
+    Suspended {
+        flow: FlowId,
+        agent: AgentNo,
+        group: GroupId,
+        /// Since the bridge.
+        talk_ms: u64,
+    },
+    /// The agent takes the caller back out of the flow.
+    Recalled,
+    /// The agent's leg ended and the caller is still there. During a visit to a flow of
+    /// [`Event::Suspended`] it counts when that flow is left.
     AgentDone {
         agent: AgentNo,
         group: GroupId,
@@ -182,6 +194,16 @@ pub enum Step {
     },
     /// Bridge caller and agent.
     Connect,
+    /// What follows is secret, or is not any more: what the caller presses belongs in no recording.
+    Mask {
+        on: bool,
+    },
+    /// The caller is back from the flow of [`Event::Suspended`].
+    Returned {
+        how: Returned,
+        /// What the flow gives back, of what it declares in `returns`.
+        values: Vec<(String, Pii<String>)>,
+    },
     /// End the caller's leg. The session is done after this step and the facts behind it.
     HangUp {
         /// Tag for the record.
@@ -191,6 +213,27 @@ pub enum Step {
         end: SessionEnd,
     },
     Fact(FlowFact),
+}
+
+/// How the caller came back to the agent.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Returned {
+    /// By a `return` of the flow.
+    Done,
+    /// The flow failed, or took longer than it may.
+    Failed,
+    /// The agent took him back.
+    Recalled,
+}
+
+impl Returned {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Recalled => "recalled",
+        }
+    }
 }
 
 /// Why the flow takes a caller out of the queue.

@@ -37,6 +37,8 @@ pub enum FlowKind {
     Subflow,
     /// A queue's `after_agent`.
     AfterAgent,
+    /// 挂起转: an agent sends the caller there and waits until he comes back.
+    MidCall,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

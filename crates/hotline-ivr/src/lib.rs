@@ -34,7 +34,7 @@ pub use self::{
     complaint::{Complaint, Severity},
     event::{
         EarlyReject, EndReason, EndedBy, Enqueue, Entry, Environment, ErrorHop, Event, FlowFact,
-        KeyFate, LeaveWhy, Listed, LogLevel, QueueRefusal, SessionEnd, Step,
+        KeyFate, LeaveWhy, Listed, LogLevel, QueueRefusal, Returned, SessionEnd, Step,
     },
     flow::{Flow, FlowKind},
     session::Session,

@@ -1,7 +1,8 @@
 //! The interpreter of one call.
 //!
-//! `walk` goes from node to node, `play`, `input` and `queue` hold the waits, `rescue` leads errors
-//! to a person, `end` runs the hang-up chain, `values` gives names their meaning.
+//! `walk` goes from node to node, `play`, `input` and `queue` hold the waits, `visit` is a
+//! flow in the middle of a talk, `rescue` leads errors to a person, `end` runs the hang-up chain,
+//! `values` gives names their meaning.
 
 mod end;
 mod input;
@@ -9,6 +10,7 @@ mod play;
 mod queue;
 mod rescue;
 mod values;
+mod visit;
 mod walk;
 
 use std::{
@@ -21,7 +23,7 @@ use std::{
 use hotline_base::{AgentNo, Due, FlowId, GroupId, Key, MonoTime, Now, earliest};
 
 pub(crate) use self::play::PlayOrder;
-use self::{input::InputWait, play::PlayWait, queue::QueueWait, rescue::Rescue};
+use self::{input::InputWait, play::PlayWait, queue::QueueWait, rescue::Rescue, visit::Parked};
 use crate::{
     Bundle, EndReason, Entry, Environment, Event, FlowFact, KeyFate, Step, Value,
     flow::{Flow, NodeIdx},
@@ -29,6 +31,7 @@ use crate::{
 };
 
 /// One call in its flow. It owns everything the caller hears until the bridge.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the call")]
 pub struct Session {
     bundle: Arc<Bundle>,
     entry: Entry,
@@ -52,6 +55,14 @@ pub struct Session {
     n_without_wait: u32,
     clock: FlowClock,
     rescue: Rescue,
+    /// It began in a talk that no flow led to.
+    in_talk: bool,
+    /// The agent left while the caller was in a flow of his; for the turn in which that ends.
+    left_meanwhile: Option<Leg>,
+    /// The caller has rated the agent he talks to.
+    rated: bool,
+    /// What was said last by [`Step::Mask`].
+    masked: bool,
     end_reason: Option<EndReason>,
     /// Nodes entered, when a test wants to know.
     trace: Option<Vec<String>>,
@@ -74,10 +85,14 @@ struct Frame {
 /// How a flow was entered.
 enum Why {
     Entry,
-    Call { into: Vec<(String, VarRef)> },
+    Call {
+        into: Vec<(String, VarRef)>,
+    },
     AfterAgent,
     Fallback,
     Platform,
+    /// What goes on when it is left.
+    Visit(Box<Parked>),
 }
 
 /// What the session waits for.
@@ -105,6 +120,8 @@ enum Wait {
     },
     Input(Box<InputWait>),
     Queue(Box<QueueWait>),
+    /// A talk that no flow led to.
+    Talk,
     Done,
 }
 
@@ -141,6 +158,8 @@ pub(crate) enum Turn {
     Jump(NodeIdx),
     /// The last word was said.
     HangUp,
+    /// A flow in the middle of the talk is left.
+    Returned,
     /// The session is somewhere else already.
     Moved,
 }
@@ -207,6 +226,10 @@ impl Session {
             n_without_wait: 0,
             clock: FlowClock::default(),
             rescue: Rescue::None,
+            in_talk: false,
+            left_meanwhile: None,
+            rated: false,
+            masked: false,
             end_reason: None,
             trace: None,
         }
@@ -228,15 +251,27 @@ impl Session {
             Event::AgentAnswered { agent, group } => self.on_agent_answered(agent, group, env, now),
             Event::AgentLost => self.on_agent_lost(env, now),
             Event::Bridged => self.on_bridged(),
+            Event::Suspended { flow, agent, group, talk_ms } => {
+                let leg = Leg { agent, group, talk_ms, ended_by: "", surveyed: self.rated };
+                self.on_suspended(&flow, leg, now)
+            }
+            Event::Recalled => self.on_recalled(now),
             Event::AgentDone { agent, group, talk_ms, ended_by } => {
                 let ended_by = ended_by.as_str();
-                let leg = Leg { agent, group, talk_ms, ended_by, surveyed: false };
-                self.on_agent_done(leg, env, now)
+                let leg = Leg { agent, group, talk_ms, ended_by, surveyed: self.rated };
+                match self.parked() {
+                    Some(parked) => {
+                        parked.left = Some(leg);
+                        Turn::Wait
+                    }
+                    None => self.on_agent_done(leg, env, now),
+                }
             }
             Event::HungUp { reason } => self.on_hung_up(reason, env, now),
         };
         self.act(turn, env, now);
         self.run(env, now);
+        self.note_secret();
     }
 
     pub fn handle_timeout(&mut self, env: &dyn Environment, now: Now) {
@@ -247,11 +282,12 @@ impl Session {
             self.act(turn, env, now);
             self.run(env, now);
         }
+        self.note_secret();
     }
 
     pub fn poll_timeout(&self) -> Option<Due> {
         let own = match &self.wait {
-            Wait::Ready | Wait::Start | Wait::Done | Wait::Answer { .. } => None,
+            Wait::Ready | Wait::Start | Wait::Talk | Wait::Done | Wait::Answer { .. } => None,
             Wait::Delay { until } => Some((*until, "delay before answer")),
             Wait::Pause { until, .. } => Some((*until, "pause")),
             Wait::Goodbye { until, .. } => Some((*until, "play guard")),
@@ -309,6 +345,7 @@ impl Session {
             | Wait::Goodbye { .. }
             | Wait::Input(_)
             | Wait::Queue(_)
+            | Wait::Talk
             | Wait::Done => Turn::Wait,
         }
     }
@@ -326,7 +363,7 @@ impl Session {
                 self.keep_key(key);
             }
             Wait::Pause { listen: true, .. } => self.keep_key(key),
-            Wait::Pause { listen: false, .. } | Wait::Goodbye { .. } => {
+            Wait::Pause { listen: false, .. } | Wait::Goodbye { .. } | Wait::Talk => {
                 self.key_fact(KeyFate::Dropped);
             }
             Wait::Play(_) => return self.play_key(key, now),
@@ -352,7 +389,7 @@ impl Session {
             Wait::Play(_) => self.play_timeout(now),
             Wait::Input(_) => self.input_timeout(env, now),
             Wait::Queue(_) => self.queue_timeout(env, now),
-            Wait::Ready | Wait::Start | Wait::Answer { .. } | Wait::Done => Turn::Wait,
+            Wait::Ready | Wait::Start | Wait::Answer { .. } | Wait::Talk | Wait::Done => Turn::Wait,
         }
     }
 
@@ -361,7 +398,7 @@ impl Session {
         if matches!(self.wait, Wait::Goodbye { .. } | Wait::Done) {
             return None;
         }
-        let limit = self.frames.first()?.flow.limits.time;
+        let limit = self.limits()?.time;
         self.clock.due(limit).map(|it| (it, "max_time"))
     }
 
@@ -406,7 +443,9 @@ impl Session {
     pub(crate) fn leg_to_rate(&mut self) -> Option<Leg> {
         let leg = self.leg.as_mut().filter(|it| !it.surveyed)?;
         leg.surveyed = true;
-        Some(leg.clone())
+        let leg = leg.clone();
+        self.rated = true;
+        Some(leg)
     }
 
     pub(crate) fn leg(&self) -> Option<Leg> {

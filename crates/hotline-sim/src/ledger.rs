@@ -39,6 +39,9 @@ pub(crate) struct Ledger {
     guests: BTreeMap<OfferId, AgentNo>,
     /// Transfers, three-way talks and supervisions there were, by what facts say.
     n_parties: u64,
+    /// Callers in a flow that an agent sent them to, and how many there were.
+    suspended: BTreeMap<CallId, OfferId>,
+    n_suspended: u64,
     /// Callers who left while others talked on: nobody is bridged to them.
     left: BTreeSet<CallId>,
     commands: BTreeSet<CommandId>,
@@ -92,6 +95,8 @@ pub struct Report {
     pub longest_wait: Duration,
     /// Parties who were called into calls.
     pub n_parties: u64,
+    /// Callers whom an agent sent to a flow.
+    pub n_suspended: u64,
 }
 
 impl Ledger {
@@ -153,6 +158,7 @@ impl Ledger {
         self.waiting.clear();
         self.offers.clear();
         self.guests.clear();
+        self.suspended.clear();
         self.open.clear();
         self.outgoing.clear();
     }
@@ -250,6 +256,7 @@ impl Ledger {
         }
         self.outgoing_fact(call, &stamped.fact);
         self.party_fact(call, &stamped.fact);
+        self.flow_fact(call, &stamped.fact, media);
         if let CallFact::Arrived(it) = &stamped.fact {
             self.n_arrived += 1;
             if !self.finished.contains_key(&call) {
@@ -318,6 +325,26 @@ impl Ledger {
             && !self.left.insert(call)
         {
             self.fail(format!("the caller of {call} left twice"));
+        }
+    }
+
+    /// Whom an agent sends to a flow hears nobody, and comes back once.
+    fn flow_fact(&mut self, call: CallId, fact: &CallFact, media: &MediaModel) {
+        if let CallFact::Suspended { offer, .. } = fact {
+            self.n_suspended += 1;
+            if self.suspended.insert(call, *offer).is_some() {
+                self.fail(format!("the caller of {call} is sent to a flow and is in one"));
+            }
+            let caller = self.caller_legs.get(&call).copied();
+            let excused = self.unheard.contains(&call) || media.is_reviving();
+            if !excused && caller.is_none_or(|it| !media.hears_nobody(it)) {
+                self.fail(format!("the caller of {call} is in a flow and hears somebody"));
+            }
+        } else if let CallFact::Returned(result) = fact {
+            let known = self.suspended.remove(&call).is_none_or(|it| it == result.offer);
+            if !known {
+                self.fail(format!("the caller of {call} comes back to whom he did not leave"));
+            }
         }
     }
 
@@ -431,6 +458,9 @@ impl Ledger {
         if let Some((offer, agent)) = self.guests.first_key_value() {
             return Err(format!("agent {agent} is in a call for ever by {offer}"));
         }
+        if let Some((call, _)) = self.suspended.first_key_value() {
+            return Err(format!("the caller of {call} never came back from a flow"));
+        }
         if let Some((ticket, _)) = self.waiting.first_key_value() {
             return Err(format!("ticket {ticket} waits for ever"));
         }
@@ -451,6 +481,7 @@ impl Ledger {
             n_turned_away: self.n_turned_away,
             longest_wait: self.longest_wait,
             n_parties: self.n_parties,
+            n_suspended: self.n_suspended,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Agents who ask others, give callers away, and watch each other.
 
 use hotline_agent::{Command, Forced, Target};
-use hotline_base::{AgentNo, GroupId, Oversight, Pii};
+use hotline_base::{AgentNo, FlowId, GroupId, Oversight, Pii};
+use hotline_ivr::FlowKind;
 
 use crate::Shift;
 
@@ -10,7 +11,7 @@ const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
 impl Shift {
     /// What an agent does who talks: often with somebody else's help.
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
-        match self.random.below(14) {
+        match self.random.below(16) {
             0..3 => Command::Consult { to: self.target() },
             3..5 => Command::Transfer { to: self.target() },
             // Of those who supervise, who else is refused.
@@ -19,9 +20,10 @@ impl Shift {
             7 => Command::Hold,
             8 => Command::MaskRecording,
             9 => Command::ResumeRecording,
-            10 => Command::Mute,
-            11 => Command::Unmute,
-            12 => Command::SetBusy { reason: 1 },
+            10 => Command::SetBusy { reason: 1 },
+            11..13 => Command::Suspend { flow: self.flow() },
+            13 => Command::Mute,
+            14 => Command::Unmute,
             _ => Command::HangUp,
         }
     }
@@ -52,6 +54,26 @@ impl Shift {
                 Target::Group(self.pick(&groups).clone())
             }
             _ => Target::Number(Pii::new((*self.pick(NUMBERS)).to_owned())),
+        }
+    }
+
+    /// One that takes a caller in the middle of his talk, or none.
+    fn flow(&mut self) -> FlowId {
+        let flows = self.config.bundle.flows.values();
+        let flows = flows.filter(|it| it.kind == FlowKind::MidCall).map(|it| it.id.clone());
+        let nowhere = FlowId::new("nowhere");
+        let flows: Vec<_> = flows.flat_map(|it| [it.clone(), it]).chain([nowhere]).collect();
+        self.pick(&flows).clone()
+    }
+
+    /// What an agent does who waits for a caller in a flow.
+    pub(crate) fn deed_in_wait(&mut self) -> Command {
+        match self.random.below(8) {
+            0..2 => Command::Retrieve,
+            2 => Command::HangUp,
+            3 => Command::Hold,
+            4 => Command::ResumeRecording,
+            _ => Command::SetBusy { reason: 1 },
         }
     }
 

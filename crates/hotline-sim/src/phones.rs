@@ -203,6 +203,7 @@ impl Shift {
             | Display::Connecting
             | Display::Dialing => self.whim(),
             Display::Talking => self.deed_in_talk(agent),
+            Display::Suspended => self.deed_in_wait(),
             Display::Consulting => {
                 let ways = [
                     Command::CompleteTransfer,

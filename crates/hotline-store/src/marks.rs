@@ -194,7 +194,7 @@ impl Reading<'_> {
         let it = Quiet { agent_no: Some(by), span: Span { from_ms, to_ms } };
         match how {
             Muting::Paused => self.marks.pauses.push(it),
-            Muting::Masked => self.marks.masks.push(it),
+            Muting::Masked | Muting::MaskedByFlow => self.marks.masks.push(it),
         }
     }
 

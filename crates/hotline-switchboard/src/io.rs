@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{AgentFact, AgentView, Command, Refused};
 use hotline_base::{
-    AgentNo, CallId, CommandId, ConnId, GroupId, Pii, RecordingId, TrunkId, WallTime,
+    AgentNo, CallId, CommandId, ConnId, FlowId, GroupId, Pii, RecordingId, TrunkId, WallTime,
     media::{Event, Order},
 };
-use hotline_cdr::{CallRecord, RecordingNews, Stamped};
+use hotline_cdr::{CallRecord, FlowReturn, RecordingNews, Stamped};
 use hotline_ladder::Trace;
 use hotline_sip::{Flow, Message, PeerMisbehaved, Transport};
 use hotline_trunk::{
@@ -217,6 +217,11 @@ pub struct CallBrief {
     pub recording: Option<RecordingId>,
     /// The agent made the call: `caller` is whom he calls, `called` the number shown.
     pub outbound: bool,
+    /// 随路数据: tags, and name, label and value of what flows exported and gave back so far.
+    pub tags: Vec<String>,
+    pub attached: Vec<(String, String, Pii<String>)>,
+    /// The last flow that an agent sent the caller to, and how it ended.
+    pub last_flow: Option<(FlowId, FlowReturn)>,
 }
 
 /// Counted, not recorded.

@@ -131,7 +131,7 @@ impl ApiError {
 
 fn refused_status(refused: &Refused) -> StatusCode {
     match refused {
-        Refused::UnknownAgent => StatusCode::NOT_FOUND,
+        Refused::UnknownAgent | Refused::UnknownFlow => StatusCode::NOT_FOUND,
         Refused::UnknownReason(_) | Refused::NotANumber => StatusCode::BAD_REQUEST,
         Refused::NotPermitted | Refused::AbroadBlocked | Refused::NotSupervisor => {
             StatusCode::FORBIDDEN
@@ -189,6 +189,9 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
             Refused::Closed => ("closed", english, "引擎现在不接新的呼叫，请稍后重试".to_owned()),
             Refused::TargetAway => ("target_away", english, "对方不空闲或未签入".to_owned()),
             Refused::NotSupervisor => ("not_supervisor", english, "只有班长可以这样做".to_owned()),
+            Refused::UnknownFlow => {
+                ("unknown_flow", english, "没有这个可供挂起转的流程（kind: mid_call）".to_owned())
+            }
             Refused::NoCall => ("no_call", english, "该坐席没有可监控的通话".to_owned()),
         },
     }
@@ -214,6 +217,9 @@ impl IntoResponse for ApiError {
             }
             Self::Command(CommandError::Refused(Refused::NotANumber), view) => {
                 (Some("number"), view)
+            }
+            Self::Command(CommandError::Refused(Refused::UnknownFlow), view) => {
+                (Some("flow"), view)
             }
             Self::Command(_, view) => (None, view),
             Self::Range { len } => {

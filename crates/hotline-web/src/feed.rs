@@ -10,8 +10,8 @@ use std::{
 };
 
 use hotline_agent::AgentView;
-use hotline_base::{AgentNo, CallId, GroupId, Pii, RecordingId, WallTime};
-use hotline_cdr::RecordingNews;
+use hotline_base::{AgentNo, CallId, FlowId, GroupId, Pii, RecordingId, WallTime};
+use hotline_cdr::{FlowReturn, RecordingNews};
 use tokio::sync::mpsc;
 
 use crate::wire::{
@@ -43,6 +43,8 @@ pub struct CallView {
     pub tags: Vec<String>,
     /// Name, label and value of what the flow exported so far.
     pub attached: Vec<(String, String, Pii<String>)>,
+    /// The last flow that an agent sent the caller to, and how it ended.
+    pub last_flow: Option<(FlowId, FlowReturn)>,
 }
 
 /// Where the engine tells what happens to agents. Cloning gives the same feeds.

@@ -14,7 +14,10 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use hotline_agent::{Agent, AgentConfig, AgentView, Command, LineEvent, Refused, SignInState};
-use hotline_base::{AgentNo, CallId, GroupId, MonoTime, Now, Pii, RecordingId, TrunkId, WallTime};
+use hotline_base::{
+    AgentNo, CallId, FlowId, GroupId, MonoTime, Now, Pii, RecordingId, TrunkId, WallTime,
+};
+use hotline_cdr::FlowReturn;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -55,6 +58,7 @@ pub(crate) fn call_view() -> CallView {
         wait_ms: 4000,
         tags: vec!["vip".to_owned()],
         attached: vec![("id".to_owned(), "证件号".to_owned(), Pii::new("45".to_owned()))],
+        last_flow: Some((FlowId::new("gx12345.identify"), FlowReturn::Done)),
     }
 }
 

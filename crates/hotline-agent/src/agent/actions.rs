@@ -8,7 +8,7 @@ impl Agent {
     /// unless it changes nothing.
     pub const fn allows(&self, action: Action) -> bool {
         match self.line {
-            Line::Free => self.allows_when_free(action),
+            Line::Free => self.allows_without_call(action),
             Line::Reserved
             | Line::Ringing
             | Line::Connecting
@@ -16,11 +16,37 @@ impl Agent {
             | Line::Held
             | Line::Dialing
             | Line::Consulting
-            | Line::Conferring => self.allows_on_line(action),
+            | Line::Conferring
+            | Line::Suspended => match action {
+                Action::SignIn | Action::FinishAcw | Action::Dial => false,
+                Action::SetReady => self.pending.is_some(),
+                Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
+                Action::Hold => matches!(self.line, Line::Talking | Line::Conferring),
+                Action::Retrieve => matches!(self.line, Line::Held | Line::Suspended),
+                Action::Mute => self.has_answered() && !self.muted,
+                Action::Unmute => self.has_answered() && self.muted,
+                Action::HangUp => !matches!(self.line, Line::Reserved | Line::Ringing),
+                Action::Consult => {
+                    matches!(self.line, Line::Talking | Line::Held | Line::Conferring)
+                }
+                Action::Transfer | Action::Suspend => {
+                    matches!(self.line, Line::Talking | Line::Held)
+                }
+                Action::CancelConsult | Action::Confer | Action::CompleteTransfer => {
+                    matches!(self.line, Line::Consulting)
+                }
+                Action::Supervise | Action::Intercept => {
+                    self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
+                }
+                Action::ForceRelease | Action::Force => self.is_supervising(),
+                Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
+                    self.has_answered()
+                }
+            },
         }
     }
 
-    const fn allows_when_free(&self, action: Action) -> bool {
+    const fn allows_without_call(&self, action: Action) -> bool {
         match action {
             Action::SignIn => matches!(self.presence, Presence::SignedOut),
             Action::SignOut => !matches!(self.presence, Presence::SignedOut),
@@ -57,6 +83,7 @@ impl Agent {
             | Action::Confer
             | Action::CompleteTransfer
             | Action::Transfer
+            | Action::Suspend
             | Action::Intercept
             | Action::PauseRecording
             | Action::MaskRecording
@@ -64,38 +91,16 @@ impl Agent {
         }
     }
 
-    const fn allows_on_line(&self, action: Action) -> bool {
-        match action {
-            Action::SignIn | Action::FinishAcw | Action::Dial => false,
-            Action::SetReady => self.pending.is_some(),
-            Action::SignOut | Action::SetBusy | Action::SetRest | Action::EnterAcw => true,
-            Action::Hold => matches!(self.line, Line::Talking | Line::Conferring),
-            Action::Retrieve => matches!(self.line, Line::Held),
-            Action::Mute => self.is_answered() && !self.muted,
-            Action::Unmute => self.is_answered() && self.muted,
-            Action::HangUp => !matches!(self.line, Line::Reserved | Line::Ringing),
-            Action::Consult => {
-                matches!(self.line, Line::Talking | Line::Held | Line::Conferring)
-            }
-            Action::Transfer => matches!(self.line, Line::Talking | Line::Held),
-            Action::CancelConsult | Action::Confer | Action::CompleteTransfer => {
-                matches!(self.line, Line::Consulting)
-            }
-            Action::Supervise | Action::Intercept => {
-                self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
-            }
-            Action::ForceRelease | Action::Force => self.is_supervising(),
-            Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
-                self.is_answered()
-            }
-        }
-    }
-
     /// From his answer on.
-    const fn is_answered(&self) -> bool {
+    pub(super) const fn has_answered(&self) -> bool {
         matches!(
             self.line,
-            Line::Connecting | Line::Talking | Line::Held | Line::Consulting | Line::Conferring
+            Line::Connecting
+                | Line::Talking
+                | Line::Held
+                | Line::Consulting
+                | Line::Conferring
+                | Line::Suspended
         )
     }
 

@@ -6,11 +6,11 @@ use hotline_base::{
     AgentNo, LegId, OfferId, PlayId, RecordingId,
     media::{Channel, Hears, Order, Play},
 };
-use hotline_cdr::{Muting, PartyRole, Stamped};
+use hotline_cdr::{PartyRole, Stamped};
 
 use super::{
-    AgentSide, AgentState, Call, CallFact, CallerState, Now, OfferUpdate, Output, Party, Phase,
-    aside::Aside, guests::Guest, side::Told,
+    AgentSide, AgentState, Call, CallFact, CallerState, Environment, Now, OfferUpdate, Output,
+    Party, aside::Aside, guests::Guest, muting::Mute, side::Told, suspend::suspended,
 };
 use crate::{
     Role, Room, Seat, TalkLine, hears,
@@ -28,13 +28,15 @@ pub(super) struct Audio {
     alone: Vec<LegId>,
     /// 静音: whom nobody hears, by his part in the call.
     silent: BTreeSet<OfferId>,
-    recording: Option<RecordingId>,
+    pub(super) recording: Option<RecordingId>,
     /// Whose voices are in its right channel.
     recorded: Vec<LegId>,
-    /// It holds silence, and who wants that.
-    muted: Option<(Muting, AgentNo)>,
+    pub(super) mute: Mute,
+    /// A play of an earlier control process may still run, in a flow that ended with it.
+    stray: bool,
     /// Who hears music, and who hears ring-back.
     music: Option<(LegId, PlayId)>,
+    park_music: Option<(LegId, PlayId)>,
     ringback: Option<(LegId, PlayId)>,
     n_plays: u64,
     /// What the flow plays to the caller.
@@ -45,12 +47,10 @@ impl Audio {
     /// Plays of an earlier control process may still run; ours have other numbers.
     pub(super) fn restart(&mut self, facts: &[Stamped]) {
         self.n_plays = 1 << 32;
+        self.mute = Mute::of(facts);
+        self.stray = suspended(facts).is_some();
         for it in facts {
-            if let CallFact::RecordingMuted { how, by, .. } = &it.fact {
-                self.muted = Some((*how, by.clone()));
-            } else if let CallFact::RecordingResumed { .. } = &it.fact {
-                self.muted = None;
-            } else if let CallFact::AgentMuted { offer } = &it.fact {
+            if let CallFact::AgentMuted { offer } = &it.fact {
                 self.silent.insert(*offer);
             } else if let CallFact::AgentUnmuted { offer } = &it.fact {
                 self.silent.remove(offer);
@@ -93,7 +93,8 @@ impl Call {
             return seats;
         }
         if matches!(self.caller.state, CallerState::Up) {
-            seats.push(Seat { leg: self.caller.leg, role: Role::Caller, room: Room::Talk });
+            let room = if self.suspended.is_some() { Room::Apart } else { Room::Talk };
+            seats.push(Seat { leg: self.caller.leg, role: Role::Caller, room });
         }
         let room = self.agents_room();
         if let Some(side) = self.agent.as_ref().filter(|_| room.is_some()) {
@@ -142,6 +143,7 @@ impl Call {
             }
         }
         self.play_music();
+        self.play_park_music();
         self.play_ringback();
         self.record_parties();
         self.resume_if_left(now);
@@ -153,13 +155,25 @@ impl Call {
         self.audio.alone.contains(&leg)
     }
 
-    /// A caller who is alone hears music.
+    /// A caller who is alone hears music, unless he is in a flow.
     fn play_music(&mut self) {
         let leg = self.caller.leg;
-        let is_up = matches!(self.caller.state, CallerState::Up);
-        let wanted = (is_up && self.is_alone(leg)).then_some(leg);
+        let waits = matches!(self.caller.state, CallerState::Up) && self.suspended.is_none();
+        let wanted = (waits && self.is_alone(leg)).then_some(leg);
         let (running, prompt) = (self.audio.music, self.config.hold_music.clone());
         self.audio.music = self.play(running, wanted, prompt);
+    }
+
+    /// An agent who waits for a caller in a flow hears music, if that is wanted.
+    fn play_park_music(&mut self) {
+        let prompt = self.config.park_music.clone().filter(|_| self.suspended.is_some());
+        let agent = self.agent.as_ref().map(|it| it.offering.leg);
+        let wanted = agent.filter(|it| prompt.is_some() && self.is_alone(*it));
+        let running = self.audio.park_music;
+        self.audio.park_music = match prompt {
+            Some(prompt) => self.play(running, wanted, prompt),
+            None => self.play(running, None, self.config.hold_music.clone()),
+        };
     }
 
     /// An agent who waits for whom he consults hears it ring.
@@ -204,11 +218,14 @@ impl Call {
     /// whom the caller hears, and nobody who listens or whispers.
     fn record_parties(&mut self) {
         let Some(recording) = self.audio.recording.clone() else { return };
+        // Who waits for a caller in a flow is not on the line with him.
+        let waits = self.suspended.is_some();
         let agent = self.agent.as_ref().filter(|it| match it.state {
-            AgentState::Announcing | AgentState::Talking => true,
+            AgentState::Announcing | AgentState::Talking => !waits,
             AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
         });
-        let guests = self.guests.iter().filter(|it| it.talks() || it.barges_in()).map(|it| it.leg);
+        let guests = self.guests.iter().filter(|it| !waits && (it.talks() || it.barges_in()));
+        let guests = guests.map(|it| it.leg);
         let aside = agent.and_then(|it| it.aside.as_ref()).filter(|it| it.is_up());
         let own = agent.map(|it| it.offering.leg).into_iter().chain(aside.map(|it| it.leg));
         let legs: Vec<_> = own.chain(guests).filter(|it| !self.is_silent(*it)).collect();
@@ -254,6 +271,7 @@ impl Call {
         };
         self.start_recording(offer, leg, now);
         self.record_parties();
+        self.mute_again();
         self.outputs.push_back(Output::Keep);
     }
 
@@ -261,7 +279,7 @@ impl Call {
     pub(super) fn forget_sound(&mut self) {
         self.audio.heard.clear();
         self.audio.alone.clear();
-        (self.audio.music, self.audio.ringback) = (None, None);
+        (self.audio.music, self.audio.ringback, self.audio.park_music) = (None, None, None);
     }
 
     /// The flow has prompts played to the caller.
@@ -274,6 +292,19 @@ impl Call {
         self.audio.prompts.take_if(|it| it.play == play);
     }
 
+    /// What an earlier control process played in a flow that ended with it is known by no number:
+    /// something else takes its place, and ends.
+    pub(super) fn silence_strays(&mut self) {
+        if !std::mem::take(&mut self.audio.stray) {
+            return;
+        }
+        let agent = self.agent.as_ref().map(|it| it.offering.leg);
+        for leg in [Some(self.caller.leg), agent] {
+            let running = self.play(None, leg, self.config.hold_music.clone());
+            self.play(running, None, self.config.hold_music.clone());
+        }
+    }
+
     /// The prompts that were cut off, from their beginning.
     pub(super) fn play_again(&mut self) {
         if let Some(play) = self.audio.prompts.clone() {
@@ -283,59 +314,10 @@ impl Call {
 
     pub(super) fn stop_recording(&mut self) {
         self.audio.recorded.clear();
-        self.audio.muted = None;
+        self.audio.mute = Mute::default();
         if let Some(recording) = self.audio.recording.take() {
             self.media(Order::StopRecord { recording });
         }
-    }
-
-    /// 暂停录音, 遮蔽 by command of somebody in the call. Says whether there is a recording.
-    pub fn mute_recording(&mut self, by: &AgentNo, how: Muting, now: Now) -> bool {
-        let Some(recording) = self.mutable_recording(by) else { return false };
-        let before = self.audio.muted.replace((how, by.clone()));
-        if before.is_none() {
-            self.media(Order::RecordMute { recording: recording.clone(), muted: true });
-        }
-        if before != self.audio.muted {
-            self.fact(CallFact::RecordingMuted { recording, how, by: by.clone() }, now);
-            self.outputs.push_back(Output::Keep);
-        }
-        true
-    }
-
-    /// 恢复录音 by command of anybody in the call. Says whether there is a recording.
-    pub fn resume_recording(&mut self, by: &AgentNo, now: Now) -> bool {
-        let Some(recording) = self.mutable_recording(by) else { return false };
-        if self.audio.muted.take().is_some() {
-            self.media(Order::RecordMute { recording: recording.clone(), muted: false });
-            self.fact(CallFact::RecordingResumed { recording, by: by.clone() }, now);
-            self.outputs.push_back(Output::Keep);
-        }
-        true
-    }
-
-    /// The recording that runs, if this agent is in the call. After a restart of control it is the
-    /// last that began.
-    fn mutable_recording(&self, by: &AgentNo) -> Option<RecordingId> {
-        let running = self.audio.recording.as_ref().or_else(|| self.recordings.last());
-        running.filter(|_| self.phase == Phase::Live && self.is_in(by)).cloned()
-    }
-
-    /// Whether an agent is in the call and not only on his way.
-    fn is_in(&self, no: &AgentNo) -> bool {
-        self.part_of(no).is_some()
-    }
-
-    /// Nobody leaves a call in which nothing is recorded any more.
-    fn resume_if_left(&mut self, now: Now) {
-        let Some((_, by)) = self.audio.muted.clone().filter(|it| !self.is_in(&it.1)) else {
-            return;
-        };
-        self.audio.muted = None;
-        let running = self.audio.recording.as_ref().or_else(|| self.recordings.last());
-        let Some(recording) = running.cloned() else { return };
-        self.media(Order::RecordMute { recording: recording.clone(), muted: false });
-        self.fact(CallFact::RecordingResumed { recording, by }, now);
     }
 
     /// The recording that runs.
@@ -348,6 +330,7 @@ impl Call {
     fn tell_parties(&mut self, seats: &[Seat], now: Now) {
         let has_caller = matches!(self.caller.state, CallerState::Up);
         let asks = self.agent.as_ref().is_some_and(|it| it.aside.is_some());
+        let waits = self.suspended.is_some();
         let others = |it: &&Seat| !matches!(it.role, Role::Supervisor(_));
         let n_talking = seats.iter().filter(|it| it.room == Room::Talk).filter(others).count();
         let parties =
@@ -357,6 +340,12 @@ impl Call {
         let mut said = Vec::new();
         for (offer, leg, told) in parties.into_iter().chain(guests) {
             let Some(seat) = seats.iter().find(|it| it.leg == leg) else { continue };
+            if waits && seat.role == Role::Agent {
+                // Not a hold: it has a fact of its own.
+                let apart = told.apart;
+                said.push((offer, told.take(TalkLine::Suspended, apart, has_caller)));
+                continue;
+            }
             let line = match seat.room {
                 Room::Apart | Room::Talk if asks && seat.role == Role::Agent => {
                     TalkLine::Consulting
@@ -412,7 +401,7 @@ impl Call {
     }
 
     /// What this agent is in the call by, if he is in it and not only on his way.
-    fn part_of(&self, no: &AgentNo) -> Option<OfferId> {
+    pub(super) fn part_of(&self, no: &AgentNo) -> Option<OfferId> {
         let side = self.agent.as_ref().filter(|it| it.is_in() && it.offering.agent == *no);
         let guest = || self.guests.iter().find(|it| it.is_in() && it.is_agent(no));
         side.map(|it| it.offering.offer).or_else(|| guest().map(|it| it.offer))
@@ -434,15 +423,17 @@ impl Call {
         self.set_hold_by(agent, true, now)
     }
 
-    /// 恢复 by command.
-    pub fn retrieve(&mut self, agent: &AgentNo, now: Now) -> bool {
-        self.set_hold_by(agent, false, now)
+    /// 恢复, 取回 by command: out of a hold, or of a flow that he sent the caller to.
+    pub fn retrieve(&mut self, agent: &AgentNo, env: &dyn Environment, now: Now) -> bool {
+        let is_recalled = self.is_agent_talking(agent) && self.recall(env, now);
+        is_recalled || self.set_hold_by(agent, false, now)
     }
 
     fn set_hold_by(&mut self, agent: &AgentNo, held: bool, now: Now) -> bool {
+        let waits = self.suspended.is_some();
         let main = self.agent.as_mut().filter(|it| it.offering.agent == *agent);
         if let Some(side) = main {
-            if side.state != AgentState::Talking {
+            if side.state != AgentState::Talking || waits {
                 return false;
             }
             side.held_by_desk = held;

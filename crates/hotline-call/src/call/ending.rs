@@ -23,9 +23,10 @@ impl Call {
             return;
         }
         self.phase = Phase::Closing { until: now.mono + self.config.seal_limit };
+        self.end_suspension(now);
         self.end_agent_side(by, &reason, now);
         self.stop_recording();
-        if self.session.is_none() {
+        if !self.has_flow() {
             // A restored call does not know which of its recordings still runs.
             for recording in self.recordings.clone() {
                 self.media(hotline_base::media::Order::StopRecord { recording });
@@ -141,14 +142,19 @@ impl Call {
         self.close_aside(side.aside, NORMAL);
         self.fact(CallFact::AgentReleased { offer, by }, now);
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Released { by } });
+        let talk_ms = self.talked_ms(offer, now);
+        let super::Offering { agent, group, .. } = side.offering;
+        self.served = Some(Served { agent, group, talk_ms });
+        Some(offer)
+    }
+
+    /// How long the caller and this agent have been connected, holds included.
+    pub(super) fn talked_ms(&self, offer: OfferId, now: Now) -> u64 {
         let bridged =
             |it: &super::Stamped| matches!(it.fact, CallFact::Bridged { offer: o } if o == offer);
         let since = self.facts.iter().rev().find(|it| bridged(it)).map(|it| it.at.mono);
         let talk = since.map_or(0, |it| (now.mono - it).as_millis());
-        let talk_ms = u64::try_from(talk).unwrap_or(u64::MAX);
-        let super::Offering { agent, group, .. } = side.offering;
-        self.served = Some(Served { agent, group, talk_ms });
-        Some(offer)
+        u64::try_from(talk).unwrap_or(u64::MAX)
     }
 
     /// Everybody but the caller goes.

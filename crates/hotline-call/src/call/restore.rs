@@ -1,10 +1,11 @@
 //! What of a call outlives the control process, and how it is taken up again.
 
-use hotline_cdr::{CalledParty, PartyRole};
+use hotline_cdr::{CalledParty, FlowResult, PartyRole};
 
 use super::{
-    AgentSide, AgentState, Arc, BTreeSet, Call, CallFact, Caller, CallerState, Config, Guest,
-    LegId, Now, OfferEnd, OfferId, Phase, QueueExit, SavedCall, Stamped, TicketId, outbound,
+    AgentSide, AgentState, Arc, BTreeSet, Call, CallFact, Caller, CallerState, Config, FlowReturn,
+    Guest, LegId, Now, OfferEnd, OfferId, Phase, QueueExit, SavedCall, Stamped, TicketId, outbound,
+    suspend::suspended,
 };
 
 impl Call {
@@ -33,6 +34,11 @@ impl Call {
         it.audio.restart(&facts);
         it.facts = facts;
         it.fact(CallFact::ControlRestarted, now);
+        if let Some((offer, flow)) = suspended(&it.facts) {
+            // The flow ended with its process.
+            let (flow, how, values) = (flow.clone(), FlowReturn::Lost, Vec::new());
+            it.fact(CallFact::Returned(Box::new(FlowResult { offer, flow, how, values })), now);
+        }
         for offer in open_visits(&it.facts) {
             // Who was only being called then is not here now.
             if !it.has_offer(offer) {

@@ -117,6 +117,10 @@ impl Call {
     /// Who hears whom, what is played and what is recorded, for a media process that has brought
     /// back the legs alone.
     fn resume_sound(&mut self, media_died: bool, recordings: &[RecordingId], now: Now) {
+        self.silence_strays();
+        if self.suspended.is_none() {
+            self.mask_by_flow(false, now);
+        }
         if media_died {
             self.play_again();
             self.dial_tones_again();

@@ -81,6 +81,8 @@ impl Call {
                 self.bridge(now);
                 self.to_session.push_back(Event::Bridged);
             }
+            Step::Mask { on } => self.mask_by_flow(on, now),
+            Step::Returned { how, values } => self.returned(how, values, env, now),
             Step::HangUp { reason, cause, end } => {
                 self.hang_up_by_flow(reason, cause, end, env, now);
             }
@@ -157,6 +159,8 @@ impl Call {
                 | Step::Enqueue(_)
                 | Step::LeaveQueue { .. }
                 | Step::Connect
+                | Step::Mask { .. }
+                | Step::Returned { .. }
                 | Step::HangUp { .. } => (),
             }
         }

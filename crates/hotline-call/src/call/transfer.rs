@@ -38,7 +38,8 @@ impl Call {
     /// Whether this agent may call somebody in now.
     pub fn may_consult(&self, agent: &AgentNo) -> bool {
         let asks = self.guests.iter().any(|it| it.role == PartyRole::Consulted);
-        self.is_agent_talking(agent) && !asks && self.guests.len() < super::guests::GUESTS_MAX
+        let is_free = self.is_agent_talking(agent) && self.suspended.is_none();
+        is_free && !asks && self.guests.len() < super::guests::GUESTS_MAX
     }
 
     /// Whether this agent may give the caller away now.
@@ -173,7 +174,7 @@ impl Call {
     /// before others.
     pub(super) fn transfer_failed(&mut self, now: Now) {
         let group = self.served.as_ref().map(|it| it.group.clone());
-        let waits = self.has_caller() && self.session.is_some() && self.ticket.is_none();
+        let waits = self.has_caller() && self.has_flow() && self.ticket.is_none();
         match group.filter(|_| waits) {
             Some(group) => {
                 self.begin_transfer(now);
@@ -307,6 +308,10 @@ impl Call {
 
     /// 拦截: the supervisor who is in the call takes the caller, and the agent is released.
     pub fn intercept(&mut self, supervisor: &AgentNo, env: &dyn Environment, now: Now) -> bool {
+        let is_there = |it: &super::Guest| it.is_agent(supervisor) && it.is_supervisor();
+        if self.guests.iter().any(|it| is_there(it) && it.is_in()) {
+            self.recall(env, now);
+        }
         let mut guests = self.guests.iter_mut();
         let is_his = |it: &&mut super::Guest| it.is_agent(supervisor) && it.is_supervisor();
         let Some(guest) = guests.find(is_his).filter(|it| it.is_in()) else { return false };
@@ -357,7 +362,7 @@ impl Call {
     }
 
     /// This agent has the caller.
-    fn is_agent_talking(&self, agent: &AgentNo) -> bool {
+    pub(super) fn is_agent_talking(&self, agent: &AgentNo) -> bool {
         let side = self.agent.as_ref().filter(|it| it.offering.agent == *agent);
         self.phase == Phase::Live && side.is_some_and(|it| it.state == AgentState::Talking)
     }
@@ -365,5 +370,7 @@ impl Call {
 
 #[cfg(test)]
 mod phones;
+#[cfg(test)]
+mod suspended;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use hotline_base::{
 };
 
 use super::*;
-use crate::{OfferEnd, RefusedWhy};
+use crate::{FlowResult, FlowReturn, OfferEnd, RefusedWhy};
 
 const OFFER: OfferId = OfferId(7);
 const TICKET: TicketId = TicketId(3);
@@ -198,4 +198,34 @@ fn a_wall_clock_set_back_during_the_call_does_not_change_its_length() {
         [Stamped { at: at(0), fact: arrived() }, Stamped { at: late, fact: ended(Party::Caller) }];
     let it = fold(CallId(1), true, &facts, ShortAfter(Duration::from_secs(5)));
     assert_eq!(it.duration_ms, 60_000);
+}
+
+#[test]
+fn what_a_flow_gives_an_agent_is_in_the_record_with_how_long_he_waited() {
+    let flow = || FlowId::new("identify");
+    let returned = |how, value: &str| {
+        let values = vec![("known".to_owned(), Pii::new(value.to_owned()))];
+        let values = if value.is_empty() { Vec::new() } else { values };
+        CallFact::Returned(Box::new(FlowResult { offer: OFFER, flow: flow(), how, values }))
+    };
+    let suspended = || CallFact::Suspended { offer: OFFER, flow: flow() };
+    let by = Party::Agent;
+    let it = record(&[
+        (0, arrived()),
+        (1_000, offered()),
+        (2_000, CallFact::AgentAnswered { offer: OFFER }),
+        (3_000, CallFact::Bridged { offer: OFFER }),
+        (4_000, suspended()),
+        (6_500, returned(FlowReturn::Done, "false")),
+        (7_000, suspended()),
+        (8_000, returned(FlowReturn::Recalled, "")),
+        (9_000, suspended()),
+        (9_400, CallFact::AgentReleased { offer: OFFER, by }),
+        (12_000, returned(FlowReturn::Done, "true")),
+        (13_000, ended(Party::Caller)),
+    ]);
+    assert_eq!(it.suspensions(&it.segments[0]), (3, 2_500 + 1_000 + 400));
+    assert_eq!((it.segments[0].talk_ms, it.segments[0].n_holds), (6_400, 0));
+    let known = ("identify.known".to_owned(), "known".to_owned(), Pii::new("true".to_owned()));
+    assert_eq!(it.exported, [known]);
 }

@@ -369,7 +369,8 @@ fn call_view(it: CallBrief) -> CallView {
         t_in: it.t_in,
         wait_ms: it.waited_ms,
         outbound: it.outbound,
-        tags: Vec::new(),
-        attached: Vec::new(),
+        tags: it.tags,
+        attached: it.attached,
+        last_flow: it.last_flow,
     }
 }

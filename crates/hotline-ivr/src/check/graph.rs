@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Desk, Spot, header::Read};
+use super::{Desk, Spot, header::Read, secret};
 use crate::flow::{Flow, FlowKind, Node, NodeIdx};
-use crate::node::NodeKind;
+use crate::node::{NodeKind, VarRef};
 
 pub(super) fn check(read: &Read, desk: &Desk) {
     let flow = &read.flow;
@@ -39,6 +39,9 @@ pub(super) fn check(read: &Read, desk: &Desk) {
             spot.under(&node.id).complain(at, "E21", text, "评价之后的路径上不要再有评价节点");
         }
     }
+    if flow.kind == FlowKind::MidCall {
+        keeps_secrets(read, &spot);
+    }
     for name in spinning(flow) {
         let at = flow.nodes.iter().position(|it| it.id == name).map(NodeIdx);
         spot.under(&name).complain(
@@ -54,10 +57,36 @@ pub(super) fn place(read: &Read, idx: NodeIdx) -> crate::raw::At {
     read.places.get(idx.0).copied().unwrap_or_default()
 }
 
+/// What a flow gives back is shown to the agent: nothing that the caller typed in secret, and
+/// nothing whose name has a mask.
+fn keeps_secrets(read: &Read, spot: &Spot<'_>) {
+    let typed: BTreeSet<VarRef> = read
+        .flow
+        .nodes
+        .iter()
+        .filter_map(|it| {
+            let NodeKind::Collect(it) = &it.kind else { return None };
+            it.secret.then_some(it.var)
+        })
+        .collect();
+    for (idx, node) in read.flow.nodes.iter().enumerate() {
+        let NodeKind::Return(it) = &node.kind else { continue };
+        let spot = spot.under(&node.id).under("values");
+        for (name, value) in &it.values {
+            if secret::shows(value, &|it| typed.contains(&it) || read.masked.contains(&it)) {
+                let text = "交给坐席的值里有要保密的按键，或要求掩码的变量";
+                let advice = "只交出结果（如 bool），或用 mask(…)";
+                spot.under(name).complain(place(read, NodeIdx(idx)), "E19", text, advice);
+            }
+        }
+    }
+}
+
 fn legal(kind: FlowKind, node: &Node, spot: &Spot<'_>, at: crate::raw::At) {
     let text = match (kind, &node.kind) {
         (FlowKind::Inbound, NodeKind::Return(_)) => "来电流程没有调用者，不能用 return",
         (FlowKind::AfterAgent, NodeKind::Answer(_)) => "通话后流程中电话早已接通",
+        (FlowKind::MidCall, NodeKind::Answer(_)) => "通话中流程里电话早已接通",
         _ => return,
     };
     spot.complain(at, "E21", text, "改用 hangup，或改 kind");

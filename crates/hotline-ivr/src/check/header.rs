@@ -1,6 +1,10 @@
 //! Flow files: the head, then the nodes.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::LazyLock};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use hotline_base::FlowId;
 
@@ -15,7 +19,7 @@ use crate::{
     Type,
     expr::Names,
     flow::{Flow, FlowKind, Limits, Mask, Node, NodeIdx, Param, ParamType, Var},
-    node::{Defaults, Input, KINDS, KeyRule, NodeKind},
+    node::{Defaults, Input, KINDS, KeyRule, NodeKind, VarRef},
     raw::{At, RawBundle, RawFile, RawKind, RawNode},
 };
 
@@ -27,6 +31,8 @@ pub(crate) struct Read {
     pub(crate) uses: Uses,
     /// Where each node stands.
     pub(crate) places: Vec<At>,
+    /// Variables with a mask, of the flow and of the session.
+    pub(crate) masked: BTreeSet<VarRef>,
     pub(crate) draft: bool,
 }
 
@@ -35,13 +41,15 @@ pub(crate) const fn kind_name(kind: FlowKind) -> &'static str {
         FlowKind::Inbound => "inbound",
         FlowKind::Subflow => "subflow",
         FlowKind::AfterAgent => "after_agent",
+        FlowKind::MidCall => "mid_call",
     }
 }
 
 fn read_kind(fields: &mut Fields<'_>) -> FlowKind {
-    match fields.choice("kind", &["inbound", "subflow", "after_agent"]) {
+    match fields.choice("kind", &["inbound", "subflow", "after_agent", "mid_call"]) {
         Some("subflow") => FlowKind::Subflow,
         Some("after_agent") => FlowKind::AfterAgent,
+        Some("mid_call") => FlowKind::MidCall,
         _ => FlowKind::Inbound,
     }
 }
@@ -237,7 +245,15 @@ fn flow(file: &RawFile, desk: &Desk, world: &World) -> Option<Read> {
     let (id, params) = (FlowId::new(&id), head.params.clone());
     let flow =
         Flow { id, title, kind, params, vars, start: start?, on_error, on_hangup, nodes, limits };
-    Some(Read { flow, file: file.name.clone(), uses, places, draft })
+    let masked = masked(&flow.vars, VarRef::Var).chain(masked(&world.session, VarRef::Session));
+    let masked = masked.collect();
+    Some(Read { flow, file: file.name.clone(), uses, places, masked, draft })
+}
+
+/// Which of these variables have a mask.
+fn masked(vars: &[Var], name: fn(usize) -> VarRef) -> impl Iterator<Item = VarRef> {
+    let all = vars.iter().enumerate().filter(|it| it.1.mask != Mask::None);
+    all.map(move |it| name(it.0))
 }
 
 /// `lint: {allow: [W07], why: …}`: a warning may be waived, with a reason.

@@ -5,6 +5,7 @@ use crate::{
     Type,
     expr::{Expr, Field, Func, Op},
     flow::{Mask, Var},
+    node::VarRef,
 };
 
 /// Notes the parameters and variables an expression reads.
@@ -34,20 +35,33 @@ pub(super) fn note_names(expr: &Expr, uses: &mut Uses) {
 /// Whether the value may hold the caller's number, or a variable declared with a mask.
 pub(super) fn is_personal(expr: &Expr, vars: &[Var], session: &[Var]) -> bool {
     let masked = |of: &[Var], idx: usize| of.get(idx).is_some_and(|it| it.mask != Mask::None);
-    let below = |it: &Expr| is_personal(it, vars, session);
+    let wanted = |it: VarRef| match it {
+        VarRef::Var(idx) => masked(vars, idx),
+        VarRef::Session(idx) => masked(session, idx),
+    };
+    holds(expr, &wanted, &[Field::CallFrom, Field::LastDigits])
+}
+
+/// Whether the value may hold one of these variables, or what was typed last.
+pub(super) fn shows(expr: &Expr, secret: &dyn Fn(VarRef) -> bool) -> bool {
+    holds(expr, secret, &[Field::LastDigits])
+}
+
+fn holds(expr: &Expr, wanted: &dyn Fn(VarRef) -> bool, fields: &[Field]) -> bool {
+    let below = |it: &Expr| holds(it, wanted, fields);
     // A truth value or a count gives nobody away.
     if matches!(expr.ty, Type::Bool) {
         return false;
     }
     match &expr.op {
-        Op::Var(idx) => masked(vars, *idx),
-        Op::Session(idx) => masked(session, *idx),
-        Op::Field(Field::CallFrom | Field::LastDigits) => true,
+        Op::Var(idx) => wanted(VarRef::Var(*idx)),
+        Op::Session(idx) => wanted(VarRef::Session(*idx)),
+        Op::Field(it) => fields.contains(it),
         Op::Call(Func::Mask | Func::Size | Func::Hash, _) => false,
         Op::Call(_, args) | Op::List(args) => args.iter().any(below),
         Op::If(parts) => parts.iter().any(below),
         Op::Binary(_, a, b) | Op::Index(a, b) | Op::Each(_, a, b) => below(a) || below(b),
         Op::Not(it) | Op::Neg(it) => below(it),
-        Op::Const(_) | Op::Param(_) | Op::Field(_) | Op::Local => false,
+        Op::Const(_) | Op::Param(_) | Op::Local => false,
     }
 }

@@ -254,6 +254,41 @@ nodes:
 }
 
 #[test]
+fn a_flow_in_the_middle_of_a_talk_neither_queues_nor_shows_what_is_secret() {
+    let flow = "
+id: verify
+kind: mid_call
+returns: {known: bool, pin: string}
+vars: {pin: {type: string}, card: {type: string, mask: digits}}
+start: ask
+on_error: leave
+nodes:
+  ask: {type: collect, secret: true, prompt: ask, var: pin, max: 4, next: leave, out: {noinput: leave, nomatch: leave}}
+  leave: {type: return, values: {known: \"var.pin == '1'\", pin: VALUE}}
+";
+    let main = GOOD;
+    let with = |value: &str, more: &str| {
+        let flow = flow.replace("VALUE", value).replace("next: leave, out", more);
+        codes(&with_flows(&[main, &flow]))
+    };
+    let good = with("mask(var.pin)", "next: leave, out");
+    assert!(!good.iter().any(|it| it.starts_with('E')), "{good:?}");
+    for value in ["var.pin", "\"'x' + var.pin\"", "var.card", "last.digits"] {
+        let bad = with(value, "next: leave, out");
+        assert!(bad.contains("E19 nodes.leave.values.pin"), "{value}: {bad:?}");
+    }
+    let queues = flow.replace("VALUE", "mask(var.pin)").replace(
+        "  leave:",
+        "  q: {type: queue, group: general, next: leave, out: {agent_done: leave, timeout: leave}}\n  leave:",
+    );
+    let queues = codes(&with_flows(&[
+        main,
+        &queues.replace("next: leave, out: {noinput", "next: q, out: {noinput"),
+    ]));
+    assert!(queues.contains("E21 nodes.q.type"), "{queues:?}");
+}
+
+#[test]
 fn a_platform_that_cannot_speak_is_refused() {
     let mut files = with_flows(&[GOOD]);
     files.recordings.remove("sys.later");

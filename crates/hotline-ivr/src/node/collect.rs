@@ -20,7 +20,7 @@ pub(crate) struct Collect {
     /// Matches one key.
     pub(crate) accept: Regex,
     pub(crate) validate: Option<Validate>,
-    /// The digits appear in no fact.
+    /// The digits appear in no fact and in no recording.
     pub(crate) secret: bool,
 }
 
@@ -93,6 +93,10 @@ impl Ask for Collect {
 
     fn choices(&self, _: &Session, _: &dyn Environment, _: Now) -> Result<Vec<String>, String> {
         Ok(Vec::new())
+    }
+
+    fn is_secret(&self) -> bool {
+        self.secret
     }
 
     fn judge(&self, digits: &str, _: &[String]) -> Judgement {

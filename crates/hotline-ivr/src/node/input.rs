@@ -133,6 +133,10 @@ pub(crate) trait Ask {
     fn judge(&self, digits: &str, choices: &[String]) -> Judgement;
     /// After the terminator, or when no further digit came in time.
     fn settle(&self, digits: &str, choices: &[String]) -> Judgement;
+    /// The digits belong in no fact and in no recording.
+    fn is_secret(&self) -> bool {
+        false
+    }
     /// The answer is complete.
     fn take(&self, digits: &str, session: &mut Session, env: &dyn Environment, now: Now) -> Turn;
 }

@@ -72,7 +72,7 @@ const OUTCOMES: [Outcome; 6] = [
 impl Queue {
     pub(super) fn read(it: &mut NodeReader<'_>) -> Option<Self> {
         it.exits(&OUTCOMES);
-        it.not_after_agent();
+        it.not_with_agent();
         let groups = it.names("group", Thing::Group);
         let priority = it.priority("priority");
         let skills = it.templates("skills");

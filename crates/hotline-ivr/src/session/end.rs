@@ -106,7 +106,12 @@ impl Session {
                     self.error_fact(&reason, ErrorHop::Ignored);
                     self.exit("error").or_else(|| self.exit("done"))
                 }
-                Turn::Wait | Turn::Wrong | Turn::Jump(_) | Turn::HangUp | Turn::Moved => None,
+                Turn::Wait
+                | Turn::Wrong
+                | Turn::Jump(_)
+                | Turn::HangUp
+                | Turn::Returned
+                | Turn::Moved => None,
             };
         }
         self.error_fact("hang-up chain too long", ErrorHop::Ignored);

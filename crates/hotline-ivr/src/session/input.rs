@@ -92,6 +92,7 @@ impl Session {
             | Wait::Play(_)
             | Wait::Goodbye { .. }
             | Wait::Queue(_)
+            | Wait::Talk
             | Wait::Done => None,
         }
     }

@@ -135,6 +135,7 @@ impl Session {
             | Wait::Play(_)
             | Wait::Goodbye { .. }
             | Wait::Input(_)
+            | Wait::Talk
             | Wait::Done => Turn::Wait,
         }
     }

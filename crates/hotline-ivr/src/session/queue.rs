@@ -52,6 +52,11 @@ const ANNOUNCEMENT_MAX: Duration = Duration::from_secs(30);
 const MUSIC_MIN_MS: u32 = 1_000;
 
 impl QueueWait {
+    /// The caller is with an agent.
+    pub(super) const fn talks(&self) -> bool {
+        matches!(self.stage, Stage::Connecting | Stage::Talking)
+    }
+
     pub(super) fn due(&self) -> Option<Due> {
         match self.stage {
             Stage::Asked { until } => Some((until, "queue answer")),
@@ -79,6 +84,9 @@ impl Session {
         now: Now,
     ) -> Turn {
         self.flush_typed();
+        if self.parked().is_some() {
+            return Turn::fail("queue in the middle of a talk");
+        }
         if !self.person_requested {
             self.person_requested = true;
             self.fact(FlowFact::PersonRequested);
@@ -116,6 +124,7 @@ impl Session {
             | Wait::Play(_)
             | Wait::Goodbye { .. }
             | Wait::Input(_)
+            | Wait::Talk
             | Wait::Done => None,
         }
     }
@@ -132,6 +141,7 @@ impl Session {
             | Wait::Play(_)
             | Wait::Goodbye { .. }
             | Wait::Input(_)
+            | Wait::Talk
             | Wait::Done => None,
         }
     }
@@ -313,6 +323,7 @@ impl Session {
                 return Turn::Wait;
             }
             let whisper = queue.caller_whisper.as_ref();
+            this.rated = false;
             this.leg =
                 Some(Leg { agent: agent.clone(), group, talk_ms: 0, ended_by: "", surveyed: true });
             let prompts = whisper.map(|it| it.say(&agent, this, env, now)).unwrap_or_default();
@@ -423,6 +434,7 @@ impl Session {
             | Wait::Play(_)
             | Wait::Goodbye { .. }
             | Wait::Input(_)
+            | Wait::Talk
             | Wait::Done => reason,
         }
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hotline_base::{Now, PromptId};
 
 use super::{Session, Turn, Wait, Why};
-use crate::{ErrorHop, FlowFact};
+use crate::{ErrorHop, FlowFact, Returned};
 
 /// How far the platform had to go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,7 +79,7 @@ impl Session {
         match frame.why {
             Why::Call { .. } => Next::Unwind,
             Why::AfterAgent => Next::Served,
-            Why::Entry | Why::Fallback | Why::Platform => Next::Rescue,
+            Why::Entry | Why::Fallback | Why::Platform | Why::Visit(_) => Next::Rescue,
         }
     }
 
@@ -90,6 +90,10 @@ impl Session {
         self.n_steps = 0;
         self.n_without_wait = 0;
         self.clock.restart(now);
+        if self.parked().is_some() {
+            self.error_fact(reason, ErrorHop::Unwound);
+            return self.end_visit(Returned::Failed, &BTreeMap::new());
+        }
         // Who has talked to a person is not queued again because a survey went wrong.
         let survey = self.frames.iter().rposition(|it| matches!(it.why, Why::AfterAgent));
         if let Some(survey) = survey {
@@ -123,7 +127,7 @@ impl Session {
         self.say_goodbye(prompts, "ivr_error", 16, now)
     }
 
-    fn stop_playing(&mut self) {
+    pub(super) fn stop_playing(&mut self) {
         let play = match &self.wait {
             Wait::Play(it) => Some(it.play),
             Wait::Input(it) => it.play,
@@ -134,6 +138,7 @@ impl Session {
             | Wait::Delay { .. }
             | Wait::Pause { .. }
             | Wait::Queue(_)
+            | Wait::Talk
             | Wait::Done => None,
         };
         if let Some(play) = play {

@@ -4,6 +4,7 @@ mod ends;
 mod errors;
 mod input;
 mod people;
+mod visit;
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -30,8 +31,11 @@ enum Do {
     HangUp,
     /// The prompt that plays does not exist.
     Missing,
+    /// The agent sends the caller to this flow, if he may.
+    Suspend(&'static str),
+    Recall,
 }
-use Do::{Agent, Done, HangUp, Info, Lost, Missing, Press};
+use Do::{Agent, Done, HangUp, Info, Lost, Missing, Press, Recall, Suspend};
 
 struct Desk {
     refusal: Option<QueueRefusal>,
@@ -165,6 +169,12 @@ impl Story {
                     self.play = None;
                     self.note(&format!("hang up {reason} {cause}"));
                 }
+                Step::Mask { on } => self.note(if on { "secret" } else { "secret no more" }),
+                Step::Returned { how, values } => {
+                    let value = |it: &(String, Pii<String>)| format!(" {}={}", it.0, it.1.reveal());
+                    let values: String = values.iter().map(value).collect();
+                    self.note(&format!("returned {}{values}", how.as_str()));
+                }
                 Step::Fact(fact) => self.fact(&fact),
             }
         }
@@ -250,6 +260,15 @@ impl Story {
                 self.play = None;
                 self.tell(Event::HungUp { reason: EndReason::CallerHangup });
             }
+            Suspend(flow) => {
+                let flow = FlowId::new(flow);
+                if !self.session.may_visit(&flow) {
+                    self.note("may not");
+                }
+                let (agent, group) = (AgentNo::new("1001"), GroupId::new("general"));
+                self.tell(Event::Suspended { flow, agent, group, talk_ms: 1_000 });
+            }
+            Recall => self.tell(Event::Recalled),
             Missing => {
                 if let Some(it) = self.play.take() {
                     self.play_done(&it, PlayEnd::Missing);

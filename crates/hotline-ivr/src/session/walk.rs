@@ -6,7 +6,7 @@ use hotline_base::{FlowId, Now};
 
 use super::{Frame, Last, Session, Turn, Wait, Why, values::harmless};
 use crate::{
-    Environment, FlowFact, Step, Value,
+    Environment, FlowFact, Returned, Step, Value,
     flow::{Flow, Node, NodeIdx},
     node::{NodeKind, VarRef},
 };
@@ -34,7 +34,7 @@ impl Session {
         if self.n_without_wait > flow.limits.steps_without_wait {
             return self.rescue("max_steps_without_wait", now);
         }
-        let all = self.frames.first().map_or(0, |it| it.flow.limits.steps);
+        let all = self.limits().map_or(0, |it| it.steps);
         if self.n_steps > all {
             return self.rescue("max_steps", now);
         }
@@ -78,6 +78,7 @@ impl Session {
                 Turn::Fail(reason) => self.fail(&reason, now),
                 Turn::Wrong => self.wrong_answer(env, now),
                 Turn::HangUp => self.after_goodbye(env, now),
+                Turn::Returned => self.after_visit(env, now),
             };
         }
     }
@@ -215,6 +216,10 @@ impl Session {
     pub(crate) fn leave_flow(&mut self, values: &BTreeMap<String, Value>, now: Now) -> Turn {
         match self.frames.last().map(|it| &it.why) {
             Some(Why::Call { .. } | Why::AfterAgent) => (),
+            Some(Why::Visit(_)) => {
+                self.node_fact("return", now);
+                return self.end_visit(Returned::Done, values);
+            }
             Some(Why::Entry | Why::Fallback | Why::Platform) | None => {
                 return Turn::fail("return without a caller");
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hotline_base::{GroupId, Key, WallTime};
+use hotline_base::{FlowId, GroupId, Key, WallTime};
 
 use crate::{
     EndedBy, Listed,
@@ -85,6 +85,9 @@ pub(super) enum Step {
     HangUp { after: Duration },
     Clock(WallTime),
     Ended { by: Option<String>, reason: Option<String> },
+    Suspend { flow: FlowId },
+    Recall,
+    Returned { how: Option<String>, values: BTreeMap<String, String> },
 }
 
 #[derive(Clone, Debug)]
@@ -265,7 +268,8 @@ fn agent_mock(fields: &mut Fields<'_>) -> AgentMock {
     }
 }
 
-const STEPS: &str = "可用：heard press silence queued agent hangup clock ended";
+const STEPS: &str =
+    "可用：heard press silence queued agent hangup clock ended suspend recall returned";
 
 fn step(node: &RawNode, spot: &Spot<'_>) -> Option<Step> {
     let RawNode::Map { entries, at } = node else {
@@ -296,6 +300,18 @@ fn step(node: &RawNode, spot: &Spot<'_>) -> Option<Step> {
             let (by, reason) = (fields.text("by"), fields.text("reason"));
             fields.finish();
             Some(Step::Ended { by, reason })
+        }
+        "suspend" => text_of(value, &spot).map(|it| Step::Suspend { flow: FlowId::new(&it) }),
+        "recall" => open(value, &spot).map(|it| {
+            it.finish();
+            Step::Recall
+        }),
+        "returned" => {
+            let mut fields = open(value, &spot)?;
+            let how = fields.text("how");
+            let values = texts_by_name(&mut fields, "values");
+            fields.finish();
+            Some(Step::Returned { how, values })
         }
         other => {
             spot.complain(entry.at, "E03", &format!("没有步骤“{other}”"), STEPS);
@@ -377,6 +393,19 @@ fn hangup(value: &RawNode, spot: &Spot<'_>) -> Option<Step> {
     Some(Step::HangUp { after })
 }
 
+/// A map of texts.
+fn texts_by_name(fields: &mut Fields<'_>, key: &str) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    if let Some(mut it) = fields.map(key) {
+        for name in it.keys() {
+            let spot = it.spot.under(&name);
+            let value = it.take(&name).and_then(|it| loose_text(it, &spot));
+            texts.extend(value.map(|it| (name, it)));
+        }
+    }
+    texts
+}
+
 fn expect(fields: &mut Fields<'_>) -> Expect {
     let rating = if fields.is_null("rating") {
         WantedRating::Nothing
@@ -392,14 +421,7 @@ fn expect(fields: &mut Fields<'_>) -> Expect {
     } else {
         WantedRating::Whatever
     };
-    let mut vars = BTreeMap::new();
-    if let Some(mut it) = fields.map("vars") {
-        for name in it.keys() {
-            let spot = it.spot.under(&name);
-            let value = it.take(&name).and_then(|it| loose_text(it, &spot));
-            vars.extend(value.map(|it| (name, it)));
-        }
-    }
+    let vars = texts_by_name(fields, "vars");
     Expect {
         rating,
         vars,

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hotline_base::{AgentNo, GroupId, Key, MonoTime, Now, Pii, PromptId, WallTime, media::PlayEnd};
+use hotline_base::{
+    AgentNo, FlowId, GroupId, Key, MonoTime, Now, Pii, PromptId, WallTime, media::PlayEnd,
+};
 
 use super::{
     case::{AgentMock, Case},
@@ -25,6 +27,10 @@ pub(super) enum Seen {
     },
     Answered {
         agent: String,
+    },
+    Returned {
+        how: &'static str,
+        values: BTreeMap<String, Pii<String>>,
     },
     Ended {
         by: &'static str,
@@ -134,6 +140,11 @@ impl<'a> Driver<'a> {
                 Step::Enqueue(order) => self.enqueue(&order),
                 Step::LeaveQueue { .. } => self.leave_queue(),
                 Step::Connect => self.connect(),
+                Step::Mask { .. } => (),
+                Step::Returned { how, values } => {
+                    let (how, values) = (how.as_str(), values.into_iter().collect());
+                    self.seen.push(Seen::Returned { how, values });
+                }
                 Step::HangUp { reason, .. } => {
                     self.seen.push(Seen::Ended { by: "system", reason });
                     self.play = None;
@@ -212,6 +223,24 @@ impl<'a> Driver<'a> {
         let Some((group, agent)) = self.bridged.take() else { return };
         self.talk_ends = Some((self.now.mono + agent.talk, group, agent));
         self.tell(Event::Bridged);
+    }
+
+    /// The agent who talks sends the caller to a flow. Says whether he could.
+    pub(super) fn suspend(&mut self, flow: &FlowId) -> bool {
+        let Some((until, group, agent)) = &self.talk_ends else { return false };
+        if !self.session.may_visit(flow) {
+            return false;
+        }
+        let began = until.since(MonoTime(0)).saturating_sub(agent.talk);
+        let talked = self.now.mono.since(MonoTime(0)).saturating_sub(began);
+        let talk_ms = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
+        let (agent, group) = (AgentNo::new(&agent.id), group.clone());
+        self.tell(Event::Suspended { flow: flow.clone(), agent, group, talk_ms });
+        true
+    }
+
+    pub(super) fn recall(&mut self) {
+        self.tell(Event::Recalled);
     }
 
     pub(super) fn press(&mut self, key: Key) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hotline_base::{GroupId, Key, MonoTime, PromptId};
+use hotline_base::{FlowId, GroupId, Key, MonoTime, Pii, PromptId};
 
 use super::{
     Coverage,
@@ -81,7 +81,44 @@ impl Run<'_> {
                 Ok(())
             }
             Step::Ended { by, reason } => self.ended(by.as_deref(), reason.as_deref()),
+            Step::Suspend { flow } => self.suspend(flow),
+            Step::Recall => {
+                self.driver.recall();
+                Ok(())
+            }
+            Step::Returned { how, values } => self.returned(how.as_deref(), values),
         }
+    }
+
+    /// As soon as the agent talks to the caller.
+    fn suspend(&mut self, flow: &FlowId) -> Result<(), String> {
+        let until = self.driver.now.mono + PATIENCE;
+        while !self.driver.suspend(flow) {
+            if self.driver.session.is_done() || !self.driver.step(until) {
+                return Err(format!("不能挂起转到 {flow}：没有在通话，或没有这个 mid_call 流程"));
+            }
+        }
+        Ok(())
+    }
+
+    fn returned(
+        &mut self,
+        how: Option<&str>,
+        values: &BTreeMap<String, String>,
+    ) -> Result<(), String> {
+        let found = self.find(|it| matches!(it, Seen::Returned { .. }));
+        let Some(Seen::Returned { how: was_how, values: was }) = found else {
+            return Err(format!("来电人没有回到坐席；{}", self.tail()));
+        };
+        if how.is_some_and(|it| it != was_how) {
+            return Err(format!("应为 {}，实际为 {was_how}", how.unwrap_or_default()));
+        }
+        for (name, value) in values {
+            if was.get(name) != Some(&Pii::new(value.clone())) {
+                return Err(format!("返回值 {name} 应为 {value}，实际没有或不同"));
+            }
+        }
+        Ok(())
     }
 
     fn wait(&mut self, time: Duration) {
@@ -222,6 +259,7 @@ impl Run<'_> {
                     format!("排入 {}", names.join("、"))
                 }
                 Seen::Answered { agent } => format!("{agent} 接听"),
+                Seen::Returned { how, .. } => format!("回到坐席（{how}）"),
                 Seen::Ended { by, reason } => format!("{by} 结束（{reason}）"),
             })
             .collect();

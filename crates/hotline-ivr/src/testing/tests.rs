@@ -60,8 +60,20 @@ nodes:
   leave: {type: return}
 ";
 
+const VERIFY: &str = "
+id: verify
+kind: mid_call
+returns: {ticket: string}
+vars: {ticket: {type: string}}
+start: ask
+on_error: leave
+nodes:
+  ask: {type: collect, prompt: ask, var: ticket, min: 3, max: 3, out: {done: leave, noinput: leave, nomatch: leave}}
+  leave: {type: return, values: {ticket: var.ticket}}
+";
+
 fn bundle() -> Arc<Bundle> {
-    sample::bundle(&[MAIN, SURVEY])
+    sample::bundle(&[MAIN, SURVEY, VERIFY])
 }
 
 fn durations(bundle: &Bundle) -> BTreeMap<PromptId, u32> {
@@ -129,6 +141,23 @@ fn a_case_may_bring_its_own_agent() {
         "{silence: 30s}, {queued: {}}, {agent: {id: 7, talk: 3s}}, {heard: bye.common}",
         "rating: null",
     );
+}
+
+#[test]
+fn a_case_may_send_the_caller_to_a_flow_and_take_him_back() {
+    passes(
+        AGENT,
+        "{agent: '1001'}, {suspend: verify}, {heard: ask}, {press: '789'}, \
+         {returned: {how: done, values: {ticket: '789'}}}, {suspend: verify}, {heard: ask}, \
+         {recall: }, {returned: {how: recalled}}, {heard: survey.ask}",
+        "",
+    );
+    fails(AGENT, "{suspend: survey}", "", "不能挂起转到 survey");
+    fails(AGENT, "{returned: {}}", "", "来电人没有回到坐席");
+    let sent = "{agent: '1001'}, {suspend: verify}, {press: '789'}, ";
+    fails(AGENT, &format!("{sent}{{returned: {{how: failed}}}}"), "", "应为 failed，实际为 done");
+    let values = "{returned: {values: {ticket: '1'}}}";
+    fails(AGENT, &format!("{sent}{values}"), "", "返回值 ticket 应为 1，实际没有或不同");
 }
 
 #[test]

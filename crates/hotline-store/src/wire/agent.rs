@@ -71,6 +71,7 @@ const fn display_name(it: Display) -> &'static str {
         Display::Dialing => "dialing",
         Display::Consulting => "consulting",
         Display::Conferring => "conferring",
+        Display::Suspended => "suspended",
     }
 }
 
@@ -95,5 +96,6 @@ const fn line_name(it: Line) -> &'static str {
         Line::Dialing => "dialing",
         Line::Consulting => "consulting",
         Line::Conferring => "conferring",
+        Line::Suspended => "suspended",
     }
 }

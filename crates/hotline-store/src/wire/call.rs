@@ -122,6 +122,11 @@ pub struct SegmentJson {
     pub talk_ms: u64,
     pub hold_ms: u64,
     pub n_holds: u32,
+    /// 挂起转, and how long the agent waited in all. Records of earlier versions do not say.
+    #[serde(default)]
+    pub n_suspends: u32,
+    #[serde(default)]
+    pub suspended_ms: u64,
     pub recording_id: Option<String>,
     pub unanswered: Option<String>,
     /// Why, if the telephone refused: 空号, 停机, 关机, 忙, 无应答, 拒接, 网络拥塞, 其他.
@@ -284,6 +289,7 @@ impl SegmentJson {
     /// A segment of `record`.
     fn of(it: &CallSegment, record: &CallRecord) -> Self {
         let failed = dial_failed(record, it.leg);
+        let (n_suspends, suspended_ms) = record.suspensions(it);
         Self {
             offer: it.offer.to_string(),
             agent_no: it.agent.to_string(),
@@ -298,6 +304,8 @@ impl SegmentJson {
             talk_ms: it.talk_ms,
             hold_ms: it.hold_ms,
             n_holds: it.n_holds,
+            n_suspends,
+            suspended_ms,
             recording_id: text(it.recording.as_ref()),
             unanswered: text(it.unanswered.map(hotline_cdr::OfferEnd::as_str)),
             cause_text: text(failed.map(FailCause::zh)),

@@ -1,10 +1,12 @@
 //! Facts of a call as JSON.
 
+use std::collections::BTreeMap;
+
 use hotline_base::Pii;
 use hotline_cdr::{CallFact, CalledParty, FailCause, Stamped};
 use serde::{Deserialize, Serialize};
 
-use super::{QualityJson, Time, mask::masked_number};
+use super::{QualityJson, Time};
 
 /// A fact and when it happened.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -290,40 +292,22 @@ pub enum FactJson {
         /// Pairs of milliseconds from the recording's start.
         gaps: Vec<[u64; 2]>,
     },
+    Suspended {
+        offer: String,
+        flow: String,
+    },
+    Returned {
+        offer: String,
+        flow: String,
+        /// `done`, `failed`, `recalled`, `hung_up` or `lost`.
+        how: String,
+        values: BTreeMap<String, String>,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FactJson")
-    }
-}
-
-impl StampedJson {
-    /// Numbers masked, what the caller entered left out.
-    #[must_use]
-    pub(super) fn masked(mut self) -> Self {
-        if let FactJson::Arrived { caller_no, caller_raw, .. } = &mut self.fact {
-            *caller_no = caller_no.as_deref().map(masked_number);
-            *caller_raw = masked_number(caller_raw);
-        }
-        if let FactJson::Dialled { called_no, .. } = &mut self.fact {
-            *called_no = masked_number(called_no);
-        }
-        if let FactJson::PartyCalled { called_no, .. } = &mut self.fact {
-            *called_no = called_no.as_deref().map(masked_number);
-        }
-        if let FactJson::Signalled { preferred, diverted_from, user_to_user, .. } = &mut self.fact {
-            *preferred = preferred.as_deref().map(masked_number);
-            *diverted_from = diverted_from.as_deref().map(masked_number);
-            *user_to_user = None;
-        }
-        if let FactJson::Exported { value, .. } = &mut self.fact {
-            value.clear();
-        }
-        if let FactJson::FlowLogged { text, .. } = &mut self.fact {
-            text.clear();
-        }
-        self
     }
 }
 
@@ -556,6 +540,19 @@ impl From<&CallFact> for FactJson {
                     gaps: gaps.iter().map(|it| [it.from_ms, it.to_ms]).collect(),
                 }
             }
+            CallFact::Suspended { offer, flow } => {
+                Self::Suspended { offer: offer.to_string(), flow: flow.to_string() }
+            }
+            CallFact::Returned(it) => Self::Returned {
+                offer: it.offer.to_string(),
+                flow: it.flow.to_string(),
+                how: it.how.as_str().to_owned(),
+                values: it
+                    .values
+                    .iter()
+                    .map(|(name, it)| (name.clone(), it.reveal().clone()))
+                    .collect(),
+            },
             CallFact::Signalled(it) => {
                 let text = |it: &Option<Pii<String>>| it.as_ref().map(Pii::reveal).cloned();
                 Self::Signalled {

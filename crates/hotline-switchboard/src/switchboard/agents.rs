@@ -24,6 +24,7 @@ impl Switchboard {
             | Command::ResumeRecording => self.command_call(no, command, now),
             Command::Consult { to } => self.consult(no, to, now),
             Command::Transfer { to } => self.transfer(no, to, now),
+            Command::Suspend { flow } => self.suspend(no, flow, now),
             Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),
             Command::ForceRelease { agent } => self.force_release(no, agent, now),
             Command::Force { agent, to } => self.force(no, agent, *to, now),
@@ -80,7 +81,7 @@ impl Switchboard {
         self.step(call, now, |call, env, now| {
             done = match action {
                 Action::Hold => call.hold(no, now),
-                Action::Retrieve => call.retrieve(no, now),
+                Action::Retrieve => call.retrieve(no, env, now),
                 Action::Mute => call.mute(no, now),
                 Action::Unmute => call.unmute(no, now),
                 Action::HangUp => call.hang_up_agent(no, env, now),
@@ -101,6 +102,7 @@ impl Switchboard {
                 | Action::Dial
                 | Action::Consult
                 | Action::Transfer
+                | Action::Suspend
                 | Action::Supervise
                 | Action::ForceRelease
                 | Action::Force => false,
@@ -179,6 +181,7 @@ impl Switchboard {
     fn brief(&self, id: CallId, now: WallTime) -> Option<CallBrief> {
         let entry = self.calls.get(&id)?;
         let it = &entry.arrival;
+        let facts = entry.call.facts();
         Some(CallBrief {
             call: id,
             caller: it.caller.clone(),
@@ -189,6 +192,9 @@ impl Switchboard {
             waited_ms: now.millis_since(it.t_in),
             recording: entry.call.recording().cloned(),
             outbound: entry.call.is_outbound(),
+            tags: hotline_cdr::tags(facts),
+            attached: hotline_cdr::exported(facts),
+            last_flow: entry.call.last_flow().map(|it| (it.flow.clone(), it.how)),
         })
     }
 }

@@ -181,7 +181,7 @@ fn refer_key(call: CallId) -> String {
 /// What a telephone is told when its wish is not carried out.
 const fn status_of(why: &Refused) -> u16 {
     match why {
-        Refused::NotANumber | Refused::UnknownAgent => 404,
+        Refused::NotANumber | Refused::UnknownAgent | Refused::UnknownFlow => 404,
         Refused::TargetAway | Refused::NotRegistered | Refused::Late => 480,
         Refused::NoTrunk | Refused::Closed => 503,
         Refused::NotPermitted

@@ -177,5 +177,6 @@ const fn talk_event(line: TalkLine) -> LineEvent {
         TalkLine::Held => LineEvent::Hold,
         TalkLine::Consulting => LineEvent::Consult,
         TalkLine::Conferring => LineEvent::Confer,
+        TalkLine::Suspended => LineEvent::Suspend,
     }
 }

@@ -1,11 +1,13 @@
 //! Calling others into a call: consultation, transfer, supervision.
 
 use hotline_agent::{Action, Agent, Forced, LineEvent, Refused, Target};
-use hotline_base::{AgentNo, CallId, GroupId, Now, OfferId, Oversight, Pii, media::Profile};
-use hotline_call::{Call, Joining, Who};
+use hotline_base::{
+    AgentNo, CallId, FlowId, GroupId, Now, OfferId, Oversight, Pii, media::Profile,
+};
+use hotline_call::{Call, Joining, NotSuspended, Who};
 use hotline_cdr::CalledParty;
 
-use super::Switchboard;
+use super::{Arc, Switchboard};
 
 /// An agent is in a call, or on his way into it.
 #[derive(Clone, Debug)]
@@ -56,6 +58,18 @@ impl Switchboard {
         let it = self.joining(call, no, to, now)?;
         self.call_in((call, Action::Transfer), no, it, now, |call, it, env, now| {
             call.transfer_to(no, it, env, now)
+        })
+    }
+
+    /// 挂起转: the caller goes to a flow while the agent waits.
+    pub(super) fn suspend(&mut self, no: &AgentNo, flow: &FlowId, now: Now) -> Result<(), Refused> {
+        let call = self.call_for(no, Action::Suspend)?;
+        let bundle = Arc::clone(&self.config.bundle);
+        let mut done = Err(NotSuspended::WrongState);
+        self.step(call, now, |call, env, now| done = call.suspend(no, flow, &bundle, env, now));
+        done.map_err(|why| match why {
+            NotSuspended::WrongState => self.wrong_state(no, Action::Suspend),
+            NotSuspended::UnknownFlow => Refused::UnknownFlow,
         })
     }
 

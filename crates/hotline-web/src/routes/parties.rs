@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use hotline_agent::{Command, Forced, Target};
-use hotline_base::{AgentNo, GroupId, Oversight, Pii};
+use hotline_base::{AgentNo, FlowId, GroupId, Oversight, Pii};
 use serde::Deserialize;
 
 use super::{
@@ -32,6 +32,14 @@ impl To {
             }),
         }
     }
+}
+
+/// To which flow. Left out it is none, which is said only to those who may ask.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Suspended {
+    #[serde(default)]
+    flow: String,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +89,15 @@ pub(super) async fn transfer(
     who.may_act_for(&AgentNo::new(&name.0))?;
     let to = to.target()?;
     ask(app, who, name, Command::Transfer { to }).await
+}
+
+pub(super) async fn suspend(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(it): Body<Suspended>,
+) -> Reply {
+    ask(app, who, name, Command::Suspend { flow: FlowId::new(&it.flow) }).await
 }
 
 /// The agent in the path is the supervisor; whether he is one is for the control thread to say.

@@ -100,6 +100,7 @@ pub(crate) const fn display_name(it: Display) -> (&'static str, &'static str) {
         Display::Dialing => ("dialing", "外呼"),
         Display::Consulting => ("consulting", "咨询"),
         Display::Conferring => ("conferring", "三方通话"),
+        Display::Suspended => ("suspended", "挂起"),
     }
 }
 
@@ -124,6 +125,7 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::Confer => ("confer", "三方通话"),
         Action::CompleteTransfer => ("complete_transfer", "转移"),
         Action::Transfer => ("transfer", "盲转"),
+        Action::Suspend => ("suspend", "挂起转"),
         Action::Supervise => ("supervise", "监控"),
         Action::Intercept => ("intercept", "拦截"),
         Action::ForceRelease => ("force_release", "强拆"),
@@ -155,5 +157,6 @@ const fn line_name(it: Line) -> &'static str {
         Line::Dialing => "dialing",
         Line::Consulting => "consulting",
         Line::Conferring => "conferring",
+        Line::Suspended => "suspended",
     }
 }

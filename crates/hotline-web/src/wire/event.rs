@@ -1,7 +1,7 @@
 //! What an agent's WebSocket says.
 
-use hotline_base::Pii;
-use hotline_cdr::{RecordingEvent, RecordingNews};
+use hotline_base::{FlowId, Pii};
+use hotline_cdr::{FlowReturn, RecordingEvent, RecordingNews};
 use serde::Serialize;
 
 use super::{agent::AgentJson, time};
@@ -138,6 +138,16 @@ pub(crate) struct CallJson {
     wait_ms: u64,
     tags: Vec<String>,
     attached: Vec<AttachedJson>,
+    /// After a 挂起转.
+    returned: Option<ReturnedJson>,
+}
+
+/// From which flow the caller came back, and how.
+#[derive(Serialize)]
+struct ReturnedJson {
+    flow: String,
+    how: &'static str,
+    how_zh: &'static str,
 }
 
 /// 随路数据: one exported variable of the flow.
@@ -168,7 +178,21 @@ impl From<&CallView> for CallJson {
             wait_ms: it.wait_ms,
             tags: it.tags.clone(),
             attached: it.attached.iter().map(AttachedJson::from).collect(),
+            returned: it.last_flow.as_ref().map(ReturnedJson::from),
         }
+    }
+}
+
+impl From<&(FlowId, FlowReturn)> for ReturnedJson {
+    fn from((flow, how): &(FlowId, FlowReturn)) -> Self {
+        let how_zh = match how {
+            FlowReturn::Done => "流程走完",
+            FlowReturn::Failed => "流程出错或超时",
+            FlowReturn::Recalled => "坐席取回",
+            FlowReturn::HungUp => "在流程中挂机",
+            FlowReturn::Lost => "系统重启，流程中断",
+        };
+        Self { flow: flow.to_string(), how: how.as_str(), how_zh }
     }
 }
 

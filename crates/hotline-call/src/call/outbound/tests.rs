@@ -179,7 +179,7 @@ fn the_agents_telephone_rings_first_and_then_the_two_talk() {
     assert_eq!(it.count(bridged), 1);
     assert_eq!(it.count(|it| matches!(it, Output::Media(Order::Record { .. }))), 1);
     let agent = AgentNo::new("1001");
-    assert!(it.call.hold(&agent, it.now) && it.call.retrieve(&agent, it.now));
+    assert!(it.call.hold(&agent, it.now) && it.call.retrieve(&agent, &Nobody, it.now));
     it.leg(PARTY, LegEvent::Ended(LegEnd::HungUp { cause: Some(16) }));
     assert!(it.hung_up(AGENT) && !it.hung_up(PARTY));
     let record = it.record();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hotline_base::{
-    CallId, Extension, LegId, MonoTime, OfferId, Pii, WallTime,
+    CallId, Extension, LegId, MonoTime, OfferId, Pii, PlayId, WallTime,
     media::{Channel, Event as MediaEvent, LegStats, Order, Profile},
 };
 use hotline_cdr::{CallRecord, CalledParty, Muting};
@@ -23,9 +23,9 @@ pub(super) struct Story {
     pub(super) call: Call,
     pub(super) now: Now,
     hears: BTreeMap<LegId, Vec<LegId>>,
-    plays: BTreeMap<LegId, String>,
+    plays: BTreeMap<LegId, (String, PlayId)>,
     pub(super) recorded: Vec<LegId>,
-    muted: bool,
+    pub(super) muted: bool,
     lines: BTreeMap<OfferId, TalkLine>,
     pub(super) hung_up: Vec<LegId>,
     dialled: Vec<LegId>,
@@ -97,10 +97,11 @@ impl Story {
                 self.hears.extend(hears.into_iter().map(|it| (it.listener, it.speakers)));
             }
             Output::Media(Order::Play(it)) => {
-                self.plays.insert(it.leg, it.prompts[0].as_str().to_owned());
+                self.plays.insert(it.leg, (it.prompts[0].as_str().to_owned(), it.play));
             }
-            Output::Media(Order::Stop { leg, .. }) => {
-                self.plays.remove(&leg);
+            Output::Media(Order::Stop { leg, play }) => {
+                // Another may have taken its place.
+                self.plays.retain(|at, it| *at != leg || it.1 != play);
             }
             Output::Media(Order::Record { right, .. }) => self.recorded = vec![right],
             Output::Media(Order::RecordSource { channel, legs, .. }) => {
@@ -192,7 +193,11 @@ impl Story {
     }
 
     pub(super) fn music(&self, leg: LegId) -> Option<&str> {
-        self.plays.get(&leg).map(String::as_str)
+        self.plays.get(&leg).map(|it| it.0.as_str())
+    }
+
+    pub(super) fn playing(&self, leg: LegId) -> PlayId {
+        self.plays[&leg].1
     }
 
     pub(super) fn line(&self, leg: LegId) -> TalkLine {
@@ -414,7 +419,7 @@ fn a_conference_has_places_for_thirty_two() {
 }
 
 /// A supervisor, who answered.
-fn supervised(how: Oversight) -> Story {
+pub(super) fn supervised(how: Oversight) -> Story {
     let mut it = Story::talk();
     let who = Who { party: colleague("1009"), display: None };
     let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };

@@ -114,17 +114,19 @@ impl<'a> NodeReader<'a> {
     // Rules about where a node may stand, and advice
 
     pub(crate) fn only_after_agent(&self) {
-        if self.flow.kind != FlowKind::AfterAgent {
-            let text = "评价节点只能放在 kind: after_agent 的流程中";
+        if !matches!(self.flow.kind, FlowKind::AfterAgent | FlowKind::MidCall) {
+            let text = "评价节点只能放在 kind: after_agent 或 mid_call 的流程中";
             self.fields.wrong("type", "E21", text, "移到通话后流程，由 queue 的 after_agent 进入");
         }
     }
 
-    pub(crate) fn not_after_agent(&self) {
-        if self.flow.kind == FlowKind::AfterAgent {
-            let text = "通话后流程中不能再排队";
-            self.fields.wrong("type", "E21", text, "用 return 返回，由主流程决定去向");
-        }
+    pub(crate) fn not_with_agent(&self) {
+        let text = match self.flow.kind {
+            FlowKind::AfterAgent => "通话后流程中不能再排队",
+            FlowKind::MidCall => "通话中流程不能排队：坐席在等来电人回来",
+            FlowKind::Inbound | FlowKind::Subflow => return,
+        };
+        self.fields.wrong("type", "E21", text, "用 return 返回，由主流程决定去向");
     }
 
     /// A log line is read by many: no numbers of people in it.

@@ -459,8 +459,10 @@ fn a_secret_number_is_told_to_nobody() {
         1_000,
         "0.00 answer
         0.00 play ask
+        0.00 secret
         0.50 key stops
-        0.70 play menu.one",
+        0.70 play menu.one
+        0.70 secret no more",
     );
 }
 
