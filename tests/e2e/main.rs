@@ -36,6 +36,7 @@ mod lasting;
 mod lines;
 mod lists;
 mod outbound;
+mod outcomes;
 mod overload;
 mod parties;
 mod people;

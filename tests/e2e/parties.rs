@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hotline_testkit::{Call, Heard, Speech};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     engine::{Engine, SOON, text},
@@ -153,10 +154,12 @@ async fn supervisor_listens_whispers_and_barges_in_and_each_hears_what_he_should
     let supervisor = engine.busy_agent(2).await;
     let order = |mode: &str| json!({ "agent_no": agent.no, "mode": mode });
     engine.command(&supervisor.no, "supervise", order("listen")).await;
+    let began = Instant::now();
     let third = joins(&supervisor).await;
     hears(&third, &[CALLER, AGENT]).await;
     hears(&caller, &[AGENT]).await;
     hears(&phone, &[CALLER]).await;
+    let joined = Instant::now();
 
     engine.command(&supervisor.no, "supervise", order("whisper")).await;
     hears(&phone, &[CALLER, THIRD]).await;
@@ -173,6 +176,13 @@ async fn supervisor_listens_whispers_and_barges_in_and_each_hears_what_he_should
     engine.command(&supervisor.no, "supervise", order("barge_in")).await;
     hears(&caller, &[AGENT, THIRD]).await;
     hears(&phone, &[CALLER, THIRD]).await;
+
+    // Through every one of these switches, nobody's ear was without sound for more than 200 ms.
+    for (ear, since) in [(&caller.call, began), (&phone, began), (&third, joined)] {
+        let continuity = ear.heard().continuity_since(since);
+        assert!(continuity.gap_max <= Duration::from_millis(200), "{continuity:?}");
+        assert!(continuity.n_sources == 1 && continuity.n_packets > 20, "{continuity:?}");
+    }
 
     third.hang_up();
     hears(&caller, &[AGENT]).await;
