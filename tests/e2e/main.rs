@@ -31,6 +31,7 @@ mod hold;
 mod http;
 mod interop;
 mod keys;
+mod keys_out;
 mod ladder;
 mod lasting;
 mod lines;

@@ -389,6 +389,7 @@ impl Agent {
             | Command::CompleteTransfer
             | Command::Transfer { .. }
             | Command::Suspend { .. }
+            | Command::SendKeys { .. }
             | Command::Supervise { .. }
             | Command::Intercept
             | Command::ForceRelease { .. }
@@ -426,6 +427,7 @@ impl Agent {
             | Command::CompleteTransfer
             | Command::Transfer { .. }
             | Command::Suspend { .. }
+            | Command::SendKeys { .. }
             | Command::Supervise { .. }
             | Command::Intercept
             | Command::ForceRelease { .. }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{AgentNo, Extension, FlowId, GroupId, Oversight, Pii};
+use hotline_base::{AgentNo, Extension, FlowId, GroupId, Key, Oversight, Pii};
 
 use crate::{
     Display, LineEvent,
@@ -60,6 +60,8 @@ pub enum Command {
     /// 挂起转: the caller goes to a flow of `kind: mid_call` while the agent waits, and comes back.
     /// [`Command::Retrieve`] takes him back at once.
     Suspend { flow: FlowId },
+    /// 二次拨号: keys for who is outside and hears the agent.
+    SendKeys { keys: Vec<Key> },
     /// 监听, 耳语, 强插: rings the supervisor and lets him take part in this agent's call; in the
     /// call, changes how.
     Supervise { agent: AgentNo, how: Oversight },
@@ -120,6 +122,7 @@ pub enum Action {
     CompleteTransfer,
     Transfer,
     Suspend,
+    SendKeys,
     Supervise,
     Intercept,
     ForceRelease,
@@ -151,6 +154,7 @@ impl Command {
             Self::CompleteTransfer => Action::CompleteTransfer,
             Self::Transfer { .. } => Action::Transfer,
             Self::Suspend { .. } => Action::Suspend,
+            Self::SendKeys { .. } => Action::SendKeys,
             Self::Supervise { .. } => Action::Supervise,
             Self::Intercept => Action::Intercept,
             Self::ForceRelease { .. } => Action::ForceRelease,
@@ -183,6 +187,7 @@ impl Action {
         Self::CompleteTransfer,
         Self::Transfer,
         Self::Suspend,
+        Self::SendKeys,
         Self::Supervise,
         Self::Intercept,
         Self::ForceRelease,

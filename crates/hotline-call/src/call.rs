@@ -24,6 +24,7 @@ mod audio;
 mod ending;
 mod events;
 mod guests;
+mod keys;
 mod muting;
 #[cfg(test)]
 mod nobody;

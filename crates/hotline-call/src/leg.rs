@@ -87,6 +87,10 @@ pub enum LegOrder {
     RefuseOffer {
         status: u16,
     },
+    /// Press these for who is at the other end, in the way that leg takes keys.
+    SendKeys {
+        keys: Vec<Key>,
+    },
 }
 
 /// What became of an offer, for the agent and the dispatcher.

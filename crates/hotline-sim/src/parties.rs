@@ -1,7 +1,7 @@
 //! Agents who ask others, give callers away, and watch each other.
 
 use hotline_agent::{Command, Forced, Target};
-use hotline_base::{AgentNo, FlowId, GroupId, Oversight, Pii};
+use hotline_base::{AgentNo, FlowId, GroupId, Key, Oversight, Pii};
 use hotline_ivr::FlowKind;
 
 use crate::Shift;
@@ -11,7 +11,7 @@ const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
 impl Shift {
     /// What an agent does who talks: often with somebody else's help.
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
-        match self.random.below(16) {
+        match self.random.below(17) {
             0..3 => Command::Consult { to: self.target() },
             3..5 => Command::Transfer { to: self.target() },
             // Of those who supervise, who else is refused.
@@ -21,9 +21,12 @@ impl Shift {
             8 => Command::MaskRecording,
             9 => Command::ResumeRecording,
             10 => Command::SetBusy { reason: 1 },
+            13 => Command::SendKeys {
+                keys: "12#".chars().filter_map(|it| Key::try_from(it).ok()).collect(),
+            },
             11..13 => Command::Suspend { flow: self.flow() },
-            13 => Command::Mute,
-            14 => Command::Unmute,
+            14 => Command::Mute,
+            15 => Command::Unmute,
             _ => Command::HangUp,
         }
     }

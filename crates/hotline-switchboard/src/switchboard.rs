@@ -1,7 +1,7 @@
 //! The machine that owns all control state.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -9,8 +9,8 @@ use std::{
 use hotline_acd::Dispatcher;
 use hotline_agent::Agent;
 use hotline_base::{
-    AgentNo, CallId, Due, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId, TicketId,
-    TrunkId, earliest, media::Order,
+    AgentNo, CallId, Due, Key, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
+    TicketId, TrunkId, earliest, media::Order,
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
@@ -34,6 +34,7 @@ mod carrier;
 mod desk_phones;
 mod desks;
 mod gateways;
+mod keys;
 mod ladder;
 mod look;
 mod media;
@@ -90,6 +91,10 @@ pub struct Switchboard {
     /// Channels taken for parties outside who were called into a call.
     guest_ways: BTreeMap<LegId, TrunkId>,
     recordings: BTreeMap<RecordingId, CallId>,
+    /// Legs whose peers described telephone-events last, and keys that wait for their turn to go by
+    /// INFO.
+    take_events: BTreeSet<LegId>,
+    keys_out: BTreeMap<LegId, VecDeque<Key>>,
     /// Telephones that asked for a transfer by REFER, until it is known what became of it.
     refers: BTreeMap<CallId, LegId>,
     repeats: BTreeMap<String, VecDeque<MonoTime>>,
@@ -167,6 +172,8 @@ impl Switchboard {
             ringing: BTreeMap::new(),
             guest_ways: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            take_events: BTreeSet::new(),
+            keys_out: BTreeMap::new(),
             refers: BTreeMap::new(),
             repeats: BTreeMap::new(),
             lists: Arc::default(),
@@ -330,6 +337,7 @@ impl Machine for Switchboard {
                 }
                 Owner::Agent(no) => self.agent_timeout(&no, now),
                 Owner::Media => self.media_lost(now),
+                Owner::Keys(leg) => self.next_key(leg, now),
             }
             self.settle(now);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hotline_base::{AgentNo, CallId, Due, MonoTime};
+use hotline_base::{AgentNo, CallId, Due, LegId, MonoTime};
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Owner {
@@ -10,6 +10,8 @@ pub(crate) enum Owner {
     Agent(AgentNo),
     /// The media process that has to come back.
     Media,
+    /// The next key for this leg.
+    Keys(LegId),
 }
 
 #[derive(Debug, Default)]

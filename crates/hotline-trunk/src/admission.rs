@@ -40,6 +40,9 @@ pub struct TrunkConfig {
     /// Tones of this network (回铃音, 忙音) are recognised in calls that go out over it, and its busy
     /// tone after the answer ends the call: for gateways of analogue lines, which send no BYE.
     pub busy_tone_ends: bool,
+    /// To a peer of it that takes no telephone-events (RFC 4733), keys go by INFO
+    /// (`application/dtmf-relay`) and not as sound.
+    pub keys_by_info: bool,
     /// With the leading zero, such as `0771`; completes local numbers and bare short codes.
     pub area_code: Option<String>,
     /// GB/T 2260, such as `450100`.

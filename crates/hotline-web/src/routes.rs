@@ -73,6 +73,7 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/complete-transfer", post(parties::complete_transfer)),
         on("post", "/api/v1/agents/{no}/transfer", post(parties::transfer)),
         on("post", "/api/v1/agents/{no}/suspend", post(parties::suspend)),
+        on("post", "/api/v1/agents/{no}/send-keys", post(parties::send_keys)),
         on("post", "/api/v1/agents/{no}/supervise", post(parties::supervise)),
         on("post", "/api/v1/agents/{no}/intercept", post(parties::intercept)),
         on("post", "/api/v1/agents/{no}/force-release", post(parties::force_release)),

@@ -32,6 +32,9 @@ impl Agent {
                 Action::Transfer | Action::Suspend => {
                     matches!(self.line, Line::Talking | Line::Held)
                 }
+                Action::SendKeys => {
+                    matches!(self.line, Line::Talking | Line::Consulting | Line::Conferring)
+                }
                 Action::CancelConsult | Action::Confer | Action::CompleteTransfer => {
                     matches!(self.line, Line::Consulting)
                 }
@@ -84,6 +87,7 @@ impl Agent {
             | Action::CompleteTransfer
             | Action::Transfer
             | Action::Suspend
+            | Action::SendKeys
             | Action::Intercept
             | Action::PauseRecording
             | Action::MaskRecording

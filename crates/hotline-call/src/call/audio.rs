@@ -23,7 +23,7 @@ const OWN_PLAYS: u64 = 1 << 32;
 /// What media was told last.
 #[derive(Debug, Default)]
 pub(super) struct Audio {
-    heard: Vec<Hears>,
+    pub(super) heard: Vec<Hears>,
     /// Who is with nobody, so that music is played to him.
     alone: Vec<LegId>,
     /// 静音: whom nobody hears, by his part in the call.

@@ -96,7 +96,7 @@ impl Guest {
         }
     }
 
-    const fn is_outside(&self) -> bool {
+    pub(super) const fn is_outside(&self) -> bool {
         matches!(self.party, CalledParty::Outside { .. })
     }
 

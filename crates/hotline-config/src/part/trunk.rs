@@ -115,9 +115,23 @@ fn one(
         prack: it.bool_or("prack", true),
         early_media: it.bool_or("early_media", true),
         busy_tone_ends: it.bool_or("busy_tone_ends", false),
+        keys_by_info: keys_by_info(it),
         area_code: area_code.map(|it| it.value),
         city: city.map(|it| it.value),
     })
+}
+
+/// `keys`: how keys go to a peer that takes no telephone-events.
+fn keys_by_info(it: &Section<'_, '_>) -> bool {
+    let Some(text) = it.text("keys") else { return false };
+    match text.value.as_str() {
+        "sound" => false,
+        "info" => true,
+        other => {
+            it.complain("keys", format!("{other:?} 不认识"), "写 sound 或 info");
+            false
+        }
+    }
 }
 
 /// `[[trunk.gateway]]`: where calls go out.

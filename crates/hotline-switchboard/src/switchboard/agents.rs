@@ -25,6 +25,7 @@ impl Switchboard {
             Command::Consult { to } => self.consult(no, to, now),
             Command::Transfer { to } => self.transfer(no, to, now),
             Command::Suspend { flow } => self.suspend(no, flow, now),
+            Command::SendKeys { keys } => self.send_keys_of(no, keys, now),
             Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),
             Command::ForceRelease { agent } => self.force_release(no, agent, now),
             Command::Force { agent, to } => self.force(no, agent, *to, now),
@@ -103,6 +104,7 @@ impl Switchboard {
                 | Action::Consult
                 | Action::Transfer
                 | Action::Suspend
+                | Action::SendKeys
                 | Action::Supervise
                 | Action::ForceRelease
                 | Action::Force => false,

@@ -73,6 +73,8 @@ impl Switchboard {
         for leg in &entry.media_legs {
             self.media_legs.remove(leg);
             self.unanswered.remove(leg);
+            self.take_events.remove(leg);
+            self.forget_keys(*leg);
             self.door.forget(*leg);
         }
     }
@@ -102,6 +104,7 @@ impl Switchboard {
                 self.endpoint.hang_up(leg, HangUp { status: refusal_of(cause), reason }, now);
             }
             LegOrder::AcceptOffer { sdp } => self.endpoint.accept_offer(leg, sdp, now),
+            LegOrder::SendKeys { keys } => self.send_keys(id, leg, keys, now),
             LegOrder::RefuseOffer { status } => self.endpoint.refuse_offer(leg, status, now),
         }
     }

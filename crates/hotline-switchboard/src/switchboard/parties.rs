@@ -2,7 +2,7 @@
 
 use hotline_agent::{Action, Agent, Forced, LineEvent, Refused, Target};
 use hotline_base::{
-    AgentNo, CallId, FlowId, GroupId, Now, OfferId, Oversight, Pii, media::Profile,
+    AgentNo, CallId, FlowId, GroupId, Key, Now, OfferId, Oversight, Pii, media::Profile,
 };
 use hotline_call::{Call, Joining, NotSuspended, Who};
 use hotline_cdr::CalledParty;
@@ -71,6 +71,19 @@ impl Switchboard {
             NotSuspended::WrongState => self.wrong_state(no, Action::Suspend),
             NotSuspended::UnknownFlow => Refused::UnknownFlow,
         })
+    }
+
+    /// 二次拨号.
+    pub(super) fn send_keys_of(
+        &mut self,
+        no: &AgentNo,
+        keys: &[Key],
+        now: Now,
+    ) -> Result<(), Refused> {
+        let call = self.call_for(no, Action::SendKeys)?;
+        let mut done = false;
+        self.step(call, now, |call, _, _| done = call.send_keys(no, keys));
+        if done { Ok(()) } else { Err(self.wrong_state(no, Action::SendKeys)) }
     }
 
     /// Whom a telephone dials: an agent by 工号 or extension, a skill group, or a number outside.

@@ -41,7 +41,10 @@ impl Switchboard {
 
     fn act_on_sip_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::Invited(invited) => self.invited(*invited, now),
+            Event::Invited(invited) => {
+                self.note_keys(invited.leg, invited.sdp.as_deref());
+                self.invited(*invited, now);
+            }
             Event::Ringing { leg, sdp, .. } => {
                 self.way_rings(leg);
                 self.leg(leg, LegEvent::Ringing { sdp }, now);
@@ -49,10 +52,15 @@ impl Switchboard {
             Event::Answered { leg, sdp } => {
                 self.attempts.remove(&leg);
                 self.ringing.remove(&leg);
+                self.note_keys(leg, sdp.as_deref());
                 self.leg(leg, LegEvent::Answered { sdp }, now);
             }
-            Event::Offered { leg, sdp } => self.leg(leg, LegEvent::Offered { sdp }, now),
+            Event::Offered { leg, sdp } => {
+                self.note_keys(leg, sdp.as_deref());
+                self.leg(leg, LegEvent::Offered { sdp }, now);
+            }
             Event::Reanswered { leg, sdp } => {
+                self.note_keys(leg, sdp.as_deref());
                 let sdp = sdp.unwrap_or_default();
                 self.leg(leg, LegEvent::Reanswered { sdp }, now);
             }

@@ -15,6 +15,7 @@ fn trunk(id: &str, sources: &[&str], channels_max: usize) -> TrunkConfig {
         prack: true,
         early_media: true,
         busy_tone_ends: false,
+        keys_by_info: false,
         area_code: Some("0771".to_owned()),
         city: Some("450100".to_owned()),
     }

@@ -19,6 +19,7 @@ fn fleet() -> Fleet {
         prack: true,
         early_media: true,
         busy_tone_ends: false,
+        keys_by_info: false,
         limits: Limits::default(),
         gateways: vec![gateway(1, 10), gateway(2, 20)],
         probes: true,

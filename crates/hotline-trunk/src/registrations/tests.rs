@@ -32,6 +32,7 @@ fn trunk(n_accounts: usize) -> TrunkConfig {
         prack: true,
         early_media: true,
         busy_tone_ends: false,
+        keys_by_info: false,
         area_code: None,
         city: None,
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use hotline_agent::{Command, Forced, Target};
-use hotline_base::{AgentNo, FlowId, GroupId, Oversight, Pii};
+use hotline_base::{AgentNo, FlowId, GroupId, Key, Oversight, Pii};
 use serde::Deserialize;
 
 use super::{
@@ -41,6 +41,16 @@ pub(super) struct Suspended {
     #[serde(default)]
     flow: String,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keys {
+    #[serde(default)]
+    keys: String,
+}
+
+/// Keys of one command.
+const KEYS_MAX: usize = 32;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +108,23 @@ pub(super) async fn suspend(
     Body(it): Body<Suspended>,
 ) -> Reply {
     ask(app, who, name, Command::Suspend { flow: FlowId::new(&it.flow) }).await
+}
+
+pub(super) async fn send_keys(
+    State(app): State<App>,
+    who: Who,
+    name: Name,
+    Body(it): Body<Keys>,
+) -> Reply {
+    // Who may not ask is told nothing of what he asked.
+    who.may_act_for(&AgentNo::new(&name.0))?;
+    let keys: Result<Vec<_>, _> = it.keys.chars().map(Key::try_from).collect();
+    match keys {
+        Ok(keys) if (1..=KEYS_MAX).contains(&keys.len()) => {
+            ask(app, who, name, Command::SendKeys { keys }).await
+        }
+        Ok(_) | Err(_) => Err(ApiError::field("keys", "1 to 32 keys of 0-9 * # A-D")),
+    }
 }
 
 /// The agent in the path is the supervisor; whether he is one is for the control thread to say.

@@ -126,6 +126,7 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::CompleteTransfer => ("complete_transfer", "转移"),
         Action::Transfer => ("transfer", "盲转"),
         Action::Suspend => ("suspend", "挂起转"),
+        Action::SendKeys => ("send_keys", "二次拨号"),
         Action::Supervise => ("supervise", "监控"),
         Action::Intercept => ("intercept", "拦截"),
         Action::ForceRelease => ("force_release", "强拆"),

@@ -1,12 +1,12 @@
 //! Stories of agents who do by the keys of their telephones what others do by command.
 
 use hotline_base::{
-    LegId, OfferId,
+    Key, LegId, OfferId,
     media::{Event as MediaEvent, Profile},
 };
 
 use super::{
-    tests::{AGENT, CALLER, OTHER, Story, TARGET, agent, colleague},
+    tests::{AGENT, CALLER, OTHER, Story, TARGET, agent, colleague, outside},
     *,
 };
 use crate::{LegEnd, LegEvent, TalkLine, Who, call::nobody::Nobody};
@@ -206,4 +206,32 @@ fn a_call_that_rings_at_one_telephone_is_picked_up_at_another() {
     it.media(MediaEvent::Opened { leg: OTHER, sdp: "ours".to_owned() });
     assert_eq!(it.hung_up, [TARGET]);
     it.table(&[(CALLER, &[]), (AGENT, &[OTHER]), (OTHER, &[AGENT])]);
+}
+
+#[test]
+fn keys_of_an_agent_go_to_everybody_outside_who_hears_him() {
+    let keys = [Key::try_from('1').unwrap()];
+    let sent = |it: &mut Story, no: &str| {
+        let (no, mut done) = (agent(no), false);
+        it.act(|call, _| done = call.send_keys(&no, &keys));
+        (done, std::mem::take(&mut it.keyed))
+    };
+    let mut it = Story::talk();
+    assert_eq!(sent(&mut it, "1001"), (true, vec![CALLER]));
+    assert_eq!(sent(&mut it, "1002"), (false, vec![]), "he is not in the call");
+    it.does(|call, now| call.hold(&agent("1001"), now));
+    assert_eq!(sent(&mut it, "1001"), (false, vec![]), "nobody hears him");
+    // A department that he asks, while the caller waits; then all of them.
+    let mut it = Story::talk();
+    it.consults(TARGET, outside());
+    assert_eq!(sent(&mut it, "1001"), (false, vec![]));
+    it.answers(TARGET);
+    assert_eq!(sent(&mut it, "1001"), (true, vec![TARGET]));
+    it.does(|call, now| call.confer(&agent("1001"), now));
+    assert_eq!(sent(&mut it, "1001"), (true, vec![CALLER, TARGET]));
+    // A colleague is not outside, and may send keys as well.
+    let mut it = Story::consulting();
+    assert_eq!(sent(&mut it, "1001"), (false, vec![]));
+    it.does(|call, now| call.confer(&agent("1001"), now));
+    assert_eq!(sent(&mut it, "1002"), (true, vec![CALLER]));
 }

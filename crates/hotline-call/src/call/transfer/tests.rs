@@ -33,6 +33,8 @@ pub(super) struct Story {
     /// What legs were told besides being hung up.
     pub(super) answered: Vec<LegId>,
     pub(super) outcomes: Vec<u16>,
+    /// To whom keys were sent.
+    pub(super) keyed: Vec<LegId>,
     pub(super) facts: Vec<CallFact>,
 }
 
@@ -69,6 +71,7 @@ impl Story {
             records: Vec::new(),
             answered: Vec::new(),
             outcomes: Vec::new(),
+            keyed: Vec::new(),
             facts: Vec::new(),
         };
         it.answers(AGENT);
@@ -124,6 +127,7 @@ impl Story {
                 self.lines.insert(offer, line);
             }
             Output::Leg { leg, order: LegOrder::Answer { .. } } => self.answered.push(leg),
+            Output::Leg { leg, order: LegOrder::SendKeys { .. } } => self.keyed.push(leg),
             Output::Transferred { status } => self.outcomes.push(status),
             Output::Record(it) => self.records.push(*it),
             Output::Fact(it) => self.facts.push(it.fact),
@@ -161,7 +165,7 @@ impl Story {
         self.leg(leg, LegEvent::Ended(LegEnd::HungUp { cause: Some(16) }));
     }
 
-    fn consults(&mut self, leg: LegId, party: CalledParty) {
+    pub(super) fn consults(&mut self, leg: LegId, party: CalledParty) {
         let who = Who { party, display: None };
         let it = Joining { offer: OfferId(leg.0), leg, profile: Profile::Plain, who };
         self.does(|call, now| call.consult(&agent("1001"), it, now));
