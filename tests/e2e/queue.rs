@@ -174,3 +174,26 @@ async fn answer_of_the_agent_ends_the_music_at_once_and_the_caller_hears_no_hole
     }
     panic!("nothing was sent for {holes:?} ms");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_hears_which_hotline_it_is_and_both_hear_his_number_before_they_are_connected() {
+    const MAIN: &str = "flows/gx12345.main.flow.yaml";
+    let both = "caller_whisper: agent.number\n    whisper_to: both\n    agent_whisper: greet.gjj";
+    let flow_edits = vec![(MAIN, "caller_whisper: agent.number", both)];
+    let engine = Engine::start(Setup { flow_edits, ..Setup::default() }).await;
+    let agent = engine.agent(1).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    let mark = caller.mark();
+    phone.answer();
+    let sound = |prompt: &str| engine.setup.prompts.sound(prompt);
+    let own = phone.until_sound("greet.gjj", &sound("greet.gjj"), SOON).await.unwrap();
+    let his = phone.until_sound("agent.service", &sound("agent.service"), SOON).await.unwrap();
+    assert!(own.at < his.at, "first which hotline it is");
+    caller.hears_since(&engine, mark, "agent.service").await;
+    assert!(caller.heard().sound().find(&sound("greet.gjj")).is_none_or(|it| it.score < 0.8));
+    engine.until_state(&agent, "talking").await;
+    phone.speak(Speech::tone(440));
+    caller.until_tone(440, SOON).await.unwrap();
+}

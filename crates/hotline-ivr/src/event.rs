@@ -187,6 +187,14 @@ pub enum Step {
     StopPlay {
         play: u64,
     },
+    /// Play once to the agent who has answered, until the bridge at the latest;
+    /// [`Event::PlayDone`] follows.
+    PlayToAgent {
+        /// Numbered as those of the caller.
+        play: u64,
+        prompts: Vec<PromptId>,
+        limit_ms: u32,
+    },
     Enqueue(Box<Enqueue>),
     /// The caller no longer waits.
     LeaveQueue {

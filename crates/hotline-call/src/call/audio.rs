@@ -39,8 +39,9 @@ pub(super) struct Audio {
     park_music: Option<(LegId, PlayId)>,
     ringback: Option<(LegId, PlayId)>,
     n_plays: u64,
-    /// What the flow plays to the caller.
+    /// What the flow plays to the caller, and to an agent who has answered.
     prompts: Option<Play>,
+    agent_prompts: Option<(LegId, PlayId)>,
 }
 
 impl Audio {
@@ -67,6 +68,10 @@ impl Call {
             return;
         }
         side.state = AgentState::Talking;
+        if let Some((leg, play)) = self.audio.agent_prompts.take() {
+            self.media(Order::Stop { leg, play });
+        }
+        let Some(side) = &mut self.agent else { return };
         // A telephone that held during the announcement holds from now on.
         let held = std::mem::take(&mut side.held_by_phone);
         let offer = side.offering.offer;
@@ -286,6 +291,35 @@ impl Call {
     pub(super) fn play_prompts(&mut self, play: Play) {
         self.audio.prompts = Some(play.clone());
         self.media(Order::Play(play));
+    }
+
+    /// The flow has prompts played to the agent before the bridge.
+    pub(super) fn play_to_agent(
+        &mut self,
+        play: PlayId,
+        prompts: Vec<hotline_base::PromptId>,
+        limit_ms: u32,
+    ) {
+        let Some(side) = self.agent.as_ref().filter(|it| it.state == AgentState::Announcing) else {
+            return;
+        };
+        let leg = side.offering.leg;
+        self.audio.agent_prompts = Some((leg, play));
+        self.media(Order::Play(Play {
+            leg,
+            play,
+            prompts,
+            times: 1,
+            gap_ms: 0,
+            stop_on_key: false,
+            grace_ms: 0,
+            limit_ms,
+        }));
+    }
+
+    /// Whether this was played to an agent by the flow, and is over.
+    pub(super) fn agent_prompts_done(&mut self, leg: LegId, play: PlayId) -> bool {
+        self.audio.agent_prompts.take_if(|it| *it == (leg, play)).is_some()
     }
 
     pub(super) fn prompts_done(&mut self, play: PlayId) {

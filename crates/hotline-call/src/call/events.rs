@@ -174,6 +174,9 @@ impl Call {
                     self.prompts_done(play);
                     let done = hotline_ivr::Event::PlayDone { play: play.0, played_ms, end };
                     self.tell(done, env, now);
+                } else if self.agent_prompts_done(leg, play) {
+                    let done = hotline_ivr::Event::PlayDone { play: play.0, played_ms, end };
+                    self.tell(done, env, now);
                 }
             }
             MediaEvent::Key { leg, key } => {

@@ -60,6 +60,9 @@ impl Call {
                 self.prompts_done(play);
                 self.media(Order::Stop { leg, play });
             }
+            Step::PlayToAgent { play, prompts, limit_ms } => {
+                self.play_to_agent(PlayId(play), prompts, limit_ms);
+            }
             Step::Enqueue(it) => {
                 let hotline_ivr::Enqueue { groups, priority, ring_timeout, early_reject, .. } = *it;
                 self.outputs.push_back(Output::Queue(QueueOrder::Enqueue {
@@ -156,6 +159,7 @@ impl Call {
                 Step::Answer
                 | Step::Play { .. }
                 | Step::StopPlay { .. }
+                | Step::PlayToAgent { .. }
                 | Step::Enqueue(_)
                 | Step::LeaveQueue { .. }
                 | Step::Connect

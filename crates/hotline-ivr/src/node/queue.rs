@@ -28,6 +28,10 @@ pub(crate) struct Queue {
     pub(crate) early_reject: EarlyReject,
     pub(crate) ring_timeout: Option<Duration>,
     pub(crate) caller_whisper: Option<Whisper>,
+    /// The agent hears what the caller does before the bridge (`whisper_to: both`).
+    pub(crate) whisper_to_both: bool,
+    /// What the agent alone hears before the bridge, such as which hotline it is.
+    pub(crate) agent_whisper: Option<Whisper>,
     pub(crate) after_agent: Option<AfterAgent>,
 }
 
@@ -89,6 +93,8 @@ impl Queue {
         } else {
             it.prompt("caller_whisper").map(Whisper::Prompt)
         };
+        let whisper_to_both = it.fields.choice("whisper_to", &["caller", "both"]) == Some("both");
+        let agent_whisper = it.prompt("agent_whisper").map(Whisper::Prompt);
         let after_agent = AfterAgent::read(it);
         if groups.is_empty() {
             return None;
@@ -104,6 +110,8 @@ impl Queue {
             early_reject,
             ring_timeout,
             caller_whisper,
+            whisper_to_both,
+            agent_whisper,
             after_agent,
         })
     }
@@ -121,6 +129,8 @@ impl Queue {
             early_reject: EarlyReject { closed: false, no_agents: false, full: true },
             ring_timeout: None,
             caller_whisper: Some(Whisper::AgentNumber),
+            whisper_to_both: false,
+            agent_whisper: None,
             after_agent: None,
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct QueueWait {
     /// `max_wait` is over; kept while an agent is being connected.
     deadline: MonoTime,
     hearing: Hearing,
+    /// What the agent hears before the bridge.
+    agent_hears: Option<u64>,
     next_announcement: Option<MonoTime>,
 }
 
@@ -107,6 +109,7 @@ impl Session {
             group: order.groups.first().cloned(),
             deadline: now.mono + queue.max_wait,
             hearing: Hearing::Nothing,
+            agent_hears: None,
             next_announcement: queue.announce.as_ref().map(|it| now.mono + it.first_after),
         }));
         self.steps.push_back(Step::Enqueue(Box::new(order)));
@@ -253,6 +256,7 @@ impl Session {
                     Turn::Wait
                 }
                 Stage::Whisper { .. } => {
+                    this.stop_hearing();
                     this.connect();
                     Turn::Wait
                 }
@@ -297,7 +301,10 @@ impl Session {
                 this.begin_music(queue, env, now);
             } else if hearing == Hearing::Whisper(play) {
                 it.hearing = Hearing::Nothing;
-                this.connect();
+                this.connect_if_said();
+            } else if it.agent_hears == Some(play) {
+                it.agent_hears = None;
+                this.connect_if_said();
             } else if hearing == Hearing::Music(play) {
                 it.hearing = Hearing::Nothing;
                 if end == PlayEnd::Missing || played_ms < MUSIC_MIN_MS {
@@ -327,18 +334,44 @@ impl Session {
             this.leg =
                 Some(Leg { agent: agent.clone(), group, talk_ms: 0, ended_by: "", surveyed: true });
             let prompts = whisper.map(|it| it.say(&agent, this, env, now)).unwrap_or_default();
-            if prompts.is_empty() {
+            let own = queue.agent_whisper.as_ref();
+            let mut to_agent = own.map(|it| it.say(&agent, this, env, now)).unwrap_or_default();
+            if queue.whisper_to_both {
+                to_agent.extend(prompts.iter().cloned());
+            }
+            if prompts.is_empty() && to_agent.is_empty() {
                 this.stop_hearing();
                 this.connect();
                 return Turn::Wait;
             }
-            let play = this.queue_play(prompts, 1, WHISPER_MAX);
+            // Without a word for him the caller goes on hearing music.
+            let play = (!prompts.is_empty()).then(|| this.queue_play(prompts, 1, WHISPER_MAX));
+            let agent_hears = (!to_agent.is_empty()).then(|| this.play_to_agent(to_agent));
             if let Some(it) = this.queue() {
-                it.hearing = Hearing::Whisper(play);
+                it.hearing = play.map_or(it.hearing, Hearing::Whisper);
+                it.agent_hears = agent_hears;
                 it.stage = Stage::Whisper { until: now.mono + WHISPER_MAX + super::play::GUARD };
             }
             Turn::Wait
         })
+    }
+
+    fn play_to_agent(&mut self, prompts: Vec<hotline_base::PromptId>) -> u64 {
+        self.n_plays += 1;
+        let play = self.n_plays;
+        let limit_ms = u32::try_from(WHISPER_MAX.as_millis()).unwrap_or(u32::MAX);
+        self.steps.push_back(Step::PlayToAgent { play, prompts, limit_ms });
+        play
+    }
+
+    /// Both have heard what is said before the bridge.
+    fn connect_if_said(&mut self) {
+        let whispers =
+            |it: &QueueWait| it.agent_hears.is_some() || matches!(it.hearing, Hearing::Whisper(_));
+        if self.queue().is_some_and(|it| !whispers(it)) {
+            self.stop_hearing();
+            self.connect();
+        }
     }
 
     fn connect(&mut self) {
@@ -357,6 +390,7 @@ impl Session {
                 Stage::Asked { .. } | Stage::Waiting | Stage::Talking => return Turn::Wait,
             }
             it.stage = Stage::Waiting;
+            it.agent_hears = None;
             if let (Some(next), Some(announce)) = (&mut it.next_announcement, &queue.announce) {
                 *next = (*next).max(now.mono + announce.first_after);
             }

@@ -34,8 +34,10 @@ enum Do {
     /// The agent sends the caller to this flow, if he may.
     Suspend(&'static str),
     Recall,
+    /// What the agent hears is over.
+    Said,
 }
-use Do::{Agent, Done, HangUp, Info, Lost, Missing, Press, Recall, Suspend};
+use Do::{Agent, Done, HangUp, Info, Lost, Missing, Press, Recall, Said, Suspend};
 
 struct Desk {
     refusal: Option<QueueRefusal>,
@@ -85,6 +87,7 @@ struct Story {
     desk: Desk,
     now: Now,
     play: Option<Playing>,
+    to_agent: Option<u64>,
     log: String,
 }
 
@@ -109,6 +112,7 @@ impl Story {
             desk: Desk { refusal: None, signed_in: 1, ahead: 0, ewt: None },
             now: Now { mono: MonoTime(0), wall },
             play: None,
+            to_agent: None,
             log: String::new(),
         }
     }
@@ -148,6 +152,11 @@ impl Story {
                     if self.play.take_if(|it| it.play == play).is_some() {
                         self.note("stop");
                     }
+                }
+                Step::PlayToAgent { play, prompts, .. } => {
+                    let ids: Vec<&str> = prompts.iter().map(PromptId::as_str).collect();
+                    self.note(&format!("agent hears {}", ids.join(" ")));
+                    self.to_agent = Some(play);
                 }
                 Step::Enqueue(order) => {
                     let groups: Vec<&str> = order.groups.iter().map(GroupId::as_str).collect();
@@ -269,6 +278,12 @@ impl Story {
                 self.tell(Event::Suspended { flow, agent, group, talk_ms: 1_000 });
             }
             Recall => self.tell(Event::Recalled),
+            Said => {
+                if let Some(play) = self.to_agent.take() {
+                    let end = PlayEnd::Finished;
+                    self.tell(Event::PlayDone { play, played_ms: 1_000, end });
+                }
+            }
             Missing => {
                 if let Some(it) = self.play.take() {
                     self.play_done(&it, PlayEnd::Missing);

@@ -137,6 +137,10 @@ impl<'a> Driver<'a> {
                         self.play = None;
                     }
                 }
+                // Nobody listens at the agent's ear; it is over at once.
+                Step::PlayToAgent { play, .. } => {
+                    self.tell(Event::PlayDone { play, played_ms: 0, end: PlayEnd::Finished });
+                }
                 Step::Enqueue(order) => self.enqueue(&order),
                 Step::LeaveQueue { .. } => self.leave_queue(),
                 Step::Connect => self.connect(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hotline_base::MonoTime;
 
-use super::{Agent, Do, Done, HangUp, Lost, Missing, Press, check, check_with, tell};
+use super::{Agent, Do, Done, HangUp, Lost, Missing, Press, Said, check, check_with, tell};
 use crate::{Event, FlowFact, QueueRefusal, Step};
 
 const MAIN: &str = "
@@ -75,6 +75,54 @@ fn a_caller_hears_music_then_the_agents_number_then_the_agent() {
         63.00 play bye.common
         65.00 hang up bye 16
         65.00 left main system_hangup",
+    );
+}
+
+#[test]
+fn an_agent_hears_before_the_bridge_what_is_for_him_alone_or_for_both() {
+    let before = "0.00 answer
+        0.00 enqueue general 6
+        0.00 play moh.default for ever";
+    // Both hear his number, and he which hotline it is; the bridge waits for both.
+    let both = "caller_whisper: agent.number\n    whisper_to: both\n    agent_whisper: ask";
+    let main = MAIN.replace("caller_whisper: agent.number", both);
+    check(
+        &[&main, SURVEY],
+        &[(1_000, Agent("1")), (7_000, Said)],
+        8_000,
+        &format!(
+            "{before}
+        1.00 play num.d1 agent.service
+        1.00 agent hears ask num.d1 agent.service
+        7.00 connect"
+        ),
+    );
+    // Only he hears something: the caller goes on hearing music.
+    let alone = MAIN.replace("caller_whisper: agent.number", "agent_whisper: ask");
+    check(
+        &[&alone, SURVEY],
+        &[(1_000, Agent("1")), (3_000, Said)],
+        4_000,
+        &format!(
+            "{before}
+        1.00 agent hears ask
+        3.00 stop
+        3.00 connect"
+        ),
+    );
+    // Nobody says that he has heard it; and he goes away before.
+    check(
+        &[&alone, SURVEY],
+        &[(1_000, Agent("1")), (2_000, Lost), (3_000, Said), (5_000, Agent("1"))],
+        31_000,
+        &format!(
+            "{before}
+        1.00 agent hears ask
+        2.00 play moh.default for ever
+        5.00 agent hears ask
+        30.00 stop
+        30.00 connect"
+        ),
     );
 }
 
