@@ -173,7 +173,7 @@ async fn browser_takes_a_call_and_holds_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_that_comes_to_another_network_talks_on() {
-    let (engine, _folder, _page, telephone) = office("wss").await;
+    let (mut engine, _folder, _page, telephone) = office("wss").await;
     let caller = talk(&engine, &telephone).await;
     telephone.network.change_to(ROAD);
     // It registers again, and takes the same call up by an ICE restart.
@@ -182,6 +182,11 @@ async fn browser_that_comes_to_another_network_talks_on() {
     telephone.until_tone(900).await;
     caller.until_tone(AGENT_HZ, SOON).await.unwrap();
     until_state(&engine, "talking").await;
+    // What the page offered then, and where it is, outlives media.
+    engine.kill(Role::Media).await;
+    caller.speak(Speech::tone(1_100));
+    telephone.until_tone(1_100).await;
+    caller.until_tone(AGENT_HZ, SOON).await.unwrap();
     telephone.does("hangUp()").await;
     let record = engine.record_of(&caller.number).await;
     assert_eq!(record["segments"].as_array().unwrap().len(), 1, "{record:#}");

@@ -342,6 +342,7 @@ impl Desk {
             entry.version = version;
             entry.said.clone_from(&sdp);
         }
+        self.note_again(leg);
         self.say(Event::Described { leg, sdp });
     }
 
