@@ -280,6 +280,45 @@ fn without_a_valid_check_for_30_s_nothing_is_sent_until_there_is_one_again() {
 }
 
 #[test]
+fn a_leg_that_the_next_process_takes_up_needs_checks_and_no_handshake_but_for_another_browser() {
+    let mut before = House::new();
+    before.open(1, Fingerprint([0; 32]));
+    let certificate = before.browsers.certificate().unwrap();
+    let mut house = House::new();
+    house.browsers = Browsers::new(Some(&certificate)).unwrap();
+    assert_eq!(house.browsers.fingerprint(), before.browsers.fingerprint());
+    let (leg, from) = (LegId(1), address("198.51.100.7:5000"));
+    let remote = |fingerprint| {
+        let ufrag = "them".to_owned();
+        Remote { ufrag, fingerprint, role: Role::Server, label: None }
+    };
+    house.browsers.open(leg, "ours1".to_owned(), PWD.to_owned(), house.now);
+    house.browsers.take_up(leg, remote(Fingerprint([0; 32])), Some(from), house.now);
+    let steps = house.browsers.steps();
+    assert!(
+        matches!(&steps[..], [Step::Chosen { to: Some(to), .. }, Step::Found { address, .. }]
+            if *to == from && *address == from),
+        "{steps:?}"
+    );
+    // Its association is over; a hello begins no other one.
+    let other = self::certificate();
+    let mut client = Client::new(&other);
+    client.begin(house.now);
+    for hello in client.said() {
+        assert!(house.hear(from, &hello).is_empty());
+    }
+    assert_eq!(house.refused(), 1);
+    house.now += Duration::from_secs(30);
+    house.browsers.handle_timeout(house.now);
+    let lost = house.browsers.steps();
+    assert!(matches!(&lost[..], [Step::Chosen { to: None, .. }]), "{lost:?}");
+    // Another certificate is another browser, which finds the one it was told of.
+    house.browsers.settle(leg, remote(client.fingerprint), house.now);
+    house.hear(from, &check("ours1:them", PWD, true));
+    assert!(house.shake(&mut Client::new(&other), from, |_| ()));
+}
+
+#[test]
 fn a_leg_keeps_eight_addresses_and_the_one_in_use() {
     let mut house = House::new();
     house.open(1, Fingerprint([0; 32]));
