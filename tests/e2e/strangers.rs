@@ -64,7 +64,16 @@ async fn call_over_the_trunks_limit_is_refused_with_503() {
 async fn offers_without_usable_audio_are_refused_with_488() {
     let engine = Engine::quick().await;
     let head = "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n";
-    for line in ["m=audio 4000 RTP/AVP 18\r\n", "m=video 4000 RTP/AVP 31\r\n"] {
+    // Protection is asked for, and no key is there, or one that would protect nothing.
+    let key = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+    let open = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key} UNENCRYPTED_SRTP");
+    for line in [
+        "m=audio 4000 RTP/AVP 18\r\n",
+        "m=video 4000 RTP/AVP 31\r\n",
+        "m=audio 4000 RTP/SAVP 8\r\n",
+        &format!("m=audio 4000 RTP/SAVP 8\r\n{open}\r\n"),
+        "m=audio 4000 UDP/TLS/RTP/SAVPF 8\r\n",
+    ] {
         assert_eq!(refusal(&engine, "12345", Some(&format!("{head}{line}"))).await, 488);
     }
 }
