@@ -84,6 +84,9 @@ fn thousands_of_packets_relayed_and_played_to_a_leg_with_keys_allocate_nothing()
             sender: Some(Box::new(SrtpSender::new(&key))),
             receiver: Some(Box::new(SrtpReceiver::new(&key))),
         });
+        // As to a browser.
+        let label = hotline_rtp::extension(1, b"0").unwrap_or_default().into();
+        it.task(Task::Label { leg: slot(CALLER), label });
         it.wire.silent = true;
         let mut peer = SrtpSender::new(&key);
         let counted = allocation_counter::measure(|| {

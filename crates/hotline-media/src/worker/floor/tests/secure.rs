@@ -80,6 +80,32 @@ fn a_leg_with_keys_is_heard_and_hears_protected_on_every_path() {
 }
 
 #[test]
+fn packets_to_a_browser_say_which_line_they_are_of_and_those_to_others_do_not() {
+    for profile in [SrtpProfile::AesCm128HmacSha1_80, SrtpProfile::AeadAes128Gcm] {
+        let (mut it, mut peer) = house(profile);
+        let label = hotline_rtp::extension(4, b"audio").unwrap();
+        it.task(Task::Label { leg: slot(CALLER), label: label.clone().into() });
+        it.receive(address(CALLER), CALLER, &mut peer.protected(10, 0x2A));
+        // Relayed, then a play.
+        it.say(AGENT, voice(8, 90), &[0x11; 160]);
+        it.play(CALLER, 1, 1, false);
+        it.wait(100);
+        let sent = it.wired(CALLER);
+        assert!(sent.len() >= 2);
+        for mut bytes in sent {
+            let n = peer.receiver.open(&mut bytes).unwrap();
+            assert_eq!(
+                (bytes[0], &bytes[HEADER_LEN..HEADER_LEN + label.len()]),
+                (0x90, &label[..])
+            );
+            assert_eq!(parse(&bytes[..n]).unwrap().payload.len(), 160);
+        }
+        let plain = it.wired(AGENT);
+        assert!(!plain.is_empty() && plain.iter().all(|it| it.len() == HEADER_LEN + 160));
+    }
+}
+
+#[test]
 fn a_leg_that_waits_for_keys_neither_hears_nor_says_anything() {
     let mut it = House::empty(8);
     it.open_with(CALLER, Codec::Pcma, 101, true);
