@@ -23,15 +23,15 @@ use crate::{
 /// Items of one transaction.
 const N_ITEMS: usize = 2_048;
 
-/// Sidecars that are written together, each an open file.
-const SIDECARS: usize = 64;
+/// Sidecars that are written together. What is not synced when the process dies is written again.
+const SIDECARS: usize = 1_024;
 
 /// After the first attempt that does not succeed, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Time between two transactions while there is much to load: each costs dozens of switches between
 /// threads, however little is in it. What comes after a quiet time is loaded at once.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(250);
 
 /// How often old pushes and ladders are forgotten.
 const TIDY: Duration = Duration::from_hours(1);

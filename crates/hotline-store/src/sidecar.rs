@@ -99,7 +99,7 @@ pub(crate) fn write_sidecars<'a>(
     }
     let synced = sync(dirs, &written);
     let mut is_broken = false;
-    for (audio, Written { new, path, .. }, link) in written {
+    for (audio, Written { new, path }, link) in written {
         // What would hang on a link that is not there is not written either.
         let on_disk = dirs.iter().zip(&synced).find(|(dir, _)| path.starts_with(dir));
         let lasting = match on_disk {
@@ -129,9 +129,9 @@ pub(crate) fn write_sidecars<'a>(
 /// directory.
 fn sync(dirs: &[PathBuf], written: &[(&RecordedAudio, Written, ChainHead)]) -> Vec<io::Result<()>> {
     let on = |dir: &PathBuf| written.iter().map(|it| &it.1).find(|it| it.path.starts_with(dir));
-    let sync = |it: &Written| match written {
-        [_] => it.file.sync_all(),
-        _ => Ok(syncfs(&it.file)?),
+    let sync = |it: &Written| match (File::open(&it.new)?, written) {
+        (file, [_]) => file.sync_all(),
+        (file, _) => Ok(syncfs(file)?),
     };
     dirs.iter().map(|dir| on(dir).map_or(Ok(()), sync)).collect()
 }
@@ -177,7 +177,6 @@ fn name_of(audio: &RecordedAudio) -> String {
 
 /// A sidecar under the first of its names.
 struct Written {
-    file: File,
     new: PathBuf,
     path: PathBuf,
 }
@@ -215,7 +214,7 @@ fn write(
     let mut file = File::create(&new)?;
     file.write_all(&text)?;
     head.advance(name_of(audio), &text);
-    Ok(Written { file, new, path })
+    Ok(Written { new, path })
 }
 
 #[cfg(test)]
