@@ -1,8 +1,8 @@
 //! Each agent's numbered events: the last ones, and who listens.
 //!
 //! A listener that falls 64 events behind is let go; it comes back with the last number it saw and
-//! gets what it missed, or a snapshot. Of agents to whom nobody ever listened only the newest state is
-//! kept: nobody has a number to come back with.
+//! gets what it missed, or a snapshot. Of agents to whom nobody ever listened only the newest state
+//! is kept: nobody has a number to come back with.
 
 use std::{
     collections::{BTreeMap, VecDeque},
