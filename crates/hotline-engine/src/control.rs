@@ -147,7 +147,7 @@ async fn run(mut setup: Control, supervisor: OwnedFd, outside: &Handle) -> Resul
         .map_err(Error::io("the signalling sockets do not work"))?;
     let thread = Deciding::start(&shared, setup.switchboard.clone(), inbox, &addresses, keepsakes)?;
     let mut edge = Edge::new(setup, shared, addresses, supervisor, outside.clone())?;
-    edge.open(handed, roads)?;
+    edge.open(handed, roads, thread.runtime().clone())?;
     let outcome = edge.serve(thread).await;
     edge.close(running).await;
     outcome

@@ -3,7 +3,7 @@
 //! Links come and go with media processes. An order belongs to the link that was up when it was
 //! given; after that it is void, because the process that comes next knows nothing of its leg.
 
-use std::io;
+use std::{io, os::unix::net::UnixStream as StdUnixStream};
 
 use hotline_base::media::{Event, Order, VERSION};
 use tokio::{
@@ -39,9 +39,9 @@ pub(crate) struct Ordered {
     pub(crate) order: Order,
 }
 
-/// Serves one end after the other until control or the supervisor is gone.
+/// Serves one end after the other until control or the supervisor is gone. The ends do not block.
 pub(crate) async fn run(
-    mut ends: mpsc::Receiver<UnixStream>,
+    mut ends: mpsc::Receiver<StdUnixStream>,
     mut orders: mpsc::Receiver<Ordered>,
     to_control: mpsc::Sender<LinkInput>,
 ) {
@@ -54,6 +54,13 @@ pub(crate) async fn run(
             end
         } else {
             return;
+        };
+        let end = match UnixStream::from_std(end) {
+            Ok(it) => it,
+            Err(error) => {
+                tracing::error!(%error, "The link to media cannot be used.");
+                continue;
+            }
         };
         epoch += 1;
         if to_control.send(LinkInput::Up { epoch }).await.is_err() {
@@ -75,9 +82,9 @@ pub(crate) async fn run(
 
 /// While nobody is there to carry out orders, they are void; control has been told.
 async fn first_end(
-    ends: &mut mpsc::Receiver<UnixStream>,
+    ends: &mut mpsc::Receiver<StdUnixStream>,
     orders: &mut mpsc::Receiver<Ordered>,
-) -> Option<UnixStream> {
+) -> Option<StdUnixStream> {
     loop {
         tokio::select! {
             end = ends.recv() => return end,

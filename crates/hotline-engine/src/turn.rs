@@ -7,15 +7,18 @@ use std::{
 };
 
 use hotline_base::{Machine, Now};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 
 use crate::Clock;
 
 /// A turn longer than this delays everybody's and is a warning.
 const TURN_MAX: Duration = Duration::from_millis(5);
 
-/// Inputs that wait already and are taken one after the other before a timer is looked at. For them
-/// nobody is put to sleep and woken.
+/// Inputs that wait already and are taken one after the other before a timer is looked at and
+/// before other tasks of the thread have their turn. For them nobody is put to sleep and woken.
 const AT_ONCE_MAX: usize = 32;
 
 /// Where a machine's inputs come from and what becomes of its outputs. It never waits to send.
@@ -61,11 +64,15 @@ pub(crate) async fn run<M: Machine, R: Rim<M>>(
     }
     let mut fired = false;
     while !machine.is_done() {
-        for _ in 0..AT_ONCE_MAX {
+        for n in 1..=AT_ONCE_MAX {
             let Some(input) = rim.try_next() else { break };
             turn(machine, rim, clock, Some(input));
             if machine.is_done() {
                 return;
+            }
+            // The sockets are read and written by tasks of this thread.
+            if n == AT_ONCE_MAX {
+                yield_now().await;
             }
         }
         let due = machine.poll_timeout().map(|(at, _)| clock.instant_of(at));

@@ -3,7 +3,12 @@
 //! The kernel keeps it in the socket's error queue (ip(7), `IP_RECVERR`), and only for datagrams
 //! that this socket sent. RFC 3261 §18.4: whoever sent the request is told at once.
 
-use std::{io, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd as _,
+    sync::Arc,
+};
 
 use hotline_sip::{Flow, Transport};
 use nix::{
@@ -15,12 +20,12 @@ use nix::{
         sockopt::{Ipv4RecvErr, Ipv6RecvErr},
     },
 };
-use tokio::{io::Interest, net::UdpSocket};
+use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{Count, NetInput, stream::Shared};
 
 /// Asks the kernel to keep what ICMP says.
-pub(crate) fn ask(socket: &std::net::UdpSocket) -> io::Result<()> {
+pub(crate) fn ask(socket: &UdpSocket) -> io::Result<()> {
     if socket.local_addr()?.is_ipv6() {
         setsockopt(socket, Ipv6RecvErr, &true)?;
     }
@@ -30,9 +35,9 @@ pub(crate) fn ask(socket: &std::net::UdpSocket) -> io::Result<()> {
 }
 
 /// Tells control until it is gone.
-pub(crate) async fn watch(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shared) {
+pub(crate) async fn watch(socket: &AsyncFd<Arc<UdpSocket>>, local: SocketAddr, shared: &Shared) {
     loop {
-        let said = socket.async_io(Interest::ERROR, || next(&socket)).await;
+        let said = socket.async_io(Interest::ERROR, |it| next(it)).await;
         let Ok(Some(remote)) = said else { continue };
         // Answers to strangers, whose addresses may be forged, come to nothing all the time.
         if !shared.gate.is_known(remote.ip()) {

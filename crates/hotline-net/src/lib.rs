@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Instant};
 
 use hotline_base::ConnId;
 use hotline_sip::{Flow, Message, PeerMisbehaved, Transport};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 pub use self::{
     config::{Config, Flood},
@@ -77,7 +77,9 @@ pub struct Sockets {
     pub streams: Vec<(Transport, std::net::TcpListener)>,
 }
 
-/// Serves until `from_control` is closed. The gate is shared with who knows the telephones.
+/// Serves until the transmissions end. The gate is shared with who knows the telephones. Datagrams
+/// are read by tasks of the runtime `datagrams`: where that is the reader's of the inputs, no thread
+/// is woken for another one.
 ///
 /// # Errors
 /// When a socket cannot be registered with the runtime.
@@ -86,8 +88,8 @@ pub async fn run(
     config: Config,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
-    to_control: mpsc::Sender<NetInput>,
-    from_control: mpsc::Receiver<Transmit>,
+    control: (mpsc::Sender<NetInput>, mpsc::Receiver<Transmit>),
+    datagrams: Handle,
 ) -> std::io::Result<()> {
-    router::run(sockets, config, counters, gate, to_control, from_control).await
+    router::run(sockets, config, counters, gate, control, datagrams).await
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Instant as Clock,
 };
@@ -11,7 +11,9 @@ use std::{
 use hotline_base::ConnId;
 use hotline_sip::{Flow, Transport};
 use tokio::{
-    net::{TcpListener, TcpStream, UdpSocket},
+    io::Interest,
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{
         mpsc::{self, error::TrySendError},
         oneshot,
@@ -53,8 +55,8 @@ pub(crate) async fn run(
     config: Config,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
-    to_control: mpsc::Sender<NetInput>,
-    mut from_control: mpsc::Receiver<Transmit>,
+    (to_control, mut from_control): (mpsc::Sender<NetInput>, mpsc::Receiver<Transmit>),
+    datagrams: Handle,
 ) -> io::Result<()> {
     let mut readers = JoinSet::new();
     let (notes, mut waiting) = mpsc::channel(ACCEPTED_MAX);
@@ -65,7 +67,7 @@ pub(crate) async fn run(
     let shared = Shared { counters, gate, config, certificates, to_control, notes, buffered };
     let mut router = Router::new(shared.clone(), first_conn);
     for socket in sockets.udp {
-        router.add_udp(socket, &mut readers)?;
+        router.add_udp(socket, &mut readers, &datagrams)?;
     }
     for (transport, listener) in sockets.streams {
         listener.set_nonblocking(true)?;
@@ -128,8 +130,9 @@ impl Router {
 
     fn add_udp(
         &mut self,
-        socket: std::net::UdpSocket,
+        socket: UdpSocket,
         readers: &mut JoinSet<()>,
+        datagrams: &Handle,
     ) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let local = socket.local_addr()?;
@@ -137,9 +140,9 @@ impl Router {
         if let Err(error) = icmp::ask(&socket) {
             tracing::warn!(%error, "The kernel does not tell of unreachable peers.");
         }
-        let socket = Arc::new(UdpSocket::from_std(socket)?);
-        readers.spawn(icmp::watch(Arc::clone(&socket), local, self.shared.clone()));
-        readers.spawn(udp::read(Arc::clone(&socket), local, self.shared.clone()));
+        let socket = Arc::new(socket);
+        let serve = udp::serve(Arc::clone(&socket), local, self.shared.clone());
+        readers.spawn_on(serve, datagrams);
         self.udp.push((local, socket));
         Ok(())
     }
@@ -162,10 +165,10 @@ impl Router {
             self.count(Count::ConnectionUnknown);
             return;
         };
-        let sent = match socket.send_to(&it.bytes, it.flow.remote).await {
+        let sent = match send(socket, it).await {
             // What ICMP said of an earlier datagram: this one has not left.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                socket.send_to(&it.bytes, it.flow.remote).await
+                send(socket, it).await
             }
             sent => sent,
         };
@@ -311,6 +314,19 @@ impl Router {
         if self.shared.to_control.send(input).await.is_err() {
             self.count(Count::InboxFull);
         }
+    }
+}
+
+/// Waits for room when the kernel has none. The wait has a handle of its own for as long as it
+/// lasts: with a lasting one, every datagram that has left would wake this thread.
+async fn send(socket: &UdpSocket, it: &Transmit) -> io::Result<usize> {
+    match socket.send_to(&it.bytes, it.flow.remote) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let socket = udp::registered(socket.try_clone()?, Interest::WRITABLE)?;
+            let send = |socket: &UdpSocket| socket.send_to(&it.bytes, it.flow.remote);
+            socket.async_io(Interest::WRITABLE, send).await
+        }
+        sent => sent,
     }
 }
 

@@ -13,6 +13,7 @@ use hotline_sip::{Flow, Limits, PeerMisbehaved, Transport};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime::Handle,
     sync::mpsc,
     time::timeout,
 };
@@ -48,7 +49,8 @@ fn edge_at(local: &str, transport: Transport, config: Config) -> Edge {
     let sockets = Sockets { udp: vec![udp], streams: vec![(transport, tcp)] };
     let gate = Arc::new(Gate::new(config.flood.clone(), Arc::clone(&counters)));
     let shared = (Arc::clone(&counters), Arc::clone(&gate));
-    tokio::spawn(run(sockets, config, shared.0, shared.1, to_control, from_control));
+    let control = (to_control, from_control);
+    tokio::spawn(run(sockets, config, shared.0, shared.1, control, Handle::current()));
     Edge { udp: udp_at, tcp: tcp_at, counters, gate, inputs, transmits }
 }
 

@@ -1,27 +1,58 @@
 //! Datagrams in, and what ICMP says of those that left.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
+    sync::Arc,
+    time::Instant,
+};
 
 use hotline_sip::{Flow, Malformed, Message, Transport};
-use tokio::{net::UdpSocket, sync::mpsc::error::TrySendError};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::mpsc::error::TrySendError,
+};
 
-use crate::{Count, NetInput, gate::Verdict, keepalive::is_keepalive, stream::Shared, stun};
+use crate::{Count, NetInput, gate::Verdict, icmp, keepalive::is_keepalive, stream::Shared, stun};
 
 /// The largest UDP payload there is.
 const DATAGRAM_MAX: usize = 65_536;
 
-/// Reads until control is gone.
-pub(crate) async fn read(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shared) {
+/// Reads until control is gone. Nobody waits here to write, or every datagram that has left would
+/// wake the reader.
+pub(crate) async fn serve(socket: Arc<UdpSocket>, local: SocketAddr, shared: Shared) {
+    let socket = match registered(socket, Interest::READABLE | Interest::ERROR) {
+        Ok(it) => it,
+        Err(error) => {
+            tracing::error!(%error, "A signalling socket cannot be read.");
+            return;
+        }
+    };
+    tokio::select! {
+        () = read(&socket, local, &shared) => (),
+        () = icmp::watch(&socket, local, &shared) => (),
+    }
+}
+
+/// With the runtime, for nothing but `interest`: tokio's own sockets are always woken for both
+/// ways.
+#[expect(deprecated, reason = "std's sockets keep the handle they have; the other way is unsafe")]
+pub(crate) fn registered<T: AsRawFd>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+async fn read(socket: &AsyncFd<Arc<UdpSocket>>, local: SocketAddr, shared: &Shared) {
     let mut buffer = vec![0; DATAGRAM_MAX];
     let mut place = Message::blank();
     loop {
-        match socket.recv_from(&mut buffer).await {
+        match socket.async_io(Interest::READABLE, |it| it.recv_from(&mut buffer)).await {
             Ok((n, remote)) => {
                 let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
                 let datagram = buffer.get(..n).unwrap_or_default();
                 if stun::is_stun(datagram) {
-                    answer_stun(&socket, datagram, remote, &shared);
-                } else if !take(datagram, flow, &mut place, &shared) {
+                    answer_stun(socket.get_ref(), datagram, remote, shared);
+                } else if !take(datagram, flow, &mut place, shared) {
                     return;
                 }
             }
@@ -47,7 +78,7 @@ fn answer_stun(socket: &UdpSocket, datagram: &[u8], remote: SocketAddr, shared: 
         shared.counters.add(Count::StunRefused);
         return;
     }
-    match stun::answer(datagram, remote).map(|it| socket.try_send_to(&it, remote)) {
+    match stun::answer(datagram, remote).map(|it| socket.send_to(&it, remote)) {
         Some(Ok(_)) => shared.counters.add(Count::StunAnswered),
         Some(Err(_)) => shared.counters.add(Count::SendFailed),
         None => shared.counters.add(Count::Malformed),

@@ -3,23 +3,28 @@
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use hotline_switchboard::{Config, Input, Switchboard};
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use super::{
     Shared,
     hands::{Hands, State},
-    inbox::{Addresses, Inbox},
+    inbox::{Addresses, Inbox, ORDERS_MAX},
     orders::Orders,
     spool::Spool,
 };
 use crate::{Clock, Error, clock::first_id, turn};
 
+/// How long the last orders may take to reach media.
+const LAST_ORDERS: Duration = Duration::from_secs(1);
+
 /// The control thread and the word that it has ended.
 #[derive(Debug)]
 pub(crate) struct Deciding {
+    runtime: Handle,
     thread: JoinHandle<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -53,15 +58,22 @@ impl Deciding {
             state: State::new(first_id(now.wall)),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .map_err(Error::io("the control thread does not start"))?;
         let (tell, ended) = oneshot::channel();
         let mut switchboard = Switchboard::new(config, seed(clock), now);
         switchboard.agents().for_each(|it| shared.views.show_agent(it));
         shared.views.show(switchboard.board(now), now);
+        let (handle, orders) = (runtime.handle().clone(), addresses.orders.clone());
         let body = move || {
-            runtime.block_on(turn::run(&mut switchboard, &mut hands, clock, first));
+            runtime.block_on(async {
+                turn::run(&mut switchboard, &mut hands, clock, first).await;
+                // The link is served between turns. All room is free when it has taken all orders.
+                if timeout(LAST_ORDERS, orders.reserve_many(ORDERS_MAX)).await.is_err() {
+                    tracing::warn!("The last orders did not reach media in time.");
+                }
+            });
             let n_calls = switchboard.calls().count();
             tracing::info!(n_calls, "The control thread ends.");
             drop(tell);
@@ -70,7 +82,12 @@ impl Deciding {
             .name("control".to_owned())
             .spawn(body)
             .map_err(Error::io("the control thread does not start"))?;
-        Ok(Self { thread, ended })
+        Ok(Self { runtime: handle, thread, ended })
+    }
+
+    /// Where tasks run between the turns, in the control thread.
+    pub(crate) const fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Resolves when the thread has ended. Can be asked again after it was dropped half way.

@@ -1,11 +1,11 @@
 //! Everything around the control thread: sockets, the media link, the web, the way to the end.
 
-use std::{os::unix::net::UnixStream as StdUnixStream, sync::Arc, time::Duration};
+use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use hotline_store::{Journal, Running};
 use hotline_web::{App, Serving, Tokens};
 use tokio::{
-    net::{TcpListener, UnixStream},
+    net::TcpListener,
     runtime::Handle,
     sync::mpsc,
     task::JoinHandle,
@@ -84,11 +84,17 @@ impl Edge {
         })
     }
 
-    /// Opens all roads. From here on packets are read.
-    pub(super) fn open(&mut self, handed: Handed, roads: Roads) -> Result<(), Error> {
+    /// Opens all roads. From here on packets are read, by the control thread itself: handing each
+    /// datagram and each event of media over to it cost more than reading them.
+    pub(super) fn open(
+        &mut self,
+        handed: Handed,
+        roads: Roads,
+        control: Handle,
+    ) -> Result<(), Error> {
         let Roads { from_net, to_net, from_link, to_link, link_ends } = roads;
         let Shared { meters, journal, net, gate, clock, .. } = self.shared.clone();
-        tokio::spawn(link::run(link_ends, to_link, from_link));
+        control.spawn(link::run(link_ends, to_link, from_link));
         tokio::spawn(watch_spool(journal, self.addresses.notes.clone()));
         let lists = Arc::clone(&self.lists);
         self.outside.spawn(async move { lists.begin().await });
@@ -105,7 +111,7 @@ impl Edge {
         let first_conn = crate::clock::first_id(clock.now().wall);
         let config = hotline_net::Config { first_conn, ..self.setup.config.net.clone() };
         self.transmitting = Some(tokio::spawn(async move {
-            let run = hotline_net::run(handed.sip, config, net, gate, from_net, to_net);
+            let run = hotline_net::run(handed.sip, config, net, gate, (from_net, to_net), control);
             if let Err(error) = run.await {
                 tracing::error!(%error, "The signalling sockets do not work.");
             }
@@ -176,7 +182,7 @@ impl Edge {
                 message = self.supervisor.receive::<Handover>() => match message {
                     Ok(Some((Handover::Link, handles))) => {
                         for handle in handles {
-                            self.attach(StdUnixStream::from(handle)).await;
+                            self.attach(UnixStream::from(handle)).await;
                         }
                     }
                     Ok(Some((Handover::Drain, _))) => {
@@ -204,10 +210,9 @@ impl Edge {
         }
     }
 
-    async fn attach(&self, end: StdUnixStream) {
-        let end = end.set_nonblocking(true).and_then(|()| UnixStream::from_std(end));
-        match end {
-            Ok(end) => drop(self.addresses.link_ends.send(end).await),
+    async fn attach(&self, end: UnixStream) {
+        match end.set_nonblocking(true) {
+            Ok(()) => drop(self.addresses.link_ends.send(end).await),
             Err(error) => tracing::error!(%error, "The link to media cannot be used."),
         }
     }

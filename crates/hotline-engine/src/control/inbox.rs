@@ -1,6 +1,6 @@
 //! Everything that can reach the control thread, each road with its own bound (`docs/CHANNELS.md`).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use hotline_agent::{AgentView, Command, Refused};
 use hotline_base::{AgentNo, CallId};
@@ -9,7 +9,6 @@ use hotline_net::{Counters, NetInput, Outlet, Sockets, Transmit};
 use hotline_switchboard::{Input, TrafficView};
 use hotline_trunk::Lists;
 use tokio::{
-    net::UnixStream,
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
@@ -18,7 +17,7 @@ use crate::link::{LinkInput, Ordered};
 
 const NET_MAX: usize = 4_096;
 const TRANSMITS_MAX: usize = 4_096;
-const ORDERS_MAX: usize = 1_024;
+pub(crate) const ORDERS_MAX: usize = 1_024;
 const EVENTS_MAX: usize = 4_096;
 const COMMANDS_MAX: usize = 256;
 

@@ -1,5 +1,7 @@
 //! A media process that is only the far end of a socket.
 
+use std::os::unix::net::UnixStream as StdUnixStream;
+
 use hotline_base::{
     LegId,
     media::{Event, Order, VERSION},
@@ -13,7 +15,7 @@ use tokio::{
 use super::{LinkInput, Ordered, run};
 
 struct Link {
-    ends: mpsc::Sender<UnixStream>,
+    ends: mpsc::Sender<StdUnixStream>,
     orders: mpsc::Sender<Ordered>,
     inputs: mpsc::Receiver<LinkInput>,
 }
@@ -29,7 +31,7 @@ fn link() -> Link {
 impl Link {
     async fn up(&mut self) -> (UnixStream, u64) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        self.ends.send(ours).await.unwrap();
+        self.ends.send(ours.into_std().unwrap()).await.unwrap();
         let input = self.inputs.recv().await.unwrap();
         let LinkInput::Up { epoch } = input else { panic!("{input:?}") };
         (theirs, epoch)
@@ -84,7 +86,7 @@ async fn a_fresh_link_replaces_the_one_before() {
     let mut it = link();
     let (_old, first) = it.up().await;
     let (ours, mut media) = UnixStream::pair().unwrap();
-    it.ends.send(ours).await.unwrap();
+    it.ends.send(ours.into_std().unwrap()).await.unwrap();
     assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
     let input = it.inputs.recv().await.unwrap();
     let LinkInput::Up { epoch } = input else { panic!("{input:?}") };
