@@ -264,3 +264,44 @@ async fn recording_goes_on_on_the_second_volume_while_the_first_is_full_and_is_s
     let path = text(&record["recordings"][0]["path"]);
     assert!(engine.data(&format!("recordings/{path}")).exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_stopped_and_started_in_the_talk_and_the_record_names_both_parts() {
+    let engine = Engine::start(Setup::default()).await;
+    let (caller, agent, phone) = engine.talk().await;
+    let a_second = |mark: usize| move |it: &Heard| (it.mark() > mark + 8_000).then_some(());
+    phone.until_heard("a second of talk", SOON, a_second(phone.mark())).await.unwrap();
+    engine.command(&agent.no, "stop-recording", json!({})).await;
+    // What is in no part, and the other party hears.
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    caller.speak(Speech::tone(1_000));
+    phone.until_tone(1_000, SOON).await.unwrap();
+    engine.command(&agent.no, "start-recording", json!({})).await;
+    phone.until_heard("a second of talk", SOON, a_second(phone.mark())).await.unwrap();
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+
+    let record = engine.record_of(&caller.number).await;
+    let path = format!("/api/v1/calls/{}", text(&record["call_id"]));
+    let sealed = |it: &Value| {
+        let parts = it["recordings"].as_array().unwrap();
+        parts.iter().all(|it| it["sealed"] == true).then(|| it.clone())
+    };
+    let record = engine.until(&path, SOON, sealed).await;
+    let parts = record["recordings"].as_array().unwrap();
+    assert_eq!(parts.len(), 2, "{record}");
+    for (part, own, other) in [(&parts[0], 700, 1_000), (&parts[1], 1_000, 700)] {
+        let caller = engine.recording(&text(&part["recording_id"])).await.remove(0);
+        assert!(caller.tone_anywhere(own) > 0.9, "{own} Hz");
+        assert!(caller.tone_anywhere(other) < 0.1 && caller.tone_anywhere(900) < 0.1);
+        assert!(part["duration_ms"].as_u64().unwrap() >= 900, "{part}");
+        assert_eq!(sidecar(&engine, part)["segments"][0]["agent_no"], json!(agent.no));
+    }
+    let facts = record["facts"].as_array().unwrap();
+    let stopped = facts.iter().find(|it| it["type"] == "recording_stopped").unwrap();
+    assert_eq!(
+        (&stopped["recording_id"], &stopped["by"]),
+        (&parts[0]["recording_id"], &json!(agent.no))
+    );
+}

@@ -396,7 +396,9 @@ impl Agent {
             | Command::Force { .. }
             | Command::PauseRecording
             | Command::MaskRecording
-            | Command::ResumeRecording => {
+            | Command::ResumeRecording
+            | Command::StartRecording
+            | Command::StopRecording => {
                 return Err(refused);
             }
         }
@@ -434,7 +436,9 @@ impl Agent {
             | Command::Force { .. }
             | Command::PauseRecording
             | Command::MaskRecording
-            | Command::ResumeRecording => return Err(refused),
+            | Command::ResumeRecording
+            | Command::StartRecording
+            | Command::StopRecording => return Err(refused),
         };
         Ok(())
     }

@@ -75,6 +75,10 @@ pub enum Command {
     MaskRecording,
     /// 恢复录音.
     ResumeRecording,
+    /// 开始录音: a further part of the call's recording, after it was stopped.
+    StartRecording,
+    /// 停止录音: the part that runs is sealed.
+    StopRecording,
     /// 强制示闲, 强制示忙, 强制签出 of this agent.
     Force { agent: AgentNo, to: Forced },
 }
@@ -129,6 +133,8 @@ pub enum Action {
     PauseRecording,
     MaskRecording,
     ResumeRecording,
+    StartRecording,
+    StopRecording,
     Force,
 }
 
@@ -161,6 +167,8 @@ impl Command {
             Self::PauseRecording => Action::PauseRecording,
             Self::MaskRecording => Action::MaskRecording,
             Self::ResumeRecording => Action::ResumeRecording,
+            Self::StartRecording => Action::StartRecording,
+            Self::StopRecording => Action::StopRecording,
             Self::Force { .. } => Action::Force,
         }
     }
@@ -194,6 +202,8 @@ impl Action {
         Self::PauseRecording,
         Self::MaskRecording,
         Self::ResumeRecording,
+        Self::StartRecording,
+        Self::StopRecording,
         Self::Force,
     ];
 }

@@ -314,6 +314,11 @@ pub enum CallFact {
     AgentUnmuted {
         offer: OfferId,
     },
+    /// 停止录音 by command: what is said from here on is in no part, or in another one.
+    RecordingStopped {
+        recording: RecordingId,
+        by: AgentNo,
+    },
 }
 
 /// What came of a flow that an agent sent the caller to.

@@ -151,6 +151,7 @@ impl Fold {
             | CallFact::MediaRestarted
             | CallFact::Suspended { .. }
             | CallFact::Returned(_)
+            | CallFact::RecordingStopped { .. }
             | CallFact::Listed { .. } => (),
         }
     }

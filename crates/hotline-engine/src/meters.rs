@@ -223,6 +223,7 @@ impl Meters {
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
             | CallFact::Suspended { .. }
+            | CallFact::RecordingStopped { .. }
             | CallFact::PartyRinging => (),
         }
     }

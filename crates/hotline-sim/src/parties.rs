@@ -11,7 +11,7 @@ const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
 impl Shift {
     /// What an agent does who talks: often with somebody else's help.
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
-        match self.random.below(17) {
+        match self.random.below(19) {
             0..3 => Command::Consult { to: self.target() },
             3..5 => Command::Transfer { to: self.target() },
             // Of those who supervise, who else is refused.
@@ -27,6 +27,8 @@ impl Shift {
             11..13 => Command::Suspend { flow: self.flow() },
             14 => Command::Mute,
             15 => Command::Unmute,
+            16 => Command::StopRecording,
+            17 => Command::StartRecording,
             _ => Command::HangUp,
         }
     }

@@ -80,6 +80,8 @@ pub(crate) fn table() -> Vec<Route> {
         on("post", "/api/v1/agents/{no}/pause-recording", post(parties::pause_recording)),
         on("post", "/api/v1/agents/{no}/mask-recording", post(parties::mask_recording)),
         on("post", "/api/v1/agents/{no}/resume-recording", post(parties::resume_recording)),
+        on("post", "/api/v1/agents/{no}/start-recording", post(parties::start_recording)),
+        on("post", "/api/v1/agents/{no}/stop-recording", post(parties::stop_recording)),
         on("post", "/api/v1/agents/{no}/force-ready", post(parties::force_ready)),
         on("post", "/api/v1/agents/{no}/force-busy", post(parties::force_busy)),
         on("post", "/api/v1/agents/{no}/force-sign-out", post(parties::force_sign_out)),

@@ -42,9 +42,11 @@ impl Agent {
                     self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
                 }
                 Action::ForceRelease | Action::Force => self.is_supervising(),
-                Action::PauseRecording | Action::MaskRecording | Action::ResumeRecording => {
-                    self.has_answered()
-                }
+                Action::PauseRecording
+                | Action::MaskRecording
+                | Action::ResumeRecording
+                | Action::StartRecording
+                | Action::StopRecording => self.has_answered(),
             },
         }
     }
@@ -91,7 +93,9 @@ impl Agent {
             | Action::Intercept
             | Action::PauseRecording
             | Action::MaskRecording
-            | Action::ResumeRecording => false,
+            | Action::ResumeRecording
+            | Action::StartRecording
+            | Action::StopRecording => false,
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Audio {
     pub(super) mute: Mute,
     /// A play of an earlier control process may still run, in a flow that ended with it.
     stray: bool,
+    /// Somebody stopped the recording, and nothing began another part.
+    pub(super) stopped: bool,
     /// Who hears music, and who hears ring-back.
     music: Option<(LegId, PlayId)>,
     park_music: Option<(LegId, PlayId)>,
@@ -55,6 +57,10 @@ impl Audio {
                 self.silent.insert(*offer);
             } else if let CallFact::AgentUnmuted { offer } = &it.fact {
                 self.silent.remove(offer);
+            } else if let CallFact::RecordingStopped { .. } = &it.fact {
+                self.stopped = true;
+            } else if let CallFact::RecordingStarted { .. } = &it.fact {
+                self.stopped = false;
             }
         }
     }
@@ -257,6 +263,7 @@ impl Call {
         let recording = recording_id(self.id, self.n_recordings, now.wall);
         let path = recording_path(&recording, now.wall);
         self.recordings.insert(recording.clone());
+        self.audio.stopped = false;
         self.audio.recording = Some(recording.clone());
         self.audio.recorded = vec![right];
         let left = self.caller.leg;
@@ -266,18 +273,33 @@ impl Call {
 
     /// The recording broke off with its process: the rest of the talk is another part.
     pub(super) fn record_again(&mut self, now: Now) {
+        if !self.audio.stopped {
+            self.record_on(now);
+        }
+    }
+
+    /// Begins another part with who talks. Says whether anybody does.
+    pub(super) fn record_on(&mut self, now: Now) -> bool {
         self.audio.recording = None;
         self.audio.recorded.clear();
         let agent = self.agent.as_ref().filter(|it| it.state == AgentState::Talking);
         let guest = self.guests.iter().find(|it| it.talks());
         let party = agent.map(|it| (it.offering.offer, it.offering.leg));
         let Some((offer, leg)) = party.or_else(|| guest.map(|it| (it.offer, it.leg))) else {
-            return;
+            return false;
         };
         self.start_recording(offer, leg, now);
+        if let Some(recording) = self.audio.recording.clone() {
+            let others = self.guests.iter().filter(|it| it.talks() && it.offer != offer);
+            for offer in others.map(|it| it.offer).collect::<Vec<_>>() {
+                let recording = recording.clone();
+                self.fact(CallFact::RecordingFollows { recording, offer }, now);
+            }
+        }
         self.record_parties();
         self.mute_again();
         self.outputs.push_back(Output::Keep);
+        true
     }
 
     /// What media was told is forgotten there.

@@ -1,5 +1,5 @@
-//! 暂停录音, 遮蔽: a recording that holds silence for a while, because somebody in the call wants it,
-//! or because a flow asks the caller for something secret.
+//! 停止录音, 暂停录音, 遮蔽: a recording that ends, or holds silence for a while, because somebody in
+//! the call wants it, or because a flow asks the caller for something secret.
 
 use hotline_base::{AgentNo, RecordingId, media::Order};
 use hotline_cdr::{Muting, Stamped};
@@ -25,7 +25,9 @@ impl Mute {
                 } else {
                     (it.by_command, it.by_flow) = (Some((*how, by.clone())), None);
                 }
-            } else if let CallFact::RecordingResumed { .. } = &stamped.fact {
+            } else if let CallFact::RecordingResumed { .. } | CallFact::RecordingStopped { .. } =
+                &stamped.fact
+            {
                 it = Self::default();
             }
         }
@@ -61,6 +63,26 @@ impl Call {
             self.end_muting(recording, by.clone(), now);
         }
         true
+    }
+
+    /// 停止录音 by command of somebody in the call: the part that runs is sealed. Another one begins
+    /// by command, or when the caller comes to another agent. Says whether there is one.
+    pub fn stop_recording_for(&mut self, by: &AgentNo, now: Now) -> bool {
+        let Some(recording) = self.mutable_recording(by) else { return false };
+        // It may be one that began before a restart.
+        self.audio.recording = Some(recording.clone());
+        self.stop_recording();
+        self.audio.stopped = true;
+        self.fact(CallFact::RecordingStopped { recording, by: by.clone() }, now);
+        self.outputs.push_back(Output::Keep);
+        true
+    }
+
+    /// 开始录音 by command of somebody in the call. Says whether another part begins; while one
+    /// runs, none does.
+    pub fn start_recording_for(&mut self, by: &AgentNo, now: Now) -> bool {
+        let runs = self.running_recording().is_some();
+        !runs && self.phase == Phase::Live && self.is_in(by) && self.record_on(now)
     }
 
     /// A flow asks the caller for something secret, or does so no more.
@@ -114,7 +136,8 @@ impl Call {
 
     /// The recording that runs. After a restart of control it is the last that began.
     fn running_recording(&self) -> Option<RecordingId> {
-        self.audio.recording.as_ref().or_else(|| self.recordings.last()).cloned()
+        let kept = self.recordings.last().filter(|_| !self.audio.stopped);
+        self.audio.recording.as_ref().or(kept).cloned()
     }
 
     /// The recording that runs, if this agent is in the call.

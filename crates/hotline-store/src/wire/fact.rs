@@ -303,6 +303,10 @@ pub enum FactJson {
         how: String,
         values: BTreeMap<String, String>,
     },
+    RecordingStopped {
+        recording_id: String,
+        by: String,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
@@ -531,6 +535,9 @@ impl From<&CallFact> for FactJson {
             },
             CallFact::RecordingResumed { recording, by } => {
                 Self::RecordingResumed { recording_id: recording.to_string(), by: by.to_string() }
+            }
+            CallFact::RecordingStopped { recording, by } => {
+                Self::RecordingStopped { recording_id: recording.to_string(), by: by.to_string() }
             }
             CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } => {
                 Self::RecordingMeasured {

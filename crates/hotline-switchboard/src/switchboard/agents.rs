@@ -21,7 +21,9 @@ impl Switchboard {
             | Command::Intercept
             | Command::PauseRecording
             | Command::MaskRecording
-            | Command::ResumeRecording => self.command_call(no, command, now),
+            | Command::ResumeRecording
+            | Command::StartRecording
+            | Command::StopRecording => self.command_call(no, command, now),
             Command::Consult { to } => self.consult(no, to, now),
             Command::Transfer { to } => self.transfer(no, to, now),
             Command::Suspend { flow } => self.suspend(no, flow, now),
@@ -93,6 +95,8 @@ impl Switchboard {
                 Action::PauseRecording => call.mute_recording(no, Muting::Paused, now),
                 Action::MaskRecording => call.mute_recording(no, Muting::Masked, now),
                 Action::ResumeRecording => call.resume_recording(no, now),
+                Action::StartRecording => call.start_recording_for(no, now),
+                Action::StopRecording => call.stop_recording_for(no, now),
                 Action::SignIn
                 | Action::SignOut
                 | Action::SetReady

@@ -182,4 +182,6 @@ plain! {
     pause_recording => PauseRecording
     mask_recording => MaskRecording
     resume_recording => ResumeRecording
+    start_recording => StartRecording
+    stop_recording => StopRecording
 }

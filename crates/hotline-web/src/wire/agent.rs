@@ -133,6 +133,8 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::PauseRecording => ("pause_recording", "暂停录音"),
         Action::MaskRecording => ("mask_recording", "遮蔽录音"),
         Action::ResumeRecording => ("resume_recording", "恢复录音"),
+        Action::StartRecording => ("start_recording", "开始录音"),
+        Action::StopRecording => ("stop_recording", "停止录音"),
         Action::Force => ("force", "强制示闲、示忙、签出"),
     }
 }

@@ -1,12 +1,14 @@
 //! Stories of calls with more than two: who hears whom, and who is left when somebody leaves.
 
+mod recording;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use hotline_base::{
     CallId, Extension, LegId, MonoTime, OfferId, Pii, PlayId, WallTime,
     media::{Channel, Event as MediaEvent, LegStats, Order, Profile},
 };
-use hotline_cdr::{CallRecord, CalledParty, Muting};
+use hotline_cdr::{CallRecord, CalledParty};
 
 use super::*;
 use crate::{
@@ -545,43 +547,6 @@ fn a_call_whose_legs_came_back_says_that_media_was_replaced_and_another_ends_for
         matches!(it, CallFact::Ended { reason: it, .. } if it == reason)
     };
     assert!(facts.iter().any(ended), "{facts:?}");
-}
-
-#[test]
-fn recording_is_muted_by_who_is_in_the_call_and_never_longer_than_he_is() {
-    let muting = |it: &Story| {
-        let said = it.facts.iter().filter_map(|it| {
-            if let CallFact::RecordingMuted { how, by, .. } = it {
-                Some(format!("{} {by}", how.as_str()))
-            } else if let CallFact::RecordingResumed { by, .. } = it {
-                Some(format!("resumed {by}"))
-            } else {
-                None
-            }
-        });
-        said.collect::<Vec<_>>()
-    };
-    let mut it = Story::consulting();
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Paused, now));
-    assert!(it.muted);
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
-    it.act(|call, now| {
-        assert!(!call.mute_recording(&agent("1009"), Muting::Masked, now), "a stranger");
-    });
-    // Somebody else in the call may take it back; twice is once.
-    it.does(|call, now| call.resume_recording(&agent("1002"), now));
-    it.does(|call, now| call.resume_recording(&agent("1002"), now));
-    assert!(!it.muted);
-    let said = ["paused 1001", "masked 1001", "resumed 1002"];
-    assert_eq!(muting(&it), said);
-
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
-    it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
-    assert!(!it.muted, "he who wanted it is gone");
-    assert_eq!(muting(&it)[3..], ["masked 1001", "resumed 1001"]);
-    it.leaves(CALLER);
-    it.record();
 }
 
 #[test]
