@@ -42,10 +42,12 @@ impl Usage {
     }
 }
 
-/// Bytes of a process's memory that no file backs.
+/// Bytes of a process's memory that no file on a disk backs: its own, and that in which audio waits
+/// for its file, which outlives it.
 pub(crate) fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    kibibytes(&status, "RssAnon:").context("status has RssAnon")
+    let own = kibibytes(&status, "RssAnon:").context("status has RssAnon")?;
+    Ok(own + kibibytes(&status, "RssShmem:").context("status has RssShmem")?)
 }
 
 /// Bytes of the kernel's own objects, such as sockets.
