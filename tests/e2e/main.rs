@@ -25,6 +25,7 @@ mod engine;
 mod faults;
 mod figures;
 mod gateways;
+mod halves;
 mod hangups;
 mod happy;
 mod hold;

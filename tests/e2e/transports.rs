@@ -211,7 +211,7 @@ fn memory(engine: &Engine) -> u64 {
 }
 
 /// A counter of the sockets.
-async fn counted(engine: &Engine, what: &str) -> u64 {
+pub(crate) async fn counted(engine: &Engine, what: &str) -> u64 {
     let text = http::get(engine.http(), "/metrics").await.unwrap().text();
     let name = format!("hotline_sip_edge_total{{what=\"{what}\"}} ");
     text.lines().find_map(|it| it.strip_prefix(&name)?.trim().parse().ok()).unwrap_or(0)

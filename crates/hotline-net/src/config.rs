@@ -66,8 +66,9 @@ pub struct Flood {
     /// TLS handshakes a second of all strangers together: each costs a core some tenths of a
     /// millisecond. Connections above it are closed unheard.
     pub handshakes_per_sec_max: u32,
-    /// Bytes of unfinished messages of all connections together. A stranger's connection that
-    /// would exceed it is closed.
+    /// Bytes of unfinished messages of all connections together, and what these take themselves:
+    /// TLS its records, a WebSocket the longest message. A stranger's connection that would exceed
+    /// it is closed.
     pub buffered_max: usize,
     /// Addresses that are never banned though nobody is registered there yet: an office behind
     /// address translation, a WebSocket proxy.

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use hotline_sip::{Flow, Message, PeerMisbehaved, StreamStep, next_start, split_stream};
+use hotline_sip::{Flow, Message, PeerMisbehaved, StreamStep, Transport, next_start, split_stream};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -29,20 +29,38 @@ use crate::{
 /// A message that claims to be longer than this is taken to lie about its end.
 const SKIP_MAX: usize = 1 << 20;
 
+/// What a connection takes before anything is half done on it: its task and its place among the
+/// others.
+const EACH: usize = 6 << 10;
+
+/// What TLS may hold of a peer besides: a record in and a record out (RFC 8446 §5.1).
+const RECORDS: usize = 34 << 10;
+
 /// A connection's share of what all connections have sent and nobody has taken yet.
 #[derive(Debug)]
 pub(crate) struct Held {
     all: Arc<AtomicUsize>,
     own: usize,
+    always: usize,
 }
 
 impl Held {
-    pub(crate) fn new(all: &Arc<AtomicUsize>) -> Self {
-        Self { all: Arc::clone(all), own: 0 }
+    pub(crate) fn new(all: &Arc<AtomicUsize>, transport: Transport) -> Self {
+        let always = match transport {
+            Transport::Udp | Transport::Tcp | Transport::Ws => EACH,
+            Transport::Tls | Transport::Wss => EACH + RECORDS,
+        };
+        let mut it = Self { all: Arc::clone(all), own: 0, always };
+        it.set(0);
+        it
     }
 
-    /// The connection holds so many bytes from now on; how many are held by all.
-    fn set(&mut self, own: usize) -> usize {
+    /// The connection holds so many bytes of messages from now on; how many are held by all.
+    pub(crate) fn set(&mut self, messages: usize) -> usize {
+        self.change(messages + self.always)
+    }
+
+    fn change(&mut self, own: usize) -> usize {
         let before = std::mem::replace(&mut self.own, own);
         self.all.fetch_sub(before, Relaxed);
         self.all.fetch_add(own, Relaxed) + own
@@ -51,7 +69,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.set(0);
+        self.change(0);
     }
 }
 

@@ -102,7 +102,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send>(
 ) {
     let Own { outbox, pong, dropped } = own;
     let (half, writer) = tokio::io::split(stream);
-    let reading = Reading::new(flow, pong, Held::new(&shared.buffered));
+    let reading = Reading::new(flow, pong, Held::new(&shared.buffered, flow.transport));
     tokio::select! {
         () = write(writer, outbox, &pulse, shared) => (),
         () = read(half, reading, deadline, &pulse, shared) => (),
@@ -152,6 +152,8 @@ async fn read<S: AsyncRead + Send>(
     let idle = shared.config.stranger_idle;
     loop {
         let room = it.buffer.len();
+        // No more than is needed: a crowd of half messages takes what it sent, not twice that.
+        it.buffer.reserve_exact(READ_CHUNK);
         it.buffer.resize(room + READ_CHUNK, 0);
         let target = it.buffer.get_mut(room..).unwrap_or_default();
         let got = timeout_at(deadline, half.read(target)).await;

@@ -20,6 +20,7 @@ use tokio_tungstenite::{
 
 use crate::{
     Config, Count, NetInput,
+    frames::Held,
     gate::Verdict,
     keepalive::{PING, PONG, is_keepalive},
     stream::{MALFORMED_MAX, Own, Shared},
@@ -50,6 +51,13 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin>(
     let accept = accept_hdr_async_with_config(stream, opening, Some(config));
     if let Ok(Ok(socket)) = timeout_at(deadline, accept).await {
         let Own { outbox, dropped, .. } = own;
+        // The library does not say how much of a frame it has: as if it were nearly all.
+        let mut held = Held::new(&shared.buffered, flow.transport);
+        let all = held.set(most + READ_BUFFER);
+        if all > shared.config.flood.buffered_max && !shared.gate.is_known(flow.remote.ip()) {
+            shared.counters.add(Count::BuffersFull);
+            return shared.counters.add(Count::Closed);
+        }
         let talk = Talk { flow, heard: false, n_malformed: 0 };
         tokio::select! {
             () = talk.run(socket, outbox, deadline, shared) => (),
