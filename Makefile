@@ -44,7 +44,7 @@ test-long: need-build
 	HOTLINE_TEST_KILLS=210x50 $(CARGO) test --release --package hotline-media --lib -- \
 		--nocapture tests::kills::each_of_many_recordings
 
-# What strangers may send: every input ever found, then new ones, six targets for a minute each,
+# What strangers may send: every input ever found, then new ones, eleven targets for a minute each,
 # two at a time. Another hour elsewhere: make fuzz FUZZ="--secs 3600 --seed 2"
 FUZZ ?=
 

@@ -6,6 +6,7 @@
 //! it has the fingerprint of the peer's description.
 
 mod dtls;
+mod port;
 mod stun;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use hotline_rtp::{
 use hotline_sdp::{Fingerprint, Remote, Role};
 
 use self::dtls::{Dtls, Identity, Outcome};
+pub use self::port::{BrowserPort, PortStep};
 use crate::counters::{Counters, count};
 
 /// How long a peer is sent to after its last valid check (RFC 7675 §5.1).

@@ -51,6 +51,7 @@ use std::{
 use hotline_sdp::Codecs;
 
 pub use self::{
+    browser::{BrowserPort, PortStep},
     counters::{Counters, Snapshot},
     recorder::{FileState, Repaired, Verified, repair, verify},
     upload::{BadUpload, SoundReport, UPLOAD_MAX, UploadedPrompt, convert_upload},
