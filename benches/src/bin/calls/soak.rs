@@ -33,7 +33,8 @@ pub(crate) struct Args {
     /// Of so many calls one goes to an agent and is recorded.
     #[arg(long, default_value_t = 10)]
     recorded: u64,
-    #[arg(long, default_value_t = 100)]
+    /// So few that what is kept for each of them, 256 events, is kept by the first look.
+    #[arg(long, default_value_t = 20)]
     agents: usize,
     /// After so many minutes no call begins, and what was called is judged.
     #[arg(long, default_value_t = 10)]
@@ -49,6 +50,9 @@ pub(crate) struct Args {
 /// From the answer to the key, and to the hang-up.
 const KEY_AFTER: Duration = Duration::from_millis(300);
 const TALK: Duration = Duration::from_millis(700);
+
+/// How long an agent talks.
+const WITH_AGENT: Duration = Duration::from_millis(200);
 
 /// Between two packets of a caller.
 const PACKET: Duration = Duration::from_millis(100);
@@ -96,7 +100,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let last = begin + Duration::from_mins(args.minutes);
     let setup = Setup { flows: Flows::Keys, agents: args.agents, acw_manual: false, program };
     let mut engine = Engine::start(&setup)?;
-    let office = Office::open(&mut engine, args.agents, TALK)?;
+    let office = Office::open(&mut engine, args.agents, WITH_AGENT)?;
     let mut world = World {
         party: Party::bind(CARRIER, engine.sip)?,
         dialled: 0,
