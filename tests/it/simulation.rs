@@ -168,6 +168,23 @@ fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched(
     assert!(it.longest_wait <= Duration::from_millis(800), "{it:?}");
 }
 
+/// Timers and lengths go by the monotonic clock: the same shift has the same calls with the same ends
+/// though somebody sets the wall clock by hours, days and years meanwhile.
+#[test]
+fn a_wall_clock_that_is_set_drops_no_call_and_moves_no_timer() {
+    let config = config();
+    for seed in 800..804 {
+        let lived = |clock_sets| {
+            let faults = Faults { clock_sets, power_cuts: 1, ..Faults::default() };
+            let plan = Plan { calls: 30, span: Duration::from_mins(10), faults };
+            let report = Shift::new(seed, config.clone(), plan).run();
+            let it = report.unwrap_or_else(|it| panic!("{it}"));
+            (it.outcomes, it.n_arrived, it.n_parties)
+        };
+        assert_eq!(lived(6), lived(0), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_shift_is_the_same_when_lived_again() {
     let config = config();

@@ -10,6 +10,10 @@ use hotline_base::{
 
 use crate::{CallFact, EndReason, OfferEnd, Party, QueueExit, Stamped, SurveyAnswer};
 
+/// By how much the two clocks may part between two facts, besides a thousandth of the time: a clock
+/// that is corrected slowly is not set.
+const APART_MAX_MS: u64 = 1_000;
+
 /// The whole of a finished call. Times are wall-clock milliseconds; lengths are measured on the
 /// monotonic clock and so are right even if the wall clock was set in between.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -84,6 +88,17 @@ impl CallRecord {
     pub fn direction(&self) -> Direction {
         let dialled = |it: &Stamped| matches!(it.fact, CallFact::Dialled { .. });
         if self.facts.iter().any(dialled) { Direction::Outbound } else { Direction::Inbound }
+    }
+
+    /// Whether somebody set the wall clock during the call, or the machine was started anew: its
+    /// times cannot be compared then; its lengths are right.
+    pub fn clock_was_set(&self) -> bool {
+        let pairs = self.facts.iter().zip(self.facts.iter().skip(1));
+        pairs.into_iter().any(|(a, b)| {
+            let wall = i128::from(b.at.wall.0) - i128::from(a.at.wall.0);
+            let mono = (i128::from(b.at.mono.0) - i128::from(a.at.mono.0)) / 1_000_000;
+            wall.abs_diff(mono) > u128::from(APART_MAX_MS) + mono.unsigned_abs() / 1_000
+        })
     }
 }
 

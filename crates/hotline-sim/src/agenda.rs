@@ -53,6 +53,10 @@ pub(crate) enum Event {
     GatewayReturns,
     /// By now the switchboard must know.
     GatewayIsKnown,
+    /// The wall clock is this many milliseconds ahead from now on.
+    ClockSet {
+        ahead: i64,
+    },
     FaultsEnd,
 }
 

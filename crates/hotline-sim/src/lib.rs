@@ -13,6 +13,7 @@
 mod agenda;
 mod callees;
 mod callers;
+mod clock;
 mod crowd;
 mod ledger;
 mod media;

@@ -8,7 +8,7 @@ use std::{
 
 use borsh::BorshDeserialize;
 use hotline_base::{
-    CallId, Extension, LegId, Machine, MonoTime, Now, Random, WallTime,
+    CallId, Extension, LegId, Machine, MonoTime, Now, Random,
     media::{Event as MediaEvent, Order, Recorded},
 };
 use hotline_cdr::CallFact;
@@ -18,6 +18,7 @@ use hotline_switchboard::{Config, Input, Output, Switchboard};
 use crate::{
     agenda::{Agenda, Event, Told},
     callers::Caller,
+    clock::now_at,
     crowd::{Backlog, Crowd},
     ledger::{Ledger, Report},
     media::MediaModel,
@@ -36,9 +37,6 @@ pub const GATEWAY: &str = "10.0.1.2:5060";
 /// How long after its death or return a gateway may be thought of wrongly (requirement R10, and
 /// three good probes after it).
 const KNOWN_WITHIN: Duration = Duration::from_secs(12);
-
-/// 2026-11-22T08:00:00+08:00.
-const OPENING_WALL: i64 = 1_795_305_600_000;
 
 /// How long everything may take to come to rest when the faults have ended.
 const REST: Duration = Duration::from_mins(10);
@@ -71,6 +69,8 @@ pub struct Faults {
     pub vanish: Vanish,
     /// More calls than the machine bears.
     pub crowd: Option<Crowd>,
+    /// How often somebody sets the wall clock, by an hour, a day or years.
+    pub clock_sets: u32,
 }
 
 /// The switchboard among its actors. See the crate.
@@ -80,6 +80,8 @@ pub struct Shift {
     pub(crate) plan: Plan,
     pub(crate) random: Random,
     pub(crate) now: MonoTime,
+    /// By which the wall clock was set forward, in milliseconds.
+    pub(crate) wall_ahead: i64,
     pub(crate) switchboard: Switchboard,
     pub(crate) agenda: Agenda,
     pub(crate) media: MediaModel,
@@ -109,7 +111,7 @@ impl Shift {
         let mut random = Random::new(seed);
         let now = MonoTime(1_000_000_000);
         let phones = Phone::all(&config, &mut random);
-        let start = now_at(now);
+        let start = now_at(now, 0);
         let ledger = Ledger::of(&config);
         let mut it = Self {
             switchboard: Switchboard::new(config.clone(), random.next_u64(), start),
@@ -119,6 +121,7 @@ impl Shift {
             plan,
             random,
             now,
+            wall_ahead: 0,
             agenda: Agenda::default(),
             media: MediaModel::default(),
             media_life: 0,
@@ -164,6 +167,7 @@ impl Shift {
             let wait = self.part_of(span);
             self.after(wait, Event::PhoneLosesPower);
         }
+        self.plan_clock();
         if self.plan.faults.disk {
             let wait = self.part_of(span);
             self.after(wait, Event::DiskFails);
@@ -301,6 +305,7 @@ impl Shift {
                 self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
             }
             Event::GatewayIsKnown => self.check_gateway(),
+            Event::ClockSet { ahead } => self.wall_ahead = ahead,
             Event::FaultsEnd => self.faulty = false,
         }
     }
@@ -494,7 +499,7 @@ impl Shift {
     }
 
     pub(crate) fn at(&self) -> Now {
-        now_at(self.now)
+        now_at(self.now, self.wall_ahead)
     }
 
     pub(crate) fn after(&mut self, wait: Duration, event: Event) {
@@ -519,11 +524,6 @@ impl std::fmt::Debug for Shift {
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.1.1\r\ns=-\r\nc=IN IP4 10.0.1.1\r\nt=0 0\r\n\
                      m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
-
-fn now_at(mono: MonoTime) -> Now {
-    let millis = i64::try_from(mono.0 / 1_000_000).unwrap_or(i64::MAX);
-    Now { mono, wall: WallTime(OPENING_WALL + millis) }
-}
 
 #[expect(clippy::expect_used, reason = "addresses of this crate")]
 pub(crate) fn addr(it: &str) -> SocketAddr {
@@ -565,6 +565,7 @@ fn name_of(event: &Event) -> String {
         | Event::GatewayDies
         | Event::GatewayReturns
         | Event::GatewayIsKnown
+        | Event::ClockSet { .. }
         | Event::FaultsEnd => format!("{event:?}"),
     }
 }

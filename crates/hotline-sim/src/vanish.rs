@@ -63,6 +63,7 @@ impl Event {
             | Self::DiskReturns
             | Self::PeersVanish
             | Self::ControlDies
+            | Self::ClockSet { .. }
             | Self::FaultsEnd => false,
         }
     }

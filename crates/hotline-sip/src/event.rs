@@ -237,8 +237,8 @@ pub struct Binding {
 
 impl Binding {
     /// As in the Contact of a 200.
-    pub(crate) fn header_value(&self, now: WallTime) -> String {
-        let left = self.expires_wall.millis_since(now) / 1000;
+    pub(crate) fn header_value(&self, left: Duration) -> String {
+        let left = left.as_secs();
         let q = (self.q < 1000).then(|| format!(";q={}.{:03}", self.q / 1000, self.q % 1000));
         let instance = self.instance.as_ref().map(|it| format!(";+sip.instance={}", quote(it)));
         let reg_id = self.reg_id.map(|it| format!(";reg-id={it}"));

@@ -210,7 +210,7 @@ impl Registrar {
         all.sort_by_key(|it| (&it.call_id, it.cseq) != (&newest.0, newest.1));
         let is_own = |it: &&&Binding| (&it.call_id, it.cseq) == (&newest.0, newest.1);
         let outbound = all.iter().filter(is_own).any(|it| it.reg_id.is_some());
-        let contacts = all.into_iter().map(|it| ("Contact", it.header_value(now.wall)));
+        let contacts = all.into_iter().map(|it| ("Contact", it.header_value(self.left(it, now))));
         let paths = message.headers("Path").filter(|_| knows("path"));
         let mut headers: Vec<_> = contacts.collect();
         headers.extend(paths.map(|it| ("Path", decode(it))));
@@ -226,17 +226,26 @@ impl Registrar {
     pub(crate) fn restore(&mut self, mut binding: Binding) {
         binding.id = self.new_id();
         let key = (binding.extension.clone(), binding.id);
-        self.timers.set(key.clone(), TimerName::Expiry, MonoTime(0));
+        self.timers.set(key.clone(), TimerName::Restored, MonoTime(0));
         self.timers.set(key, TimerName::Probe, MonoTime(0));
         self.insert(binding);
     }
 
     /// What is registered, the best first; also what does not answer.
     pub(crate) fn contacts_of(&self, extension: &Extension, now: Now) -> Vec<&Binding> {
-        let all = self.of(extension).iter().filter(|it| it.expires_wall > now.wall);
+        let all = self.of(extension).iter().filter(|it| !self.left(it, now).is_zero());
         let mut all: Vec<&Binding> = all.collect();
         all.sort_by_key(|it| std::cmp::Reverse(it.q));
         all
+    }
+
+    /// How long a registration lasts. The wall clock may be set at any time, so it counts for what
+    /// another process has granted and for nothing else.
+    fn left(&self, it: &Binding, now: Now) -> Duration {
+        match self.timers.at((it.extension.clone(), it.id), TimerName::Expiry) {
+            Some(at) => at.since(now.mono),
+            None => Duration::from_millis(it.expires_wall.millis_since(now.wall)),
+        }
     }
 
     pub(crate) fn is_path(&self, flow: Flow) -> bool {
@@ -269,15 +278,14 @@ impl Registrar {
         let mut fired = Vec::new();
         while let Some((key, name)) = self.timers.pop(now.mono) {
             let Some(it) = self.get(&key) else { continue };
-            let left = it.expires_wall.millis_since(now.wall);
+            let left = self.left(it, now);
             if name == TimerName::Probe {
                 self.plan_probe(&key, config, random, now);
                 if !config.probe_every.is_zero() {
                     fired.push(Fired::Probe(key));
                 }
-            // Less than a second is what two clocks differ by.
-            } else if left >= 1000 {
-                self.timers.set(key, name, now.mono + Duration::from_millis(left));
+            } else if name == TimerName::Restored && !left.is_zero() {
+                self.timers.set(key, TimerName::Expiry, now.mono + left);
             } else {
                 let gone = self.take_if(&key.0, |it| it.id == key.1).into_iter();
                 fired.extend(gone.map(|it| Fired::Event(unbound(it, UnboundWhy::Expired))));

@@ -55,6 +55,8 @@ pub(crate) enum TimerName {
     Session,
     /// A registration ends.
     Expiry,
+    /// A registration from before a restart is given its end on this process's clock.
+    Restored,
     /// A registered phone is asked whether it is there.
     Probe,
     /// Something that was dialled gave no response at all.
@@ -92,6 +94,7 @@ impl TimerName {
             Self::Refresh => "session refresh",
             Self::Session => "session end",
             Self::Expiry => "registration",
+            Self::Restored => "registration from before the restart",
             Self::Probe => "probe",
             Self::Silence => "silence",
         }
@@ -129,6 +132,11 @@ impl<K: Clone + Ord> Timers<K> {
         for name in names {
             self.cancel(owner.clone(), name);
         }
+    }
+
+    /// When an armed timer fires.
+    pub(crate) fn at(&self, owner: K, name: TimerName) -> Option<MonoTime> {
+        self.by_owner.get(&(owner, name)).copied()
     }
 
     pub(crate) fn next(&self) -> Option<Due> {

@@ -198,6 +198,12 @@ fn a_wall_clock_set_back_during_the_call_does_not_change_its_length() {
         [Stamped { at: at(0), fact: arrived() }, Stamped { at: late, fact: ended(Party::Caller) }];
     let it = fold(CallId(1), true, &facts, ShortAfter(Duration::from_secs(5)));
     assert_eq!(it.duration_ms, 60_000);
+    assert!(it.clock_was_set());
+    let right = [
+        Stamped { at: at(0), fact: arrived() },
+        Stamped { at: at(60_000), fact: ended(Party::Caller) },
+    ];
+    assert!(!fold(CallId(1), true, &right, ShortAfter(Duration::from_secs(5))).clock_was_set());
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Endpoint {
             | TimerName::L
             | TimerName::M
             | TimerName::Expiry
+            | TimerName::Restored
             | TimerName::Probe => (),
         }
     }

@@ -57,6 +57,9 @@ pub struct CallJson {
     /// The call went on after the media process was replaced.
     #[serde(default)]
     pub media_restarted: bool,
+    /// The wall clock was set meanwhile: times do not fit together, lengths do.
+    #[serde(default)]
+    pub clock_set: bool,
     pub tags: Vec<String>,
     pub attached: Vec<AttachedJson>,
     pub queues: Vec<QueueSegmentJson>,
@@ -247,6 +250,7 @@ impl From<&CallRecord> for CallJson {
             refused_status: it.refused_status,
             control_restarted: it.control_restarted,
             media_restarted: it.media_restarted(),
+            clock_set: it.clock_was_set(),
             tags: it.tags.clone(),
             attached: it.exported.iter().map(AttachedJson::from).collect(),
             queues: it.queues.iter().map(QueueSegmentJson::from).collect(),

@@ -100,6 +100,21 @@ fn a_binding_outlives_the_process_but_not_its_expiry() {
 }
 
 #[test]
+fn a_wall_clock_that_is_set_ends_no_registration_and_keeps_none() {
+    const HOUR: i64 = 3_600_000;
+    for ahead in [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 30 * 366 * 24 * HOUR] {
+        let mut it = World::new(GOOD, 79);
+        register(&mut it, "1001", "secret", 600);
+        it.secs(10);
+        it.now.wall = WallTime(it.now.wall.0 + ahead);
+        it.secs(580);
+        assert!(bound(&it).is_some(), "{ahead}: ended early");
+        it.secs(11);
+        assert_eq!((bound(&it), it.said(B, UNBOUND)), (None, 1), "{ahead}: kept too long");
+    }
+}
+
+#[test]
 fn a_nonce_of_another_process_is_stale_and_the_phone_tries_again_by_itself() {
     let mut it = World::new(GOOD, 77);
     it.link.delay = (50, 50);

@@ -1,0 +1,32 @@
+//! Somebody sets the wall clock.
+
+use hotline_base::{MonoTime, Now, Random, WallTime};
+
+use crate::{Shift, agenda::Event};
+
+/// 2026-11-22T08:00:00+08:00.
+const OPENING_WALL: i64 = 1_795_305_600_000;
+
+const HOUR: i64 = 3_600_000;
+
+/// To what it is set, against the right time: an hour, a day, 2038-01-19, 2100.
+const SETTINGS: [i64; 6] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 97_886 * HOUR, 640_704 * HOUR];
+
+/// Both clocks, the wall clock this many milliseconds ahead.
+pub(crate) fn now_at(mono: MonoTime, ahead: i64) -> Now {
+    let millis = i64::try_from(mono.0 / 1_000_000).unwrap_or(i64::MAX);
+    Now { mono, wall: WallTime(OPENING_WALL + millis + ahead) }
+}
+
+impl Shift {
+    /// By random numbers of its own: everything else happens as it would without.
+    pub(crate) fn plan_clock(&mut self) {
+        let (n_sets, span) = (self.plan.faults.clock_sets, self.plan.span);
+        let mut random = Random::new(!self.seed);
+        for n in 0..n_sets {
+            let pick = usize::try_from(random.below(SETTINGS.len() as u64)).unwrap_or(0);
+            let ahead = SETTINGS.get(pick).copied().unwrap_or(0);
+            self.after(span * (n + 1) / (n_sets + 1), Event::ClockSet { ahead });
+        }
+    }
+}
