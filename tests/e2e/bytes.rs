@@ -7,6 +7,7 @@ use crate::{
     engine::{Engine, SOON, text},
     http,
     setup::CARRIER,
+    transports::memory,
 };
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n\
@@ -97,4 +98,43 @@ async fn v17_no_byte_of_a_caller_steers_the_log_the_console_or_the_record() {
         };
         assert!(!shown.contains(steers), "{what}: {shown:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn datagrams_as_large_as_they_get_are_answered_or_dropped_and_take_no_memory() {
+    let engine = Engine::quick().await;
+    let raw = RawUdp::bind(CARRIER).await.unwrap();
+    let good = request("INVITE", engine.udp(), raw.address(), "UDP");
+    // The largest that UDP carries over IPv4, all body.
+    let room = 65_507 - good.len() - 60;
+    let head = good.replace(
+        "Content-Length: 0\r\n\r\n",
+        &format!("Content-Type: application/sdp\r\nContent-Length: {room}\r\n\r\n"),
+    );
+    let well = request("OPTIONS", engine.udp(), raw.address(), "UDP");
+    let mut before = 0;
+    for n in 0..200 {
+        let head = head.replace("raw-", &format!("raw-{n}-"));
+        let bytes = [head.as_bytes(), &vec![b'a'; room]].concat();
+        raw.send(engine.udp(), &bytes).await.unwrap();
+        // Cut off: a body shorter than its length.
+        raw.send(engine.udp(), &bytes[..60_000]).await.unwrap();
+        let well = well.replace("raw-", &format!("well-{n}-"));
+        raw.send(engine.udp(), well.as_bytes()).await.unwrap();
+        let own = format!("well-{n}-");
+        loop {
+            let answer = raw.receive(SOON).await.expect("an answer");
+            let is_own = answer.windows(own.len()).any(|it| it == own.as_bytes());
+            if is_own && answer.starts_with(b"SIP/2.0 200") {
+                break;
+            }
+            // None of them became a call.
+            assert!(!answer.starts_with(b"SIP/2.0 200") && !answer.starts_with(b"SIP/2.0 183"));
+        }
+        if n == 20 {
+            before = memory(&engine);
+        }
+    }
+    let grown = memory(&engine).saturating_sub(before);
+    assert!(grown <= 16 << 20, "{grown} bytes more");
 }

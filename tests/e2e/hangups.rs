@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     engine::{Engine, SOON, text},
-    setup::CARRIER,
+    setup::{CARRIER, Setup},
+    survival::talks,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,4 +118,27 @@ async fn v14_connections_that_are_cut_around_the_200_leave_nothing_behind() {
     let free = |it: &Value| (it["items"][0]["n_in"] == 0).then_some(());
     engine.until("/api/v1/trunks", Duration::from_mins(2), free).await;
     engine.caller().await.hears(&engine, "notice.recording").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telephones_that_lose_their_power_in_mid_talk_leave_no_call_no_port_and_no_agent() {
+    const TALKS: usize = 5;
+    let engine = Engine::start(Setup { n_agents: TALKS, ..Setup::default() }).await;
+    let (talks, agents) = talks(&engine, TALKS).await;
+    let numbers: Vec<_> = talks.iter().map(|it| it.caller.number.clone()).collect();
+    let names: Vec<_> = agents.iter().map(|it| it.no.clone()).collect();
+    // All of them at once, without a word: callers and agents.
+    drop((talks, agents));
+    let long = Duration::from_mins(2);
+    let free = |it: &Value| (it["items"][0]["n_in"] == 0).then_some(());
+    engine.until("/api/v1/trunks", long, free).await;
+    for number in &numbers {
+        let record = engine.record_of(number).await;
+        assert_eq!(record["outcome"], "answered", "{record:#}");
+    }
+    for no in &names {
+        let is_out = |it: &Value| (it["line"] == "free").then_some(());
+        engine.until(&format!("/api/v1/agents/{no}"), long, is_out).await;
+    }
+    engine.until_no_port_is_held().await;
 }

@@ -26,9 +26,9 @@ const BACK_MAX: Duration = Duration::from_secs(1);
 const TOGETHER: usize = 5;
 
 /// A caller and the agent he talks with.
-struct Talk {
-    caller: Caller,
-    phone: Call,
+pub(crate) struct Talk {
+    pub(crate) caller: Caller,
+    pub(crate) phone: Call,
 }
 
 fn number(variable: &str, otherwise: usize) -> usize {
@@ -36,7 +36,7 @@ fn number(variable: &str, otherwise: usize) -> usize {
 }
 
 /// So many talks at once, and the agents' telephones.
-async fn talks(engine: &Engine, n: usize) -> (Vec<Talk>, Vec<Agent>) {
+pub(crate) async fn talks(engine: &Engine, n: usize) -> (Vec<Talk>, Vec<Agent>) {
     let (mut talks, mut robots) = (Vec::new(), Vec::new());
     while talks.len() < n {
         let first = talks.len() + 1;

@@ -203,7 +203,7 @@ async fn desk_phone_takes_the_call_that_the_browser_cannot_take() {
 }
 
 /// Resident memory of the control process, in bytes.
-fn memory(engine: &Engine) -> u64 {
+pub(crate) fn memory(engine: &Engine) -> u64 {
     let pid = note(engine)["control"].as_u64().unwrap();
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text.lines().find_map(|it| it.strip_prefix("VmRSS:")).unwrap();
