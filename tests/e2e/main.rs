@@ -16,6 +16,7 @@
 )]
 
 mod accounts;
+mod archive;
 mod baddays;
 mod browser;
 mod bytes;
