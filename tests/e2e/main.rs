@@ -51,6 +51,7 @@ mod queue;
 mod receiver;
 mod recording;
 mod refusals;
+mod regions;
 mod seams;
 mod senses;
 mod setup;

@@ -31,6 +31,7 @@ fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
     {
         secret(name, &format!("secret of {name}\n"));
     }
+    fs::write(at("mobile-regions.csv"), "1340770,450100,南宁\n").unwrap();
     fs::create_dir_all(at("tls")).unwrap();
     let own = rcgen::generate_simple_self_signed(["sip.hotline.example".to_owned()]).unwrap();
     for (name, text) in [

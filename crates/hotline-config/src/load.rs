@@ -14,7 +14,7 @@ use hotline_base::{Extension, TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
 use hotline_sip::Credentials;
-use hotline_switchboard::{Outbound, Srtp};
+use hotline_switchboard::{Outbound, Regions, Srtp};
 use hotline_trunk::{AccountId, NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::{
@@ -120,6 +120,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             carriers: parts.carriers,
             carrier_alarm: parts.carrier_alarm,
             overload: parts.sip.overload,
+            regions: Arc::new(parts.regions),
             auto_answer: parts.auto_answer,
             srtp: parts.sip.srtp,
             srtp_of: parts.srtp_of,
@@ -159,6 +160,7 @@ struct Parts {
     people: Vec<AgentConfig>,
     outbound: Outbound,
     calls: hotline_call::Config,
+    regions: Regions,
     auto_answer: BTreeSet<Extension>,
     srtp_of: BTreeMap<Extension, Srtp>,
     http: Http,
@@ -181,6 +183,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let staff = part::agent::read(root, &groups);
     let outbound = part::outbound::read(root, &trunks, staff.wishes);
     let calls = part::calls::read(root);
+    let regions = part::regions::read(root);
     let http = part::http::read(root, &staff.people);
     let push = part::push::read(root);
     let ladder = part::ladder::read(root);
@@ -205,6 +208,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
         people,
         outbound,
         calls,
+        regions,
         auto_answer,
         srtp_of,
         http,

@@ -11,6 +11,7 @@ pub(crate) mod media;
 pub(crate) mod outbound;
 pub(crate) mod push;
 pub(crate) mod recording;
+pub(crate) mod regions;
 pub(crate) mod registration;
 pub(crate) mod rules;
 pub(crate) mod sip;

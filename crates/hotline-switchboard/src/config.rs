@@ -17,7 +17,7 @@ use hotline_trunk::{
     watch::Thresholds,
 };
 
-use crate::CarrierRules;
+use crate::{CarrierRules, Regions};
 
 /// Checked parameters of the number rows, by [`NumberRow::row`].
 pub type NumberParams = Vec<BTreeMap<String, Value>>;
@@ -48,6 +48,8 @@ pub struct Config {
     pub carrier_alarm: Thresholds,
     /// How many new calls are taken when too many come.
     pub overload: OverloadConfig,
+    /// Where mobile numbers were issued.
+    pub regions: Arc<Regions>,
     /// Telephones that are told to answer by themselves.
     pub auto_answer: BTreeSet<Extension>,
     /// To which telephones audio travels encrypted, and extensions that want it otherwise.

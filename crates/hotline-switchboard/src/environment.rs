@@ -8,11 +8,13 @@ use hotline_base::{AgentNo, GroupId, TicketId, WallTime};
 use hotline_ivr::{Environment, Listed};
 use hotline_trunk::Lists;
 
+use crate::region::Region;
+
 pub(crate) struct CallEnvironment<'a> {
     pub(crate) dispatcher: &'a Dispatcher,
     pub(crate) staff: &'a Staff,
     pub(crate) ticket: Option<TicketId>,
-    pub(crate) city: &'static str,
+    pub(crate) city: Region,
     /// Calls of this caller before this one, in the last 24 hours, youngest first, in hours ago.
     pub(crate) earlier_hours: &'a [u32],
     pub(crate) lists: &'a Lists,
@@ -70,7 +72,7 @@ impl Environment for CallEnvironment<'_> {
     }
 
     fn caller_city(&self) -> String {
-        self.city.to_owned()
+        self.city.text()
     }
 
     fn caller_repeat(&self, hours: u32) -> u32 {

@@ -23,5 +23,6 @@ pub use self::{
     carrier::CarrierRules,
     config::{Config, Dialer, NumberParams, Outbound, Srtp},
     io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output, TrafficRow, TrafficView},
+    region::Regions,
     switchboard::Switchboard,
 };

@@ -40,7 +40,7 @@ impl BrowserPort {
     /// A leg that is known by these words and belongs to this peer. `None`: no certificate can be
     /// made, for want of randomness.
     pub fn new(ufrag: &str, pwd: &str, remote: Remote) -> Option<Self> {
-        let mut browsers = Browsers::new().ok()?;
+        let mut browsers = Browsers::new(None).ok()?;
         let now = Instant::now();
         browsers.open(LEG, ufrag.to_owned(), pwd.to_owned(), now);
         browsers.settle(LEG, remote, now);

@@ -7,7 +7,7 @@ use hotline_base::{Now, Pii, TrunkId, WallTime};
 use hotline_trunk::Way;
 
 use super::{Switchboard, parties::Holding};
-use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk};
+use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk, region::Region};
 
 /// Where a call came from.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub(super) struct Arrived {
     pub(super) called: String,
     pub(super) trunk: TrunkId,
     pub(super) t_in: WallTime,
-    /// Region code of the caller's number, or empty.
-    pub(super) city: &'static str,
+    /// Of the caller's number.
+    pub(super) city: Region,
     /// The caller's, for the agent's telephone; lost with the control process.
     pub(super) user_to_user: Option<Pii<String>>,
 }
@@ -29,7 +29,7 @@ impl Default for Arrived {
             called: String::new(),
             trunk: TrunkId::new(""),
             t_in: WallTime(0),
-            city: "",
+            city: Region::default(),
             user_to_user: None,
         }
     }

@@ -14,7 +14,11 @@ use super::{
     look::Arrived,
     parties::{Holding, Via},
 };
-use crate::{io::Count, region::city_of, timers::Owner};
+use crate::{
+    io::Count,
+    region::{Region, Regions},
+    timers::Owner,
+};
 
 /// A call and its dialogs.
 #[derive(BorshDeserialize, BorshSerialize)]
@@ -117,7 +121,7 @@ impl Switchboard {
         self.media_legs.extend(media_legs.iter().map(|it| (*it, id)));
         let recordings = saved.recordings.clone();
         self.recordings.extend(recordings.iter().map(|it| (it.clone(), id)));
-        let arrival = arrived_of(&saved.facts, now);
+        let arrival = arrived_of(&saved.facts, &self.config.regions, now);
         if let Some(arrival) = &arrival {
             let way = if is_outbound(&saved.facts) { Way::Out } else { Way::In };
             self.admission.adopt(id, &arrival.trunk, way);
@@ -290,13 +294,13 @@ fn went_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
             called,
             trunk,
             t_in,
-            city: "",
+            city: Region::default(),
             user_to_user: None,
         })
     })
 }
 
-fn arrived_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
+fn arrived_of(facts: &[Stamped], regions: &Regions, now: Now) -> Option<Arrived> {
     if is_outbound(facts) {
         return went_of(facts, now);
     }
@@ -307,7 +311,7 @@ fn arrived_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
             called: came.called.clone(),
             trunk: came.trunk.clone(),
             t_in: it.at.wall.min(now.wall),
-            city: came.caller.as_ref().map_or("", |it| city_of(it.reveal())),
+            city: came.caller.as_ref().map_or_else(Region::default, |it| regions.of(it.reveal())),
             user_to_user: None,
         })
     })

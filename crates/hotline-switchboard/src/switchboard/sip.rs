@@ -12,7 +12,7 @@ use super::{
     Arc, CallEntry, Duration, MonoTime, Output, REPEAT_CALLERS_MAX, REPEAT_SPAN, Switchboard,
     calls::refusal, look::Arrived,
 };
-use crate::{io::Count, region::city_of};
+use crate::{io::Count, region::Region};
 
 impl Switchboard {
     /// A recognised trunk, or the path of a registered phone. Behind a carrier's own proxy phones
@@ -229,7 +229,7 @@ impl Switchboard {
             called: called.norm.clone(),
             trunk: trunk.clone(),
             t_in: now.wall,
-            city: number.as_deref().map_or("", city_of),
+            city: number.as_deref().map_or_else(Region::default, |it| self.config.regions.of(it)),
             user_to_user: it.user_to_user.clone(),
         };
         let call = Call::new(
