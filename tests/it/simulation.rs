@@ -15,6 +15,7 @@ use hotline_base::{AgentNo, Extension};
 use hotline_cdr::Outcome;
 use hotline_sim::{Crowd, Faults, GATEWAY, Plan, Report, Shift, TRUNK, Vanish};
 use hotline_switchboard::{Config, Dialer};
+use hotline_trunk::DialPlan;
 
 /// How many fixed seeds the test command lives through.
 const SEEDS: u64 = 64;
@@ -37,11 +38,8 @@ fn config() -> Config {
     };
     it.trunks[0].limits.out_max = Some(3);
     it.trunks[0].numbers = vec!["077112345".to_owned()];
-    let plan = hotline_trunk::DialPlan {
-        allow: ["1", "0"].map(str::to_owned).to_vec(),
-        deny: Vec::new(),
-        per_hour: 30,
-    };
+    let plan =
+        DialPlan { allow: ["1", "0"].map(str::to_owned).to_vec(), deny: Vec::new(), per_hour: 30 };
     let dialer = Dialer { plan: Some(plan), ..Dialer::default() };
     it.outbound.dialers = it.agents.iter().map(|it| (it.no.clone(), dialer.clone())).collect();
     for agent in it.agents.iter_mut().step_by(3) {
@@ -166,6 +164,22 @@ fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched(
     assert!(it.n_arrived >= u64::from(bears * SECS * 8 / 10) + 30, "{it:?}");
     // Ten calls, at 80 ms each.
     assert!(it.longest_wait <= Duration::from_millis(800), "{it:?}");
+}
+
+/// The ledger holds that nobody waits longer than a second for a silent gateway and that no call fails
+/// while another one is there.
+#[test]
+fn calls_go_out_though_a_gateway_is_cut_twenty_times() {
+    let mut config = config();
+    config.trunks[0].limits.out_max = None;
+    for dialer in config.outbound.dialers.values_mut() {
+        dialer.plan = dialer.plan.clone().map(|it| DialPlan { per_hour: 10_000, ..it });
+    }
+    let faults = Faults { gateway_cuts: 20, ..Faults::default() };
+    let plan = Plan { calls: 0, span: Duration::from_hours(1), faults };
+    let it = Shift::new(900, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
+    // Most calls meet a cut that the probes have noticed already.
+    assert!(it.n_out >= 200 && it.n_moved_on >= 3, "{it:?}");
 }
 
 /// Timers and lengths go by the monotonic clock: the same shift has the same calls with the same ends

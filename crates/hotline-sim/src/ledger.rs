@@ -50,6 +50,10 @@ pub(crate) struct Ledger {
     outgoing: BTreeMap<CallId, Outgoing>,
     /// Outgoing calls the trunk may have at the same time.
     out_max: usize,
+    /// No packet is lost, so the gateway that lives is always reached.
+    lossless: bool,
+    n_out: u64,
+    n_moved_on: u64,
     broken: Option<String>,
     last: VecDeque<String>,
     trace: u64,
@@ -77,6 +81,8 @@ struct Outgoing {
     emergency: bool,
     is_out: bool,
     rings: bool,
+    /// When its newest INVITE to a gateway was sent.
+    went: MonoTime,
 }
 
 /// What came of a shift. Equal for equal seeds.
@@ -97,12 +103,19 @@ pub struct Report {
     pub n_parties: u64,
     /// Callers whom an agent sent to a flow.
     pub n_suspended: u64,
+    /// INVITEs to gateways for agents' own calls, and those after whose silence the next one was
+    /// tried.
+    pub n_out: u64,
+    pub n_moved_on: u64,
 }
 
+/// How long a gateway may say nothing (requirement R10).
+const SILENT_MAX: Duration = Duration::from_secs(1);
+
 impl Ledger {
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config, lossless: bool) -> Self {
         let limit = config.trunks.first().and_then(|it| it.limits.out_max);
-        Self { out_max: limit.unwrap_or(usize::MAX), ..Self::default() }
+        Self { out_max: limit.unwrap_or(usize::MAX), lossless, ..Self::default() }
     }
 
     /// What the switchboard sends.
@@ -254,7 +267,7 @@ impl Ledger {
         if self.finished.contains_key(&call) && !self.finished_in_turn.contains(&call) {
             self.fail(format!("a fact about call {call}, which is over"));
         }
-        self.outgoing_fact(call, &stamped.fact);
+        self.outgoing_fact(call, &stamped.fact, stamped.at.mono);
         self.party_fact(call, &stamped.fact);
         self.flow_fact(call, &stamped.fact, media);
         if let CallFact::Arrived(it) = &stamped.fact {
@@ -349,7 +362,7 @@ impl Ledger {
     }
 
     /// Never more outgoing calls than agreed, and never a second INVITE once a telephone rings.
-    fn outgoing_fact(&mut self, call: CallId, fact: &CallFact) {
+    fn outgoing_fact(&mut self, call: CallId, fact: &CallFact, at: MonoTime) {
         if let CallFact::Dialled { leg, emergency, .. } = fact {
             self.open.insert(call);
             self.caller_legs.insert(call, *leg);
@@ -370,11 +383,22 @@ impl Ledger {
         let Some(it) = self.outgoing.get_mut(&call) else { return };
         if let CallFact::PartyRinging = fact {
             it.rings = true;
-        } else if let CallFact::WayRefused { .. } = fact {
+        } else if let CallFact::WayRefused { status, .. } = fact {
             it.is_out = false;
+            let waited = at.since(it.went);
+            self.n_moved_on += u64::from(*status == 408);
+            if *status == 408 && waited > SILENT_MAX {
+                self.fail(format!("call {call} waited {waited:?} for a silent gateway"));
+            }
+        } else if let CallFact::DialFailed { leg, status: 408, .. } = fact
+            && self.caller_legs.get(&call) == Some(leg)
+            && self.lossless
+        {
+            self.fail(format!("call {call} failed though a gateway was there"));
         } else if let CallFact::WentOut { .. } = fact {
             let twice = it.rings || it.is_out;
-            it.is_out = true;
+            (it.is_out, it.went) = (true, at);
+            self.n_out += 1;
             let out = self.outgoing.values().filter(|it| it.is_out && !it.emergency).count();
             if twice {
                 self.fail(format!("call {call} was made twice"));
@@ -482,6 +506,8 @@ impl Ledger {
             longest_wait: self.longest_wait,
             n_parties: self.n_parties,
             n_suspended: self.n_suspended,
+            n_out: self.n_out,
+            n_moved_on: self.n_moved_on,
         }
     }
 }

@@ -225,7 +225,8 @@ impl Shift {
     }
 
     fn dials_now(&mut self) -> bool {
-        self.faulty && self.random.chance(15)
+        let percent = if self.plan.faults.gateway_cuts > 0 { 80 } else { 15 };
+        self.faulty && self.random.chance(percent)
     }
 
     fn whim(&mut self) -> Command {

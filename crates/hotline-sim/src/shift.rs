@@ -69,6 +69,8 @@ pub struct Faults {
     pub vanish: Vanish,
     /// More calls than the machine bears.
     pub crowd: Option<Crowd>,
+    /// How often the second gateway falls silent besides, while agents call out all the time.
+    pub gateway_cuts: u32,
     /// How often somebody sets the wall clock, by an hour, a day or years.
     pub clock_sets: u32,
 }
@@ -112,7 +114,7 @@ impl Shift {
         let now = MonoTime(1_000_000_000);
         let phones = Phone::all(&config, &mut random);
         let start = now_at(now, 0);
-        let ledger = Ledger::of(&config);
+        let ledger = Ledger::of(&config, plan.faults.loss == 0);
         let mut it = Self {
             switchboard: Switchboard::new(config.clone(), random.next_u64(), start),
             carrier: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
@@ -168,6 +170,9 @@ impl Shift {
             self.after(wait, Event::PhoneLosesPower);
         }
         self.plan_clock();
+        for n in 0..self.plan.faults.gateway_cuts {
+            self.after(span * (n + 1) / (self.plan.faults.gateway_cuts + 1), Event::GatewayDies);
+        }
         if self.plan.faults.disk {
             let wait = self.part_of(span);
             self.after(wait, Event::DiskFails);
