@@ -12,9 +12,14 @@ use hotline_sip::{Flow, Malformed, Message, Transport};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::mpsc::error::TrySendError,
+    task::yield_now,
 };
 
 use crate::{Count, NetInput, gate::Verdict, icmp, keepalive::is_keepalive, stream::Shared, stun};
+
+/// Datagrams read before others have their turn. Whoever decides in the same thread is not kept
+/// from the first by the reading of the last, and the wait that says how busy he is stays true.
+const AT_ONCE_MAX: usize = 8;
 
 /// The largest UDP payload there is.
 const DATAGRAM_MAX: usize = 65_536;
@@ -45,7 +50,12 @@ pub(crate) fn registered<T: AsRawFd>(socket: T, interest: Interest) -> io::Resul
 async fn read(socket: &AsyncFd<Arc<UdpSocket>>, local: SocketAddr, shared: &Shared) {
     let mut buffer = vec![0; DATAGRAM_MAX];
     let mut place = Message::blank();
+    let mut n = 0_usize;
     loop {
+        n = n.wrapping_add(1);
+        if n.is_multiple_of(AT_ONCE_MAX) {
+            yield_now().await;
+        }
         match socket.async_io(Interest::READABLE, |it| it.recv_from(&mut buffer)).await {
             Ok((n, remote)) => {
                 let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
@@ -60,7 +70,7 @@ async fn read(socket: &AsyncFd<Arc<UdpSocket>>, local: SocketAddr, shared: &Shar
                 // An ICMP error of an earlier packet; the socket itself is well.
                 shared.counters.add(Count::ReceiveFailed);
                 if error.kind() == io::ErrorKind::OutOfMemory {
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                 }
             }
         }
