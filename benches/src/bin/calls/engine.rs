@@ -1,6 +1,7 @@
 //! The engine under load: the real program, in a folder of its own that goes with it.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -141,6 +142,23 @@ impl Engine {
     pub(crate) fn cpu(&self) -> Result<RoleTimes> {
         let [supervisor, control, media] = self.roles.map(cpu_of);
         Ok([supervisor?, control?, media?])
+    }
+
+    /// Processor time of control's living threads by name, to the nanosecond.
+    pub(crate) fn control_threads(&self) -> Result<BTreeMap<String, Duration>> {
+        let mut all = BTreeMap::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.roles[1]))? {
+            let task = task?.path();
+            // A thread may end meanwhile.
+            let (Ok(name), Ok(times)) =
+                (fs::read_to_string(task.join("comm")), fs::read_to_string(task.join("schedstat")))
+            else {
+                continue;
+            };
+            let nanos = times.split(' ').next().context("schedstat has three numbers")?.parse()?;
+            *all.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(nanos);
+        }
+        Ok(all)
     }
 
     /// Resident memory of control, in bytes.

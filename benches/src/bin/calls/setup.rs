@@ -1,6 +1,7 @@
 //! Processor time of a complete call, and how many a second go without a flaw.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -46,6 +47,8 @@ struct Run {
     dropped: u64,
     /// Milliseconds a call: supervisor, control, media.
     cost: [f64; 3],
+    /// Microseconds a call of control's threads.
+    threads: BTreeMap<String, f64>,
     /// Datagrams a call, in and out.
     datagrams: f64,
     /// Microseconds of the yardstick for a datagram in and one out.
@@ -53,6 +56,10 @@ struct Run {
     /// Cores that the roles took, that callers and agents took, and that nobody took.
     cores: [f64; 3],
 }
+
+/// The thread that reads and writes datagrams and decides: SIP in, SIP out. Journal, database and web
+/// have others.
+const SIGNALLING: &str = "control";
 
 /// The callers' last second may be cut anywhere.
 const LATE_MAX: Duration = Duration::from_secs(1);
@@ -65,6 +72,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     println!("flows {:?}, {} s a rate, {} agents", args.flows, args.secs, args.agents);
     println!("\n{HEADINGS}");
     let (mut best, mut control, mut ratios) = (None, Vec::new(), Vec::new());
+    let mut signalling = Vec::new();
     for rate in &args.rates {
         let it = hold(args, *rate, program.clone())?;
         let wanted = (rate * args.secs as f64).round() as u64;
@@ -96,9 +104,13 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
             it.echo,
             if clean { "yes" } else { "NO" }
         );
+        let threads = it.threads.iter().filter(|it| *it.1 >= 1.0);
+        let threads: Vec<_> = threads.map(|(name, us)| format!("{name} {us:.0}")).collect();
+        println!("       control by threads, us a call: {}", threads.join(", "));
         if clean {
             best = Some(best.map_or(*rate, |it: f64| it.max(*rate)));
             control.push(own);
+            signalling.extend(it.threads.get(SIGNALLING));
             ratios.push(ratio);
         } else if !args.all {
             break;
@@ -109,6 +121,10 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         "== control: {} ms a call, {} times the echo of its datagrams",
         spread(&control, 2),
         spread(&ratios, 1)
+    );
+    println!(
+        "== signalling: {} us a call of the thread that has the sockets",
+        spread(&signalling, 0)
     );
     Ok(())
 }
@@ -126,10 +142,12 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     };
     let n_before = datagrams(&mut engine)?;
     let (begin, before) = (Instant::now(), engine.cpu()?);
+    let threads_before = engine.control_threads()?;
     let (own_before, idle_before) = (own_cpu()?, idle()?);
     let span = Duration::from_secs(args.secs);
     let counted = sipp::call(engine.sip, engine.folder.path(), args.flows, (rate, span));
     let (after, took) = (engine.cpu()?, begin.elapsed());
+    let threads = engine.control_threads()?;
     let (own, idle) = (own_cpu()?.saturating_sub(own_before), idle()?.saturating_sub(idle_before));
     office.close()?;
     let counted = counted?;
@@ -138,6 +156,11 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
         let of = |times: &[Duration; 3]| times.get(it).copied().unwrap_or_default();
         of(&after).saturating_sub(of(&before)).as_secs_f64()
     });
+    let since = |(name, spent): (String, Duration)| {
+        let spent = spent.saturating_sub(threads_before.get(&name).copied().unwrap_or_default());
+        (name, spent.as_secs_f64() * 1e6 / n_calls)
+    };
+    let threads = threads.into_iter().map(since).collect();
     let per_call = (datagrams(&mut engine)? - n_before) / n_calls;
     let dropped = engine.metric("hotline_dropped_total")?;
     let answered = until_recorded(&mut engine, counted.succeeded)?;
@@ -148,6 +171,7 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
         answered,
         dropped: dropped as u64,
         cost: spent.map(|it| it * 1_000.0 / n_calls),
+        threads,
         datagrams: per_call,
         echo: echo.as_secs_f64() * 1e6,
         cores: [spent.iter().sum::<f64>(), own.as_secs_f64(), idle.as_secs_f64()]
