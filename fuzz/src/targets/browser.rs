@@ -31,7 +31,8 @@ const STRANGER: usize = 4;
 pub(super) fn run(bytes: &[u8]) -> u64 {
     let mut trace = Trace::new();
     for role in [Role::Server, Role::Client] {
-        let remote = Remote { ufrag: "them".to_owned(), fingerprint: Fingerprint([0; 32]), role };
+        let fingerprint = Fingerprint([0; 32]);
+        let remote = Remote { ufrag: "them".to_owned(), fingerprint, role, label: None };
         let mut port = BrowserPort::new(UFRAG, PWD, remote).expect("randomness");
         let peer = SocketAddr::from(([198, 51, 100, 7], 5_000));
         let stranger = SocketAddr::from(([203, 0, 113, 9], 6_000));
