@@ -336,113 +336,6 @@ impl Agent {
         Ok(())
     }
 
-    fn command_at_once(&mut self, command: &Command, now: Now) -> Result<(), Refused> {
-        let refused = Refused::WrongState { display: self.display(), command: command.action() };
-        match command {
-            Command::SignIn { extension } => {
-                self.go(PresenceEvent::SignIn).map_err(|()| refused)?;
-                self.extension =
-                    Some(extension.clone().unwrap_or_else(|| self.config.extension.clone()));
-                self.device = true;
-                match self.config.sign_in_state {
-                    SignInState::Idle => self.become_idle(PresenceEvent::SetReady, now),
-                    SignInState::Busy => self.reason = Some(BusyReason::Own),
-                }
-            }
-            Command::SignOut => self.sign_out().map_err(|()| refused)?,
-            Command::SetReady => {
-                if self.presence == Presence::SignedOut {
-                    return Err(refused);
-                }
-                if !self.device {
-                    return Err(Refused::NotRegistered);
-                }
-                if self.presence != Presence::Idle {
-                    self.become_idle(PresenceEvent::SetReady, now);
-                }
-            }
-            Command::SetBusy { reason } => {
-                let reason = BusyReason::chosen(*reason).ok_or(Refused::UnknownReason(*reason))?;
-                self.go(PresenceEvent::SetBusy).map_err(|()| refused)?;
-                self.reason = Some(reason);
-            }
-            Command::SetRest { planned } => {
-                self.go(PresenceEvent::SetRest).map_err(|()| refused)?;
-                self.until = Some(Until::after(*planned, now));
-            }
-            Command::EnterAcw => self.go(PresenceEvent::EnterAcw).map_err(|()| refused)?,
-            Command::FinishAcw => {
-                if self.presence != Presence::Acw {
-                    return Err(refused);
-                }
-                self.finish_acw(now);
-            }
-            Command::Hold
-            | Command::Retrieve
-            | Command::Mute
-            | Command::Unmute
-            | Command::HangUp
-            | Command::Dial { .. }
-            | Command::Consult { .. }
-            | Command::CancelConsult
-            | Command::Confer
-            | Command::CompleteTransfer
-            | Command::Transfer { .. }
-            | Command::Suspend { .. }
-            | Command::SendKeys { .. }
-            | Command::Supervise { .. }
-            | Command::Intercept
-            | Command::ForceRelease { .. }
-            | Command::Force { .. }
-            | Command::PauseRecording
-            | Command::MaskRecording
-            | Command::ResumeRecording
-            | Command::StartRecording
-            | Command::StopRecording => {
-                return Err(refused);
-            }
-        }
-        Ok(())
-    }
-
-    fn command_for_later(&mut self, command: &Command) -> Result<(), Refused> {
-        let refused = Refused::WrongState { display: self.display(), command: command.action() };
-        self.pending = match command {
-            Command::SetReady => None,
-            Command::SetBusy { reason } => Some(Pending::Busy(
-                BusyReason::chosen(*reason).ok_or(Refused::UnknownReason(*reason))?,
-            )),
-            Command::SetRest { planned } => Some(Pending::Rest { planned: *planned }),
-            Command::SignOut => Some(Pending::SignOut),
-            Command::EnterAcw => Some(Pending::Acw),
-            Command::SignIn { .. }
-            | Command::FinishAcw
-            | Command::Hold
-            | Command::Retrieve
-            | Command::Mute
-            | Command::Unmute
-            | Command::HangUp
-            | Command::Dial { .. }
-            | Command::Consult { .. }
-            | Command::CancelConsult
-            | Command::Confer
-            | Command::CompleteTransfer
-            | Command::Transfer { .. }
-            | Command::Suspend { .. }
-            | Command::SendKeys { .. }
-            | Command::Supervise { .. }
-            | Command::Intercept
-            | Command::ForceRelease { .. }
-            | Command::Force { .. }
-            | Command::PauseRecording
-            | Command::MaskRecording
-            | Command::ResumeRecording
-            | Command::StartRecording
-            | Command::StopRecording => return Err(refused),
-        };
-        Ok(())
-    }
-
     /// For a call of one's own: the presence is `Idle` while the line is in use, and what it was
     /// waits for the end.
     fn step_out(&mut self) {
@@ -608,6 +501,7 @@ struct Shown {
 }
 
 mod actions;
+mod commands;
 mod force;
 #[cfg(test)]
 mod tests;

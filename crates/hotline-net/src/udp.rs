@@ -78,9 +78,9 @@ async fn read(socket: &AsyncFd<Arc<UdpSocket>>, local: SocketAddr, shared: &Shar
 }
 
 /// The answer is larger than the question, and keeps a flow alive (RFC 5626 §8): it goes only to
-/// where a telephone registered from, port and all. One whose address was translated anew gets none,
-/// which is how it learns to register again (§4.4.2). An answer that the socket cannot take now is
-/// asked for again.
+/// where a telephone registered from, port and all. One whose address was translated anew gets
+/// none, which is how it learns to register again (§4.4.2). An answer that the socket cannot take
+/// now is asked for again.
 fn answer_stun(socket: &UdpSocket, datagram: &[u8], remote: SocketAddr, shared: &Shared) {
     shared.counters.add(Count::UdpReceived);
     let heard = shared.gate.judge(remote, Instant::now()) == Verdict::Known;

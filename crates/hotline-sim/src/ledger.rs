@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     /// Callers in a flow that an agent sent them to, and how many there were.
     suspended: BTreeMap<CallId, OfferId>,
     n_suspended: u64,
+    /// Agents who muted themselves, and where.
+    muted: BTreeMap<OfferId, CallId>,
     /// Callers who left while others talked on: nobody is bridged to them.
     left: BTreeSet<CallId>,
     commands: BTreeSet<CommandId>,
@@ -270,6 +272,11 @@ impl Ledger {
         self.outgoing_fact(call, &stamped.fact, stamped.at.mono);
         self.party_fact(call, &stamped.fact);
         self.flow_fact(call, &stamped.fact, media);
+        if let CallFact::AgentMuted { offer } = &stamped.fact {
+            self.muted.insert(*offer, call);
+        } else if let CallFact::AgentUnmuted { offer } = &stamped.fact {
+            self.muted.remove(offer);
+        }
         if let CallFact::Arrived(it) = &stamped.fact {
             self.n_arrived += 1;
             if !self.finished.contains_key(&call) {
@@ -409,7 +416,7 @@ impl Ledger {
     }
 
     /// The plan is with media before anybody is told: the two hear each other, or do not; and a
-    /// caller hears music exactly when he hears nobody.
+    /// caller hears music exactly when he hears nobody, or nobody who wants to be heard.
     fn expect_audio(&mut self, call: CallId, offer: OfferId, media: &MediaModel, open: bool) {
         let (Some(caller), Some(agent)) =
             (self.caller_legs.get(&call), self.offer_legs.get(&offer))
@@ -419,10 +426,14 @@ impl Ledger {
         if self.unheard.contains(&call) || media.is_reviving() {
             return;
         }
-        let bridged = media.is_bridged(*caller, *agent);
+        let is_muted = self.muted.contains_key(&offer);
+        let bridged =
+            if is_muted { media.hears(*agent, *caller) } else { media.is_bridged(*caller, *agent) };
         let music = media.is_playing(*caller);
         let alone = media.hears_nobody(*caller);
-        if bridged != open || music != alone {
+        let quiet = self.muted.values().any(|it| *it == call);
+        let is_heard = is_muted && media.hears(*caller, *agent);
+        if bridged != open || !quiet && music != alone || is_heard {
             self.fail(format!(
                 "call {call}: bridged {bridged}, music {music}, alone {alone}, open {open}"
             ));

@@ -44,8 +44,11 @@ impl MediaModel {
 
     /// Whether the two hear each other now.
     pub(crate) fn is_bridged(&self, a: LegId, b: LegId) -> bool {
-        let hears = |a, b| self.hears.get(a).is_some_and(|it| it.contains(b));
-        hears(&a, &b) && hears(&b, &a)
+        self.hears(a, b) && self.hears(b, a)
+    }
+
+    pub(crate) fn hears(&self, listener: LegId, speaker: LegId) -> bool {
+        self.hears.get(&listener).is_some_and(|it| it.contains(&speaker))
     }
 
     pub(crate) fn hears_nobody(&self, leg: LegId) -> bool {

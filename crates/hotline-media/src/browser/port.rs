@@ -1,4 +1,5 @@
-//! The port of browsers with one leg behind it and no socket, for whoever tests what may be sent to it.
+//! The port of browsers with one leg behind it and no socket, for whoever tests what may be sent to
+//! it.
 
 use std::{
     net::SocketAddr,
