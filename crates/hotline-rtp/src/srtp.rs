@@ -1,6 +1,6 @@
 //! SRTP and SRTCP (RFC 3711, RFC 7714): packets are encrypted and decrypted where they lie, with
-//! key schedules and the pads of the authentication made once, and lying together: with thousands of
-//! sessions it is the visit to cold memory that costs. Nothing is allocated for a packet.
+//! key schedules and the pads of the authentication made once, and lying together: with thousands
+//! of sessions it is the visit to cold memory that costs. Nothing is allocated for a packet.
 //!
 //! A context serves one direction of one session. It keeps the roll-over counter and a replay
 //! window of [`WINDOW`] packets for each of a few streams (SSRC). The sender has a window as well:
