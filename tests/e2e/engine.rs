@@ -224,7 +224,11 @@ impl Engine {
     pub(crate) async fn sealed_record_of(&self, caller_no: &str) -> Value {
         let record = self.record_of(caller_no).await;
         let path = format!("/api/v1/calls/{}", text(&record["call_id"]));
-        let sealed = |it: &Value| (it["recordings"][0]["sealed"] == true).then(|| it.clone());
+        let is_done = |it: &Value| it["sealed"] == true || !it["failed"].is_null();
+        let sealed = |it: &Value| {
+            let all = it["recordings"].as_array().filter(|it| !it.is_empty());
+            all.is_some_and(|it| it.iter().all(is_done)).then(|| it.clone())
+        };
         self.until(&path, SOON, sealed).await
     }
 

@@ -22,6 +22,7 @@ async fn supervisor_takes_the_caller_over_and_the_agent_is_out_of_it() {
     engine.command(&supervisor.no, "supervise", order).await;
     let third = joins(&supervisor).await;
     hears(&caller, &[AGENT]).await;
+    engine.until_state(&supervisor, "talking").await;
     engine.command(&supervisor.no, "intercept", json!({})).await;
     phone.until_ended(SOON).await.unwrap();
     hears(&caller, &[THIRD]).await;
