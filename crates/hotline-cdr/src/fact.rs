@@ -424,6 +424,7 @@ pub enum RefusedWhy {
     /// More calls a second than the trunk is agreed to send.
     TooFast,
     NoCommonAddress,
+    MediaBusy,
 }
 
 impl RefusedWhy {
@@ -440,17 +441,16 @@ impl RefusedWhy {
             Self::Draining => "draining",
             Self::TooFast => "too_fast",
             Self::NoCommonAddress => "no_common_address",
+            Self::MediaBusy => "media_busy",
         }
     }
 
-    /// Q.850 of the Reason that goes out with the status (RFC 6432): a carrier whose network speaks
-    /// ISUP tells its caller by it.
+    /// Q.850 of the Reason beside the status (RFC 6432): a network of ISUP tells its caller by it.
     pub const fn cause(self) -> u8 {
         match self {
             Self::UnknownNumber => 1,
-            // No circuit.
-            Self::OverLimit => 34,
-            Self::TooFast => 42,
+            Self::OverLimit => 34, // No circuit.
+            Self::TooFast | Self::MediaBusy => 42,
             Self::NoPort => 47,
             // Bearer capability not implemented; RFC 3398 §7.2.4.1 makes 488 of it.
             Self::NoCommonCodec | Self::NoCommonAddress => 65,
@@ -471,6 +471,7 @@ impl RefusedWhy {
             | Self::NoPort
             | Self::MediaDown
             | Self::MediaSlow
+            | Self::MediaBusy
             | Self::SpoolDown
             | Self::Draining
             | Self::TooFast => 503,

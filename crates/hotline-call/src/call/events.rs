@@ -453,8 +453,23 @@ const fn refused_why(reason: FailReason) -> RefusedWhy {
         FailReason::NoCommonCodec => RefusedWhy::NoCommonCodec,
         FailReason::NoCommonAddress => RefusedWhy::NoCommonAddress,
         FailReason::NoPort => RefusedWhy::NoPort,
-        FailReason::Busy | FailReason::UnknownLeg | FailReason::BadCertificate => {
-            RefusedWhy::MediaDown
-        }
+        FailReason::Busy => RefusedWhy::MediaBusy,
+        FailReason::UnknownLeg | FailReason::BadCertificate => RefusedWhy::MediaDown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_that_is_busy_and_media_that_is_away_are_told_apart() {
+        let told = |it| {
+            let why = refused_why(it);
+            (why.as_str(), why.status(), why.cause())
+        };
+        assert_eq!(told(FailReason::Busy), ("media_busy", 503, 42));
+        assert_eq!(told(FailReason::NoPort), ("no_port", 503, 47));
+        assert_eq!(told(FailReason::UnknownLeg), ("media_down", 503, 41));
     }
 }

@@ -244,6 +244,7 @@ const fn of_refusal(why: RefusedWhy) -> Outcome {
         | RefusedWhy::NoPort
         | RefusedWhy::MediaDown
         | RefusedWhy::MediaSlow
+        | RefusedWhy::MediaBusy
         | RefusedWhy::SpoolDown
         | RefusedWhy::Draining => Outcome::Ours,
     }
