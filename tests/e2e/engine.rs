@@ -220,14 +220,13 @@ impl Engine {
         self.get(&format!("/api/v1/calls/{id}")).await
     }
 
-    /// The record of a call whose recording is sealed.
+    /// The record of a call of whose recording every part is sealed, also one that failed meanwhile.
     pub(crate) async fn sealed_record_of(&self, caller_no: &str) -> Value {
         let record = self.record_of(caller_no).await;
         let path = format!("/api/v1/calls/{}", text(&record["call_id"]));
-        let is_done = |it: &Value| it["sealed"] == true || !it["failed"].is_null();
         let sealed = |it: &Value| {
             let all = it["recordings"].as_array().filter(|it| !it.is_empty());
-            all.is_some_and(|it| it.iter().all(is_done)).then(|| it.clone())
+            all.is_some_and(|it| it.iter().all(|it| it["sealed"] == true)).then(|| it.clone())
         };
         self.until(&path, SOON, sealed).await
     }
