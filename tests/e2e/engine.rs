@@ -211,6 +211,21 @@ impl Engine {
         }
     }
 
+    /// Waits until a figure of `/metrics`, with its labels, has this value.
+    pub(crate) async fn until_figure(&self, name: &str, value: &str) {
+        let end = Instant::now() + SOON;
+        let line = format!("{name} {value}");
+        let mut tick = interval(POLL);
+        loop {
+            tick.tick().await;
+            let all = http::get(self.http(), "/metrics").await.unwrap().text();
+            if all.lines().any(|it| it == line) {
+                return;
+            }
+            assert!(Instant::now() < end, "{line} is not said:\n{all}");
+        }
+    }
+
     /// The record of a finished call, with its segments and facts.
     pub(crate) async fn record_of(&self, caller_no: &str) -> Value {
         let path = format!("/api/v1/calls?caller_no={caller_no}");

@@ -5,11 +5,13 @@ use std::time::Duration;
 use hotline_sip::EndWhy;
 use hotline_testkit::{Robot, View};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     engine::{Engine, SOON, text},
+    figures::tell,
     setup::{CARRIER, Setup},
-    survival::talks,
+    survival::{number, talks},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,25 +122,34 @@ async fn v14_connections_that_are_cut_around_the_200_leave_nothing_behind() {
     engine.caller().await.hears(&engine, "notice.recording").await;
 }
 
+/// `HOTLINE_CALLS=100 HOTLINE_ROUNDS=5` makes it a thousand peers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn telephones_that_lose_their_power_in_mid_talk_leave_no_call_no_port_and_no_agent() {
-    const TALKS: usize = 5;
-    let engine = Engine::start(Setup { n_agents: TALKS, ..Setup::default() }).await;
-    let (talks, agents) = talks(&engine, TALKS).await;
-    let numbers: Vec<_> = talks.iter().map(|it| it.caller.number.clone()).collect();
-    let names: Vec<_> = agents.iter().map(|it| it.no.clone()).collect();
-    // All of them at once, without a word: callers and agents.
-    drop((talks, agents));
-    let long = Duration::from_mins(2);
-    let free = |it: &Value| (it["items"][0]["n_in"] == 0).then_some(());
-    engine.until("/api/v1/trunks", long, free).await;
-    for number in &numbers {
-        let record = engine.record_of(number).await;
-        assert_eq!(record["outcome"], "answered", "{record:#}");
+    let (n_talks, n_rounds) = (number("HOTLINE_CALLS", 5), number("HOTLINE_ROUNDS", 1));
+    for _ in 0..n_rounds {
+        let engine = Engine::start(Setup::of_calls(n_talks)).await;
+        let (talks, agents) = talks(&engine, n_talks).await;
+        let numbers: Vec<_> = talks.iter().map(|it| it.caller.number.clone()).collect();
+        let names: Vec<_> = agents.iter().map(|it| it.no.clone()).collect();
+        // All of them at once, without a word: callers and agents.
+        drop((talks, agents));
+        let gone = Instant::now();
+        let long = Duration::from_mins(2);
+        let free = |it: &Value| (it["items"][0]["n_in"] == 0).then_some(());
+        engine.until("/api/v1/trunks", long, free).await;
+        for figure in ["hotline_calls_active", "hotline_media_legs"] {
+            engine.until_figure(figure, "0").await;
+        }
+        for no in &names {
+            let is_out = |it: &Value| (it["line"] == "free").then_some(());
+            engine.until(&format!("/api/v1/agents/{no}"), long, is_out).await;
+        }
+        engine.until_no_port_is_held().await;
+        tell("nothing left of so many peers after", &(2 * n_talks, gone.elapsed()));
+        for number in &numbers {
+            let record = engine.record_of(number).await;
+            assert_eq!(record["outcome"], "answered", "{record:#}");
+            assert_eq!(record["reason"], "media_lost", "{record:#}");
+        }
     }
-    for no in &names {
-        let is_out = |it: &Value| (it["line"] == "free").then_some(());
-        engine.until(&format!("/api/v1/agents/{no}"), long, is_out).await;
-    }
-    engine.until_no_port_is_held().await;
 }

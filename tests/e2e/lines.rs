@@ -16,7 +16,6 @@ use tokio::{net::UdpSocket, task::AbortHandle, time::Instant};
 use crate::{
     engine::{Engine, SOON, text},
     figures::tell,
-    http,
     outbound::{answer, dial, record_to},
     refusals::Carrier,
     setup::{CARRIER, Setup},
@@ -58,21 +57,6 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// Waits until a metric has a value.
-async fn until_metric(engine: &Engine, name: &str, value: &str) {
-    let end = Instant::now() + SOON;
-    let line = format!("{name} {value}");
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        tick.tick().await;
-        let all = http::get(engine.http(), "/metrics").await.unwrap().text();
-        if all.lines().any(|it| it == line) {
-            return;
-        }
-        assert!(Instant::now() < end, "{line} is not said:\n{all}");
     }
 }
 
@@ -120,7 +104,7 @@ async fn calls_go_over_the_other_carrier_when_one_is_cut_and_come_back_with_it()
     party.until_tone(440, SOON).await.unwrap();
     phone.until_tone(700, SOON).await.unwrap();
     let up = format!("hotline_trunk_gateway_up{{trunk=\"carrier\",gateway=\"{}\"}}", first.address);
-    until_metric(&engine, &up, "1").await;
+    engine.until_figure(&up, "1").await;
 
     first.is_cut.store(true, Relaxed);
     let cut = Instant::now();
@@ -131,7 +115,7 @@ async fn calls_go_over_the_other_carrier_when_one_is_cut_and_come_back_with_it()
         own.until_ended(SOON).await.unwrap();
     };
     let known = async {
-        until_metric(&engine, &up, "0").await;
+        engine.until_figure(&up, "0").await;
         cut.elapsed()
     };
     let ((), known) = tokio::join!(calls, known);
@@ -153,7 +137,7 @@ async fn calls_go_over_the_other_carrier_when_one_is_cut_and_come_back_with_it()
     assert_eq!(went.iter().map(|it| it.0.clone()).collect::<Vec<_>>(), [gateways[1].to_string()]);
 
     first.is_cut.store(false, Relaxed);
-    until_metric(&engine, &up, "1").await;
+    engine.until_figure(&up, "1").await;
     engine.until_state(&busy, "busy").await;
     let own = dial(&engine, &busy, "13800138023").await;
     own.until_ended(SOON).await.unwrap();
@@ -183,8 +167,8 @@ async fn a_carrier_whose_calls_fail_is_an_alarm_and_one_whose_calls_go_is_not() 
         assert_eq!(failing.ask(&engine, "INVITE", "12345", "18").await.status(), Some(488));
         assert_eq!(other.ask(&engine, "INVITE", "99999", "8").await.status(), Some(404));
     }
-    until_metric(&engine, "hotline_carrier_alarm{carrier=\"carrier\"}", "1").await;
-    until_metric(&engine, "hotline_carrier_alarm{carrier=\"other\"}", "0").await;
+    engine.until_figure("hotline_carrier_alarm{carrier=\"carrier\"}", "1").await;
+    engine.until_figure("hotline_carrier_alarm{carrier=\"other\"}", "0").await;
     let of = async |name: &str| {
         let all = engine.get("/api/v1/trunks/statistics?by=carrier").await;
         let carriers = all["carriers"].as_array().unwrap();
@@ -198,7 +182,7 @@ async fn a_carrier_whose_calls_fail_is_an_alarm_and_one_whose_calls_go_is_not() 
     for _ in 0..41 {
         assert_eq!(failing.ask(&engine, "INVITE", "99999", "8").await.status(), Some(404));
     }
-    until_metric(&engine, "hotline_carrier_alarm{carrier=\"carrier\"}", "0").await;
+    engine.until_figure("hotline_carrier_alarm{carrier=\"carrier\"}", "0").await;
     assert_eq!(of("carrier").await, json!(false));
 }
 

@@ -148,6 +148,14 @@ impl Setup {
         Self { prompts: Prompts::Spoken, ..Self::default() }
     }
 
+    /// So many calls at once, each with an agent of its own.
+    pub(crate) fn of_calls(n: usize) -> Self {
+        let port_blocks = u16::try_from(n.div_ceil(PORTS / 4)).unwrap();
+        let legs_max = PORTS / 2 * usize::from(port_blocks);
+        let channels_max = n + 1;
+        Self { n_agents: n, channels_max, port_blocks, legs_max, ..Self::default() }
+    }
+
     /// Telephones may answer by MD5 alone, as SIPp and baresip of Debian 12 do.
     pub(crate) fn old_telephones() -> Self {
         Self { agent_more: "digest = [\"MD5\"]\n", ..Self::default() }

@@ -31,7 +31,7 @@ pub(crate) struct Talk {
     pub(crate) phone: Call,
 }
 
-fn number(variable: &str, otherwise: usize) -> usize {
+pub(crate) fn number(variable: &str, otherwise: usize) -> usize {
     env::var(variable).map_or(otherwise, |it| it.parse().expect("a number"))
 }
 
@@ -91,7 +91,7 @@ fn longest_pause(instants: impl Iterator<Item = Instant>, since: Instant) -> Dur
 /// Every ear has heard one stream without a seam since then, and no longer pause than its own robot
 /// made, which reads late, and the other one, which sends late. Returns the longest pause, and how
 /// much of it no robot explains.
-fn check_seamless(talks: &[Talk], since: Instant) -> (Duration, Duration) {
+pub(crate) fn check_seamless(talks: &[Talk], since: Instant) -> (Duration, Duration) {
     let (mut longest, mut unexplained) = (Duration::ZERO, Duration::ZERO);
     for it in talks {
         let both = [&*it.caller, &it.phone];
@@ -112,15 +112,7 @@ fn check_seamless(talks: &[Talk], since: Instant) -> (Duration, Duration) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_gap_is_heard_while_control_is_killed_again_and_again_and_no_port_is_left() {
     let (n_calls, n_kills) = (number("HOTLINE_CALLS", 20), number("HOTLINE_KILLS", 3));
-    let blocks = u16::try_from(n_calls.div_ceil(16)).unwrap();
-    let mut engine = Engine::start(Setup {
-        n_agents: n_calls,
-        channels_max: n_calls + 1,
-        port_blocks: blocks,
-        legs_max: 32 * usize::from(blocks),
-        ..Setup::default()
-    })
-    .await;
+    let mut engine = Engine::start(Setup::of_calls(n_calls)).await;
     let (talks, agents) = talks(&engine, n_calls).await;
     let media = engine.role(Role::Media);
     let since = Instant::now();
