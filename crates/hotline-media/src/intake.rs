@@ -3,6 +3,7 @@
 
 mod datagram;
 mod lookup;
+mod pace;
 mod sockets;
 mod steer;
 

@@ -19,7 +19,9 @@ use nix::sys::socket::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Arrival, BATCH, DATAGRAM, Inbox, Intake, REPORTS, SHARED, datagram, steer::Steer};
+use super::{
+    Arrival, BATCH, DATAGRAM, Inbox, Intake, REPORTS, SHARED, datagram, pace::Pace, steer::Steer,
+};
 use crate::{
     counters::{Counters, count},
     wake::Wake,
@@ -33,13 +35,8 @@ const SEND_BUFFER: usize = 4 << 20;
 /// Every so often the socket is emptied under load.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long packets are counted to tell load from quiet.
-const WATCH: Duration = Duration::from_millis(100);
-
-/// Packets in that time from which on one waits for the tick (20,000 a second), and below which one
-/// wakes at once again.
+/// Packets in a tenth of a second from which on one waits for the tick (20,000 a second).
 const MANY: u32 = 2_000;
-const FEW: u32 = 1_500;
 
 /// What the kernel has allowed; becomes an intake in the thread that works with it.
 #[derive(Debug)]
@@ -73,15 +70,6 @@ pub(crate) struct Lookup {
     outbox: Outbox,
     system_calls: u64,
     counters: Arc<Counters>,
-}
-
-/// Whether to wait for a tick.
-#[derive(Debug)]
-struct Pace {
-    ticks: bool,
-    ticked: Instant,
-    since: Instant,
-    n: u32,
 }
 
 /// Datagrams with their headers that wait to be sent.
@@ -124,7 +112,6 @@ impl Lookup {
         let mut legs = Vec::new();
         legs.resize_with(legs_max, || None);
         let space = nix::cmsg_space!(nix::libc::sockaddr_in);
-        let now = Instant::now();
         Self {
             steer,
             address,
@@ -138,7 +125,7 @@ impl Lookup {
             first,
             received: MultiHeaders::preallocate(BATCH, Some(space)),
             more: false,
-            pace: Pace { ticks: false, ticked: now, since: now, n: 0 },
+            pace: Pace::new(TICK, MANY, Instant::now()),
             outbox: Outbox {
                 arena: vec![0; BATCH * DATAGRAM].into_boxed_slice(),
                 to: [None; BATCH],
@@ -157,8 +144,7 @@ impl Lookup {
             [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
         let (fds, timeout) = if self.more || !self.fresh.is_empty() {
             (fds.get_mut(..1), Some(Duration::ZERO))
-        } else if self.pace.ticks {
-            let tick = (self.pace.ticked + TICK).saturating_duration_since(Instant::now());
+        } else if let Some(tick) = self.pace.rest(Instant::now()) {
             (fds.get_mut(..1), Some(timeout.map_or(tick, |it| it.min(tick))))
         } else {
             (fds.get_mut(..), timeout)
@@ -224,7 +210,7 @@ impl Lookup {
             inbox.arrived(arrival);
         }
         self.more = n == BATCH;
-        self.pace.note(n);
+        self.pace.note(n, Instant::now());
     }
 
     /// Puts a datagram from one of our ports among those that wait to be sent.
@@ -248,21 +234,6 @@ impl Lookup {
         *length = len;
         outbox.n += 1;
         true
-    }
-}
-
-impl Pace {
-    fn note(&mut self, n: usize) {
-        self.n = self.n.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
-        let now = Instant::now();
-        if n < BATCH {
-            self.ticked = now;
-        }
-        if now.duration_since(self.since) >= WATCH {
-            self.ticks = self.n >= if self.ticks { FEW } else { MANY };
-            self.since = now;
-            self.n = 0;
-        }
     }
 }
 

@@ -1,23 +1,31 @@
-//! A socket a leg on plain epoll: works everywhere, silent legs are free, wakes at once.
+//! A socket a leg on plain epoll: works everywhere, silent legs are free, wakes at once or, under
+//! load, after half a millisecond.
 
 use std::{
     io,
     mem::MaybeUninit,
     net::{SocketAddr, UdpSocket},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
-    event::{Timespec, epoll},
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
     fd::OwnedFd,
     io::Errno,
 };
 
-use super::{BATCH, Inbox, Intake, REPORTS, SHARED};
+use super::{BATCH, Inbox, Intake, REPORTS, SHARED, pace::Pace};
 use crate::wake::Wake;
 
 /// Datagrams read at once from the port of all browsers.
 const SHARED_BATCH: usize = 16;
+
+/// Every so often the sockets are looked at under load. Ears do not notice it, and a wake-up for
+/// each packet or two would cost a quarter of all (`benches/README.md`).
+const TICK: Duration = Duration::from_micros(500);
+
+/// Packets in a tenth of a second from which on one waits for the tick (10,000 a second).
+const MANY: u32 = 1_000;
 
 /// Marks the wake descriptor among the legs.
 const WAKE: u64 = u64::MAX;
@@ -32,6 +40,9 @@ pub(crate) struct Sockets {
     reporters: Vec<Option<UdpSocket>>,
     /// The port of all browsers.
     shared: Option<UdpSocket>,
+    /// Whether the last batch was full, so that more may wait.
+    more: bool,
+    pace: Pace,
     system_calls: u64,
 }
 
@@ -44,7 +55,25 @@ impl Sockets {
         let reports = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut reporters = Vec::new();
         reporters.resize_with(legs_max, || None);
-        Ok(Self { epoll, wake, legs, reports, reporters, shared: None, system_calls: 0 })
+        let pace = Pace::new(TICK, MANY, Instant::now());
+        let (shared, more, system_calls) = (None, false, 0);
+        Ok(Self { epoll, wake, legs, reports, reporters, shared, more, pace, system_calls })
+    }
+
+    /// Lets packets gather until the tick, if there are many. Returns whether it did; then nobody
+    /// need wait any longer. A wake ends it.
+    fn rest(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let Some(rest) = self.pace.rest(Instant::now()) else { return Ok(false) };
+        let rest = timeout.map_or(rest, |it| it.min(rest));
+        if !self.more && !rest.is_zero() {
+            self.system_calls += 1;
+            let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+            match poll(&mut fds, Timespec::try_from(rest).ok().as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
     }
 
     /// Many legs are behind it, so it is read more than once; what is left wakes again.
@@ -67,6 +96,7 @@ impl Sockets {
 impl Intake for Sockets {
     fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()> {
         inbox.clear();
+        let timeout = if self.rest(timeout)? { Some(Duration::ZERO) } else { timeout };
         let mut ready = [const { MaybeUninit::uninit() }; BATCH];
         let timeout = timeout.and_then(|it| Timespec::try_from(it).ok());
         let ready = match epoll::wait(&self.epoll, &mut ready, timeout.as_ref()) {
@@ -75,6 +105,8 @@ impl Intake for Sockets {
             Err(error) => return Err(error.into()),
         };
         self.system_calls += 1;
+        self.more = ready.len() == BATCH;
+        self.pace.note(ready.len(), Instant::now());
         for it in ready {
             self.system_calls += 1;
             let data = it.data.u64();
