@@ -40,6 +40,7 @@ mod lines;
 mod lists;
 mod outbound;
 mod outcomes;
+mod outside_seat;
 mod overload;
 mod parties;
 mod people;

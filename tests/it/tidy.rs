@@ -31,10 +31,12 @@ const REVEALERS: &[(&str, &str)] = &[
     ("crates/hotline-switchboard/src/switchboard/phones.rs", "the agent's phone shows the caller"),
     ("crates/hotline-switchboard/src/switchboard/carrier.rs", "number rules rewrite the number"),
     ("crates/hotline-switchboard/src/switchboard/outbound.rs", "a number is called"),
+    ("crates/hotline-switchboard/src/switchboard/outside.rs", "an agent's number outside is rung"),
     ("crates/hotline-switchboard/src/switchboard/parties.rs", "a telephone names whom to call"),
     ("crates/hotline-switchboard/src/switchboard/restore.rs", "the number tells the city"),
     ("crates/hotline-switchboard/src/switchboard/sip.rs", "trunk and flow read the number"),
     ("crates/hotline-trunk/src/lists.rs", "lists are looked up by number"),
+    ("crates/hotline-web/src/wire/agent.rs", "an agent sees which number rings for him"),
     ("crates/hotline-web/src/wire/event.rs", "the screen pop shows the caller"),
 ];
 

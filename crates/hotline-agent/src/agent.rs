@@ -45,6 +45,8 @@ pub struct Agent {
     pub(crate) pending: Option<Pending>,
     /// Only when signed in.
     pub(crate) extension: Option<Extension>,
+    /// 外线坐席: what is rung instead of the extension. Only when signed in.
+    pub(crate) outside: Option<Pii<String>>,
     /// Whether the extension has a registered telephone. True when signing in succeeds.
     pub(crate) device: bool,
     /// When the agent last became idle after work or absence. An offer that came to nothing does
@@ -78,6 +80,7 @@ impl Agent {
             reason: None,
             pending: None,
             extension: None,
+            outside: None,
             device: false,
             idle_since: Now::default(),
             since: WallTime(0),
@@ -118,6 +121,11 @@ impl Agent {
     /// The telephone in use; `None` when signed out.
     pub const fn extension(&self) -> Option<&Extension> {
         self.extension.as_ref()
+    }
+
+    /// 外线坐席: the number outside that is rung instead of a registered telephone.
+    pub const fn outside(&self) -> Option<&Pii<String>> {
+        self.outside.as_ref()
     }
 
     pub const fn call(&self) -> Option<CallId> {
@@ -162,6 +170,7 @@ impl Agent {
             until_wall: self.until.map(|it| it.wall),
             actions: Action::ALL.iter().copied().filter(|it| self.allows(*it)).collect(),
             groups: self.config.groups.iter().map(|(group, _)| group.clone()).collect(),
+            outside: self.outside.clone(),
         }
     }
 
@@ -245,7 +254,11 @@ impl Agent {
     }
 
     /// The telephone's registration is gone. An idle agent becomes busy; a conversation goes on.
+    /// A number outside has none.
     pub fn device_lost(&mut self, now: Now) {
+        if self.outside.is_some() {
+            return;
+        }
         let before = self.shown();
         self.device = false;
         if self.presence == Presence::Idle {
@@ -324,6 +337,10 @@ impl Agent {
                 "who is signed in has an extension",
             ),
             (
+                self.outside.is_none() || (self.extension.is_some() && self.device),
+                "a number outside is the telephone of somebody who is signed in",
+            ),
+            (
                 self.until.is_none() || matches!(self.presence, Presence::Acw | Presence::Rest),
                 "only after-call work and rest have an end",
             ),
@@ -391,6 +408,7 @@ impl Agent {
     fn sign_out(&mut self) -> Result<(), ()> {
         self.go(PresenceEvent::SignOut)?;
         self.extension = None;
+        self.outside = None;
         self.device = false;
         Ok(())
     }

@@ -81,6 +81,8 @@ pub enum Command {
     StopRecording,
     /// 强制示闲, 强制示忙, 强制签出 of this agent.
     Force { agent: AgentNo, to: Forced },
+    /// 外线坐席: 签入 with a number outside as the telephone (手机, 固话), which is rung over a trunk.
+    SignInOutside { number: Pii<String> },
 }
 
 /// What a supervisor makes of an agent. During a call it waits for the end, like a wish of the
@@ -141,7 +143,7 @@ pub enum Action {
 impl Command {
     pub const fn action(&self) -> Action {
         match self {
-            Self::SignIn { .. } => Action::SignIn,
+            Self::SignIn { .. } | Self::SignInOutside { .. } => Action::SignIn,
             Self::SignOut => Action::SignOut,
             Self::SetReady => Action::SetReady,
             Self::SetBusy { .. } => Action::SetBusy,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{Extension, MonoTime, Now, WallTime};
+use hotline_base::{Extension, MonoTime, Now, Pii, WallTime};
 
 use crate::{Agent, AgentConfig, BusyReason, Line, Pending, Presence, agent::Until};
 
 /// The form of the bytes; other forms are not read.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 #[derive(BorshDeserialize, BorshSerialize)]
 struct Saved {
@@ -17,6 +17,7 @@ struct Saved {
     reason: Option<BusyReason>,
     pending: Option<Pending>,
     extension: Option<Extension>,
+    outside: Option<Pii<String>>,
     device: bool,
     /// Wall time, because monotonic time ends with the process.
     idle_since: WallTime,
@@ -34,6 +35,7 @@ impl Agent {
             reason: self.reason,
             pending: self.pending,
             extension: self.extension.clone(),
+            outside: self.outside.clone(),
             device: self.device,
             idle_since: self.idle_since.wall,
             since: self.since,
@@ -54,6 +56,7 @@ impl Agent {
         agent.reason = saved.reason;
         agent.pending = saved.pending;
         agent.extension = saved.extension;
+        agent.outside = saved.outside;
         agent.device = saved.device;
         agent.idle_since =
             Now { mono: MonoTime(now.mono.0.saturating_sub(idle)), wall: saved.idle_since };

@@ -1,7 +1,7 @@
 //! What others see of an agent: the whole picture, and one change at a time.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{AgentNo, CallId, Extension, GroupId, WallTime};
+use hotline_base::{AgentNo, CallId, Extension, GroupId, Pii, WallTime};
 
 use crate::{Action, BusyReason, Line, Pending, Presence};
 
@@ -66,6 +66,8 @@ pub struct AgentView {
     /// What can be asked for, in the order of [`Action::ALL`].
     pub actions: Vec<Action>,
     pub groups: Vec<GroupId>,
+    /// 外线坐席: the number outside that rings.
+    pub outside: Option<Pii<String>>,
 }
 
 /// An agent's state changed: the state from `at` on. One for each change of presence, line,

@@ -214,7 +214,8 @@ pub enum CallFact {
         role: PartyRole,
         party: CalledParty,
     },
-    /// INVITE to a gateway of a trunk, for a party outside who is called in.
+    /// INVITE to a gateway of a trunk, for a party outside who is called in or for an agent whose
+    /// telephone is a number outside.
     PartyWentOut {
         offer: OfferId,
         trunk: TrunkId,
@@ -318,6 +319,13 @@ pub enum CallFact {
     RecordingStopped {
         recording: RecordingId,
         by: AgentNo,
+    },
+    /// 外线坐席: what rings for this agent is a number outside; [`CallFact::PartyWentOut`] follows
+    /// with the trunk.
+    RungOutside {
+        offer: OfferId,
+        leg: LegId,
+        number: Pii<String>,
     },
 }
 

@@ -152,6 +152,7 @@ impl Fold {
             | CallFact::Suspended { .. }
             | CallFact::Returned(_)
             | CallFact::RecordingStopped { .. }
+            | CallFact::RungOutside { .. }
             | CallFact::Listed { .. } => (),
         }
     }

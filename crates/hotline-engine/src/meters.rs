@@ -224,6 +224,7 @@ impl Meters {
             | CallFact::RecordingMeasured { .. }
             | CallFact::Suspended { .. }
             | CallFact::RecordingStopped { .. }
+            | CallFact::RungOutside { .. }
             | CallFact::PartyRinging => (),
         }
     }

@@ -107,6 +107,8 @@ pub struct Dialer {
     pub city: Option<String>,
     /// The number to be shown, on trunks that own it.
     pub display: Option<String>,
+    /// 外线坐席: may sign in with a number outside that the plan permits.
+    pub outside_seat: bool,
 }
 
 impl Default for Outbound {

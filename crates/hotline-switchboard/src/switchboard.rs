@@ -40,6 +40,7 @@ mod look;
 mod media;
 mod offers;
 mod outbound;
+mod outside;
 mod overload;
 mod parties;
 mod phones;
@@ -88,7 +89,7 @@ pub struct Switchboard {
     offers: BTreeMap<OfferId, parties::Holding>,
     /// Legs by which agents' telephones ring: whose, and what was tried.
     ringing: BTreeMap<LegId, phones::Ringing>,
-    /// Channels taken for parties outside who were called into a call.
+    /// Channels taken for those outside who were called into a call, and for agents outside.
     guest_ways: BTreeMap<LegId, TrunkId>,
     recordings: BTreeMap<RecordingId, CallId>,
     /// Legs whose peers described telephone-events last, and keys that wait for their turn to go by

@@ -119,7 +119,8 @@ impl Guard {
 }
 
 impl DialPlan {
-    fn permits(&self, number: &str) -> bool {
+    /// Whether the plan has this normalised number.
+    pub fn permits(&self, number: &str) -> bool {
         let longest = |all: &[String]| {
             all.iter().filter(|it| number.starts_with(it.as_str())).map(String::len).max()
         };

@@ -11,13 +11,15 @@ impl Agent {
         match command {
             Command::SignIn { extension } => {
                 self.go(PresenceEvent::SignIn).map_err(|()| refused)?;
-                self.extension =
-                    Some(extension.clone().unwrap_or_else(|| self.config.extension.clone()));
-                self.device = true;
-                match self.config.sign_in_state {
-                    SignInState::Idle => self.become_idle(PresenceEvent::SetReady, now),
-                    SignInState::Busy => self.reason = Some(BusyReason::Own),
-                }
+                let usual = || self.config.extension.clone();
+                self.extension = Some(extension.clone().unwrap_or_else(usual));
+                self.signed_in(now);
+            }
+            Command::SignInOutside { number } => {
+                self.go(PresenceEvent::SignIn).map_err(|()| refused)?;
+                self.extension = Some(self.config.extension.clone());
+                self.outside = Some(number.clone());
+                self.signed_in(now);
             }
             Command::SignOut => self.sign_out().map_err(|()| refused)?,
             Command::SetReady => {
@@ -75,6 +77,14 @@ impl Agent {
         Ok(())
     }
 
+    fn signed_in(&mut self, now: Now) {
+        self.device = true;
+        match self.config.sign_in_state {
+            SignInState::Idle => self.become_idle(PresenceEvent::SetReady, now),
+            SignInState::Busy => self.reason = Some(BusyReason::Own),
+        }
+    }
+
     pub(super) fn command_for_later(&mut self, command: &Command) -> Result<(), Refused> {
         let refused = Refused::WrongState { display: self.display(), command: command.action() };
         self.pending = match command {
@@ -86,6 +96,7 @@ impl Agent {
             Command::SignOut => Some(Pending::SignOut),
             Command::EnterAcw => Some(Pending::Acw),
             Command::SignIn { .. }
+            | Command::SignInOutside { .. }
             | Command::FinishAcw
             | Command::Hold
             | Command::Retrieve

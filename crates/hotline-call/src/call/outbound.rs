@@ -173,7 +173,7 @@ impl Call {
         display: String,
         now: Now,
     ) {
-        if let Some(offer) = self.guest(leg).map(|it| it.offer) {
+        if let Some(offer) = self.called_in(leg) {
             return self.fact(CallFact::PartyWentOut { offer, trunk, gateway, display }, now);
         }
         if let Some(it) = &mut self.dialled {
@@ -184,6 +184,21 @@ impl Call {
             self.media(Order::HeedTones { leg });
         }
         self.fact(CallFact::WentOut { trunk, gateway, display }, now);
+    }
+
+    /// 外线坐席: the leg of this agent goes to a number outside.
+    pub fn rings_outside(&mut self, leg: LegId, number: Pii<String>, now: Now) {
+        if let Some(offer) = self.called_in(leg) {
+            self.fact(CallFact::RungOutside { offer, leg, number }, now);
+        }
+    }
+
+    /// Whose leg it is, when it is not the caller's.
+    fn called_in(&self, leg: LegId) -> Option<OfferId> {
+        let agent = self.agent.as_ref().map(|it| &it.offering).filter(|it| it.leg == leg);
+        agent
+            .map(|it| it.offer)
+            .or_else(|| self.guests.iter().find(|it| it.leg == leg).map(|it| it.offer))
     }
 
     /// A gateway did not take the call; another one is tried, if there is one.

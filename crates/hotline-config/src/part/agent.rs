@@ -32,6 +32,8 @@ pub(crate) struct Wish {
     pub(crate) plan: Option<Placed<String>>,
     pub(crate) city: Option<String>,
     pub(crate) display: Option<Placed<String>>,
+    /// Where it is said that he may sit outside.
+    pub(crate) outside_seat: bool,
 }
 
 pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
@@ -46,6 +48,10 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
         let digest = account::digest(&it);
         let (plan, display) = (it.text("dial_plan"), it.text("display_no"));
         let city = it.text("city").map(|it| it.value);
+        let outside_seat = it.bool_or("outside_seat", false);
+        if outside_seat && plan.is_none() {
+            it.complain("outside_seat", "没有外呼权限，外线号码打不出去", "写 dial_plan");
+        }
         if let Some(agent) = agent {
             let extension = agent.extension.clone();
             if it.bool_or("auto_answer", all_answer) {
@@ -64,14 +70,14 @@ pub(crate) fn read(root: &Section<'_, '_>, groups: &[GroupConfig]) -> Staff {
             if let Some(account) = account {
                 let challenges = digest.unwrap_or(account.challenges);
                 all.accounts.insert(extension, account.with(challenges));
-            } else if !names_password(&it) {
+            } else if !names_password(&it) && !outside_seat {
                 it.complain(
                     "password_file",
                     format!("分机 {extension} 没有口令，话机不能注册"),
                     "写 password_file，或在 sip.accounts_file 里加一行“分机:口令”",
                 );
             }
-            all.wishes.push(Wish { no: agent.no.clone(), plan, city, display });
+            all.wishes.push(Wish { no: agent.no.clone(), plan, city, display, outside_seat });
             all.people.push(agent);
         }
         it.end();

@@ -51,7 +51,8 @@ fn dialers(
             let text = format!("{} 不是任何中继的号码", shown.value);
             root.complain_at(shown, text, "外显号码必须写在某条中继的 numbers 里");
         }
-        let dialer = Dialer { plan, city: it.city, display: it.display.map(|it| it.value) };
+        let display = it.display.map(|it| it.value);
+        let dialer = Dialer { plan, city: it.city, display, outside_seat: it.outside_seat };
         dialers.insert(it.no, dialer);
     }
     dialers

@@ -307,6 +307,11 @@ pub enum FactJson {
         recording_id: String,
         by: String,
     },
+    RungOutside {
+        offer: String,
+        leg: String,
+        called_no: String,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
@@ -579,6 +584,11 @@ impl From<&CallFact> for FactJson {
                 by: by.as_str().to_owned(),
                 reason: reason.as_str().to_owned(),
                 cause: *cause,
+            },
+            CallFact::RungOutside { offer, leg, number } => Self::RungOutside {
+                offer: offer.to_string(),
+                leg: leg.to_string(),
+                called_no: number.reveal().clone(),
             },
             CallFact::Listed { list, entry, action } => Self::Listed {
                 list: list.clone(),

@@ -20,7 +20,9 @@ impl StampedJson {
             *caller_no = caller_no.as_deref().map(masked_number);
             *caller_raw = masked_number(caller_raw);
         }
-        if let FactJson::Dialled { called_no, .. } = &mut self.fact {
+        if let FactJson::Dialled { called_no, .. } | FactJson::RungOutside { called_no, .. } =
+            &mut self.fact
+        {
             *called_no = masked_number(called_no);
         }
         if let FactJson::PartyCalled { called_no, .. } = &mut self.fact {

@@ -32,6 +32,7 @@ impl Switchboard {
             Command::ForceRelease { agent } => self.force_release(no, agent, now),
             Command::Force { agent, to } => self.force(no, agent, *to, now),
             Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
+            Command::SignInOutside { number } => self.sign_in_outside(no, number, now),
             Command::Dial { number, display } => self.dial(no, number, display.as_ref(), now),
             Command::SignOut
             | Command::SetReady

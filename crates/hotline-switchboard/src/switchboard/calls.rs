@@ -87,9 +87,10 @@ impl Switchboard {
                 self.legs.remove(&leg);
                 self.endpoint.hang_up(leg, refusal(why), now);
             }
-            LegOrder::Dial { extension, profile, sdp } => {
-                self.dial_phones((id, leg), &extension, profile, &sdp, now);
-            }
+            LegOrder::Dial { extension, profile, sdp } => match self.outside_at(&extension) {
+                Some(it) => self.ring_outside((id, leg), it, sdp, now),
+                None => self.dial_phones((id, leg), &extension, profile, &sdp, now),
+            },
             LegOrder::DialOut { number, display, sdp } => {
                 self.dial_out((id, leg), number, display, sdp, now);
             }

@@ -33,6 +33,7 @@ pub(super) struct Attempt {
     /// The number wished to be shown.
     display: Option<String>,
     sdp: String,
+    ring_limit: Option<Duration>,
     purpose: Purpose,
     /// What may still be tried, best first.
     ways: VecDeque<GatewayId>,
@@ -199,7 +200,12 @@ impl Switchboard {
 
     /// The trunks that lead to a number and have gateways, best first. An emergency call goes over
     /// any trunk.
-    fn trunks_out(&self, dialer: Option<&Dialer>, number: &str, now: Now) -> Vec<TrunkId> {
+    pub(super) fn trunks_out(
+        &self,
+        dialer: Option<&Dialer>,
+        number: &str,
+        now: Now,
+    ) -> Vec<TrunkId> {
         let city = dialer.and_then(|it| it.city.as_deref());
         let mut trunks = trunks_for(&self.config.outbound.routes, number, city, now.wall);
         if self.guard.is_emergency(number) {
@@ -221,7 +227,20 @@ impl Switchboard {
         now: Now,
     ) {
         let agent = self.calls.get(&call).and_then(|it| it.call.responsible()).cloned();
-        let dialer = agent.and_then(|it| self.config.outbound.dialers.get(&it));
+        let whom = (number, display, Some(self.config.outbound.ring_limit));
+        self.dial_over((call, leg), agent.as_ref(), whom, sdp, now);
+    }
+
+    /// Calls a number, normalised, over the trunks that lead there for this agent.
+    pub(super) fn dial_over(
+        &mut self,
+        (call, leg): (CallId, LegId),
+        agent: Option<&AgentNo>,
+        (number, display, ring_limit): (Pii<String>, Option<String>, Option<Duration>),
+        sdp: String,
+        now: Now,
+    ) {
+        let dialer = agent.and_then(|it| self.config.outbound.dialers.get(it));
         let emergency = self.guard.is_emergency(number.reveal());
         // A call that came in goes on to somebody outside by what is kept free for that.
         let came_in = self.calls.get(&call).is_some_and(|it| !it.call.is_outbound());
@@ -240,6 +259,7 @@ impl Switchboard {
             number,
             display,
             sdp,
+            ring_limit,
             purpose,
             ways: ways.into(),
             at: None,
@@ -286,19 +306,20 @@ impl Switchboard {
             return false;
         };
         let gateway = *gateway;
-        let sdp = attempt.sdp.clone();
+        let (sdp, ring_limit) = (attempt.sdp.clone(), attempt.ring_limit);
         attempt.at = Some(way.clone());
         let number = attempt.number.clone();
-        let dial = self.invitation(&way, &gateway, number.reveal(), &display, sdp);
+        let mut dial = self.invitation(&way, &gateway, number.reveal(), &display, sdp);
+        dial.ring_limit = ring_limit;
         self.endpoint.dial(leg, dial, now);
         self.note_way(call, leg, &way.trunk);
         self.join_ladder(call, leg, Role::Carrier(way.trunk.clone()), now);
         if let Some(entry) = self.calls.get_mut(&call) {
-            if entry.call.is_guest(leg) {
-                self.guest_ways.insert(leg, way.trunk.clone());
-            } else {
+            if entry.call.caller_leg() == leg {
                 entry.arrival.trunk = way.trunk.clone();
                 entry.arrival.called.clone_from(&display);
+            } else {
+                self.guest_ways.insert(leg, way.trunk.clone());
             }
         }
         let gateway = gateway.address.to_string();
@@ -347,7 +368,7 @@ impl Switchboard {
             from_host: domain,
             sdp,
             headers,
-            ring_limit: Some(self.config.outbound.ring_limit),
+            ring_limit: None,
             silence_limit: Some(SILENCE),
             credentials,
         }

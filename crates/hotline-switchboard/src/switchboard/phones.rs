@@ -88,8 +88,11 @@ impl Switchboard {
     }
 
     /// One offer reaches telephones of one profile only. This is that of the highest q; of equal
-    /// ones, the browser's before the desk phone's.
+    /// ones, the browser's before the desk phone's. A number outside is reached in the clear.
     pub(super) fn best_profile(&self, extension: &Extension, now: Now) -> Profile {
+        if self.outside_at(extension).is_some() {
+            return Profile::Plain;
+        }
         self.next_profile(extension, &BTreeSet::new(), now).unwrap_or_default()
     }
 
@@ -133,6 +136,14 @@ impl Switchboard {
         done
     }
 
+    /// How long what rings for an agent may ring. Nobody's lease ends the ringing of who was called
+    /// in.
+    pub(super) fn ring_limit_of(&self, id: CallId, leg: LegId) -> Option<Duration> {
+        let entry = self.calls.get(&id)?;
+        let own = self.config.outbound.agent_ring_limit;
+        if entry.call.is_guest(leg) { Some(own) } else { entry.ring_limit }
+    }
+
     /// Calls the agent's telephones of one profile for his part of a call.
     pub(super) fn dial_phones(
         &mut self,
@@ -142,15 +153,8 @@ impl Switchboard {
         sdp: &str,
         now: Now,
     ) {
-        let (from, ring_limit) = self
-            .calls
-            .get(&id)
-            .map(|it| (it.arrival.caller.clone(), it.ring_limit))
-            .unwrap_or_default();
-        // Nobody's lease ends the ringing of who was called in.
-        let is_guest = self.calls.get(&id).is_some_and(|it| it.call.is_guest(leg));
-        let ring_limit =
-            if is_guest { Some(self.config.outbound.agent_ring_limit) } else { ring_limit };
+        let from = self.calls.get(&id).and_then(|it| it.arrival.caller.clone());
+        let ring_limit = self.ring_limit_of(id, leg);
         let from_user = from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
         let headers = self.phone_headers(id, extension);
         let srtp = self.srtp_of(extension);

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{Agent, LineEvent};
-use hotline_base::{AgentNo, CallId, Extension, Now, OfferId, media::Order};
+use hotline_base::{AgentNo, CallId, Extension, LegId, Now, OfferId, TrunkId, media::Order};
 use hotline_call::{Call, SavedCall};
 use hotline_cdr::{CallFact, CalledParty, EndReason, Party, Stamped, fold};
 use hotline_sip::HangUp;
@@ -154,13 +154,9 @@ impl Switchboard {
     fn restore_credentials(&mut self, saved: &SavedCall, arrival: Option<&Arrived>) {
         // Of a call that goes out `called` is the number that is shown: our own in either case.
         let main = saved.caller.zip(arrival).map(|(leg, it)| (leg, &it.trunk, &it.called));
-        let guests = saved.guests.iter().filter_map(|guest| {
-            saved.facts.iter().rev().find_map(|it| {
-                let CallFact::PartyWentOut { offer, trunk, display, .. } = &it.fact else {
-                    return None;
-                };
-                (*offer == guest.offer).then_some((guest.leg, trunk, display))
-            })
+        let guests = others(saved).filter_map(|(offer, leg)| {
+            let (trunk, display) = went_out(&saved.facts, offer)?;
+            Some((leg, trunk, display))
         });
         for (leg, trunk, own) in main.into_iter().chain(guests) {
             let at = self.endpoint.peer_of(leg);
@@ -183,18 +179,13 @@ impl Switchboard {
                 CalledParty::Agent { agent, .. } => {
                     self.seat((id, guest.offer), agent, Via::Direct, (true, guest.held), now);
                 }
-                CalledParty::Outside { .. } => {
-                    let trunk = saved.facts.iter().rev().find_map(|it| {
-                        let CallFact::PartyWentOut { offer, trunk, .. } = &it.fact else {
-                            return None;
-                        };
-                        (*offer == guest.offer).then_some(trunk)
-                    });
-                    if let Some(trunk) = trunk {
-                        self.admission.adopt(id, trunk, Way::Out);
-                        self.guest_ways.insert(guest.leg, trunk.clone());
-                    }
-                }
+                CalledParty::Outside { .. } => (),
+            }
+        }
+        for (offer, leg) in others(saved) {
+            if let Some((trunk, _)) = went_out(&saved.facts, offer) {
+                self.admission.adopt(id, trunk, Way::Out);
+                self.guest_ways.insert(leg, trunk.clone());
             }
         }
     }
@@ -274,6 +265,20 @@ impl Switchboard {
             self.free(&agent, now);
         }
     }
+}
+
+/// Everybody but the caller, by offer and leg.
+fn others(saved: &SavedCall) -> impl Iterator<Item = (OfferId, LegId)> {
+    let talk = saved.talk.iter().map(|it| (it.offer, it.leg));
+    talk.chain(saved.guests.iter().map(|it| (it.offer, it.leg)))
+}
+
+/// Over which trunk who is outside was called last, and the number shown.
+fn went_out(facts: &[Stamped], of: OfferId) -> Option<(&TrunkId, &String)> {
+    facts.iter().rev().find_map(|it| {
+        let CallFact::PartyWentOut { offer, trunk, display, .. } = &it.fact else { return None };
+        (*offer == of).then_some((trunk, display))
+    })
 }
 
 fn is_outbound(facts: &[Stamped]) -> bool {

@@ -55,6 +55,9 @@ impl Traffic {
         {
             self.guests.insert(*leg, *offer);
             Some(Vec::new())
+        } else if let CallFact::RungOutside { offer, leg, .. } = &fact.fact {
+            self.guests.insert(*leg, *offer);
+            Some(Vec::new())
         } else if let CallFact::PartyWentOut { offer, trunk, .. } = &fact.fact {
             // Another gateway did not take him.
             let refused = statistics.ended(of(offer), of_way(503, None), at);
@@ -63,11 +66,19 @@ impl Traffic {
         } else if let CallFact::Ringing { offer } = &fact.fact {
             statistics.progressed(of(offer), at);
             Some(Vec::new())
-        } else if let CallFact::PartyJoined { offer } = &fact.fact {
+        } else if let CallFact::PartyJoined { offer } | CallFact::AgentAnswered { offer } =
+            &fact.fact
+        {
             Some(statistics.answered(of(offer), at).into_iter().collect())
         } else if let CallFact::PartyLeft { offer, why, .. } = &fact.fact {
             self.guests.retain(|_, it| it != offer);
             Some(statistics.ended(of(offer), of_guest(*why), at).into_iter().collect())
+        } else if let CallFact::OfferEnded { offer, why } = &fact.fact {
+            self.guests.retain(|_, it| it != offer);
+            Some(statistics.ended(of(offer), of_guest(Some(*why)), at).into_iter().collect())
+        } else if let CallFact::AgentReleased { offer, .. } = &fact.fact {
+            self.guests.retain(|_, it| it != offer);
+            Some(statistics.ended(of(offer), of_guest(None), at).into_iter().collect())
         } else {
             None
         }

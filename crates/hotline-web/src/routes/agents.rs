@@ -27,6 +27,8 @@ const REST_MAX_S: u64 = 24 * 3600;
 #[serde(deny_unknown_fields)]
 pub(super) struct SignIn {
     extension: Option<String>,
+    /// 外线坐席: instead of an extension.
+    outside_no: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +68,14 @@ pub(super) async fn sign_in(
     name: Name,
     Body(body): Body<SignIn>,
 ) -> Reply {
+    if let Some(number) = body.outside_no {
+        who.may_act_for(&AgentNo::new(&name.0))?;
+        if body.extension.is_some() {
+            return Err(ApiError::field("outside_no", "name an extension or a number, not both"));
+        }
+        let number = Pii::new(number);
+        return ask(app, who, name, Command::SignInOutside { number }).await;
+    }
     let extension = match body.extension {
         Some(it) if it.is_empty() || it.len() > 64 => {
             return Err(ApiError::field("extension", "an extension has 1 to 64 characters"));

@@ -22,6 +22,8 @@ pub(crate) struct AgentJson {
     /// What can be asked for now.
     actions: Vec<&'static str>,
     skill_groups: Vec<String>,
+    /// 外线坐席: the number that rings instead of the extension.
+    outside_no: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +57,7 @@ impl From<&AgentView> for AgentJson {
             until: it.until_wall.map(time::write),
             actions: it.actions.iter().map(|it| action_name(*it).0).collect(),
             skill_groups: it.groups.iter().map(ToString::to_string).collect(),
+            outside_no: it.outside.as_ref().map(|it| it.reveal().clone()),
         }
     }
 }
