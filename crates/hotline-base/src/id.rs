@@ -69,6 +69,8 @@ counted! {
     CallId
     /// One party's connection: a SIP dialog and its audio. Unique like [`CallId`].
     LegId
+    /// Legs that may hear each other (a context, ITU-T H.248.1 §6.1): those of one call.
+    ContextId
     /// A place in a queue.
     TicketId
     /// One ticket offered to one agent; a lease with an expiry.

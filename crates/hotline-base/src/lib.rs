@@ -22,8 +22,8 @@ mod time;
 pub use self::{
     hashed::Hashed,
     id::{
-        AgentNo, CallId, CommandId, ConnId, Extension, FlowId, GroupId, LegId, OfferId, PlayId,
-        PromptId, RecordingId, TicketId, TrunkId,
+        AgentNo, CallId, CommandId, ConnId, ContextId, Extension, FlowId, GroupId, LegId, OfferId,
+        PlayId, PromptId, RecordingId, TicketId, TrunkId,
     },
     key::{Key, NotAKey},
     machine::{Due, Machine, earliest},

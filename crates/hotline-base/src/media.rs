@@ -6,10 +6,10 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{Key, LegId, PlayId, PromptId, RecordingId};
+use crate::{ContextId, Key, LegId, PlayId, PromptId, RecordingId};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -20,11 +20,13 @@ pub enum Order {
     },
     /// Make a leg. With an offer media answers it ([`Event::Opened`] carries the answer) in the
     /// offer's own profile; without one it makes an offer in this profile ([`Event::Opened`]
-    /// carries the offer, [`Order::Answer`] follows).
+    /// carries the offer, [`Order::Answer`] follows). Legs hear, and are recorded with, those of
+    /// their own context alone; the first one of a context is a new call.
     Open {
         leg: LegId,
         offer: Option<String>,
         profile: Profile,
+        context: ContextId,
     },
     /// The peer's answer to our offer, or to our re-offer. Answered by [`Event::Settled`].
     Answer {
@@ -390,7 +392,7 @@ pub struct LegQuality {
 }
 
 /// What a media process counts. Totals since it began, but for `legs` and shares.
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Default, Eq, PartialEq)]
 pub struct Figures {
     /// Legs alive.
     pub legs: u32,
@@ -417,14 +419,23 @@ pub struct Figures {
     pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`.
     pub sk_lookup: bool,
-    /// The worker's share of a core over the last second, and of what was due, the share that came
-    /// more than 5 ms late; in thousandths.
+    /// Legs not opened because workers were busy or late.
+    pub legs_refused: u64,
+    /// Legs of a process that died, brought back by this one.
+    pub legs_revived: u64,
+    /// By their numbers.
+    pub workers: Vec<WorkerFigures>,
+}
+
+/// What a media worker counts.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct WorkerFigures {
+    /// Legs alive.
+    pub legs: u64,
+    /// Its share of a core over the last second, and of what was due, the share that came more than
+    /// 5 ms late; in thousandths.
     pub busy_permille: u64,
     pub late_permille: u64,
     /// What came more than 40 ms late.
     pub rounds_missed: u64,
-    /// Legs not opened because the worker was busy or late.
-    pub legs_refused: u64,
-    /// Legs of a process that died, brought back by this one.
-    pub legs_revived: u64,
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use hotline_base::{
-    AgentNo, CallId, Due, Extension, FlowId, GroupId, Key, KeyMerger, LegId, MonoTime, Now,
-    OfferId, Pii, PromptId, RecordingId, TicketId, TrunkId, earliest,
+    AgentNo, CallId, ContextId, Due, Extension, FlowId, GroupId, Key, KeyMerger, LegId, MonoTime,
+    Now, OfferId, Pii, PromptId, RecordingId, TicketId, TrunkId, earliest,
     media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
@@ -254,7 +254,6 @@ impl Call {
         let state = CallerState::Opening { until: now.mono + config.open_limit };
         let owes_answer = offer.is_none();
         let mut it = Self::blank(call, config, Caller { leg, state, owes_answer, held: false });
-        it.open_legs.insert(leg);
         it.fact(
             CallFact::Arrived(Box::new(Incoming {
                 leg,
@@ -273,7 +272,7 @@ impl Call {
             it.fact(CallFact::Signalled(Box::new(arrival.signalled)), now);
         }
         it.session = Some(Session::new(bundle, entry));
-        it.outputs.push_back(Output::Media(Order::Open { leg, offer, profile: Profile::Plain }));
+        it.open_leg(leg, offer, Profile::Plain);
         it
     }
 
@@ -466,8 +465,7 @@ impl Call {
             },
             now,
         );
-        self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer: None, profile });
+        self.open_leg(leg, None, profile);
         let until = now.mono + self.config.open_limit;
         self.agent = Some(AgentSide::new(offering, AgentState::Opening { until }));
     }
@@ -512,6 +510,12 @@ impl Call {
 
     fn leg(&mut self, leg: LegId, order: LegOrder) {
         self.outputs.push_back(Output::Leg { leg, order });
+    }
+
+    /// Asks media for one more leg of this call.
+    fn open_leg(&mut self, leg: LegId, offer: Option<String>, profile: Profile) {
+        self.open_legs.insert(leg);
+        self.media(Order::Open { leg, offer, profile, context: ContextId(self.id.0) });
     }
 
     fn media(&mut self, order: Order) {

@@ -8,7 +8,7 @@ use std::{
 use hotline_agent::Display;
 use hotline_base::{
     Now,
-    media::{Figures, LegQuality, LegStats},
+    media::{Figures, LegQuality, LegStats, WorkerFigures},
 };
 use hotline_cdr::{CallFact, EndReason, FailCause, Party};
 use hotline_net::{Count as NetCount, Counters as NetCounters};
@@ -295,6 +295,21 @@ impl Meters {
         }
     }
 
+    /// What one of its workers counts.
+    fn media_worker(&self, worker: u8, it: &WorkerFigures) {
+        let number = worker.to_string();
+        let labels = [("worker", number.as_str())];
+        let share = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let gauge = |name, help, n| self.all.gauge(name, help, &labels).set(share(n));
+        gauge("hotline_media_worker_legs", "Legs alive on this worker.", it.legs);
+        let help = "The worker's share of a core over the last second, in thousandths.";
+        gauge("hotline_media_busy_permille", help, it.busy_permille);
+        let help = "Of what was due lately, the share that came over 5 ms late, in thousandths.";
+        gauge("hotline_media_late_permille", help, it.late_permille);
+        let total = |name, help, n| self.all.counter(name, help, &labels).set(n);
+        total("hotline_media_rounds_missed_total", "What came over 40 ms late.", it.rounds_missed);
+    }
+
     /// What the media process counts. It begins again at 0 with each process.
     pub(crate) fn media(&self, it: &Figures) {
         let total = |name, help, n| self.all.counter(name, help, &[]).set(n);
@@ -302,14 +317,10 @@ impl Meters {
         gauge("hotline_media_legs", "Legs alive in the media process.", i64::from(it.legs));
         let help = "1: packets come in by sk_lookup; 0: by a socket a leg.";
         gauge("hotline_media_sk_lookup", help, i64::from(it.sk_lookup));
-        let share = |n| i64::try_from(n).unwrap_or(i64::MAX);
-        let help = "The media worker's share of a core over the last second, in thousandths.";
-        gauge("hotline_media_busy_permille", help, share(it.busy_permille));
-        let help = "Of what was due lately, the share that came over 5 ms late, in thousandths.";
-        gauge("hotline_media_late_permille", help, share(it.late_permille));
-        let help = "What came over 40 ms late.";
-        total("hotline_media_rounds_missed_total", help, it.rounds_missed);
-        let help = "Legs not opened because the worker was busy or late.";
+        for (it, worker) in it.workers.iter().zip(0_u8..) {
+            self.media_worker(worker, it);
+        }
+        let help = "Legs not opened because workers were busy or late.";
         total("hotline_media_legs_refused_total", help, it.legs_refused);
         let help = "Legs brought back after the death of a media process.";
         total("hotline_media_legs_revived_total", help, it.legs_revived);

@@ -1,12 +1,17 @@
 //! What went wrong or late, counted without a lock.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
-use hotline_base::media::Figures;
+use hotline_base::media::{Figures, WorkerFigures};
 
 /// Counted by the threads of one media role since it started.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Each worker's own, by its number.
+    pub(crate) workers: Vec<Arc<WorkerCounters>>,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) links_dropped: AtomicU64,
     pub(crate) ticks: AtomicU64,
@@ -21,16 +26,25 @@ pub struct Counters {
     pub(crate) browser_refused: AtomicU64,
     pub(crate) handovers_dropped: AtomicU64,
     pub(crate) sk_lookup: AtomicU64,
-    pub(crate) busy_permille: AtomicU64,
-    pub(crate) late_permille: AtomicU64,
-    pub(crate) rounds_missed: AtomicU64,
-    pub(crate) system_calls: AtomicU64,
     pub(crate) legs_refused: AtomicU64,
     pub(crate) legs_revived: AtomicU64,
 }
 
+/// What one worker tells of itself, on a line of its own for each processor.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct WorkerCounters {
+    pub(crate) number: u8,
+    /// As the desk counts them.
+    pub(crate) legs: AtomicU64,
+    pub(crate) busy_permille: AtomicU64,
+    pub(crate) late_permille: AtomicU64,
+    pub(crate) rounds_missed: AtomicU64,
+    pub(crate) system_calls: AtomicU64,
+}
+
 /// The counters at one instant.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Snapshot {
     /// Events that control did not hear, because no link was there or a ring was full.
     pub events_dropped: u64,
@@ -59,23 +73,19 @@ pub struct Snapshot {
     pub handovers_dropped: u64,
     /// Whether packets come in by `sk_lookup`, not by a socket a leg.
     pub sk_lookup: bool,
-    /// The worker's share of a core over the last second, and of what was due, the share that came
-    /// more than 5 ms late; in thousandths.
-    pub busy_permille: u64,
-    pub late_permille: u64,
-    /// What came more than 40 ms late.
-    pub rounds_missed: u64,
-    /// The worker's system calls for packets; at most a tenth of a second old.
+    /// The workers' system calls for packets; at most a tenth of a second old.
     pub system_calls: u64,
-    /// Legs not opened because the worker was busy or late.
+    /// Legs not opened because workers were busy or late.
     pub legs_refused: u64,
     /// Legs of a process that died, brought back by this one.
     pub legs_revived: u64,
+    /// By their numbers.
+    pub workers: Vec<WorkerFigures>,
 }
 
 impl Snapshot {
     /// As control is told.
-    pub(crate) const fn figures(self, legs: u32) -> Figures {
+    pub(crate) fn figures(self, legs: u32) -> Figures {
         Figures {
             legs,
             events_dropped: self.events_dropped,
@@ -92,16 +102,19 @@ impl Snapshot {
             browser_refused: self.browser_refused,
             handovers_dropped: self.handovers_dropped,
             sk_lookup: self.sk_lookup,
-            busy_permille: self.busy_permille,
-            late_permille: self.late_permille,
-            rounds_missed: self.rounds_missed,
             legs_refused: self.legs_refused,
             legs_revived: self.legs_revived,
+            workers: self.workers,
         }
     }
 }
 
 impl Counters {
+    pub(crate) fn new(workers: u8) -> Self {
+        let own = |number| Arc::new(WorkerCounters { number, ..WorkerCounters::default() });
+        Self { workers: (0..workers).map(own).collect(), ..Self::default() }
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             events_dropped: self.events_dropped.load(Relaxed),
@@ -118,12 +131,21 @@ impl Counters {
             browser_refused: self.browser_refused.load(Relaxed),
             handovers_dropped: self.handovers_dropped.load(Relaxed),
             sk_lookup: self.sk_lookup.load(Relaxed) != 0,
+            system_calls: self.workers.iter().map(|it| it.system_calls.load(Relaxed)).sum(),
+            legs_refused: self.legs_refused.load(Relaxed),
+            legs_revived: self.legs_revived.load(Relaxed),
+            workers: self.workers.iter().map(|it| it.figures()).collect(),
+        }
+    }
+}
+
+impl WorkerCounters {
+    fn figures(&self) -> WorkerFigures {
+        WorkerFigures {
+            legs: self.legs.load(Relaxed),
             busy_permille: self.busy_permille.load(Relaxed),
             late_permille: self.late_permille.load(Relaxed),
             rounds_missed: self.rounds_missed.load(Relaxed),
-            system_calls: self.system_calls.load(Relaxed),
-            legs_refused: self.legs_refused.load(Relaxed),
-            legs_revived: self.legs_revived.load(Relaxed),
         }
     }
 }

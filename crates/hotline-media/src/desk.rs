@@ -10,38 +10,37 @@ mod prompts;
 mod revive;
 mod safe;
 mod say;
+mod workers;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     hash::{BuildHasher, RandomState},
     io,
     os::{fd::OwnedFd, unix::net::UnixStream},
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use hotline_base::{LegId, Random, RecordingId, media::Event};
+use hotline_base::{ContextId, LegId, Random, RecordingId, media::Event};
 use hotline_sdp::Codecs;
-use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::{
-    guests::{Protection, Shared},
+    guests::Protection,
     link::{Broken, Link},
     notes::Notes,
     ports::Ports,
     prompts::Prompts,
     say::FIGURES_EVERY,
+    workers::{Started, WorkerEnd, blocks_a_worker},
 };
 use crate::{
-    IntakeChoice, MediaConfig, Note,
+    MediaConfig, Note,
     counters::{Counters, count},
-    intake::{Granted, Intake, Lookup, Sockets},
     recorder::{Ends, Errand, Outcomes, Recorder, take_over},
-    task::{HANDOVERS_MAX, Handover, REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
+    task::Slot,
     wake::Wake,
-    worker::{BLOCKS_A_LEG, Rings, Worker},
 };
 
 /// How long the desk waits before it tries a full ring again.
@@ -56,17 +55,12 @@ pub(crate) struct Desk {
     notes: mpsc::Receiver<Note>,
     wake: Wake,
     counters: Arc<Counters>,
-    tasks: Producer<Task>,
-    reports: Consumer<Report>,
-    handovers: Consumer<Handover>,
-    /// Where browsers come in.
-    shared: Option<Shared>,
-    worker: Wake,
-    /// The worker has not been woken for all of its tasks.
-    has_tasks: bool,
+    /// By their numbers.
+    workers: Vec<WorkerEnd>,
     errands: mpsc::Sender<Errand>,
     outcomes: mpsc::Receiver<Event>,
-    threads: Vec<JoinHandle<()>>,
+    /// Of the workers, and of the recorder.
+    threads: (Vec<JoinHandle<()>>, Option<JoinHandle<()>>),
     link: Option<Link>,
     legs: BTreeMap<LegId, Entry>,
     recordings: BTreeMap<RecordingId, Slot>,
@@ -89,6 +83,7 @@ pub(crate) struct Desk {
 #[derive(Debug)]
 struct Entry {
     slot: Slot,
+    context: ContextId,
     port: u16,
     session: u64,
     version: u64,
@@ -114,17 +109,17 @@ impl Slots {
         Self { free: (0..n).rev().collect(), generation: 0 }
     }
 
-    fn take(&mut self) -> Option<Slot> {
+    fn take(&mut self, worker: u8) -> Option<Slot> {
         self.generation = self.generation.wrapping_add(1);
-        Some(Slot { index: self.free.pop()?, generation: self.generation })
+        Some(Slot { index: self.free.pop()?, generation: self.generation, worker })
     }
 
     /// This place, if it is free.
-    fn take_at(&mut self, index: u32) -> Option<Slot> {
+    fn take_at(&mut self, index: u32, worker: u8) -> Option<Slot> {
         let at = self.free.iter().rposition(|it| *it == index)?;
         self.free.remove(at);
         self.generation = self.generation.wrapping_add(1);
-        Some(Slot { index, generation: self.generation })
+        Some(Slot { index, generation: self.generation, worker })
     }
 
     fn give_back(&mut self, slot: Slot) {
@@ -141,51 +136,26 @@ impl Desk {
         wake: Wake,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
-        let (worker_reports, reports) = RingBuffer::new(REPORTS_MAX);
-        let (worker_handovers, handovers) = RingBuffer::new(HANDOVERS_MAX);
-        let n_blocks = config.legs_max.saturating_mul(BLOCKS_A_LEG);
-        let (filled, recorder_filled) = RingBuffer::new(n_blocks + config.legs_max);
-        let (recorder_empties, empties) = RingBuffer::new(n_blocks);
         let (errands, recorder_errands) = mpsc::channel();
         let (events, outcomes) = mpsc::channel();
-        let worker = Wake::new()?;
-
-        let ends = Ends {
-            errands: recorder_errands,
-            filled: recorder_filled,
-            empties: recorder_empties,
-            outcomes: Outcomes::new(events, wake.clone()),
-        };
+        let n_blocks = blocks_a_worker(config.legs_max);
+        let (stocks, remains) = take_over(memory.as_ref(), counters.workers.len(), n_blocks)?;
+        let Started { ends, tapes, threads } = workers::start(&config, stocks, &wake, &counters)?;
+        let outcomes_end = Outcomes::new(events, wake.clone());
+        let recorder_ends = Ends { errands: recorder_errands, tapes, outcomes: outcomes_end };
         let dir = config.recording_dir.clone();
-        let (stock, remains) = take_over(memory.as_ref(), n_blocks)?;
-        let recorder = Recorder::new(dir, &config.recorder, ends, remains, &counters)?;
-        let rings = Rings {
-            tasks: worker_tasks,
-            reports: worker_reports,
-            filled,
-            empties,
-            stock,
-            handovers: worker_handovers,
-            desk: wake.clone(),
-        };
-        let hands = Hands { legs_max: config.legs_max, rings, counters: &counters };
-        let threads = vec![
-            start_worker(&config, worker.clone(), hands)?,
-            spawn("media-recorder", move || recorder.run())?,
-        ];
+        let recorder = Recorder::new(dir, &config.recorder, recorder_ends, remains, &counters)?;
+        let threads = (threads, Some(spawn("media-recorder", move || recorder.run())?));
 
         let mut random = Random::new(RandomState::new().hash_one(std::process::id()));
         let (address, quarantine) = (config.address, config.port_quarantine);
         let mut ports = Ports::new(address, config.ports.clone(), quarantine, &mut random);
-        ports.reserve(config.browser_port);
+        ports.reserve(config.browser_port, ends.len());
         let mut it = Self {
             notes_of_legs: Notes::new(memory),
             prompts: Prompts::new(&config.prompt_dirs, &config.lang),
             leg_slots: Slots::new(config.legs_max),
             tape_slots: Slots::new(config.legs_max),
-            handovers,
-            shared: None,
             link: None,
             legs: BTreeMap::new(),
             recordings: BTreeMap::new(),
@@ -197,10 +167,7 @@ impl Desk {
             notes,
             wake,
             counters,
-            tasks,
-            reports,
-            worker,
-            has_tasks: false,
+            workers: ends,
             errands,
             outcomes,
             threads,
@@ -208,12 +175,12 @@ impl Desk {
             random,
         };
         it.revive();
-        it.wake_worker();
+        it.wake_workers();
         Ok(it)
     }
 
     pub(crate) fn run(mut self) {
-        while !self.reports.is_abandoned() && self.turn() {}
+        while self.all_workers_run() && self.turn() {}
         self.end();
     }
 
@@ -233,14 +200,14 @@ impl Desk {
         self.read_handovers();
         self.ports.wake_up(Instant::now());
         self.say_figures();
-        self.wake_worker();
+        self.wake_workers();
         self.write();
         true
     }
 
     fn wait(&self) {
         let now = Instant::now();
-        let full = (self.tasks.slots() < TASKS_PER_ORDER).then_some(RETRY);
+        let full = (!self.workers_have_room()).then_some(RETRY);
         let figures = self.link.is_some().then_some(self.figures_due);
         let due = [self.ports.due(), figures, self.guests_due()].into_iter().flatten().min();
         let due = due.map(|it| it.saturating_duration_since(now));
@@ -295,7 +262,7 @@ impl Desk {
         let Some(link) = &mut self.link else { return };
         let ended = link.read().err();
         // Orders that came before the end count.
-        while self.tasks.slots() >= TASKS_PER_ORDER {
+        while self.workers_have_room() {
             let Some(link) = &mut self.link else { return };
             match link.next_order() {
                 Ok(Some(order)) => self.carry_out(order),
@@ -316,84 +283,19 @@ impl Desk {
         }
     }
 
-    /// Hands a task to the worker. Orders are read only while there is room.
-    fn task(&mut self, task: Task) {
-        if self.tasks.push(task).is_err() {
-            tracing::error!("The media worker is stuck; an order to it is lost.");
-        }
-        self.has_tasks = true;
-    }
-
-    /// Once for all tasks of a turn: each wake may cost a switch of threads.
-    fn wake_worker(&mut self) {
-        if std::mem::take(&mut self.has_tasks) {
-            self.worker.wake();
-        }
-    }
-
-    /// Ends worker, recorder and sealer, and says what they still have to say.
+    /// Ends workers, recorder and sealer, and says what they still have to say.
     fn end(mut self) {
-        while !self.tasks.is_abandoned() && self.tasks.push(Task::Quit).is_err() {
-            // A full ring; the worker makes room.
-            self.worker.wake();
-            self.wait();
+        let (workers, recorder) = std::mem::take(&mut self.threads);
+        self.end_workers(workers);
+        if self.errands.send(Errand::Quit).is_err() {
+            tracing::error!("The recorder is gone.");
         }
-        self.worker.wake();
-        let mut threads = std::mem::take(&mut self.threads).into_iter();
-        for (thread, errand) in [(threads.next(), None), (threads.next(), Some(Errand::Quit))] {
-            if let Some(errand) = errand
-                && self.errands.send(errand).is_err()
-            {
-                tracing::error!("The recorder is gone.");
-            }
-            if thread.is_some_and(|it| it.join().is_err()) {
-                tracing::error!("A media thread panicked.");
-            }
+        if recorder.is_some_and(|it| it.join().is_err()) {
+            tracing::error!("A media thread panicked.");
         }
         self.read_reports();
         self.write();
     }
-}
-
-/// What a worker of either intake is made of.
-struct Hands<'a> {
-    legs_max: usize,
-    rings: Rings,
-    counters: &'a Arc<Counters>,
-}
-
-impl Hands<'_> {
-    fn start<I: Intake>(
-        self,
-        intake: impl FnOnce() -> I + Send + 'static,
-    ) -> io::Result<JoinHandle<()>> {
-        let Self { legs_max, rings, counters } = self;
-        let counters = Arc::clone(counters);
-        spawn("media-worker", move || Worker::new(intake(), legs_max, rings, counters).run())
-    }
-}
-
-/// Starts the worker on the intake that is asked for, or on the best there is.
-fn start_worker(config: &MediaConfig, wake: Wake, hands: Hands<'_>) -> io::Result<JoinHandle<()>> {
-    let ask = || Granted::ask(config.address, config.ports.clone());
-    let granted = match config.intake {
-        IntakeChoice::Sockets => None,
-        IntakeChoice::Lookup => Some(ask()?),
-        IntakeChoice::Auto => ask()
-            .inspect_err(|error| {
-                tracing::warn!(%error, "No sk_lookup for RTP: a socket a leg costs more.");
-            })
-            .ok(),
-    };
-    hands.counters.sk_lookup.store(granted.is_some().into(), Relaxed);
-    let legs_max = config.legs_max;
-    let Some(granted) = granted else {
-        let intake = Sockets::new(legs_max, wake)?;
-        return hands.start(move || intake);
-    };
-    tracing::info!("RTP comes in by sk_lookup, one socket for all legs.");
-    let counters = Arc::clone(hands.counters);
-    hands.start(move || Lookup::new(granted, legs_max, wake, counters))
 }
 
 fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {

@@ -40,6 +40,7 @@ mod worker;
 use std::{
     io,
     net::IpAddr,
+    num::NonZero,
     ops::RangeInclusive,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
@@ -57,6 +58,9 @@ pub use self::{
     upload::{BadUpload, SoundReport, UPLOAD_MAX, UploadedPrompt, convert_upload},
 };
 use self::{desk::Desk, wake::Wake};
+
+/// More workers than a machine of ours has cores for.
+pub const WORKERS_MAX: u8 = 64;
 
 /// How the media role works. Checked by whoever reads it from a file.
 #[derive(Clone, Debug)]
@@ -80,11 +84,20 @@ pub struct MediaConfig {
     /// Directory of the prompts' language, such as `zh`.
     pub lang: String,
     pub intake: IntakeChoice,
+    /// Threads that pass packets on, 1 to [`WORKERS_MAX`]. Each has a core, sockets and calls of its
+    /// own.
+    pub workers: u8,
     pub coding: Coding,
     pub recorder: RecorderConfig,
-    /// The worker's share of a core, in percent, from which on no new call is taken; 10 more are for
+    /// A worker's share of a core, in percent, from which on no new call is taken; 10 more are for
     /// the legs of calls that were taken. 100: no limit.
     pub busy_max: u8,
+}
+
+/// One less than the cores that this process may use, so that one is left for all else, from 1 to 8.
+pub fn default_workers() -> u8 {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    u8::try_from(cores.saturating_sub(1).clamp(1, 8)).unwrap_or(1)
 }
 
 /// What is spoken with whom, and at what cost.
@@ -147,7 +160,7 @@ pub enum IntakeChoice {
     Auto,
     /// A socket a leg: needs no rights.
     Sockets,
-    /// One socket for all legs, steered by a BPF program (`sk_lookup`): a third cheaper under load.
+    /// One socket a worker for all its legs, steered by a BPF program (`sk_lookup`): a third cheaper under load.
     /// Without `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW` media does not start.
     Lookup,
 }
@@ -193,7 +206,7 @@ pub fn resume(config: MediaConfig, memory: OwnedFd) -> io::Result<MediaHandle> {
 fn begin(config: MediaConfig, memory: Option<OwnedFd>) -> io::Result<MediaHandle> {
     let (notes, inbox) = mpsc::channel();
     let wake = Wake::new()?;
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(config.workers.clamp(1, WORKERS_MAX)));
     let desk = Desk::start(config, memory, inbox, wake.clone(), Arc::clone(&counters))?;
     let desk = thread::Builder::new().name("media-desk".to_owned()).spawn(move || desk.run())?;
     Ok(MediaHandle { notes, wake, desk: Some(desk), counters })

@@ -96,8 +96,8 @@ pub(crate) struct Outcomes {
 #[derive(Debug)]
 pub(crate) struct Ends {
     pub(crate) errands: mpsc::Receiver<Errand>,
-    pub(crate) filled: Consumer<Filled>,
-    pub(crate) empties: Producer<Block>,
+    /// Of each worker, by its number.
+    pub(crate) tapes: Vec<(Consumer<Filled>, Producer<Block>)>,
     pub(crate) outcomes: Outcomes,
 }
 
@@ -266,9 +266,14 @@ impl Recorder {
         }
     }
 
-    /// Hands on what the worker has filled.
+    /// Hands on what the workers have filled.
     fn hand_on(&mut self) {
-        while let Ok(filled) = self.ends.filled.pop() {
+        let mut worker = 0;
+        while let Some((filled, _)) = self.ends.tapes.get_mut(worker) {
+            let Ok(filled) = filled.pop() else {
+                worker += 1;
+                continue;
+            };
             match filled {
                 Filled::Block(block) => {
                     let Some(tape) = self.tapes.get_mut(&block.tape) else {
@@ -303,8 +308,10 @@ impl Recorder {
     }
 
     fn give_back(&mut self, block: Block) {
-        let is_full = self.ends.empties.push(block).is_err();
-        debug_assert!(!is_full, "the ring holds every block there is");
+        let worker = usize::from(block.tape.worker);
+        let home = self.ends.tapes.get_mut(worker);
+        let is_back = home.is_some_and(|(_, empties)| empties.push(block).is_ok());
+        debug_assert!(is_back, "the ring holds every block that its worker has");
     }
 
     fn read_reports(&mut self) {

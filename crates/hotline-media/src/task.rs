@@ -27,11 +27,13 @@ pub(crate) const HANDOVERS_MAX: usize = 128;
 pub(crate) const HANDOVER: usize = 1_500;
 
 /// Where a leg or a tape lies in its slab. The desk hands slots out; the generation tells a slot's
-/// present owner from an earlier one.
+/// present owner from an earlier one. No two workers have the same place.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Slot {
     pub(crate) index: u32,
     pub(crate) generation: u32,
+    /// Whose it is.
+    pub(crate) worker: u8,
 }
 
 /// Do this. Desk → worker.

@@ -1,4 +1,5 @@
-//! The worker: one thread that owns every leg and its packets.
+//! A worker: a thread that owns legs and their packets. There are several, and each has calls of its
+//! own, whole ones.
 //!
 //! **Invariant:** no allocation, lock, log or file for a packet. It waits in the kernel only, and
 //! for nobody else: a full ring is a counter and a defined loss.
@@ -27,7 +28,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) use self::{coder::weight, play::Playing, tape::BLOCKS_A_LEG};
 use self::{floor::Floor, load::Meter};
 use crate::{
-    counters::Counters,
+    counters::{Counters, WorkerCounters},
     intake::{Inbox, Intake},
     priority,
     recorder::{Block, Filled},
@@ -57,23 +58,31 @@ pub(crate) struct Worker<I> {
     tasks: Consumer<Task>,
     epoch: Instant,
     meter: Meter,
+    own: Arc<WorkerCounters>,
 }
 
 /// Wakes the desk when the worker ends, also by a panic.
 struct Farewell(Wake);
 
 impl<I: Intake> Worker<I> {
-    pub(crate) fn new(intake: I, legs_max: usize, rings: Rings, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        intake: I,
+        legs_max: usize,
+        rings: Rings,
+        own: Arc<WorkerCounters>,
+        counters: Arc<Counters>,
+    ) -> Self {
         let Rings { tasks, reports, filled, empties, stock, handovers, desk } = rings;
         let out = floor::Out::new(reports, filled, (empties, stock), desk, counters);
         let floor = Floor::new(legs_max, out.with_handovers(handovers));
         let (inbox, epoch, meter) = (Inbox::new(), Instant::now(), Meter::default());
-        Self { intake, inbox, floor, tasks, epoch, meter }
+        Self { intake, inbox, floor, tasks, epoch, meter, own }
     }
 
     pub(crate) fn run(mut self) {
         let _farewell = Farewell(self.floor.out.desk.clone());
-        tracing::info!(scheduling = priority::raise(), "The media worker runs.");
+        let worker = self.own.number;
+        tracing::info!(worker, scheduling = priority::raise(), "A media worker runs.");
         while self.turn() {}
     }
 
@@ -88,11 +97,10 @@ impl<I: Intake> Worker<I> {
         }
         let now = self.now();
         if let Some(due) = due.filter(|it| *it <= now) {
-            self.meter.due(now.since(due), &self.floor.out.counters);
+            self.meter.due(now.since(due), &self.own);
         }
-        let counters = &self.floor.out.counters;
-        if self.meter.publish(now, processor_time, counters) {
-            counters.system_calls.store(self.intake.system_calls(), Relaxed);
+        if self.meter.publish(now, processor_time, &self.own) {
+            self.own.system_calls.store(self.intake.system_calls(), Relaxed);
         }
         self.floor.know_load(self.meter.busy_percent());
         // Orders first: a packet that was sent after an order was confirmed meets its effect. The

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hotline_base::{
-    LegId, RecordingId,
+    ContextId, LegId, RecordingId,
     media::{Event, Hears, Order, Profile, VERSION},
 };
 use hotline_media::{Coding, IntakeChoice, MediaConfig, RecorderConfig};
@@ -46,6 +46,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
             Intake::Sockets => IntakeChoice::Sockets,
             Intake::Lookup => IntakeChoice::Lookup,
         },
+        workers: 1,
         coding: Coding::default(),
         recorder: RecorderConfig::default(),
     })?;
@@ -136,6 +137,7 @@ impl Engine {
             leg: LegId(leg as u64),
             offer: Some(offer),
             profile: Profile::Plain,
+            context: ContextId(0),
         })?;
         let event = self.event()?;
         let Event::Opened { sdp, .. } = event else { bail!("a leg is refused: {event:?}") };

@@ -65,8 +65,7 @@ impl Call {
         if let Some(side) = &mut self.agent {
             side.aside = Some(Aside { leg, state, owes_answer, held: false });
         }
-        self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer, profile: Profile::Plain });
+        self.open_leg(leg, offer, Profile::Plain);
         self.consult(agent, it, now)
     }
 

@@ -151,8 +151,7 @@ impl Call {
         let Joining { offer, leg, profile, who: Who { party, display } } = it;
         let called = CallFact::PartyCalled { offer, leg, role, party: party.clone() };
         self.fact(called, now);
-        self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer: None, profile });
+        self.open_leg(leg, None, profile);
         let state = AgentState::Opening { until: now.mono + self.config.open_limit };
         let (held, told) = (false, Told::default());
         self.guests.push(Guest { offer, leg, party, display, profile, role, state, held, told });
@@ -207,8 +206,7 @@ impl Call {
         };
         self.close_leg(leg);
         self.fact(CallFact::PhoneChanged { offer, leg: fresh }, now);
-        self.open_legs.insert(fresh);
-        self.media(Order::Open { leg: fresh, offer: None, profile });
+        self.open_leg(fresh, None, profile);
         true
     }
 

@@ -100,7 +100,7 @@ impl Call {
     pub fn dial(it: Dialling, config: Arc<Config>, now: Now) -> Self {
         let (leg, profile) = (it.agent_leg, it.profile);
         let mut this = Self::dialling(it, config, now);
-        this.media(Order::Open { leg, offer: None, profile });
+        this.open_leg(leg, None, profile);
         this
     }
 
@@ -117,7 +117,7 @@ impl Call {
         if let Some(it) = &mut this.dialled {
             it.by_phone = Some(ByPhone { owes_answer: offer.is_none() });
         }
-        this.media(Order::Open { leg, offer, profile });
+        this.open_leg(leg, offer, profile);
         this
     }
 
@@ -139,7 +139,6 @@ impl Call {
         let mut this = Self::blank(call, config, caller);
         this.dialled = Some(Dialled::new(it.number.clone(), it.display));
         this.agent = Some(AgentSide::new(offering, state));
-        this.open_legs.insert(agent_leg);
         let (number, emergency) = (it.number, it.emergency);
         this.fact(CallFact::Dialled { agent: agent.clone(), leg, number, emergency }, now);
         this.fact(CallFact::AgentCalled { offer, agent, extension, group, leg: agent_leg }, now);
@@ -222,8 +221,7 @@ impl Call {
     pub(super) fn open_party(&mut self, now: Now) {
         let leg = self.caller.leg;
         self.caller.state = CallerState::Opening { until: now.mono + self.config.open_limit };
-        self.open_legs.insert(leg);
-        self.media(Order::Open { leg, offer: None, profile: Profile::Plain });
+        self.open_leg(leg, None, Profile::Plain);
         self.outputs.push_back(Output::Keep);
     }
 

@@ -36,8 +36,7 @@ impl Call {
         }
         let until = now.mono + self.config.open_limit;
         self.takeover = Some(Takeover { old, new, until, owes_answer: offer.is_none() });
-        self.open_legs.insert(new);
-        self.media(Order::Open { leg: new, offer, profile: Profile::Plain });
+        self.open_leg(new, offer, Profile::Plain);
         true
     }
 

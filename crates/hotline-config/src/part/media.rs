@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::Path};
 
-use hotline_media::{Coding, IntakeChoice, MediaConfig};
+use hotline_media::{Coding, IntakeChoice, MediaConfig, WORKERS_MAX, default_workers};
 use hotline_sdp::{Codec, Codecs};
 
 use crate::{embedded, section::Section};
@@ -34,16 +34,18 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
     }
     let bundled = data_dir.join("prompts");
     let flows = root.section("flows").path("dir").map(|it| it.join("prompts"));
+    let workers = workers(&it);
     let config = MediaConfig {
         address,
         ports: port(first)..=port(last),
-        browser_port: browser_port(&it, first, last),
+        browser_port: browser_port(&it, first, last, workers),
         prompt_dirs: own.into_iter().chain(flows).chain([bundled]).collect(),
         recording_dir,
         port_quarantine: it.secs_or("port_quarantine_secs", 40, 0..=600),
         legs_max: usize::try_from(legs_max).unwrap_or(usize::MAX),
         lang: embedded::LANGUAGE.to_owned(),
         intake: intake(&it),
+        workers,
         coding: coding(&it),
         recorder: super::recording::read(root),
         busy_max: u8::try_from(it.number_or("busy_max_percent", 70, 1..=100)).unwrap_or(100),
@@ -60,9 +62,33 @@ fn address(it: &Section<'_, '_>) -> Option<IpAddr> {
     Some(ip)
 }
 
-/// An even port of the range; whichever is free when it is not said.
-fn browser_port(it: &Section<'_, '_>, first: u64, last: u64) -> Option<u16> {
+/// Threads that pass packets on.
+fn workers(it: &Section<'_, '_>) -> u8 {
+    let own = default_workers();
+    let number = it.number_or("workers", own.into(), 1..=WORKERS_MAX.into());
+    let number = u8::try_from(number).unwrap_or(own);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if usize::from(number) > cores {
+        it.warn(
+            "workers",
+            format!("{number} 个语音线程，本机只有 {cores} 个处理器核"),
+            "不写则按核数自动取",
+        );
+    }
+    number
+}
+
+/// An even port of the range, the first of as many as there are workers; whichever are free when it
+/// is not said.
+fn browser_port(it: &Section<'_, '_>, first: u64, last: u64, workers: u8) -> Option<u16> {
     let number = it.number("browser_port", first..=last)?;
+    if number + 2 * u64::from(workers - 1) > last {
+        it.complain(
+            "browser_port",
+            format!("从 {number} 起不够 {workers} 个端口"),
+            "每个语音线程（workers）用一个偶数端口，都要在 port_last 以内",
+        );
+    }
     if number % 2 != 0 {
         it.complain(
             "browser_port",

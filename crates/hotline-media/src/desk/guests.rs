@@ -132,37 +132,42 @@ fn master(key: &SdesKey) -> Option<MasterKey> {
 }
 
 impl Desk {
-    /// What a new leg of this profile brings.
-    pub(super) fn protection(&mut self, profile: Profile, ssrc: u32) -> Option<Protection> {
+    /// What a new leg of this profile brings to its worker.
+    pub(super) fn protection(
+        &mut self,
+        worker: u8,
+        profile: Profile,
+        ssrc: u32,
+    ) -> Option<Protection> {
         let fingerprint = match profile {
             Profile::Plain => return Some(Protection::new(profile, None)),
             Profile::Sdes => Fingerprint([0; 32]),
-            Profile::WebRtc => self.shared()?.browsers.fingerprint(),
+            Profile::WebRtc => self.shared(worker)?.browsers.fingerprint(),
         };
         let made = secrets(fingerprint, ssrc);
         let made = made.inspect_err(|error| tracing::error!(%error, "No keys can be made."));
         Some(Protection::new(profile, Some(made.ok()?)))
     }
 
-    /// The port of all browsers, which is opened for the first one.
-    fn shared(&mut self) -> Option<&mut Shared> {
-        if self.shared.is_none() {
-            let (port, socket) = self.ports.open_shared(Instant::now())?;
-            self.share(port, socket)?;
+    /// The port of all browsers of a worker, which is opened for the first one.
+    fn shared(&mut self, worker: u8) -> Option<&mut Shared> {
+        if self.end_of(worker)?.shared.is_none() {
+            let (port, socket) = self.ports.open_shared(worker, Instant::now())?;
+            self.share(worker, port, socket)?;
         }
-        self.shared.as_mut()
+        self.end_of_mut(worker)?.shared.as_mut()
     }
 
     /// The same port as in a process before.
-    pub(super) fn share_again(&mut self, port: u16) -> Option<()> {
-        if let Some(shared) = &self.shared {
+    pub(super) fn share_again(&mut self, worker: u8, port: u16) -> Option<()> {
+        if let Some(shared) = &self.end_of(worker)?.shared {
             return (shared.port == port).then_some(());
         }
-        let socket = self.ports.reopen_shared(port)?;
-        self.share(port, socket)
+        let socket = self.ports.reopen_shared(worker, port)?;
+        self.share(worker, port, socket)
     }
 
-    fn share(&mut self, port: u16, socket: UdpSocket) -> Option<()> {
+    fn share(&mut self, worker: u8, port: u16, socket: UdpSocket) -> Option<()> {
         let kept = self.notes_of_legs.certificate();
         let browsers = Browsers::new(kept.as_deref())
             .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
@@ -175,32 +180,36 @@ impl Desk {
             .try_clone()
             .inspect_err(|error| tracing::error!(%error, "Browsers are refused."))
             .ok()?;
-        tracing::info!(port, "Browsers are heard at one port.");
-        self.task(Task::Share { socket: theirs });
-        self.shared = Some(Shared { port, socket, browsers });
+        tracing::info!(port, worker, "Browsers of a worker are heard at one port.");
+        let end = self.end_of_mut(worker)?;
+        end.task(Task::Share { socket: theirs });
+        end.shared = Some(Shared { port, socket, browsers });
         Some(())
     }
 
-    pub(super) fn shared_port(&self) -> Option<u16> {
-        self.shared.as_ref().map(|it| it.port)
+    pub(super) fn shared_port(&self, worker: u8) -> Option<u16> {
+        self.end_of(worker)?.shared.as_ref().map(|it| it.port)
+    }
+
+    /// The browsers beside a leg.
+    fn browsers_of(&mut self, leg: LegId) -> Option<&mut Browsers> {
+        let worker = self.slot(leg)?.worker;
+        self.end_of_mut(worker)?.shared.as_mut().map(|it| &mut it.browsers)
     }
 
     /// A browser's leg is there, and its checks may come.
     pub(super) fn admit_guest(&mut self, leg: LegId) {
-        let Some(entry) = self.legs.get(&leg) else { return };
-        let (Some(shared), Some(secrets)) = (&mut self.shared, &entry.protection.secrets) else {
-            return;
-        };
-        if entry.protection.is_guest() {
-            let (ufrag, pwd) = (secrets.ufrag.clone(), secrets.pwd.clone());
-            shared.browsers.open(leg, ufrag, pwd, Instant::now());
+        let Some(entry) = self.legs.get(&leg).filter(|it| it.protection.is_guest()) else { return };
+        let words = entry.protection.secrets.as_ref().map(|it| (it.ufrag.clone(), it.pwd.clone()));
+        if let (Some((ufrag, pwd)), Some(browsers)) = (words, self.browsers_of(leg)) {
+            browsers.open(leg, ufrag, pwd, Instant::now());
         }
     }
 
     /// The words of a leg are others from now on.
     pub(super) fn restart_guest(&mut self, leg: LegId, secrets: Secrets) {
-        if let Some(shared) = &mut self.shared {
-            shared.browsers.restart(leg, secrets.ufrag.clone(), secrets.pwd.clone());
+        if let Some(browsers) = self.browsers_of(leg) {
+            browsers.restart(leg, secrets.ufrag.clone(), secrets.pwd.clone());
         }
         if let Some(entry) = self.legs.get_mut(&leg) {
             entry.protection.secrets = Some(secrets);
@@ -208,8 +217,9 @@ impl Desk {
     }
 
     pub(super) fn close_guest(&mut self, leg: LegId) {
-        if let Some(shared) = &mut self.shared {
-            shared.browsers.close(leg);
+        let is_guest = self.legs.get(&leg).is_some_and(|it| it.protection.is_guest());
+        if let Some(browsers) = self.browsers_of(leg).filter(|_| is_guest) {
+            browsers.close(leg);
         }
     }
 
@@ -226,10 +236,10 @@ impl Desk {
                     secrets.role = Some(remote.role);
                 }
                 self.label(slot, remote.label.as_ref());
-                if let Some(shared) = &mut self.shared {
-                    shared.browsers.settle(leg, remote, Instant::now());
+                if let Some(browsers) = self.browsers_of(leg) {
+                    browsers.settle(leg, remote, Instant::now());
                 }
-                self.do_steps();
+                self.do_steps(slot.worker);
             }
         }
     }
@@ -256,7 +266,7 @@ impl Desk {
         }
         let sender = ours.map(|it| Box::new(SrtpSender::new(&it)));
         let receiver = theirs.map(|it| Box::new(SrtpReceiver::new(&it)));
-        self.task(Task::Secure { leg, sender, receiver });
+        self.task(leg.worker, Task::Secure { leg, sender, receiver });
     }
 
     /// A leg of a process before goes on with the keys that it had.
@@ -274,8 +284,7 @@ impl Desk {
                 let Dtls { ours, theirs } = entry.protection.dtls.clone()?;
                 let (slot, path) = (entry.slot, entry.protection.path);
                 self.label(slot, remote.label.as_ref());
-                let shared = self.shared.as_mut()?;
-                shared.browsers.take_up(leg, remote, path, Instant::now());
+                self.browsers_of(leg)?.take_up(leg, remote, path, Instant::now());
                 (ours, theirs)
             }
         };
@@ -283,14 +292,14 @@ impl Desk {
         let (slot, progress) = (entry.slot, entry.protection.progress?);
         let receiver = Some(Box::new(SrtpReceiver::resumed(&theirs, &progress)));
         let sender = Some(Box::new(SrtpSender::new(&ours)));
-        self.task(Task::Secure { leg: slot, sender, receiver });
-        self.do_steps();
+        self.task(slot.worker, Task::Secure { leg: slot, sender, receiver });
+        self.do_steps(slot.worker);
         Some(())
     }
 
     fn label(&mut self, leg: Slot, label: Option<&Label>) {
         let label = label.and_then(|it| extension(it.id, it.mid.as_bytes())).unwrap_or_default();
-        self.task(Task::Label { leg, label: label.into() });
+        self.task(leg.worker, Task::Label { leg, label: label.into() });
     }
 
     /// A peer's packets have come so far.
@@ -302,45 +311,50 @@ impl Desk {
         }
     }
 
-    /// Checks and handshakes that the worker passed on, and what time does to them.
+    /// Checks and handshakes that the workers passed on, and what time does to them.
     pub(super) fn read_handovers(&mut self) {
         let now = Instant::now();
-        while let Ok(it) = self.handovers.pop() {
-            if let Some(shared) = &mut self.shared {
-                shared.browsers.handle(it.from, it.datagram(), now, &self.counters);
+        for worker in 0_u8.. {
+            let Some(end) = self.workers.get_mut(usize::from(worker)) else { break };
+            while let Ok(it) = end.handovers.pop() {
+                if let Some(shared) = &mut end.shared {
+                    shared.browsers.handle(it.from, it.datagram(), now, &self.counters);
+                }
             }
-        }
-        if let Some(shared) = &mut self.shared {
-            shared.browsers.handle_timeout(now);
-            self.do_steps();
+            if let Some(shared) = &mut end.shared {
+                shared.browsers.handle_timeout(now);
+                self.do_steps(worker);
+            }
         }
     }
 
     pub(super) fn guests_due(&self) -> Option<Instant> {
-        self.shared.as_ref()?.browsers.due()
+        self.workers.iter().filter_map(|it| it.shared.as_ref()?.browsers.due()).min()
     }
 
-    fn do_steps(&mut self) {
-        let steps = self.shared.as_mut().map(|it| it.browsers.steps()).unwrap_or_default();
+    fn do_steps(&mut self, worker: u8) {
+        let shared = self.end_of_mut(worker).and_then(|it| it.shared.as_mut());
+        let steps = shared.map(|it| it.browsers.steps()).unwrap_or_default();
         for step in steps {
             match step {
                 Step::Send { to, datagram } => {
-                    let sent = self.shared.as_ref().map(|it| it.socket.send_to(&datagram, to));
+                    let shared = self.end_of(worker).and_then(|it| it.shared.as_ref());
+                    let sent = shared.map(|it| it.socket.send_to(&datagram, to));
                     if sent.is_none_or(|it| it.is_err()) {
                         count(&self.counters.sends_refused);
                     }
                 }
                 Step::Found { leg, address } => {
                     if let Some(leg) = self.slot(leg) {
-                        self.task(Task::Find { leg, address });
+                        self.task(worker, Task::Find { leg, address });
                     }
                 }
-                Step::Forgotten { address } => self.task(Task::Lose { address }),
+                Step::Forgotten { address } => self.task(worker, Task::Lose { address }),
                 Step::Chosen { leg, to } => {
                     let Some(entry) = self.legs.get_mut(&leg) else { continue };
                     entry.protection.path = to;
                     let slot = entry.slot;
-                    self.task(Task::Choose { leg: slot, to });
+                    self.task(worker, Task::Choose { leg: slot, to });
                     self.note_again(leg);
                 }
                 Step::Keys { leg, ours, theirs } => {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{LegId, media::Profile};
+use hotline_base::{ContextId, LegId, media::Profile};
 
 /// Bytes of a record: a page. A leg with longer descriptions is not noted.
 const RECORD: usize = 4_096;
@@ -23,7 +23,7 @@ const RECORD: usize = 4_096;
 const HEAD: usize = 12;
 
 /// The form of [`Note`] and [`Common`].
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// Rows of a browser's description that no agreement depends on, and most of its length.
 const IDLE_ROWS: [&str; 4] = ["a=candidate:", "a=rtcp-fb:", "a=ssrc:", "a=msid"];
@@ -33,6 +33,8 @@ const IDLE_ROWS: [&str; 4] = ["a=candidate:", "a=rtcp-fb:", "a=ssrc:", "a=msid"]
 pub(super) struct Note {
     form: u8,
     pub(super) leg: LegId,
+    pub(super) context: ContextId,
+    pub(super) worker: u8,
     pub(super) port: u16,
     pub(super) session: u64,
     pub(super) version: u64,
@@ -104,11 +106,12 @@ pub(super) struct Notes(Option<File>);
 
 impl Note {
     pub(super) fn new(leg: LegId, entry: &super::Entry, theirs: Theirs) -> Self {
-        let super::Entry { port, session, version, said, protection, .. } = entry;
+        let super::Entry { context, slot, port, session, version, said, protection, .. } = entry;
         let (port, session, version, said) = (*port, *session, *version, said.clone());
+        let (context, worker) = (*context, slot.worker);
         let safe = protection.noted();
         let theirs = if protection.is_guest() { theirs.shortened() } else { theirs };
-        Self { form: FORM, leg, port, session, version, said, theirs, safe }
+        Self { form: FORM, leg, context, worker, port, session, version, said, theirs, safe }
     }
 }
 
@@ -255,7 +258,9 @@ mod tests {
         let theirs = Theirs::Answer("v=0".to_owned());
         let said = said.to_owned();
         let (leg, port, safe) = (LegId(leg), 20_000, None);
-        Note { form: FORM, leg, port, session: 7, version: 2, said, theirs, safe }
+        let (context, worker) = (ContextId(5), 0);
+        let (session, version) = (7, 2);
+        Note { form: FORM, leg, context, worker, port, session, version, said, theirs, safe }
     }
 
     fn notes() -> Notes {

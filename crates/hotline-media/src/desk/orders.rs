@@ -7,7 +7,7 @@ use std::{
 };
 
 use hotline_base::{
-    Key, LegId, RecordingId, WallTime,
+    ContextId, Key, LegId, RecordingId, WallTime,
     media::{
         Channel, Event, FailReason, FailedOrder, Hears, Order, Play, PlayEnd, Profile, VERSION,
     },
@@ -35,15 +35,6 @@ use crate::{
 /// Of canonical names: 80 random bits in sixteen letters (RFC 7022 §4.2 wants at least 64).
 const NAME_LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Of a core, in thousandths: kept for legs of calls that were taken.
-const RESERVE: u64 = 100;
-
-/// Of what is due, in thousandths: a worker that is late with more takes no call.
-const LATE_MAX: u64 = 10;
-
-/// The busy share, in thousandths, from which on lateness is the worker's own.
-const LATE_FROM: u64 = 200;
-
 /// Keys of one order; a telephone number with its extension is shorter.
 const KEYS_MAX: usize = 64;
 
@@ -55,7 +46,9 @@ impl Desk {
             Order::Hello { version } => self.on_broken(&Broken::Version(version)),
             // Whoever did not say hello may speak another version.
             _ if !greeted => self.on_broken(&Broken::BadOrder),
-            Order::Open { leg, offer, profile } => self.open(leg, offer.as_deref(), profile),
+            Order::Open { leg, offer, profile, context } => {
+                self.open(leg, offer.as_deref(), profile, context);
+            }
             Order::Answer { leg, answer } => self.settle(leg, &answer),
             Order::Reoffer { leg, offer } => self.reoffer(leg, &offer),
             Order::Describe { leg } => self.describe(leg),
@@ -63,13 +56,13 @@ impl Desk {
             Order::Play(play) => self.play(&play),
             Order::Stop { leg, play } => {
                 if let Some(leg) = self.slot(leg) {
-                    self.task(Task::Stop { leg, play });
+                    self.task(leg.worker, Task::Stop { leg, play });
                 }
             }
             Order::SendKeys { leg, keys } => self.send_keys(leg, keys),
             Order::HeedTones { leg } => {
                 if let Some(leg) = self.slot(leg) {
-                    self.task(Task::HeedTones { leg });
+                    self.task(leg.worker, Task::HeedTones { leg });
                 }
             }
             Order::Record { recording, path, left, right } => {
@@ -80,17 +73,17 @@ impl Desk {
             }
             Order::RecordMute { recording, muted } => {
                 if let Some(tape) = self.recordings.get(&recording).copied() {
-                    self.task(Task::Mute { tape, muted });
+                    self.task(tape.worker, Task::Mute { tape, muted });
                 }
             }
             Order::StopRecord { recording } => {
                 if let Some(tape) = self.recordings.remove(&recording) {
-                    self.task(Task::EndRecord { tape });
+                    self.task(tape.worker, Task::EndRecord { tape });
                 }
             }
             Order::Close { leg } => {
                 if let Some(leg) = self.slot(leg) {
-                    self.task(Task::Close { leg });
+                    self.task(leg.worker, Task::Close { leg });
                 }
             }
         }
@@ -118,22 +111,22 @@ impl Desk {
         }
     }
 
-    fn open(&mut self, leg: LegId, theirs: Option<&str>, profile: Profile) {
+    fn open(&mut self, leg: LegId, theirs: Option<&str>, profile: Profile, context: ContextId) {
         if self.legs.contains_key(&leg) {
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
         }
-        if !self.has_room(theirs.is_some()) {
+        let Some(worker) = self.place(context) else {
             count(&self.counters.legs_refused);
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
-        }
-        let Some(slot) = self.leg_slots.take() else {
+        };
+        let Some(slot) = self.leg_slots.take(worker) else {
             return self.fail(leg, FailedOrder::Open, FailReason::Busy);
         };
         let profile =
             theirs.map_or(profile, |it| asked(it).map_or(Profile::Plain, |it| it.profile));
         let out = self.outbound(None);
-        let protection = self.protection(profile, out.ssrc());
-        let place = protection.and_then(|it| Some((self.door(&it)?, it)));
+        let protection = self.protection(worker, profile, out.ssrc());
+        let place = protection.and_then(|it| Some((self.door(worker, &it)?, it)));
         let Some(((port, door), protection)) = place else {
             self.leg_slots.give_back(slot);
             return self.fail(leg, FailedOrder::Open, FailReason::NoPort);
@@ -141,9 +134,9 @@ impl Desk {
         // RFC 8866 §5.2 wants a number that nobody else uses; 62 bits, so that readers that take
         // it for a signed one are not surprised.
         let session = self.random.next_u64() >> 2;
-        let (codecs, said) = (self.codecs(profile), String::new());
+        let (codecs, said, version) = (self.codecs(profile), String::new(), 1);
         let mut entry =
-            Entry { slot, port, session, version: 1, codecs, weight: 1, said, protection };
+            Entry { slot, context, port, session, version, codecs, weight: 1, said, protection };
         let (sdp, agreed) = match self.describe_first(&entry, theirs) {
             Ok(described) => described,
             Err(error) => return self.refuse(leg, (slot, port, door), error.into()),
@@ -158,29 +151,15 @@ impl Desk {
         let complexity = self.config.coding.opus_complexity;
         self.legs.insert(leg, entry);
         let opening = Opening { slot, id: leg, door, secure, out, reports, complexity };
-        self.task(Task::Open(Box::new(opening)));
+        self.task(worker, Task::Open(Box::new(opening)));
         self.admit_guest(leg);
         if let Some((stream, security)) = agreed {
             self.secure(leg, security);
-            self.task(Task::Settle { leg: slot, stream });
+            self.task(slot.worker, Task::Settle { leg: slot, stream });
         }
         let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
         self.note(leg, theirs);
         self.say(Event::Opened { leg, sdp });
-    }
-
-    /// Whether the worker is free enough for another leg. Who calls brings an offer; legs without
-    /// one are of calls that were taken, such as transfers, and of supervisors.
-    fn has_room(&self, calls: bool) -> bool {
-        // What a worker said that has no leg may be long ago.
-        if self.config.busy_max >= 100 || self.legs.is_empty() {
-            return true;
-        }
-        let busy = self.counters.busy_permille.load(Relaxed);
-        let busy_max = u64::from(self.config.busy_max) * 10;
-        // A worker that is idle and late waits for other programs: fewer calls would not help it.
-        let late = busy >= LATE_FROM && self.counters.late_permille.load(Relaxed) >= LATE_MAX;
-        if calls { busy < busy_max && !late } else { busy < busy_max + RESERVE }
     }
 
     /// For the process after this one.
@@ -209,7 +188,7 @@ impl Desk {
         self.fail(leg, FailedOrder::Open, reason);
     }
 
-    /// What all legs cost the worker, in plain ones.
+    /// What all legs cost, in plain ones.
     fn taken(&self) -> usize {
         self.legs.values().map(|it| it.weight).sum()
     }
@@ -227,9 +206,9 @@ impl Desk {
     }
 
     /// A port of the leg's own, or that of all browsers.
-    fn door(&mut self, protection: &Protection) -> Option<(u16, Door)> {
+    fn door(&mut self, worker: u8, protection: &Protection) -> Option<(u16, Door)> {
         if protection.is_guest() {
-            return self.shared_port().map(|it| (it, Door::Shared));
+            return self.shared_port(worker).map(|it| (it, Door::Shared));
         }
         self.ports.open(Instant::now()).map(|(port, socket)| (port, Door::Own(socket)))
     }
@@ -282,7 +261,7 @@ impl Desk {
                 self.note_weight(leg, &stream);
                 self.secure(leg, security);
                 self.note(leg, Theirs::Answer(theirs.to_owned()));
-                self.task(Task::Settle { leg: slot, stream });
+                self.task(slot.worker, Task::Settle { leg: slot, stream });
                 self.say(Event::Settled { leg, hold });
             }
             Err(error) => self.fail(leg, FailedOrder::Answer, error.into()),
@@ -314,7 +293,7 @@ impl Desk {
                 let Stream { hold, .. } = stream;
                 self.note(leg, Theirs::Offer(theirs.to_owned()));
                 self.note_weight(leg, &stream);
-                self.task(Task::Settle { leg: slot, stream });
+                self.task(slot.worker, Task::Settle { leg: slot, stream });
                 self.say(Event::Reanswered { leg, sdp, hold });
             }
             Err(error) => self.fail(leg, FailedOrder::Reoffer, error.into()),
@@ -364,9 +343,10 @@ impl Desk {
 
     fn mix(&mut self, hears: &[Hears]) {
         for it in hears {
-            let Some(listener) = self.slot(it.listener) else { continue };
-            let speakers = it.speakers.iter().filter_map(|it| self.slot(*it)).collect();
-            self.task(Task::Hear { listener, speakers });
+            let Some(leg) = self.legs.get(&it.listener) else { continue };
+            let (listener, context) = (leg.slot, leg.context);
+            let speakers = self.in_context(context, &it.speakers);
+            self.task(listener.worker, Task::Hear { listener, speakers });
         }
     }
 
@@ -379,13 +359,13 @@ impl Desk {
         }
         let incomplete = parts.len() < order.prompts.len();
         let play = Box::new(Playing::new(order, parts, incomplete));
-        self.task(Task::Play { leg, play });
+        self.task(leg.worker, Task::Play { leg, play });
     }
 
     fn send_keys(&mut self, leg: LegId, mut keys: Vec<Key>) {
         keys.truncate(KEYS_MAX);
         if let Some(leg) = self.slot(leg) {
-            self.task(Task::SendKeys { leg, keys });
+            self.task(leg.worker, Task::SendKeys { leg, keys });
         }
     }
 
@@ -394,7 +374,9 @@ impl Desk {
             let reason = "the recording's path leaves its directory, or it runs".to_owned();
             return self.say(Event::RecordFailed { recording, reason });
         }
-        let Some(tape) = self.tape_slots.take() else {
+        let worker = legs.iter().find_map(|it| self.slot(*it)).map(|it| it.worker);
+        let worker = worker.or_else(|| self.least_busy(|_| true));
+        let Some(tape) = worker.and_then(|it| self.tape_slots.take(it)) else {
             let reason = "the worker takes no more recordings".to_owned();
             return self.say(Event::RecordFailed { recording, reason });
         };
@@ -405,14 +387,14 @@ impl Desk {
         let key = key_of(&recording);
         self.tapes.insert(tape, recording.clone());
         self.recordings.insert(recording, tape);
-        let [left, right] = legs.map(|it| self.slot(it));
-        self.task(Task::Record { tape, left, right, key });
+        let [left, right] = legs.map(|it| self.on_worker(tape.worker, it));
+        self.task(tape.worker, Task::Record { tape, left, right, key });
     }
 
     fn record_source(&mut self, recording: &RecordingId, channel: Channel, legs: &[LegId]) {
         let Some(tape) = self.recordings.get(recording).copied() else { return };
-        let legs = legs.iter().filter_map(|it| self.slot(*it)).collect();
-        self.task(Task::Source { tape, channel, legs });
+        let legs = legs.iter().filter_map(|it| self.on_worker(tape.worker, *it)).collect();
+        self.task(tape.worker, Task::Source { tape, channel, legs });
     }
 }
 

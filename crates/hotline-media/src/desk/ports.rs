@@ -22,8 +22,8 @@ const TRAFFIC_CLASS: u32 = 46 << 2;
 pub(super) struct Ports {
     address: IpAddr,
     quarantine: Duration,
-    /// Kept for browsers.
-    reserved: Option<u16>,
+    /// Kept for browsers, by worker.
+    reserved: Vec<u16>,
     free: VecDeque<u16>,
     /// Bound and silent until the instant; without a socket when the port was somebody else's.
     resting: VecDeque<(Instant, u16, Option<UdpSocket>)>,
@@ -43,22 +43,27 @@ impl Ports {
             free.swap(last, other);
         }
         let (free, resting) = (free.into(), VecDeque::new());
-        Self { address, quarantine, reserved: None, free, resting }
+        Self { address, quarantine, reserved: Vec::new(), free, resting }
     }
 
-    /// Keeps a port for browsers, which no leg is given.
-    pub(super) fn reserve(&mut self, port: Option<u16>) {
-        self.free.retain(|it| Some(*it) != port);
-        self.reserved = port;
+    /// Keeps ports for the browsers of each worker, from this even one on, which no leg is given.
+    pub(super) fn reserve(&mut self, first: Option<u16>, workers: usize) {
+        let ports = first.into_iter().flat_map(|it| (it..).step_by(2).take(workers));
+        self.reserved = ports.filter(|it| self.free.contains(it)).collect();
+        self.free.retain(|it| !self.reserved.contains(it));
     }
 
-    /// Binds the port of browsers: the one that was kept, or else the next free one.
-    pub(super) fn open_shared(&mut self, now: Instant) -> Option<(u16, UdpSocket)> {
-        let Some(port) = self.reserved else { return self.open(now) };
+    /// Binds the port of a worker's browsers: the one that was kept, or else the next free one.
+    pub(super) fn open_shared(&mut self, worker: u8, now: Instant) -> Option<(u16, UdpSocket)> {
+        let Some(port) = self.reserved(worker) else { return self.open(now) };
         bind(SocketAddr::new(self.address, port))
             .inspect_err(|error| tracing::error!(port, %error, "No port for browsers."))
             .ok()
             .map(|socket| (port, socket))
+    }
+
+    fn reserved(&self, worker: u8) -> Option<u16> {
+        self.reserved.get(usize::from(worker)).copied()
     }
 
     /// Binds the next free port; `None` when there is none. Ports that other programs hold are
@@ -100,9 +105,9 @@ impl Ports {
     }
 
     /// The same for the port of browsers.
-    pub(super) fn reopen_shared(&mut self, port: u16) -> Option<UdpSocket> {
-        match self.reserved {
-            Some(it) if it == port => self.open_shared(Instant::now()).map(|it| it.1),
+    pub(super) fn reopen_shared(&mut self, worker: u8, port: u16) -> Option<UdpSocket> {
+        match self.reserved(worker) {
+            Some(it) if it == port => self.open_shared(worker, Instant::now()).map(|it| it.1),
             // Another one is configured now.
             Some(_) => None,
             None => self.reopen(port),

@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use hotline_base::media::Profile;
+use hotline_base::{ContextId, media::Profile};
 use hotline_sdp::{Local, answer_in, settle_in};
 
 use super::{
@@ -40,7 +40,8 @@ impl Desk {
     }
 
     fn revive_leg(&mut self, place: u32, note: &Note) -> Option<()> {
-        let Note { leg, port, session, version, said, theirs, safe, .. } = note;
+        let Note { leg, context, port, session, version, said, theirs, safe, .. } = note;
+        let worker = self.worker_again(*context, note.worker)?;
         let protection = match safe {
             Some(safe) => Protection::revived(safe)?,
             None => Protection::new(Profile::Plain, None),
@@ -64,8 +65,8 @@ impl Desk {
         if !protection.is_whole(agreed.is_some()) {
             return None;
         }
-        let slot = self.leg_slots.take_at(place)?;
-        let Some(door) = self.door_again(*port, &protection) else {
+        let slot = self.leg_slots.take_at(place, worker)?;
+        let Some(door) = self.door_again(worker, *port, &protection) else {
             self.leg_slots.give_back(slot);
             return None;
         };
@@ -74,30 +75,40 @@ impl Desk {
         let (codecs, secure) = (local.codecs, protection.is_secure());
         // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
         let out = self.outbound(secrets.map(|it| it.ssrc));
-        let entry = Entry { slot, port, session, version, codecs, weight, said, protection };
+        let context = *context;
+        let entry =
+            Entry { slot, context, port, session, version, codecs, weight, said, protection };
         self.legs.insert(*leg, entry);
         let reports = self.report_start(door.port());
-        while self.tasks.slots() < TASKS {
-            self.worker.wake();
+        while self.end_of(worker).is_some_and(|it| !it.has_room(TASKS)) {
+            self.wake_workers();
             thread::sleep(Duration::from_millis(1));
         }
         let complexity = self.config.coding.opus_complexity;
         let opening = Opening { slot, id: *leg, door, secure, out, reports, complexity };
-        self.task(Task::Open(Box::new(opening)));
+        self.task(worker, Task::Open(Box::new(opening)));
         self.admit_guest(*leg);
         if let Some((stream, security)) = agreed {
             self.resume_guard(*leg, security);
-            self.task(Task::Settle { leg: slot, stream });
+            self.task(worker, Task::Settle { leg: slot, stream });
         }
         // Nothing is sent before control is there and says what.
         self.note(*leg, theirs.clone());
         Some(())
     }
 
+    /// Where the context is already, or else the worker that it had. With fewer workers than before
+    /// it may be another one.
+    fn worker_again(&self, context: ContextId, before: u8) -> Option<u8> {
+        let home = self.legs.values().find(|it| it.context == context).map(|it| it.slot.worker);
+        let n = u8::try_from(self.workers.len()).unwrap_or(u8::MAX);
+        home.or_else(|| before.checked_rem(n))
+    }
+
     /// The door that the leg had.
-    fn door_again(&mut self, port: u16, protection: &Protection) -> Option<Door> {
+    fn door_again(&mut self, worker: u8, port: u16, protection: &Protection) -> Option<Door> {
         if protection.is_guest() {
-            return self.share_again(port).map(|()| Door::Shared);
+            return self.share_again(worker, port).map(|()| Door::Shared);
         }
         self.ports.reopen(port).map(Door::Own)
     }

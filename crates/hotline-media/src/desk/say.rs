@@ -19,7 +19,12 @@ const LATELY: Duration = Duration::from_secs(10);
 
 impl Desk {
     pub(super) fn read_reports(&mut self) {
-        while let Ok(report) = self.reports.pop() {
+        let mut worker = 0;
+        while let Some(end) = self.workers.get_mut(worker) {
+            let Ok(report) = end.reports.pop() else {
+                worker += 1;
+                continue;
+            };
             let event = match report {
                 Report::Key { leg, key } => Event::Key { leg, key },
                 Report::PlayDone { leg, play, played_ms, end, spent } => {
@@ -30,12 +35,11 @@ impl Desk {
                 Report::Hearing { leg, state } => Event::Hearing { leg, state },
                 Report::Tone { leg, tone } => Event::Tone { leg, tone },
                 Report::Closed { leg, slot, socket, stats, quality } => {
-                    if let Some(entry) = self.legs.remove(&leg) {
-                        if entry.protection.is_guest() {
-                            self.close_guest(leg);
-                        } else {
-                            self.ports.close(entry.port, socket, Instant::now());
-                        }
+                    self.close_guest(leg);
+                    if let Some(entry) = self.legs.remove(&leg)
+                        && !entry.protection.is_guest()
+                    {
+                        self.ports.close(entry.port, socket, Instant::now());
                     }
                     self.notes_of_legs.clear(slot.index);
                     self.leg_slots.give_back(slot);
@@ -77,6 +81,7 @@ impl Desk {
         self.figures_due = now + FIGURES_EVERY;
         if self.link.as_ref().is_some_and(|it| it.greeted) {
             let legs = u32::try_from(self.legs.len()).unwrap_or(u32::MAX);
+            self.count_legs();
             let figures = self.counters.snapshot().figures(legs);
             self.say(Event::Figures(Box::new(figures)));
         }

@@ -1,5 +1,5 @@
-//! One socket for all legs: a BPF program steers every leg's own port into it, and a raw socket
-//! sends from that port. No visit to a cold socket, many datagrams a system call.
+//! One socket for all legs of a worker: a BPF program steers every leg's own port into it, and a raw
+//! socket sends from that port. No visit to a cold socket, many datagrams a system call.
 //!
 //! Each leg's own socket stays bound and silent, so that nobody else gets its port.
 
@@ -41,7 +41,9 @@ const MANY: u32 = 2_000;
 /// What the kernel has allowed; becomes an intake in the thread that works with it.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    steer: Steer,
+    steer: Arc<Steer>,
+    /// The number of the socket.
+    number: u8,
     address: Ipv4Addr,
     socket: UdpSocket,
     raw: Socket,
@@ -50,7 +52,8 @@ pub(crate) struct Granted {
 
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    steer: Steer,
+    steer: Arc<Steer>,
+    number: u8,
     address: Ipv4Addr,
     socket: UdpSocket,
     raw: Socket,
@@ -86,18 +89,36 @@ impl Granted {
     /// # Errors
     /// When the process lacks `CAP_BPF`, `CAP_NET_ADMIN` or `CAP_NET_RAW`, the kernel is too old,
     /// or the address is not one of IPv4.
-    pub(crate) fn ask(address: IpAddr, ports: RangeInclusive<u16>) -> io::Result<Self> {
+    /// For so many workers.
+    pub(crate) fn ask(
+        address: IpAddr,
+        ports: RangeInclusive<u16>,
+        workers: usize,
+    ) -> io::Result<Vec<Self>> {
         let IpAddr::V4(address) = address else { return Err(io::ErrorKind::Unsupported.into()) };
-        let socket = UdpSocket::bind((address, 0))?;
-        socket.set_nonblocking(true)?;
-        setsockopt(&socket, sockopt::Ipv4OrigDstAddr, &true)?;
-        setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
-        let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(datagram::RAW)))?;
-        raw.set_nonblocking(true)?;
-        raw.set_send_buffer_size(SEND_BUFFER)?;
-        let steer = Steer::new(address, *ports.start(), *ports.end(), &socket)?;
-        Ok(Self { steer, address, socket, raw, ports })
+        let sockets = (0..workers).map(|_| receiver(address)).collect::<io::Result<Vec<_>>>()?;
+        let steer = Arc::new(Steer::new(address, *ports.start(), *ports.end(), &sockets)?);
+        let granted = |(socket, number)| {
+            let (steer, ports, raw) = (Arc::clone(&steer), ports.clone(), sender()?);
+            Ok(Self { steer, number, address, socket, raw, ports })
+        };
+        sockets.into_iter().zip(0..).map(granted).collect()
     }
+}
+
+fn receiver(address: Ipv4Addr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((address, 0))?;
+    socket.set_nonblocking(true)?;
+    setsockopt(&socket, sockopt::Ipv4OrigDstAddr, &true)?;
+    setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
+    Ok(socket)
+}
+
+fn sender() -> io::Result<Socket> {
+    let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(datagram::RAW)))?;
+    raw.set_nonblocking(true)?;
+    raw.set_send_buffer_size(SEND_BUFFER)?;
+    Ok(raw)
 }
 
 impl Lookup {
@@ -107,13 +128,14 @@ impl Lookup {
         wake: Wake,
         counters: Arc<Counters>,
     ) -> Self {
-        let Granted { steer, address, socket, raw, ports } = granted;
+        let Granted { steer, number, address, socket, raw, ports } = granted;
         let (first, last) = (*ports.start(), *ports.end());
         let mut legs = Vec::new();
         legs.resize_with(legs_max, || None);
         let space = nix::cmsg_space!(nix::libc::sockaddr_in);
         Self {
             steer,
+            number,
             address,
             socket,
             raw,
@@ -295,12 +317,12 @@ impl Intake for Lookup {
         let idx = port.checked_sub(self.first).ok_or(io::ErrorKind::InvalidInput)?;
         let place = self.legs.get_mut(leg as usize).ok_or(io::ErrorKind::StorageFull)?;
         let by_port = self.by_port.get_mut(usize::from(idx)).ok_or(io::ErrorKind::InvalidInput)?;
-        self.steer.set(port, true)?;
+        self.steer.set(port, Some(self.number))?;
         *by_port = Some(leg);
         // The port after it, which nobody else is given. The last one of the range has none, and
         // then no reports come in.
         let after = self.by_port.get_mut(usize::from(idx) + 1);
-        if let Some(after) = after.filter(|_| self.steer.set(port + 1, true).is_ok()) {
+        if let Some(after) = after.filter(|_| self.steer.set(port + 1, Some(self.number)).is_ok()) {
             *after = Some(leg | REPORTS);
         }
         self.fresh.push(leg);
@@ -312,7 +334,7 @@ impl Intake for Lookup {
         let port = socket.local_addr()?.port();
         let idx = port.checked_sub(self.first).ok_or(io::ErrorKind::InvalidInput)?;
         let by_port = self.by_port.get_mut(usize::from(idx)).ok_or(io::ErrorKind::InvalidInput)?;
-        self.steer.set(port, true)?;
+        self.steer.set(port, Some(self.number))?;
         *by_port = Some(SHARED);
         // What its own socket holds already, peers say again.
         self.shared = Some((port, socket));
@@ -325,7 +347,7 @@ impl Intake for Lookup {
 
     fn remove(&mut self, leg: u32) -> Option<UdpSocket> {
         let (port, socket) = self.legs.get_mut(leg as usize)?.take()?;
-        if let Err(error) = self.steer.set(port, false) {
+        if let Err(error) = self.steer.set(port, None) {
             tracing::error!(port, %error, "A port is steered that is no leg's any more.");
         }
         let idx = usize::from(port.checked_sub(self.first)?);
@@ -335,7 +357,7 @@ impl Intake for Lookup {
         if let Some(reports) = self.by_port.get_mut(idx + 1) {
             *reports = None;
             // One that is steered further on leads to nobody.
-            let _still_steered = self.steer.set(port + 1, false);
+            let _still_steered = self.steer.set(port + 1, None);
         }
         Some(socket)
     }
@@ -361,8 +383,8 @@ mod tests {
         let any = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let first = any.local_addr().unwrap().port().min(65_000);
         let ports = first..=first + 200;
-        let granted = match Granted::ask(Ipv4Addr::LOCALHOST.into(), ports.clone()) {
-            Ok(granted) => granted,
+        let granted = match Granted::ask(Ipv4Addr::LOCALHOST.into(), ports.clone(), 1) {
+            Ok(mut granted) => granted.remove(0),
             Err(error) => return println!("sk_lookup is not to be had here: {error}"),
         };
         let counters = Arc::new(Counters::default());

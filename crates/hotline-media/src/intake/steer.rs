@@ -8,8 +8,8 @@
 use std::{
     fs::File,
     io,
-    net::Ipv4Addr,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    net::{Ipv4Addr, UdpSocket},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
 use nix::libc;
@@ -28,14 +28,15 @@ const ATTACH_SK_LOOKUP: u32 = 36;
 #[derive(Debug)]
 pub(super) struct Steer {
     first: u16,
-    /// For each port from `first` on whether it is ours.
+    /// For each port from `first` on the socket that it goes to, counted from 1; 0: none of ours.
     ports: OwnedFd,
     _sockets: OwnedFd,
     _link: OwnedFd,
 }
 
 impl Steer {
-    /// Datagrams to `address` go to `socket` for each port from `first` to `last` that is ours.
+    /// Datagrams to `address` go to one of `sockets` for each port from `first` to `last` that is
+    /// ours.
     ///
     /// # Errors
     /// When the process may not, or the kernel cannot.
@@ -43,20 +44,23 @@ impl Steer {
         address: Ipv4Addr,
         first: u16,
         last: u16,
-        socket: &impl AsFd,
+        sockets: &[UdpSocket],
     ) -> io::Result<Self> {
         let ports = create_map(MAP_ARRAY, u32::from(last.saturating_sub(first)) + 1)?;
-        let sockets = create_map(MAP_SOCKMAP, 1)?;
-        update(&sockets, 0, u32::try_from(socket.as_fd().as_raw_fd()).unwrap_or(u32::MAX))?;
-        let program = load(&program(address, first, &ports, &sockets))?;
+        let map = create_map(MAP_SOCKMAP, u32::try_from(sockets.len()).unwrap_or(u32::MAX))?;
+        for (socket, key) in sockets.iter().zip(0..) {
+            update(&map, key, u32::try_from(socket.as_raw_fd()).unwrap_or(u32::MAX))?;
+        }
+        let program = load(&program(address, first, &ports, &map))?;
         let link = attach(&program)?;
-        Ok(Self { first, ports, _sockets: sockets, _link: link })
+        Ok(Self { first, ports, _sockets: map, _link: link })
     }
 
-    /// Whether datagrams of this port are steered from now on.
-    pub(super) fn set(&self, port: u16, ours: bool) -> io::Result<()> {
+    /// The socket that datagrams of this port go to from now on, by its number; none of ours when
+    /// there is none.
+    pub(super) fn set(&self, port: u16, socket: Option<u8>) -> io::Result<()> {
         let idx = port.checked_sub(self.first).ok_or(io::ErrorKind::InvalidInput)?;
-        update(&self.ports, idx.into(), ours.into())
+        update(&self.ports, idx.into(), socket.map_or(0, |it| u32::from(it) + 1))
     }
 }
 
@@ -161,7 +165,6 @@ const LOCAL_PORT: i16 = 60;
 
 const LOAD_WORD: u8 = 0x61;
 const STORE_WORD: u8 = 0x63;
-const STORE_NUMBER: u8 = 0x62;
 const MOVE: u8 = 0xBF;
 const MOVE_NUMBER: u8 = 0xB7;
 const ADD_NUMBER: u8 = 0x07;
@@ -180,12 +183,12 @@ const LOOK_UP: i32 = 1;
 const SK_RELEASE: i32 = 86;
 const SK_ASSIGN: i32 = 124;
 
-/// UDP over IPv4 to `address` and a port that is ours goes to our socket; all else goes on as if
+/// UDP over IPv4 to `address` and a port that is ours goes to its socket; all else goes on as if
 /// nobody had looked.
 fn program(address: Ipv4Addr, first: u16, ports: &OwnedFd, sockets: &OwnedFd) -> Vec<u64> {
     // In the order of the network, as the field has it.
     let address = i32::from_ne_bytes(address.octets());
-    let end = 33_i16;
+    let end = 34_i16;
     let to_end = |at: i16| end - at - 1;
     vec![
         op(MOVE, 6, 1, 0, 0),
@@ -208,14 +211,15 @@ fn program(address: Ipv4Addr, first: u16, ports: &OwnedFd, sockets: &OwnedFd) ->
         op(IF, 0, 0, to_end(16), 0),
         op(LOAD_WORD, 2, 0, 0, 0),
         op(IF, 2, 0, to_end(18), 0),
-        // sockets[0]
-        op(STORE_NUMBER, 10, 0, -4, 0),
+        // sockets[ports[port - first] - 1]
+        op(ADD_NUMBER, 2, 0, 0, -1),
+        op(STORE_WORD, 10, 2, -4, 0),
         op(MOVE, 2, 10, 0, 0),
         op(ADD_NUMBER, 2, 0, 0, -4),
         op(LOAD_LONG, 1, MAP, 0, sockets.as_raw_fd()),
         0,
         op(CALL, 0, 0, 0, LOOK_UP),
-        op(IF, 0, 0, to_end(25), 0),
+        op(IF, 0, 0, to_end(26), 0),
         op(MOVE, 7, 0, 0, 0),
         op(MOVE, 1, 6, 0, 0),
         op(MOVE, 2, 7, 0, 0),

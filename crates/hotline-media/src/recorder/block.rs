@@ -100,14 +100,15 @@ impl Page {
 }
 
 impl Block {
-    pub(super) const fn new(page: &'static mut Page) -> Self {
-        Self { tape: Slot { index: 0, generation: 0 }, start: 0, len: 0, page }
+    /// A worker's, for ever.
+    pub(super) const fn new(page: &'static mut Page, worker: u8) -> Self {
+        Self { tape: Slot { index: 0, generation: 0, worker }, start: 0, len: 0, page }
     }
 
     /// One that lies nowhere else.
     #[cfg(test)]
     pub(crate) fn silent() -> Self {
-        Self::new(Box::leak(Box::new(Page::EMPTY)))
+        Self::new(Box::leak(Box::new(Page::EMPTY)), 0)
     }
 
     /// Makes it a silent block of `tape` that starts at this sample of the recording with this key.
@@ -200,7 +201,7 @@ mod tests {
     fn what_was_heard_is_counted_once_wherever_packets_begin() {
         for shift in [0, 1, 39, 77] {
             let mut block = Block::silent();
-            block.begin(Slot { index: 0, generation: 0 }, 1, 0);
+            block.begin(Slot { index: 0, generation: 0, worker: 0 }, 1, 0);
             // Seven packets of ten; one comes twice.
             for n in [0, 1, 2, 2, 4, 5, 7, 8] {
                 let at = n * 160 + shift;

@@ -31,26 +31,34 @@ const AT: u64 = 1 << 30;
 /// Bytes of a block, its head included.
 const BYTES: usize = size_of::<Page>();
 
-/// So many blocks, in `memory` or, without, in such as nobody else has, and what lay in them.
-pub(crate) fn take_over(memory: Option<&OwnedFd>, n: usize) -> io::Result<(Vec<Block>, Remains)> {
+/// So many blocks for each worker, in `memory` or, without, in such as nobody else has, and what lay
+/// in them.
+pub(crate) fn take_over(
+    memory: Option<&OwnedFd>,
+    n_workers: usize,
+    n: usize,
+) -> io::Result<(Vec<Vec<Block>>, Remains)> {
     let memory = File::from(match memory {
         Some(memory) => memory.try_clone()?,
         None => memfd_create("hotline-blocks", MemfdFlags::CLOEXEC)?,
     });
     let remains = Remains::read(&memory)?;
-    Ok((blocks(&memory, n)?, remains))
+    Ok((stocks(&memory, n_workers, n)?, remains))
 }
 
-/// So many blocks in `memory`, silent or not.
-fn blocks(memory: &File, n: usize) -> io::Result<Vec<Block>> {
-    let end = AT + (n * BYTES) as u64;
+/// So many blocks in `memory` for each worker, silent or not.
+fn stocks(memory: &File, n_workers: usize, n: usize) -> io::Result<Vec<Vec<Block>>> {
+    let (n, n_all) = (n.max(1), n.max(1) * n_workers);
+    let end = AT + (n_all * BYTES) as u64;
     if memory.metadata()?.len() < end {
         memory.set_len(end)?;
     }
-    let mut blocks: Vec<_> = map(memory, n)?.iter_mut().map(Block::new).collect();
+    let pages = map(memory, n_all)?;
     // They are taken from the end: the same few, while these do.
-    blocks.reverse();
-    Ok(blocks)
+    let stock = |(pages, worker): (&'static mut [Page], u8)| {
+        pages.iter_mut().rev().map(|it| Block::new(it, worker)).collect()
+    };
+    Ok(pages.chunks_exact_mut(n).zip(0..).map(stock).collect())
 }
 
 fn map(memory: &File, n: usize) -> io::Result<&'static mut [Page]> {
@@ -130,8 +138,8 @@ mod tests {
     fn what_lay_in_the_blocks_of_a_recording_is_read_up_to_its_last_word() {
         let memory = File::from(memfd_create("blocks", MemfdFlags::CLOEXEC).unwrap());
         let [ours, other] = ["ours", "other"].map(RecordingId::new);
-        let tape = Slot { index: 0, generation: 0 };
-        let mut taken = blocks(&memory, 4).unwrap();
+        let tape = Slot { index: 0, generation: 0, worker: 0 };
+        let mut taken = stocks(&memory, 1, 4).unwrap().remove(0);
         assert_eq!(Remains::read(&memory).unwrap().of(&ours).len(), 0);
         for (block, (recording, start, said)) in
             taken.iter_mut().zip([(&ours, 1_600, 480), (&other, 0, 160), (&ours, 0, 1_600)])
@@ -152,7 +160,7 @@ mod tests {
         assert_eq!((remains.of(&ours).len(), remains.of(&other)[1].audio.len()), (1, 0));
         // Another process with fewer blocks finds them all.
         drop(taken);
-        assert_eq!(blocks(&memory, 2).unwrap().len(), 2);
+        assert_eq!(stocks(&memory, 2, 1).unwrap().len(), 2);
         assert_eq!(Remains::read(&memory).unwrap().of(&other).len(), 2);
     }
 }

@@ -1,9 +1,10 @@
-//! Every test of the whole role, once more on the other intake.
+//! Every test of the whole role, once more on the other intake and with two workers.
 
 use std::{
     env,
     net::{Ipv4Addr, Ipv6Addr},
     process::Command,
+    sync::Mutex,
 };
 
 use super::rig::{Dir, start_in};
@@ -11,32 +12,32 @@ use crate::{IntakeChoice, intake::Granted};
 
 /// Set for the tests that are run once more.
 const VARIABLE: &str = "HOTLINE_TEST_INTAKE";
+const WORKERS: &str = "HOTLINE_TEST_WORKERS";
+
+/// With two, what a test does is done by the last one.
+pub(super) fn workers() -> u8 {
+    env::var(WORKERS).map_or(1, |it| it.parse().unwrap())
+}
 
 pub(super) fn intake() -> IntakeChoice {
     match env::var(VARIABLE).as_deref() {
         Ok("lookup") => IntakeChoice::Lookup,
+        Ok("sockets") => IntakeChoice::Sockets,
         Ok(other) => panic!("{VARIABLE}={other}"),
         Err(_) => IntakeChoice::Sockets,
     }
 }
 
-#[test]
-#[expect(clippy::print_stdout, reason = "a test that cannot be run says so")]
-fn all_that_is_heard_over_a_socket_a_leg_is_heard_over_sk_lookup() {
-    if let Err(error) = Granted::ask(Ipv4Addr::LOCALHOST.into(), 20_000..=20_001) {
-        println!("sk_lookup is not to be had here: {error}");
-        return;
-    }
-    // Each module of tests on its own, and not this one.
-    let modules = [
-        "browsers", "calls", "codecs", "link", "parties", "reports", "revival", "sdes", "senses",
-        "tapes",
-    ]
-    .map(|it| format!("tests::{it}"));
+/// Runs these modules of tests on this intake with so many workers.
+fn run_again(modules: &[&str], intake: &str, workers: u8) {
+    // The machine has time for one of them.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
     let run = Command::new(env::current_exe().unwrap())
-        .args(modules)
+        .args(modules.iter().map(|it| format!("tests::{it}")))
         .args(["--test-threads", "4"])
-        .env(VARIABLE, "lookup")
+        .env(VARIABLE, intake)
+        .env(WORKERS, workers.to_string())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
@@ -45,10 +46,44 @@ fn all_that_is_heard_over_a_socket_a_leg_is_heard_over_sk_lookup() {
     assert!(n >= 20, "{n} tests were run");
 }
 
+/// Those of the whole role, and not this one.
+const MODULES: [&str; 10] = [
+    "browsers", "calls", "codecs", "link", "parties", "reports", "revival", "sdes", "senses",
+    "tapes",
+];
+
+#[expect(clippy::print_stdout, reason = "a test that cannot be run says so")]
+fn has_lookup() -> bool {
+    let granted = Granted::ask(Ipv4Addr::LOCALHOST.into(), 20_000..=20_001, 2);
+    if let Err(error) = &granted {
+        println!("sk_lookup is not to be had here: {error}");
+    }
+    granted.is_ok()
+}
+
+#[test]
+fn all_that_is_heard_over_a_socket_a_leg_is_heard_over_sk_lookup() {
+    if has_lookup() {
+        run_again(&MODULES, "lookup", 1);
+    }
+}
+
+#[test]
+fn all_that_one_worker_does_the_second_of_two_does_over_a_socket_a_leg() {
+    run_again(&MODULES, "sockets", 2);
+}
+
+#[test]
+fn all_that_one_worker_does_the_second_of_two_does_over_sk_lookup() {
+    if has_lookup() {
+        run_again(&MODULES, "lookup", 2);
+    }
+}
+
 #[test]
 fn where_sk_lookup_is_not_to_be_had_a_socket_a_leg_is_used_and_told() {
     // It steers IPv4 alone.
-    assert!(Granted::ask(Ipv6Addr::LOCALHOST.into(), 20_000..=20_001).is_err());
+    assert!(Granted::ask(Ipv6Addr::LOCALHOST.into(), 20_000..=20_001, 1).is_err());
     let dir = Dir::new();
     let media = start_in(&dir.0, |it| {
         it.address = Ipv6Addr::LOCALHOST.into();

@@ -10,7 +10,7 @@ use hotline_dsp::strength;
 
 use super::{
     page::Page,
-    rig::{Phone, Rig},
+    rig::{CONTEXT, Phone, Rig},
 };
 
 /// A page that calls in, connected.
@@ -24,7 +24,12 @@ pub(super) fn page(rig: &mut Rig, leg: u64, hz: u32) -> Page {
 }
 
 fn opened(rig: &mut Rig, leg: u64, offer: Option<String>) -> String {
-    rig.control.order(&Order::Open { leg: LegId(leg), offer, profile: Profile::WebRtc });
+    rig.control.order(&Order::Open {
+        leg: LegId(leg),
+        offer,
+        profile: Profile::WebRtc,
+        context: CONTEXT,
+    });
     let Event::Opened { leg: opened, sdp } = rig.control.event() else { panic!("not opened") };
     assert_eq!(opened, LegId(leg));
     sdp

@@ -6,7 +6,7 @@ use hotline_base::{
 };
 use hotline_dsp::strength;
 
-use super::rig::{Phone, Rig, port_of};
+use super::rig::{CONTEXT, Phone, Rig, port_of};
 
 #[test]
 fn two_parties_hear_each_others_tone_each_in_its_own_codec() {
@@ -35,7 +35,12 @@ fn two_parties_hear_each_others_tone_each_in_its_own_codec() {
 fn a_leg_that_we_offer_is_heard_after_the_answer() {
     let mut rig = Rig::new();
     let mut agent = Phone::new(2, 700);
-    rig.control.order(&Order::Open { leg: agent.leg, offer: None, profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg: agent.leg,
+        offer: None,
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     agent.to.set_port(port_of(&sdp));
     rig.control.order(&Order::Answer { leg: agent.leg, answer: agent.sdp("sendrecv") });
@@ -64,6 +69,7 @@ fn a_description_has_a_new_version_exactly_when_it_says_something_new() {
         leg,
         offer: Some(phone.sdp("sendrecv")),
         profile: Profile::Plain,
+        context: CONTEXT,
     });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     let (session, first) = origin(&sdp);
@@ -195,6 +201,7 @@ fn bad_descriptions_are_refused_with_their_reason() {
             leg,
             offer: Some(offer.to_owned()),
             profile: Profile::Plain,
+            context: CONTEXT,
         });
         let order = FailedOrder::Open;
         assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
@@ -211,18 +218,33 @@ fn without_a_free_port_or_place_a_leg_is_refused() {
     let first = rig.phone(1, 440);
     rig.phone(2, 440);
     let refused = |reason| Event::Failed { leg: LegId(3), order: FailedOrder::Open, reason };
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg: LegId(3),
+        offer: None,
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     assert_eq!(rig.control.event(), refused(FailReason::NoPort));
     // A closed leg's port rests, bound and silent.
     rig.control.order(&Order::Close { leg: first.leg });
     assert!(matches!(rig.control.event(), Event::Closed { .. }));
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg: LegId(3),
+        offer: None,
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     assert_eq!(rig.control.event(), refused(FailReason::NoPort));
     assert!(std::net::UdpSocket::bind(first.to).is_err());
 
     let mut rig = Rig::with(|it| it.legs_max = 1);
     rig.phone(1, 440);
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg: LegId(3),
+        offer: None,
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     assert_eq!(rig.control.event(), refused(FailReason::Busy));
 }
 

@@ -13,7 +13,7 @@ use hotline_dsp::{
 use hotline_rtp::{HEADER_LEN, Header, MediaTime, parse, write_header};
 use hotline_sdp::{Codec, Codecs};
 
-use super::rig::{LOCAL, PATIENCE, Rig, port_of};
+use super::rig::{CONTEXT, LOCAL, PATIENCE, Rig, port_of};
 
 /// A telephone that speaks Opus or G.722.
 struct Modern {
@@ -48,7 +48,12 @@ impl Modern {
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} RTP/AVP {number} 8\r\na=rtpmap:{number} {map}\r\n"
         );
-        rig.control.order(&Order::Open { leg, offer: Some(offer), profile: Profile::Plain });
+        rig.control.order(&Order::Open {
+            leg,
+            offer: Some(offer),
+            profile: Profile::Plain,
+            context: CONTEXT,
+        });
         let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
         assert!(sdp.contains(&format!("a=rtpmap:{number} {map}\r\n")), "{sdp}");
         Self {
@@ -171,7 +176,12 @@ fn a_leg_of_opus_takes_the_place_of_many_plain_ones() {
     let leg = LegId(3);
     let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
                  m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n";
-    let open = Order::Open { leg, offer: Some(offer.to_owned()), profile: Profile::Plain };
+    let open = Order::Open {
+        leg,
+        offer: Some(offer.to_owned()),
+        profile: Profile::Plain,
+        context: CONTEXT,
+    };
     rig.control.order(&open);
     let (order, reason) = (FailedOrder::Open, FailReason::Busy);
     assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });

@@ -24,7 +24,7 @@ use hotline_rtp::{HEADER_LEN, Header, MediaTime, write_header};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::rig::{Control, Dir, LOCAL, PATIENCE, config_in, port_of};
+use super::rig::{CONTEXT, Control, Dir, LOCAL, PATIENCE, config_in, port_of};
 use crate::{
     resume,
     wav::{self, HEADER},
@@ -121,7 +121,12 @@ impl Victim {
              m=audio {port} RTP/AVP 8\r\n"
         );
         let leg = LegId(leg as u64 + 1);
-        self.control.order(&Order::Open { leg, offer: Some(offer), profile: Profile::Plain });
+        self.control.order(&Order::Open {
+            leg,
+            offer: Some(offer),
+            profile: Profile::Plain,
+            context: CONTEXT,
+        });
         let Event::Opened { sdp, .. } = self.control.event() else { panic!("not opened") };
         let address = sdp.lines().find_map(|it| it.strip_prefix("c=IN IP4 ")).unwrap();
         SocketAddr::new(address.parse().unwrap(), port_of(&sdp))

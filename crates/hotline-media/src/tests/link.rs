@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use hotline_base::{
-    LegId, RecordingId,
+    ContextId, LegId, RecordingId,
     media::{Event, FailReason, FailedOrder, Order, Profile, VERSION},
 };
 
-use super::rig::{Control, Phone, Rig};
+use super::rig::{CONTEXT, Control, Rig};
 
 #[test]
 fn when_control_dies_the_parties_go_on_and_the_next_control_finds_them() {
@@ -71,8 +71,13 @@ fn a_control_of_another_version_or_without_manners_is_let_go() {
     let rig = Rig::new();
     let cases = [
         borsh::to_vec(&Order::Hello { version: VERSION + 1 }).unwrap(),
-        borsh::to_vec(&Order::Open { leg: LegId(1), offer: None, profile: Profile::Plain })
-            .unwrap(),
+        borsh::to_vec(&Order::Open {
+            leg: LegId(1),
+            offer: None,
+            profile: Profile::Plain,
+            context: CONTEXT,
+        })
+        .unwrap(),
         b"\xFF\xFF\xFF".to_vec(),
     ];
     for body in cases {
@@ -98,7 +103,12 @@ fn a_closed_ports_rest_ends() {
     assert!(matches!(rig.control.event(), Event::Closed { .. }));
     let mut leg = 2;
     loop {
-        rig.control.order(&Order::Open { leg: LegId(leg), offer: None, profile: Profile::Plain });
+        rig.control.order(&Order::Open {
+            leg: LegId(leg),
+            offer: None,
+            profile: Profile::Plain,
+            context: CONTEXT,
+        });
         if let Event::Opened { .. } = rig.control.event() {
             break;
         }
@@ -109,14 +119,17 @@ fn a_closed_ports_rest_ends() {
 #[test]
 fn a_busy_worker_takes_no_call_and_the_legs_of_those_that_it_has() {
     // Any worker is too busy for a call; with nothing to do it has room for other legs.
-    let mut rig = Rig::with(|it| it.busy_max = 0);
+    let mut rig = Rig::with(|it| (it.busy_max, it.workers) = (0, 1));
     rig.phone(1, 440);
     let refused =
         |leg| Event::Failed { leg: LegId(leg), order: FailedOrder::Open, reason: FailReason::Busy };
-    let offer = Some(Phone::new(2, 700).sdp("sendrecv"));
-    rig.control.order(&Order::Open { leg: LegId(2), offer, profile: Profile::Plain });
+    let open = |leg, context| {
+        let (offer, profile) = (None, Profile::Plain);
+        Order::Open { leg: LegId(leg), offer, profile, context }
+    };
+    rig.control.order(&open(2, ContextId(2)));
     assert_eq!(rig.control.event(), refused(2));
-    rig.control.order(&Order::Open { leg: LegId(3), offer: None, profile: Profile::Plain });
+    rig.control.order(&open(3, CONTEXT));
     assert!(matches!(rig.control.event(), Event::Opened { leg: LegId(3), .. }));
     assert_eq!(rig.media.counters().legs_refused, 1);
     // Without a leg there is nothing to be busy with.

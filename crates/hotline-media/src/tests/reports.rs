@@ -14,7 +14,7 @@ use hotline_rtp::{
     rtcp::{Kind, RtcpConfig, RtcpItem, RtcpItems, RtcpSession, kind_of},
 };
 
-use super::rig::{LOCAL, PATIENCE, Phone, Rig, port_of};
+use super::rig::{CONTEXT, LOCAL, PATIENCE, Phone, Rig, port_of};
 
 /// The RTCP half of a phone.
 struct Reporter {
@@ -113,7 +113,12 @@ fn reports_go_and_come_at_the_port_after_the_legs_own() {
     let port = own.local_addr().unwrap().port();
     let offer = format!("{}a=rtcp:{port}\r\n", caller.sdp("sendrecv"));
     let leg = caller.leg;
-    rig.control.order(&Order::Open { leg, offer: Some(offer), profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg,
+        offer: Some(offer),
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     assert!(!sdp.contains("rtcp-mux"), "{sdp}");
     caller.to = SocketAddr::new(LOCAL, port_of(&sdp));
@@ -140,7 +145,12 @@ fn reports_of_a_peer_who_offers_one_port_for_both_go_and_come_there() {
     let mut caller = Phone::new(1, 440);
     let offer = format!("{}a=rtcp-mux\r\n", caller.sdp("sendrecv"));
     let leg = caller.leg;
-    rig.control.order(&Order::Open { leg, offer: Some(offer), profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg,
+        offer: Some(offer),
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     assert!(sdp.contains("a=rtcp-mux\r\n"), "{sdp}");
     caller.to = SocketAddr::new(LOCAL, port_of(&sdp));

@@ -14,7 +14,7 @@ use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 
 use super::{
     browsers::{assert_page_and_phone_talk, bridge, page},
-    rig::{Control, Dir, Phone, Rig, config_in, port_of},
+    rig::{CONTEXT, Control, Dir, Phone, Rig, config_in, port_of},
     sdes::{SUITES, SafePhone},
     tapes::{Talk, read},
 };
@@ -75,7 +75,7 @@ fn the_next_process_brings_legs_back_on_their_ports_and_parties_hear_each_other_
     let mut agent = Phone::new(2, 700);
     for leg in [2, 3] {
         let (leg, profile) = (LegId(leg), Profile::Plain);
-        rig.control.order(&Order::Open { leg, offer: None, profile });
+        rig.control.order(&Order::Open { leg, offer: None, profile, context: CONTEXT });
         let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
         if leg == agent.leg {
             agent.to.set_port(port_of(&sdp));
@@ -144,13 +144,18 @@ fn a_telephone_with_keys_is_heard_again_with_them_and_no_stream_is_made_twice() 
         safe.sequence = 65_520;
         let profile = Profile::Sdes;
         if n == 0 {
-            rig.control.order(&Order::Open { leg, offer: None, profile });
+            rig.control.order(&Order::Open { leg, offer: None, profile, context: CONTEXT });
             let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
             let tag = safe.learn(&sdp);
             rig.control.order(&Order::Answer { leg, answer: safe.sdp(tag) });
             assert_eq!(rig.control.event(), Event::Settled { leg, hold: false });
         } else {
-            rig.control.order(&Order::Open { leg, offer: Some(safe.sdp(4)), profile });
+            rig.control.order(&Order::Open {
+                leg,
+                offer: Some(safe.sdp(4)),
+                profile,
+                context: CONTEXT,
+            });
             let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
             assert_eq!(safe.learn(&sdp), 4);
         }
@@ -208,7 +213,12 @@ fn a_browser_goes_on_with_its_keys_and_another_network_is_found_as_before() {
 fn a_browser_that_rings_meanwhile_finds_the_certificate_that_it_was_told_of() {
     let (lasting, mut rig) = Lasting::start();
     let leg = LegId(1);
-    rig.control.order(&Order::Open { leg, offer: None, profile: Profile::WebRtc });
+    rig.control.order(&Order::Open {
+        leg,
+        offer: None,
+        profile: Profile::WebRtc,
+        context: CONTEXT,
+    });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     let mut rig = lasting.restart(rig, &[1]);
     let mut page = super::page::Page::new(1, 450);
@@ -226,7 +236,7 @@ fn a_browser_whose_handshake_has_not_ended_is_not_brought_back() {
     let (lasting, mut rig) = Lasting::start();
     let offer = super::page::Page::new(1, 450).offer();
     let (leg, profile) = (LegId(1), Profile::WebRtc);
-    rig.control.order(&Order::Open { leg, offer: Some(offer), profile });
+    rig.control.order(&Order::Open { leg, offer: Some(offer), profile, context: CONTEXT });
     assert!(matches!(rig.control.event(), Event::Opened { .. }));
     lasting.restart(rig, &[]);
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hotline_base::{
-    Key, LegId, PlayId, PromptId,
+    ContextId, Key, LegId, PlayId, PromptId,
     media::{Event, Hears, Order, Play, PlayEnd, Profile, VERSION},
 };
 use hotline_dsp::{
@@ -26,6 +26,9 @@ use crate::{Coding, MediaConfig, MediaHandle, MinFree, RecorderConfig, start};
 
 /// Longer than anything takes that is going to happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Of all legs of a test that does not say otherwise.
+pub(super) const CONTEXT: ContextId = ContextId(1);
 
 pub(super) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -123,6 +126,7 @@ impl Rig {
             leg,
             offer: Some(phone.sdp("sendrecv")),
             profile: Profile::Plain,
+            context: CONTEXT,
         });
         let Event::Opened { leg: opened, sdp } = self.control.event() else { panic!("not opened") };
         assert_eq!(opened, leg);
@@ -183,6 +187,7 @@ pub(super) fn config_in(dir: &Path) -> MediaConfig {
         legs_max: 16,
         lang: "zh".to_owned(),
         intake: both::intake(),
+        workers: both::workers(),
         coding: Coding::default(),
         // A machine that has little room left can run tests, too.
         recorder: RecorderConfig {

@@ -12,7 +12,7 @@ use hotline_rtp::{
     parse, write_header,
 };
 
-use super::rig::{LOCAL, PATIENCE, Phone, Rig, port_of};
+use super::rig::{CONTEXT, LOCAL, PATIENCE, Phone, Rig, port_of};
 
 pub(super) const SUITES: [(&str, SrtpProfile); 3] = [
     ("AES_CM_128_HMAC_SHA1_80", SrtpProfile::AesCm128HmacSha1_80),
@@ -182,7 +182,7 @@ fn a_telephone_that_offers_a_suite_is_answered_with_it_and_heard_by_its_key() {
         let mut rig = Rig::new();
         let mut phone = SafePhone::new(1, 450, suite);
         let (leg, offer) = (phone.leg, Some(phone.sdp(4)));
-        rig.control.order(&Order::Open { leg, offer, profile: Profile::Plain });
+        rig.control.order(&Order::Open { leg, offer, profile: Profile::Plain, context: CONTEXT });
         let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
         assert_eq!(phone.learn(&sdp), 4);
         talk(&mut rig, &mut phone);
@@ -200,7 +200,12 @@ fn a_telephone_that_takes_a_suite_of_our_offer_is_heard_by_its_key() {
         let mut rig = Rig::new();
         let mut phone = SafePhone::new(1, 450, suite);
         let leg = phone.leg;
-        rig.control.order(&Order::Open { leg, offer: None, profile: Profile::Sdes });
+        rig.control.order(&Order::Open {
+            leg,
+            offer: None,
+            profile: Profile::Sdes,
+            context: CONTEXT,
+        });
         let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
         let tag = phone.learn(&sdp);
         rig.control.order(&Order::Answer { leg, answer: phone.sdp(tag) });
@@ -214,7 +219,8 @@ fn a_protected_call_does_not_become_a_plain_one() {
     let mut rig = Rig::new();
     let phone = SafePhone::new(1, 450, SUITES[0]);
     let (leg, offer) = (phone.leg, phone.sdp(1));
-    let open = Order::Open { leg, offer: Some(offer.clone()), profile: Profile::Plain };
+    let open =
+        Order::Open { leg, offer: Some(offer.clone()), profile: Profile::Plain, context: CONTEXT };
     rig.control.order(&open);
     assert!(matches!(rig.control.event(), Event::Opened { .. }));
     let plain = offer.replace("RTP/SAVP", "RTP/AVP");
@@ -227,7 +233,7 @@ fn a_protected_call_does_not_become_a_plain_one() {
 fn called_in(rig: &mut Rig, suite: (&'static str, SrtpProfile)) -> SafePhone {
     let mut phone = SafePhone::new(1, 450, suite);
     let (leg, offer) = (phone.leg, Some(phone.sdp(4)));
-    rig.control.order(&Order::Open { leg, offer, profile: Profile::Plain });
+    rig.control.order(&Order::Open { leg, offer, profile: Profile::Plain, context: CONTEXT });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     assert_eq!(phone.learn(&sdp), 4);
     phone
@@ -336,11 +342,11 @@ fn an_offer_without_a_usable_key_and_an_answer_in_the_clear_are_refused() {
     let without = good.split("a=crypto").next().unwrap().to_owned();
     let open = good.replace("|2^31", " UNENCRYPTED_SRTP");
     for offer in [without, open, good.replace("HMAC_SHA1_80", "HMAC_SHA9_80")] {
-        rig.control.order(&Order::Open { leg, offer: Some(offer), profile });
+        rig.control.order(&Order::Open { leg, offer: Some(offer), profile, context: CONTEXT });
         let (order, reason) = (FailedOrder::Open, FailReason::NoCommonCodec);
         assert_eq!(rig.control.event(), Event::Failed { leg, order, reason });
     }
-    rig.control.order(&Order::Open { leg, offer: None, profile });
+    rig.control.order(&Order::Open { leg, offer: None, profile, context: CONTEXT });
     assert!(matches!(rig.control.event(), Event::Opened { .. }));
     let plain = good.replace("RTP/SAVP", "RTP/AVP");
     for answer in [plain, good.replace("a=crypto:1", "a=crypto:9")] {

@@ -4,12 +4,17 @@ use hotline_base::media::{Event, Order, Profile};
 use hotline_dsp::{DtmfDetector, DtmfTone, FRAME, Signal, SignalDetector, strength};
 use hotline_rtp::{HEADER_LEN, Header, MediaTime, write_header};
 
-use super::rig::{LOCAL, Phone, Rig, port_of};
+use super::rig::{CONTEXT, LOCAL, Phone, Rig, port_of};
 
 /// A phone whose description is changed.
 fn open(rig: &mut Rig, mut phone: Phone, change: impl Fn(String) -> String) -> Phone {
     let (leg, offer) = (phone.leg, change(phone.sdp("sendrecv")));
-    rig.control.order(&Order::Open { leg, offer: Some(offer), profile: Profile::Plain });
+    rig.control.order(&Order::Open {
+        leg,
+        offer: Some(offer),
+        profile: Profile::Plain,
+        context: CONTEXT,
+    });
     let Event::Opened { sdp, .. } = rig.control.event() else { panic!("not opened") };
     phone.to = (LOCAL, port_of(&sdp)).into();
     phone

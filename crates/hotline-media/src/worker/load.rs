@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hotline_base::MonoTime;
 
-use crate::counters::Counters;
+use crate::counters::WorkerCounters;
 
 /// How often the thread's processor time is looked at.
 const EVERY: Duration = Duration::from_millis(100);
@@ -38,7 +38,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Something was due and is done so much later.
-    pub(super) fn due(&mut self, late: Duration, counters: &Counters) {
+    pub(super) fn due(&mut self, late: Duration, counters: &WorkerCounters) {
         self.n_due += 1;
         self.n_late += u64::from(late >= LATE);
         if late >= MISSED {
@@ -57,7 +57,7 @@ impl Meter {
         &mut self,
         now: MonoTime,
         cpu: impl FnOnce() -> Duration,
-        counters: &Counters,
+        counters: &WorkerCounters,
     ) -> bool {
         let past = now.since(self.since);
         if past < EVERY {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     /// So many tenths of a second with this share of them spent.
-    fn spend(meter: &mut Meter, counters: &Counters, tenths: u64, permille: u32) -> u64 {
+    fn spend(meter: &mut Meter, counters: &WorkerCounters, tenths: u64, permille: u32) -> u64 {
         for _ in 0..tenths {
             let cpu = meter.cpu + EVERY * permille / 1_000;
             meter.publish(meter.since + EVERY, || cpu, counters);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_busy_share_follows_the_processor_time_within_a_few_seconds() {
-        let (mut meter, counters) = (Meter::default(), Counters::default());
+        let (mut meter, counters) = (Meter::default(), WorkerCounters::default());
         assert!((790..=800).contains(&spend(&mut meter, &counters, 50, 800)));
         assert!(spend(&mut meter, &counters, 5, 0) > 400, "a moment of rest is no rest");
         assert!(spend(&mut meter, &counters, 50, 100) < 120);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_slept_knows_at_once_that_it_rested() {
-        let (mut meter, counters) = (Meter::default(), Counters::default());
+        let (mut meter, counters) = (Meter::default(), WorkerCounters::default());
         spend(&mut meter, &counters, 50, 900);
         let cpu = meter.cpu;
         meter.publish(meter.since + Duration::from_mins(1), || cpu, &counters);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn one_late_instant_in_twenty_is_seen_and_forgotten() {
-        let (mut meter, counters) = (Meter::default(), Counters::default());
+        let (mut meter, counters) = (Meter::default(), WorkerCounters::default());
         for n in 0..200_u64 {
             let late = if n % 20 == 0 { Duration::from_millis(50) } else { Duration::ZERO };
             meter.due(late, &counters);

@@ -142,7 +142,7 @@ fn a_telephone_of_another_kind_rings_when_none_of_the_first_kind_is_there() {
     it.listen();
     let closed = it.said.iter().any(|it| matches!(it, Output::Media(Order::Close { leg: AGENT })));
     let offered = |it: &Output| {
-        matches!(it, Output::Media(Order::Open { leg, offer: None, profile: Profile::WebRtc })
+        matches!(it, Output::Media(Order::Open { leg, offer: None, profile: Profile::WebRtc, .. })
             if *leg == desk)
     };
     assert!(closed && it.said.iter().any(offered), "{:?}", it.said);

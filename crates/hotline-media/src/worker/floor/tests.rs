@@ -94,7 +94,7 @@ struct House {
 }
 
 fn slot(index: u32) -> Slot {
-    Slot { index, generation: 1 }
+    Slot { index, generation: 1, worker: 0 }
 }
 
 fn address(leg: u32) -> SocketAddr {

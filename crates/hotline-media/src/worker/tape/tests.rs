@@ -8,11 +8,11 @@ use hotline_rtp::MediaTime;
 
 use super::*;
 
-const TAPE: Slot = Slot { index: 0, generation: 1 };
+const TAPE: Slot = Slot { index: 0, generation: 1, worker: 0 };
 
-const CALLER: Slot = Slot { index: 7, generation: 1 };
+const CALLER: Slot = Slot { index: 7, generation: 1, worker: 0 };
 
-const AGENT: Slot = Slot { index: 8, generation: 1 };
+const AGENT: Slot = Slot { index: 8, generation: 1, worker: 0 };
 
 /// Blocks without end (or none at all), and what the recorder gets.
 #[derive(Default)]

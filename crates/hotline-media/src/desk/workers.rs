@@ -1,0 +1,283 @@
+//! The desk's ends of all workers, and which of them a new leg is given.
+
+use std::{
+    cmp::Reverse,
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+};
+
+use hotline_base::{ContextId, LegId};
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::{Desk, TASKS_PER_ORDER, guests::Shared, spawn};
+use crate::{
+    IntakeChoice, MediaConfig,
+    counters::{Counters, WorkerCounters, count},
+    intake::{Granted, Intake, Lookup, Sockets},
+    recorder::{Block, Filled},
+    task::{HANDOVERS_MAX, Handover, REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
+    wake::Wake,
+    worker::{BLOCKS_A_LEG, Rings, Worker},
+};
+
+/// Of a core, in thousandths: kept for legs of calls that were taken.
+const RESERVE: u64 = 100;
+
+/// Of what is due, in thousandths: a worker that is late with more takes no call.
+const LATE_MAX: u64 = 10;
+
+/// The busy share, in thousandths, from which on lateness is the worker's own.
+const LATE_FROM: u64 = 200;
+
+/// Busy shares that differ by less, in thousandths, are the same: they are a second old.
+const SAME: u64 = 50;
+
+/// The desk's ends of a worker's rings.
+#[derive(Debug)]
+pub(super) struct WorkerEnd {
+    tasks: Producer<Task>,
+    pub(super) reports: Consumer<Report>,
+    pub(super) handovers: Consumer<Handover>,
+    wake: Wake,
+    /// It has not been woken for all of its tasks.
+    has_tasks: bool,
+    /// Where its browsers come in.
+    pub(super) shared: Option<Shared>,
+    counters: Arc<WorkerCounters>,
+}
+
+impl WorkerEnd {
+    /// Hands a task over. Orders are read only while there is room.
+    pub(super) fn task(&mut self, task: Task) {
+        if self.tasks.push(task).is_err() {
+            tracing::error!("A media worker is stuck; an order to it is lost.");
+        }
+        self.has_tasks = true;
+    }
+
+    pub(super) fn has_room(&self, tasks: usize) -> bool {
+        self.tasks.slots() >= tasks
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.wake();
+    }
+
+    /// Whether it is free enough for another leg, of a new call or of one that it has.
+    fn takes(&self, is_new: bool, busy_max: u8) -> bool {
+        let busy = self.counters.busy_permille.load(Relaxed);
+        let busy_max = u64::from(busy_max) * 10;
+        // A worker that is idle and late waits for other programs: fewer calls would not help it.
+        let late = busy >= LATE_FROM && self.counters.late_permille.load(Relaxed) >= LATE_MAX;
+        if is_new { busy < busy_max && !late } else { busy < busy_max + RESERVE }
+    }
+}
+
+impl Desk {
+    /// The worker for another leg of a context: that of the context, which all its legs are on, or
+    /// for a new one the least busy. `None`: it is too busy, or all are.
+    pub(super) fn place(&self, context: ContextId) -> Option<u8> {
+        let home = self.legs.values().find(|it| it.context == context).map(|it| it.slot.worker);
+        let busy_max = self.config.busy_max;
+        let fits = |worker: u8| {
+            // What a worker said that has no leg may be long ago.
+            busy_max >= 100
+                || self.weight_on(worker) == 0
+                || self.end_of(worker).is_some_and(|it| it.takes(home.is_none(), busy_max))
+        };
+        match home {
+            Some(home) => Some(home).filter(|it| fits(*it)),
+            None => self.least_busy(fits),
+        }
+    }
+
+    /// Of equals the last one.
+    pub(super) fn least_busy(&self, fits: impl Fn(u8) -> bool) -> Option<u8> {
+        let all = self.workers.iter().zip(0_u8..).filter(|it| fits(it.1));
+        let cost = |(end, worker): &(&WorkerEnd, u8)| {
+            let weight = self.weight_on(*worker);
+            let busy = if weight == 0 { 0 } else { end.counters.busy_permille.load(Relaxed) };
+            (busy / SAME, weight, Reverse(*worker))
+        };
+        all.min_by_key(cost).map(|it| it.1)
+    }
+
+    pub(super) fn end_of(&self, worker: u8) -> Option<&WorkerEnd> {
+        self.workers.get(usize::from(worker))
+    }
+
+    pub(super) fn end_of_mut(&mut self, worker: u8) -> Option<&mut WorkerEnd> {
+        self.workers.get_mut(usize::from(worker))
+    }
+
+    /// Hands a task to a worker.
+    pub(super) fn task(&mut self, worker: u8, task: Task) {
+        if let Some(it) = self.end_of_mut(worker) {
+            it.task(task);
+        }
+    }
+
+    /// Once for all tasks of a turn: each wake may cost a switch of threads.
+    pub(super) fn wake_workers(&mut self) {
+        for it in &mut self.workers {
+            if std::mem::take(&mut it.has_tasks) {
+                it.wake();
+            }
+        }
+    }
+
+    /// Whether every worker has room for what an order leads to.
+    pub(super) fn workers_have_room(&self) -> bool {
+        self.workers.iter().all(|it| it.has_room(TASKS_PER_ORDER))
+    }
+
+    pub(super) fn all_workers_run(&self) -> bool {
+        self.workers.iter().all(|it| !it.reports.is_abandoned())
+    }
+
+    /// Ends all of them.
+    pub(super) fn end_workers(&mut self, threads: Vec<JoinHandle<()>>) {
+        for it in &mut self.workers {
+            while !it.tasks.is_abandoned() && it.tasks.push(Task::Quit).is_err() {
+                // A full ring; the worker makes room.
+                it.wake();
+                std::thread::yield_now();
+            }
+            it.wake();
+        }
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("A media worker panicked.");
+            }
+        }
+    }
+
+    /// What a worker's legs cost it, in plain ones.
+    fn weight_on(&self, worker: u8) -> usize {
+        let here = self.legs.values().filter(|it| it.slot.worker == worker);
+        here.map(|it| it.weight).sum()
+    }
+
+    /// Those of these legs that live and are in this context. The others cannot be heard in it.
+    pub(super) fn in_context(&self, context: ContextId, legs: &[LegId]) -> Vec<Slot> {
+        let living = legs.iter().filter_map(|it| self.legs.get(it));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = living.partition(|it| it.context == context);
+        for _ in elsewhere {
+            self.refuse_mix();
+        }
+        here.into_iter().map(|it| it.slot).collect()
+    }
+
+    /// A leg, if it can be recorded by this worker.
+    pub(super) fn on_worker(&self, worker: u8, leg: LegId) -> Option<Slot> {
+        let slot = self.slot(leg)?;
+        if slot.worker != worker {
+            self.refuse_mix();
+        }
+        Some(slot).filter(|it| it.worker == worker)
+    }
+
+    fn refuse_mix(&self) {
+        tracing::error!("Legs of two calls cannot hear each other: that is left out.");
+        count(&self.counters.mixes_refused);
+    }
+
+    /// How many legs each worker has.
+    pub(super) fn count_legs(&self) {
+        for (it, worker) in self.workers.iter().zip(0_u8..) {
+            let n = self.legs.values().filter(|it| it.slot.worker == worker).count();
+            it.counters.legs.store(n as u64, Relaxed);
+        }
+    }
+}
+
+/// A worker's ends of the recorder's rings.
+pub(super) type Tapes = (Consumer<Filled>, Producer<Block>);
+
+/// Workers that run, and what the recorder hears of them.
+pub(super) struct Started {
+    pub(super) ends: Vec<WorkerEnd>,
+    pub(super) tapes: Vec<Tapes>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts a worker for each stock of blocks, on the intake that is asked for or on the best there
+/// is.
+pub(super) fn start(
+    config: &MediaConfig,
+    stocks: Vec<Vec<Block>>,
+    desk: &Wake,
+    counters: &Arc<Counters>,
+) -> io::Result<Started> {
+    let ask = || Granted::ask(config.address, config.ports.clone(), stocks.len());
+    let granted = match config.intake {
+        IntakeChoice::Sockets => None,
+        IntakeChoice::Lookup => Some(ask()?),
+        IntakeChoice::Auto => ask()
+            .inspect_err(|error| {
+                tracing::warn!(%error, "No sk_lookup for RTP: a socket a leg costs more.");
+            })
+            .ok(),
+    };
+    counters.sk_lookup.store(granted.is_some().into(), Relaxed);
+    if granted.is_some() {
+        tracing::info!("RTP comes in by sk_lookup, one socket a worker for all its legs.");
+    }
+    let mut granted = granted.into_iter().flatten();
+    let mut it = Started { ends: Vec::new(), tapes: Vec::new(), threads: Vec::new() };
+    for (own, stock) in counters.workers.iter().zip(stocks) {
+        let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
+        let (worker_reports, reports) = RingBuffer::new(REPORTS_MAX);
+        let (worker_handovers, handovers) = RingBuffer::new(HANDOVERS_MAX);
+        let (filled, recorder_filled) = RingBuffer::new(stock.len() + config.legs_max);
+        let (recorder_empties, empties) = RingBuffer::new(stock.len());
+        let wake = Wake::new()?;
+        let rings = Rings {
+            tasks: worker_tasks,
+            reports: worker_reports,
+            filled,
+            empties,
+            stock,
+            handovers: worker_handovers,
+            desk: desk.clone(),
+        };
+        let (legs_max, counters) = (config.legs_max, Arc::clone(counters));
+        let hands = Hands { legs_max, rings, own: Arc::clone(own), counters };
+        it.threads.push(if let Some(granted) = granted.next() {
+            let (wake, counters) = (wake.clone(), Arc::clone(&hands.counters));
+            hands.start(move || Lookup::new(granted, legs_max, wake, counters))?
+        } else {
+            let intake = Sockets::new(legs_max, wake.clone())?;
+            hands.start(move || intake)?
+        });
+        it.tapes.push((recorder_filled, recorder_empties));
+        let (has_tasks, shared, counters) = (false, None, Arc::clone(own));
+        it.ends.push(WorkerEnd { tasks, reports, handovers, wake, has_tasks, shared, counters });
+    }
+    Ok(it)
+}
+
+/// Blocks for one worker: as if all legs were its own.
+pub(super) const fn blocks_a_worker(legs_max: usize) -> usize {
+    legs_max.saturating_mul(BLOCKS_A_LEG)
+}
+
+/// What a worker of either intake is made of.
+struct Hands {
+    legs_max: usize,
+    rings: Rings,
+    own: Arc<WorkerCounters>,
+    counters: Arc<Counters>,
+}
+
+impl Hands {
+    fn start<I: Intake>(
+        self,
+        intake: impl FnOnce() -> I + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let Self { legs_max, rings, own, counters } = self;
+        let name = format!("media-worker-{}", own.number);
+        spawn(&name, move || Worker::new(intake(), legs_max, rings, own, counters).run())
+    }
+}
