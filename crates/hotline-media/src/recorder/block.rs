@@ -93,9 +93,13 @@ impl Page {
     }
 
     /// Left and right, sample by sample.
-    pub(super) fn interleaved(&self, samples: usize) -> impl Iterator<Item = u8> {
+    pub(super) fn interleaved(&self) -> [[u8; 2]; BLOCK] {
         let [left, right] = &self.audio;
-        left.iter().zip(right).take(samples).flat_map(|(left, right)| [*left, *right])
+        let mut both = [[0; 2]; BLOCK];
+        for ((both, left), right) in both.iter_mut().zip(left).zip(right) {
+            *both = [*left, *right];
+        }
+        both
     }
 }
 
@@ -172,9 +176,9 @@ impl Block {
         }
     }
 
-    /// Left and right, sample by sample.
-    pub(super) fn interleaved(&self) -> impl Iterator<Item = u8> {
-        self.page.interleaved(self.len)
+    /// Left and right, sample by sample; those beyond `len` do not count.
+    pub(super) fn interleaved(&self) -> [[u8; 2]; BLOCK] {
+        self.page.interleaved()
     }
 
     /// Samples that somebody said, of the left and of the right channel.

@@ -115,7 +115,7 @@ impl Remains {
             let is_last = found.peek().is_none_or(|it| it.0 != key);
             // What comes after the last word was not spoken yet.
             let samples = if is_last { page.said() } else { BLOCK };
-            let audio = page.interleaved(samples).collect();
+            let audio = page.interleaved().into_iter().take(samples).flatten().collect();
             it.0.entry(key).or_default().push(Remain { start, audio });
         }
         Ok(it)

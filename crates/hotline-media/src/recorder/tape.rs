@@ -16,7 +16,7 @@ use hotline_base::{
 use hotline_dsp::g711::ALAW_SILENCE;
 
 use super::{
-    BLOCK, Block, SAMPLES_PER_MS,
+    Block, SAMPLES_PER_MS,
     marks::{Mark, Marked, Marks},
     seal::SealJob,
 };
@@ -24,6 +24,10 @@ use crate::wav::{self, HEADER, SAMPLE};
 
 /// How often a file that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Samples after which the header counts what was written (1 s). Whoever plays a file while it grows
+/// hears as much less of it; who repairs it goes by its length.
+const HEADED_EVERY: u64 = 8_000;
 
 /// Bytes of silence written at once.
 const SILENCE: usize = 16_384;
@@ -42,6 +46,8 @@ pub(super) struct TapeFile {
     from: u64,
     /// The sample after the last that is in the file.
     written: u64,
+    /// The same as the header says it.
+    headed: u64,
     gap: u64,
     n_gaps: u32,
     /// Samples that somebody said, by channel.
@@ -74,6 +80,7 @@ impl TapeFile {
             retry: None,
             from,
             written: from,
+            headed: from,
             gap: 0,
             n_gaps: 0,
             heard: [0; 2],
@@ -124,7 +131,7 @@ impl TapeFile {
         };
         let audio = file.metadata()?.len().saturating_sub(HEADER as u64);
         self.written = self.written.min(self.from + audio / SAMPLE);
-        write_at(&file, &wav::header(self.written - self.from), 0)?;
+        self.head(&file)?;
         Ok(file)
     }
 
@@ -138,16 +145,17 @@ impl TapeFile {
         let Some(file) = self.file.take() else { return };
         match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
             Ok(()) => self.file = Some(file),
-            Err(error) => self.note(&error),
+            Err(error) => self.give_up(&file, &error),
         }
     }
 
     fn append(&mut self, file: &File, block: &Block) -> io::Result<()> {
-        let mut bytes = [0; 2 * BLOCK];
-        for (to, from) in bytes.iter_mut().zip(block.interleaved()) {
-            *to = from;
-        }
-        write_at(file, bytes.get(..2 * block.len).unwrap_or_default(), self.place())?;
+        let bytes = block.interleaved();
+        write_at(
+            file,
+            bytes.as_flattened().get(..2 * block.len).unwrap_or_default(),
+            self.place(),
+        )?;
         self.count(file, block.len as u64)?;
         for (heard, more) in self.heard.iter_mut().zip(block.heard()) {
             *heard += more;
@@ -167,8 +175,8 @@ impl TapeFile {
             let n = rest.min(SILENCE as u64 / SAMPLE);
             let bytes = usize::try_from(n * SAMPLE).unwrap_or(0);
             write_at(file, silence.get(..bytes).unwrap_or_default(), self.place())?;
-            self.count(file, n)?;
             self.gap += n;
+            self.count(file, n)?;
             rest -= n;
         }
         self.note_gap(began, start);
@@ -183,10 +191,16 @@ impl TapeFile {
         }
     }
 
-    /// So many more samples are in the file; the header says so from now on.
+    /// So many more samples are in the file; now and then the header says so.
     fn count(&mut self, file: &File, samples: u64) -> io::Result<()> {
-        write_at(file, &wav::header(self.written + samples - self.from), 0)?;
         self.written += samples;
+        if self.written < self.headed + HEADED_EVERY { Ok(()) } else { self.head(file) }
+    }
+
+    /// From now on the header says how much is in the file.
+    fn head(&mut self, file: &File) -> io::Result<()> {
+        write_at(file, &wav::header(self.written - self.from), 0)?;
+        self.headed = self.written;
         Ok(())
     }
 
@@ -204,9 +218,18 @@ impl TapeFile {
 
     /// There is no room for what comes now.
     pub(super) fn refuse(&mut self) {
-        self.file = None;
         let reason = "recordings would take the last room on their disk";
-        self.note(&io::Error::new(io::ErrorKind::StorageFull, reason));
+        let error = io::Error::new(io::ErrorKind::StorageFull, reason);
+        match self.file.take() {
+            Some(file) => self.give_up(&file, &error),
+            None => self.note(&error),
+        }
+    }
+
+    /// The file takes no more: what is in it is counted, as far as the disk allows that.
+    fn give_up(&mut self, file: &File, error: &io::Error) {
+        let _more_trouble = self.head(file);
+        self.note(error);
     }
 
     /// Trouble: the file stays closed and is tried again later.
@@ -233,6 +256,12 @@ impl TapeFile {
         self.open(marks);
         if let Some(file) = self.file.take_if(|_| room) {
             match self.fill(&file, samples) {
+                Ok(()) => self.file = Some(file),
+                Err(error) => self.give_up(&file, &error),
+            }
+        }
+        if let Some(file) = self.file.take() {
+            match self.head(&file) {
                 Ok(()) => self.file = Some(file),
                 Err(error) => self.note(&error),
             }
@@ -268,4 +297,43 @@ impl TapeFile {
 
 fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     file.write_all_at(bytes, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::BLOCK, *};
+    use crate::task::Slot;
+
+    #[test]
+    fn a_header_counts_all_but_the_last_second_and_everything_when_its_file_is_left() {
+        let dir = std::env::temp_dir().join(format!("hotline-header-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut marks = Marks::new(dir.clone());
+        let tape =
+            |name: &str| TapeFile::new(&dir, RecordingId::new(name), format!("day/{name}.wav"), 0);
+        let blocks = |tape: &mut TapeFile, marks: &mut Marks, which: std::ops::Range<u64>| {
+            for n in which {
+                let mut block = Block::silent();
+                block.begin(Slot { index: 0, generation: 0 }, 1, n * BLOCK as u64);
+                tape.write(&block, marks);
+            }
+        };
+        let counted = |name: &str| {
+            let file = fs::read(dir.join(format!("day/{name}.wav"))).unwrap();
+            let counts = |it: &u64| file.starts_with(&wav::header(*it * BLOCK as u64));
+            (0..20_u64).find(counts).unwrap()
+        };
+        let (mut a, mut b) = (tape("a"), tape("b"));
+        for it in [&mut a, &mut b] {
+            blocks(it, &mut marks, 0..4);
+        }
+        assert_eq!(counted("a"), 0);
+        blocks(&mut a, &mut marks, 4..7);
+        assert_eq!(counted("a"), 5);
+        a.refuse();
+        assert_eq!(counted("a"), 7);
+        drop(b.seal(6 * BLOCK as u64, true, None, &mut marks).unwrap());
+        assert_eq!(counted("b"), 6);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }
