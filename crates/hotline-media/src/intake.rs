@@ -116,6 +116,11 @@ impl Inbox {
         }
     }
 
+    /// What was read.
+    pub(crate) fn arrivals(&self) -> &[Arrival] {
+        &self.arrivals
+    }
+
     /// What was read, each with its bytes.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (&Arrival, &mut [u8])> {
         self.arrivals

@@ -111,6 +111,7 @@ impl<I: Intake> Worker<I> {
                 return false;
             }
         }
+        self.floor.fetch(self.inbox.arrivals());
         for (arrival, datagram) in self.inbox.drain() {
             self.floor.receive(arrival, datagram, &mut self.intake, now);
         }

@@ -132,6 +132,11 @@ impl Block {
         self.page.key = key;
     }
 
+    /// Reads its head.
+    pub(crate) const fn touch(&self) -> u64 {
+        self.page.start
+    }
+
     /// The sample of the tape after its last.
     pub(super) const fn end(&self) -> u64 {
         self.start + self.len as u64

@@ -2,6 +2,7 @@
 //! a moment in time do to them.
 
 mod edge;
+mod fetch;
 mod mix;
 mod out;
 mod repack;
@@ -262,7 +263,7 @@ impl Floor {
             dialling.rest = keys;
         } else {
             let Some(first) = keys.pop() else { return };
-            leg.keys = Some(Dialling::new(first, keys));
+            leg.keys = Some(Box::new(Dialling::new(first, keys)));
             leg.out.pause();
         }
         self.set_busy(slot.index, now);

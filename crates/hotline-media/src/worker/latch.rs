@@ -81,6 +81,11 @@ impl Latch {
         true
     }
 
+    /// Reads from both ends of it.
+    pub(crate) const fn touch(&self) -> u64 {
+        self.last.0 ^ self.signalled.port() as u64
+    }
+
     /// Where to send; `None` when the peer named no address and was never heard.
     pub(crate) fn target(&self) -> Option<SocketAddr> {
         let to = self.heard.unwrap_or(self.signalled);

@@ -121,6 +121,18 @@ impl Tape {
         self.ending.is_some()
     }
 
+    /// Reads from what a packet on a channel needs.
+    pub(crate) fn touch(&self, channel: Channel) -> u64 {
+        let [left, right] = &self.sides;
+        let side = match channel {
+            Channel::Left => left,
+            Channel::Right => right,
+        };
+        let source = side.sources.first().map_or(0, Source::touch);
+        let blocks = self.open.iter().flatten().take(2).map(Block::touch);
+        blocks.fold(source ^ self.flushed, |sum, it| sum ^ it)
+    }
+
     /// Writes what a party on a channel says; over silence if it is alone there, else added to
     /// what others say.
     pub(crate) fn write(

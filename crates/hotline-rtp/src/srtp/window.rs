@@ -38,6 +38,10 @@ pub(super) struct Window {
 }
 
 impl Streams {
+    pub(super) fn touch(&self) -> u64 {
+        self.windows.first().map_or(0, |it| it.highest) ^ self.n as u64
+    }
+
     /// Takes a stream up where another process was seen last: nothing up to there is new.
     pub(super) fn resume(&mut self, ssrc: u32, highest: u64) {
         self.accept(ssrc, highest);

@@ -46,6 +46,16 @@ const EXTENDED: u8 = 0x10;
 /// Packets of a peer from one note of his progress to the next: 20 s of audio.
 const TOLD_EVERY: u16 = 1_024;
 
+impl Guard {
+    pub(super) fn touch_receiver(&self) -> u64 {
+        if let Self::Keys(keys) = self { keys.receiver.touch() } else { 0 }
+    }
+
+    pub(super) fn touch_sender(&self) -> u64 {
+        if let Self::Keys(keys) = self { keys.sender.touch() } else { 0 }
+    }
+}
+
 impl Keys {
     const fn new(sender: Box<SrtpSender>, receiver: Box<SrtpReceiver>) -> Self {
         Self { sender, receiver, before: None, until_told: 0 }

@@ -334,7 +334,7 @@ impl Floor {
                 leg.out.pause();
                 return false;
             };
-            *dialling = Dialling::new(key, std::mem::take(&mut dialling.rest));
+            **dialling = Dialling::new(key, std::mem::take(&mut dialling.rest));
             leg.out.pause();
         };
         let Some((line, to)) = route else { return true };

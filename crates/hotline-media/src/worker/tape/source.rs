@@ -74,6 +74,11 @@ impl Source {
         }
     }
 
+    /// Reads from both ends of it.
+    pub(super) fn touch(&self) -> u64 {
+        self.seen ^ u64::from(self.leg.index)
+    }
+
     /// Takes note of a packet, and tells whether it came before.
     pub(super) fn came(&mut self, header: &Header) -> bool {
         let ahead = header.sequence.wrapping_sub(self.highest).cast_signed();
