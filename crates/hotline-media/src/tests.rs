@@ -8,6 +8,7 @@ mod kills;
 mod link;
 mod page;
 mod parties;
+mod priority;
 mod reports;
 mod revival;
 mod rig;

@@ -82,7 +82,9 @@ impl<I: Intake> Worker<I> {
     pub(crate) fn run(mut self) {
         let _farewell = Farewell(self.floor.out.desk.clone());
         let worker = self.own.number;
-        tracing::info!(worker, scheduling = priority::raise(), "A media worker runs.");
+        // Not as a field of the line: where nobody reads it, its fields are not worked out either.
+        let scheduling = priority::raise();
+        tracing::info!(worker, scheduling, "A media worker runs.");
         while self.turn() {}
     }
 
