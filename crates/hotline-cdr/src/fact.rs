@@ -7,7 +7,7 @@ use hotline_base::{
     media::{Gap, Hearing, LegQuality, LegStats, NetworkTone},
 };
 
-use crate::{CalledParty, EndReason, Muting, PartyRole, TransferMode};
+use crate::{CalledParty, EndReason, Muting, PartyRole, RecordingControl, TransferMode};
 
 /// A fact and when it happened.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -327,6 +327,8 @@ pub enum CallFact {
         leg: LegId,
         number: Pii<String>,
     },
+    /// A flow, or a supervisor, changed a recording.
+    RecordingControlled(Box<RecordingControl>),
 }
 
 /// What came of a flow that an agent sent the caller to.

@@ -119,6 +119,7 @@ impl Fold {
             CallFact::RecordingFollows { .. }
             | CallFact::RecordingStarted { .. }
             | CallFact::RecordingSealed { .. }
+            | CallFact::RecordingControlled(_)
             | CallFact::RecordingFailed { .. } => self.take_recording(at, fact),
             CallFact::SurveyOffered { .. } | CallFact::Rated(_) => self.take_flow(at, fact),
             CallFact::Dialled { .. } | CallFact::WentOut { .. } => self.take_way(at, fact),
@@ -348,16 +349,20 @@ impl Fold {
 
     fn take_recording(&mut self, at: Now, fact: &CallFact) {
         let record = &mut self.record;
-        if let CallFact::RecordingStarted { recording, path, offer } = fact {
-            let Some(segment) = record.segments.iter_mut().find(|it| it.offer == *offer) else {
+        if let Some((recording, path, offer)) = fact.recording_started() {
+            let segment = record.segments.iter_mut().find(|it| Some(it.offer) == offer);
+            if offer.is_some() && segment.is_none() {
                 return;
-            };
-            segment.recording = Some(recording.clone());
+            }
+            let (agent, group) = segment.map_or_else(nobody, |it| {
+                it.recording = Some(recording.clone());
+                (it.agent.clone(), it.group.clone())
+            });
             record.recordings.push(RecordedAudio {
                 recording: recording.clone(),
-                path: path.clone(),
-                agent: segment.agent.clone(),
-                group: segment.group.clone(),
+                path: path.to_owned(),
+                agent,
+                group,
                 started: at.wall,
                 sealed: false,
                 failed: None,
@@ -370,6 +375,10 @@ impl Fold {
         } else if let CallFact::RecordingFollows { recording, offer } = fact {
             if let Some(it) = record.segments.iter_mut().find(|it| it.offer == *offer) {
                 it.recording = Some(recording.clone());
+                let audio = record.recordings.iter_mut().find(|it| it.recording == *recording);
+                if let Some(audio) = audio.filter(|it| !it.has_agent()) {
+                    (audio.agent, audio.group) = (it.agent.clone(), it.group.clone());
+                }
             }
         } else if let CallFact::RecordingSealed {
             recording,
@@ -467,6 +476,11 @@ impl Fold {
             Outcome::AbandonedInQueue
         }
     }
+}
+
+/// A recording of a caller who is with nobody yet.
+fn nobody() -> (AgentNo, GroupId) {
+    (AgentNo::new(""), GroupId::new(""))
 }
 
 fn end_hold(it: &mut CallSegment, held: &mut Option<Now>, at: Now) {

@@ -8,6 +8,7 @@
 
 mod attached;
 mod cause;
+mod control;
 mod end;
 mod fact;
 mod fold;
@@ -18,6 +19,7 @@ mod record;
 pub use self::{
     attached::{exported, tags},
     cause::FailCause,
+    control::{Controller, RecordingChange, RecordingControl},
     end::EndReason,
     fact::{
         CallFact, FlowResult, FlowReturn, Incoming, OfferEnd, Party, QueueExit, RefusedWhy,

@@ -71,7 +71,7 @@ impl RecordingEvent {
 /// What the last of a call's facts says of a recording, if it is one that others are told.
 pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> {
     let (last, before) = facts.split_last()?;
-    let (recording, event) = if let CallFact::RecordingStarted { recording, .. } = &last.fact {
+    let (recording, event) = if let Some((recording, ..)) = last.fact.recording_started() {
         (recording, RecordingEvent::Started)
     } else if let CallFact::RecordingFailed { recording, reason } = &last.fact {
         (recording, RecordingEvent::Failed { reason: reason.clone() })
@@ -79,8 +79,8 @@ pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> 
         sealed(&last.fact, before)?
     };
     let path = facts.iter().find_map(|it| {
-        let CallFact::RecordingStarted { recording: of, path, .. } = &it.fact else { return None };
-        (of == recording).then(|| path.clone())
+        let (of, path, _) = it.fact.recording_started()?;
+        (of == recording).then(|| path.to_owned())
     })?;
     Some(RecordingNews {
         call,
@@ -121,10 +121,12 @@ fn sealed<'a>(fact: &'a CallFact, before: &[Stamped]) -> Option<(&'a RecordingId
 fn agents_of(recording: &RecordingId, facts: &[Stamped]) -> Vec<AgentNo> {
     let mut agents = Vec::new();
     for it in facts {
-        if let CallFact::RecordingStarted { recording: of, offer, .. }
-        | CallFact::RecordingFollows { recording: of, offer } = &it.fact
-            && of == recording
-            && let Some(agent) = agent_of(*offer, facts)
+        let offer = if let CallFact::RecordingFollows { recording: of, offer } = &it.fact {
+            (of == recording).then_some(*offer)
+        } else {
+            it.fact.recording_started().filter(|it| it.0 == recording).and_then(|it| it.2)
+        };
+        if let Some(agent) = offer.and_then(|it| agent_of(it, facts))
             && !agents.contains(agent)
         {
             agents.push(agent.clone());

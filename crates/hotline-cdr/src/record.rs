@@ -232,7 +232,9 @@ pub struct Rating {
 pub struct RecordedAudio {
     pub recording: RecordingId,
     pub path: String,
+    /// The first agent in it; without a letter when there was none.
     pub agent: AgentNo,
+    /// His group; without a letter when there was no agent.
     pub group: GroupId,
     pub started: WallTime,
     pub sealed: bool,
@@ -242,6 +244,13 @@ pub struct RecordedAudio {
     pub sha256: String,
     pub gap_ms: u64,
     pub n_gaps: u32,
+}
+
+impl RecordedAudio {
+    /// Whether an agent is in it. A flow may record a caller who comes to nobody.
+    pub fn has_agent(&self) -> bool {
+        !self.agent.as_str().is_empty()
+    }
 }
 
 /// Exactly one for every call. A–O are the outcomes of a request for a person (requirements 4.1).

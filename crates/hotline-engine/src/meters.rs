@@ -157,6 +157,11 @@ impl Meters {
             CallFact::RecordingSealed { n_gaps, gap_ms, .. } => self.sealed(*n_gaps, *gap_ms),
             CallFact::RecordingFailed { .. } => self.recordings("failed"),
             CallFact::RecordingStarted { .. } => self.recordings("started"),
+            CallFact::RecordingControlled(_) => {
+                if fact.recording_started().is_some() {
+                    self.recordings("started");
+                }
+            }
             CallFact::FlowError { .. } => self.count(
                 "hotline_flow_errors_total",
                 "Steps of flows that did not go as written.",

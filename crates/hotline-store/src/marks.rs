@@ -1,7 +1,9 @@
 //! What lies where on a recording: a call's facts, on the recording's own timeline.
 
 use hotline_base::{Now, OfferId, RecordingId, media::Gap};
-use hotline_cdr::{CallFact, CallRecord, CalledParty, Muting, RecordedAudio};
+use hotline_cdr::{
+    CallFact, CallRecord, CalledParty, Controller, Muting, RecordedAudio, RecordingChange,
+};
 use serde::Serialize;
 
 /// In milliseconds from the recording's start.
@@ -21,7 +23,7 @@ pub(crate) struct Speaker {
     pub(crate) span: Span,
 }
 
-/// Somebody held, or had the recording hold nothing.
+/// Somebody held, or had the recording hold nothing; a flow is nobody.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct Quiet {
     pub(crate) agent_no: Option<String>,
@@ -86,16 +88,18 @@ struct Reading<'a> {
     began: Option<Now>,
     length: u64,
     voices: Vec<Voice>,
-    muted: Option<(Muting, String, u64)>,
+    muted: Option<(Muting, Option<String>, u64)>,
     marks: Marks,
 }
 
 impl Reading<'_> {
     fn take(&mut self, record: &CallRecord, at: Now, fact: &CallFact) {
-        if let CallFact::RecordingStarted { recording, offer, .. } = fact {
+        if let Some((recording, _, offer)) = fact.recording_started() {
             if recording == self.id {
                 self.began = Some(at);
-                self.speaks(record, *offer, 0);
+                if let Some(offer) = offer {
+                    self.speaks(record, offer, 0);
+                }
             }
         } else if let CallFact::RecordingFollows { recording, offer } = fact {
             if recording == self.id {
@@ -123,14 +127,16 @@ impl Reading<'_> {
     }
 
     fn take_muting(&mut self, at: Now, fact: &CallFact) {
-        if let CallFact::RecordingMuted { recording, how, by } = fact {
+        if let Some((recording, by, change)) = fact.recording_change() {
             if recording == self.id {
                 self.unmute(self.place(at));
-                self.muted = Some((*how, by.to_string(), self.place(at)));
-            }
-        } else if let CallFact::RecordingResumed { recording, .. } = fact {
-            if recording == self.id {
-                self.unmute(self.place(at));
+                if let RecordingChange::Muted(how) = change {
+                    let by = match by {
+                        Controller::Agent(it) | Controller::Supervisor(it) => Some(it.to_string()),
+                        Controller::Flow(_) => None,
+                    };
+                    self.muted = Some((how, by, self.place(at)));
+                }
             }
         } else if let CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } =
             fact
@@ -190,8 +196,8 @@ impl Reading<'_> {
     }
 
     fn unmute(&mut self, to_ms: u64) {
-        let Some((how, by, from_ms)) = self.muted.take() else { return };
-        let it = Quiet { agent_no: Some(by), span: Span { from_ms, to_ms } };
+        let Some((how, agent_no, from_ms)) = self.muted.take() else { return };
+        let it = Quiet { agent_no, span: Span { from_ms, to_ms } };
         match how {
             Muting::Paused => self.marks.pauses.push(it),
             Muting::Masked | Muting::MaskedByFlow => self.marks.masks.push(it),
@@ -244,5 +250,40 @@ mod tests {
         assert_eq!(it.heard_ms, Some(Heard { caller: 50_000, agent: 26_000 }));
         let coverage = Coverage { caller_permille: 961, agent_permille: 500 };
         assert_eq!(it.coverage, Some(coverage));
+    }
+
+    #[test]
+    fn a_recording_that_a_flow_began_and_masked_names_nobody_before_the_agent() {
+        let mut record = fixture::muted(7);
+        let (flow, began) = (Controller::Flow(hotline_base::FlowId::new("main")), 5_000_000_000);
+        for it in &mut record.facts {
+            let Some((recording, path, offer)) = it.fact.recording_started() else { continue };
+            let (recording, path) = (recording.clone(), path.to_owned());
+            let started = RecordingChange::Started { path };
+            let follows =
+                CallFact::RecordingFollows { recording: recording.clone(), offer: offer.unwrap() };
+            let mut earlier = it.at;
+            earlier.mono.0 -= began;
+            let fact = |change| CallFact::of_recording(recording.clone(), flow.clone(), change);
+            let mut middle = earlier;
+            middle.mono.0 += 1_000_000_000;
+            let mut later = middle;
+            later.mono.0 += 2_000_000_000;
+            let stamped = |at, fact| hotline_cdr::Stamped { at, fact };
+            let more = [
+                stamped(earlier, fact(started)),
+                stamped(middle, fact(RecordingChange::Muted(Muting::MaskedByFlow))),
+                stamped(later, fact(RecordingChange::Resumed)),
+            ];
+            it.fact = follows;
+            record.facts.extend(more);
+            break;
+        }
+        record.facts.sort_by_key(|it| it.at.mono);
+        let audio = RecordedAudio { duration_ms: 57_000, ..record.recordings[0].clone() };
+        let it = marks(&record, &audio);
+        assert_eq!(it.segments[0].span, Span { from_ms: 5_000, to_ms: 57_000 });
+        let span = Span { from_ms: 1_000, to_ms: 3_000 };
+        assert_eq!(it.masks[0], Quiet { agent_no: None, span });
     }
 }

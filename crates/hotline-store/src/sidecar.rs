@@ -25,7 +25,7 @@ struct SidecarJson<'a> {
     call_id: String,
     /// When the call reached us.
     t_in: Option<Time>,
-    /// When the recording began: the agent's answer.
+    /// When the recording began: the agent's answer, or before it where the flow records.
     t_start: Time,
     path: &'a str,
     /// `inbound` or `outbound`.
@@ -33,6 +33,7 @@ struct SidecarJson<'a> {
     /// Normalised; `null` is 匿名.
     caller_no: Option<&'a str>,
     called_no: &'a str,
+    /// The first agent; no letter when the flow recorded a caller who came to nobody.
     agent_no: &'a str,
     skill_group: &'a str,
     duration_ms: u64,

@@ -3,6 +3,7 @@
 
 mod agent;
 mod call;
+mod control;
 mod envelope;
 mod fact;
 mod list;
@@ -14,6 +15,7 @@ mod time;
 pub use self::{
     agent::{AgentStateJson, PendingJson},
     call::{AttachedJson, CallJson, QueueSegmentJson, RatingJson, RecordingJson, SegmentJson},
+    control::ControlJson,
     envelope::Envelope,
     fact::{FactJson, StampedJson},
     list::{ListAuditJson, ListEntryJson},

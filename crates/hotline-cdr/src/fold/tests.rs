@@ -8,7 +8,7 @@ use hotline_base::{
 };
 
 use super::*;
-use crate::{FlowResult, FlowReturn, OfferEnd, RefusedWhy};
+use crate::{Controller, FlowResult, FlowReturn, OfferEnd, RecordingChange, RefusedWhy};
 
 const OFFER: OfferId = OfferId(7);
 const TICKET: TicketId = TicketId(3);
@@ -234,4 +234,51 @@ fn what_a_flow_gives_an_agent_is_in_the_record_with_how_long_he_waited() {
     assert_eq!((it.segments[0].talk_ms, it.segments[0].n_holds), (6_400, 0));
     let known = ("identify.known".to_owned(), "known".to_owned(), Pii::new("true".to_owned()));
     assert_eq!(it.exported, [known]);
+}
+
+fn controlled(by: Controller, change: RecordingChange) -> CallFact {
+    CallFact::of_recording(RecordingId::new("R1"), by, change)
+}
+
+#[test]
+fn a_recording_that_a_flow_began_becomes_the_agents_who_comes_to_it() {
+    let flow = Controller::Flow(FlowId::new("gx12345.main"));
+    let start = RecordingChange::Started { path: "r.wav".to_owned() };
+    let alone = [(0, arrived()), (10, CallFact::Answered), (20, controlled(flow, start))];
+    let it = record(&alone);
+    let audio = &it.recordings[0];
+    assert!(!audio.has_agent());
+    assert_eq!((&*audio.path, audio.started), ("r.wav", at(20).wall));
+
+    let followed = CallFact::RecordingFollows { recording: RecordingId::new("R1"), offer: OFFER };
+    let mut facts = alone.to_vec();
+    facts.extend([(4000, enqueued()), (5000, offered()), (8000, followed)]);
+    let it = record(&facts);
+    let audio = &it.recordings[0];
+    assert_eq!((audio.agent.as_str(), audio.group.as_str()), ("1001", "gx.general"));
+    assert_eq!(it.segments[0].recording, Some(audio.recording.clone()));
+    let stamped: Vec<_> =
+        facts.iter().map(|(ms, fact)| Stamped { at: at(*ms), fact: fact.clone() }).collect();
+    let news = crate::recording_news(CallId(1), &stamped[..3]).unwrap();
+    assert_eq!((news.event, news.agents.len()), (crate::RecordingEvent::Started, 0));
+}
+
+#[test]
+fn what_agents_do_to_a_recording_keeps_its_facts_and_what_others_do_has_one() {
+    let agent = || Controller::Agent(AgentNo::new("1001"));
+    let supervisor = || Controller::Supervisor(AgentNo::new("9001"));
+    for change in [
+        RecordingChange::Muted(crate::Muting::Masked),
+        RecordingChange::Resumed,
+        RecordingChange::Stopped,
+    ] {
+        let own = controlled(agent(), change.clone());
+        assert!(!matches!(own, CallFact::RecordingControlled(_)));
+        let (_, by, is) = own.recording_change().unwrap();
+        assert_eq!((by, is), (agent(), change.clone()));
+        let other = controlled(supervisor(), change.clone());
+        assert!(matches!(other, CallFact::RecordingControlled(_)));
+        let (_, by, is) = other.recording_change().unwrap();
+        assert_eq!((by, is), (supervisor(), change));
+    }
 }

@@ -6,7 +6,7 @@ use hotline_base::Pii;
 use hotline_cdr::{CallFact, CalledParty, FailCause, Stamped};
 use serde::{Deserialize, Serialize};
 
-use super::{QualityJson, Time};
+use super::{ControlJson, QualityJson, Time};
 
 /// A fact and when it happened.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -312,6 +312,7 @@ pub enum FactJson {
         leg: String,
         called_no: String,
     },
+    RecordingControlled(ControlJson),
 }
 
 impl std::fmt::Debug for FactJson {
@@ -544,6 +545,7 @@ impl From<&CallFact> for FactJson {
             CallFact::RecordingStopped { recording, by } => {
                 Self::RecordingStopped { recording_id: recording.to_string(), by: by.to_string() }
             }
+            CallFact::RecordingControlled(it) => Self::RecordingControlled((&**it).into()),
             CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } => {
                 Self::RecordingMeasured {
                     recording_id: recording.to_string(),
