@@ -29,6 +29,7 @@ mod muting;
 #[cfg(test)]
 mod nobody;
 mod outbound;
+mod recording;
 mod restore;
 mod revival;
 mod side;

@@ -13,7 +13,7 @@ pub struct Complaint {
     pub line: u32,
     /// Path of keys, such as `nodes.top_menu.options.1`.
     pub key: String,
-    /// `E01`–`E22` or `W01`–`W12` of the flow language's list.
+    /// `E01`–`E22` or `W01`–`W13` of the flow language's list.
     pub code: &'static str,
     pub text: String,
     pub advice: String,

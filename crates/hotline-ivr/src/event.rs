@@ -206,6 +206,11 @@ pub enum Step {
     Mask {
         on: bool,
     },
+    /// 录音: what this flow wants of the recording of the call.
+    Record {
+        flow: FlowId,
+        action: RecordAction,
+    },
     /// The caller is back from the flow of [`Event::Suspended`].
     Returned {
         how: Returned,
@@ -221,6 +226,40 @@ pub enum Step {
         end: SessionEnd,
     },
     Fact(FlowFact),
+}
+
+/// What a flow does to the recording of its call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RecordAction {
+    /// Records the caller, and whoever comes to him, until [`RecordAction::Stop`] or the end of the
+    /// call. Nothing where a recording runs.
+    Start,
+    /// Nothing where none runs. A talk with an agent is recorded anyway.
+    Stop,
+    /// Silence is written, until [`RecordAction::Resume`], or an agent answers.
+    Pause,
+    /// The same, for something secret.
+    Mask,
+    Resume,
+}
+
+impl RecordAction {
+    pub const NAMES: [&str; 5] = ["start", "stop", "pause", "mask", "resume"];
+
+    pub fn of(name: &str) -> Option<Self> {
+        let all = [Self::Start, Self::Stop, Self::Pause, Self::Mask, Self::Resume];
+        all.into_iter().find(|it| it.as_str() == name)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Mask => "mask",
+            Self::Resume => "resume",
+        }
+    }
 }
 
 /// How the caller came back to the agent.

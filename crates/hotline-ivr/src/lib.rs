@@ -34,7 +34,8 @@ pub use self::{
     complaint::{Complaint, Severity},
     event::{
         EarlyReject, EndReason, EndedBy, Enqueue, Entry, Environment, ErrorHop, Event, FlowFact,
-        KeyFate, LeaveWhy, Listed, LogLevel, QueueRefusal, Returned, SessionEnd, Step,
+        KeyFate, LeaveWhy, Listed, LogLevel, QueueRefusal, RecordAction, Returned, SessionEnd,
+        Step,
     },
     flow::{Flow, FlowKind},
     session::Session,

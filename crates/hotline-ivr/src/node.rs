@@ -13,6 +13,7 @@ mod menu;
 mod play;
 mod prompt;
 mod queue;
+mod record;
 mod report;
 mod schedule;
 mod survey;
@@ -30,12 +31,13 @@ pub(crate) use self::{
     play::Play,
     prompt::{Insert, Prompt, PromptPart},
     queue::Queue,
+    record::Record,
     report::{Log, Note, Tag},
     schedule::ScheduleNode,
     survey::Survey,
 };
 use crate::{
-    Environment,
+    Environment, RecordAction,
     check::NodeReader,
     session::{Session, Turn},
 };
@@ -50,6 +52,7 @@ pub(crate) enum NodeKind {
     Collect(Box<Collect>),
     Survey(Box<Survey>),
     Queue(Box<Queue>),
+    Record(Record),
     Set(Set),
     Branch(Branch),
     Switch(Switch),
@@ -88,7 +91,7 @@ pub(crate) const fn outcome(name: &'static str, need: Need) -> Outcome {
 }
 
 /// Names of the kinds, as flows write them.
-pub(crate) const KINDS: [&str; 19] = [
+pub(crate) const KINDS: [&str; 20] = [
     "answer",
     "pause",
     "play",
@@ -96,6 +99,7 @@ pub(crate) const KINDS: [&str; 19] = [
     "collect",
     "survey",
     "queue",
+    "record",
     "set",
     "branch",
     "switch",
@@ -121,6 +125,7 @@ impl NodeKind {
             "collect" => Self::Collect(Box::new(Collect::read(it)?)),
             "survey" => Self::Survey(Box::new(Survey::read(it)?)),
             "queue" => Self::Queue(Box::new(Queue::read(it)?)),
+            "record" => Self::Record(Record::read(it)?),
             "set" => Self::Set(Set::read(it)?),
             "branch" => Self::Branch(Branch::read(it)?),
             "switch" => Self::Switch(Switch::read(it)?),
@@ -146,6 +151,7 @@ impl NodeKind {
             Self::Collect(_) => "collect",
             Self::Survey(_) => "survey",
             Self::Queue(_) => "queue",
+            Self::Record(_) => "record",
             Self::Set(_) => "set",
             Self::Branch(_) => "branch",
             Self::Switch(_) => "switch",
@@ -168,6 +174,7 @@ impl NodeKind {
                 true
             }
             Self::Hangup(it) => it.prompt.is_some(),
+            Self::Record(it) => matches!(it.action, RecordAction::Start),
             Self::Answer(_)
             | Self::Pause(_)
             | Self::Set(_)
@@ -187,7 +194,8 @@ impl NodeKind {
     /// Whether time passes in it, so that a cycle through it cannot spin. A `call` counts: the
     /// flow it enters has its own check, and the interpreter's limit stands behind both.
     pub(crate) const fn waits(&self) -> bool {
-        self.needs_audio() || matches!(self, Self::Pause(_) | Self::Call(_) | Self::Hangup(_))
+        let hears = self.needs_audio() && !matches!(self, Self::Record(_));
+        hears || matches!(self, Self::Pause(_) | Self::Call(_) | Self::Hangup(_))
     }
 
     /// Whether it may stand in a hang-up chain: nobody listens any more and nothing may wait.
@@ -213,6 +221,7 @@ impl NodeKind {
             | Self::Pause(_)
             | Self::Play(_)
             | Self::Queue(_)
+            | Self::Record(_)
             | Self::Set(_)
             | Self::Branch(_)
             | Self::Switch(_)
@@ -238,6 +247,7 @@ impl NodeKind {
             Self::Collect(it) => session.begin_input(it.as_ref(), env, now),
             Self::Survey(it) => it.enter(session, env, now),
             Self::Queue(it) => it.enter(session, env, now),
+            Self::Record(it) => it.enter(session),
             Self::Set(it) => it.enter(session, env, now),
             Self::Branch(it) => it.enter(session, env, now),
             Self::Switch(it) => it.enter(session, env, now),

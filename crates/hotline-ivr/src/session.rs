@@ -425,7 +425,16 @@ impl Session {
     }
 
     pub(crate) fn fact(&mut self, fact: FlowFact) {
-        self.steps.push_back(Step::Fact(fact));
+        self.step(Step::Fact(fact));
+    }
+
+    pub(crate) fn step(&mut self, step: Step) {
+        self.steps.push_back(step);
+    }
+
+    /// The flow the call is in.
+    pub fn flow(&self) -> FlowId {
+        self.place().0
     }
 
     pub(crate) fn has_typed(&self) -> bool {

@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 
 use hotline_base::{
     AgentNo, LegId, OfferId, PlayId, RecordingId,
-    media::{Channel, Hears, Order, Play},
+    media::{Hears, Order, Play},
 };
-use hotline_cdr::{PartyRole, Stamped};
+use hotline_cdr::{Controller, PartyRole, RecordingChange, Stamped};
 
 use super::{
     AgentSide, AgentState, Call, CallFact, CallerState, Environment, Now, OfferUpdate, Output,
     Party, aside::Aside, guests::Guest, muting::Mute, side::Told, suspend::suspended,
 };
-use crate::{
-    Role, Room, Seat, TalkLine, hears,
-    naming::{recording_id, recording_path},
-};
+use crate::{Role, Room, Seat, TalkLine, hears};
 
 /// Plays of the call itself are numbered from here; below are those of the flow.
 const OWN_PLAYS: u64 = 1 << 32;
@@ -30,7 +27,9 @@ pub(super) struct Audio {
     silent: BTreeSet<OfferId>,
     pub(super) recording: Option<RecordingId>,
     /// Whose voices are in its right channel.
-    recorded: Vec<LegId>,
+    pub(super) recorded: Vec<LegId>,
+    /// Who wants the caller recorded also while he is with nobody.
+    pub(super) kept_by: Option<Controller>,
     pub(super) mute: Mute,
     /// A play of an earlier control process may still run, in a flow that ended with it.
     stray: bool,
@@ -57,10 +56,10 @@ impl Audio {
                 self.silent.insert(*offer);
             } else if let CallFact::AgentUnmuted { offer } = &it.fact {
                 self.silent.remove(offer);
-            } else if let CallFact::RecordingStopped { .. } = &it.fact {
-                self.stopped = true;
-            } else if let CallFact::RecordingStarted { .. } = &it.fact {
+            } else if it.fact.recording_started().is_some() {
                 self.stopped = false;
+            } else if let Some((_, _, RecordingChange::Stopped)) = it.fact.recording_change() {
+                self.stopped = true;
             }
         }
     }
@@ -225,83 +224,6 @@ impl Call {
         Some((leg, play))
     }
 
-    /// The right channel is everybody who speaks with the caller or for him: of supervisors those
-    /// whom the caller hears, and nobody who listens or whispers.
-    fn record_parties(&mut self) {
-        let Some(recording) = self.audio.recording.clone() else { return };
-        // Who waits for a caller in a flow is not on the line with him.
-        let waits = self.suspended.is_some();
-        let agent = self.agent.as_ref().filter(|it| match it.state {
-            AgentState::Announcing | AgentState::Talking => !waits,
-            AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
-        });
-        let guests = self.guests.iter().filter(|it| !waits && (it.talks() || it.barges_in()));
-        let guests = guests.map(|it| it.leg);
-        let aside = agent.and_then(|it| it.aside.as_ref()).filter(|it| it.is_up());
-        let own = agent.map(|it| it.offering.leg).into_iter().chain(aside.map(|it| it.leg));
-        let legs: Vec<_> = own.chain(guests).filter(|it| !self.is_silent(*it)).collect();
-        if legs != self.audio.recorded {
-            self.audio.recorded.clone_from(&legs);
-            self.media(Order::RecordSource { recording, channel: Channel::Right, legs });
-        }
-    }
-
-    /// Records caller (left) and agents (right) from the first agent's answer on, through every
-    /// hold, consultation and transfer.
-    pub(super) fn record(&mut self, now: Now) {
-        let Some(side) = &self.agent else { return };
-        let (offer, agent) = (side.offering.offer, side.offering.leg);
-        if let Some(recording) = self.audio.recording.clone() {
-            self.fact(CallFact::RecordingFollows { recording, offer }, now);
-            return self.record_parties();
-        }
-        self.start_recording(offer, agent, now);
-    }
-
-    fn start_recording(&mut self, offer: OfferId, right: LegId, now: Now) {
-        self.n_recordings += 1;
-        let recording = recording_id(self.id, self.n_recordings, now.wall);
-        let path = recording_path(&recording, now.wall);
-        self.recordings.insert(recording.clone());
-        self.audio.stopped = false;
-        self.audio.recording = Some(recording.clone());
-        self.audio.recorded = vec![right];
-        let left = self.caller.leg;
-        self.media(Order::Record { recording: recording.clone(), path: path.clone(), left, right });
-        self.fact(CallFact::RecordingStarted { recording, path, offer }, now);
-    }
-
-    /// The recording broke off with its process: the rest of the talk is another part.
-    pub(super) fn record_again(&mut self, now: Now) {
-        if !self.audio.stopped {
-            self.record_on(now);
-        }
-    }
-
-    /// Begins another part with who talks. Says whether anybody does.
-    pub(super) fn record_on(&mut self, now: Now) -> bool {
-        self.audio.recording = None;
-        self.audio.recorded.clear();
-        let agent = self.agent.as_ref().filter(|it| it.state == AgentState::Talking);
-        let guest = self.guests.iter().find(|it| it.talks());
-        let party = agent.map(|it| (it.offering.offer, it.offering.leg));
-        let Some((offer, leg)) = party.or_else(|| guest.map(|it| (it.offer, it.leg))) else {
-            return false;
-        };
-        self.start_recording(offer, leg, now);
-        if let Some(recording) = self.audio.recording.clone() {
-            let others = self.guests.iter().filter(|it| it.talks() && it.offer != offer);
-            for offer in others.map(|it| it.offer).collect::<Vec<_>>() {
-                let recording = recording.clone();
-                self.fact(CallFact::RecordingFollows { recording, offer }, now);
-            }
-        }
-        self.record_parties();
-        self.mute_again();
-        self.outputs.push_back(Output::Keep);
-        true
-    }
-
     /// What media was told is forgotten there.
     pub(super) fn forget_sound(&mut self) {
         self.audio.heard.clear();
@@ -366,19 +288,6 @@ impl Call {
         if let Some(play) = self.audio.prompts.clone() {
             self.media(Order::Play(play));
         }
-    }
-
-    pub(super) fn stop_recording(&mut self) {
-        self.audio.recorded.clear();
-        self.audio.mute = Mute::default();
-        if let Some(recording) = self.audio.recording.take() {
-            self.media(Order::StopRecord { recording });
-        }
-    }
-
-    /// The recording that runs.
-    pub const fn recording(&self) -> Option<&RecordingId> {
-        self.audio.recording.as_ref()
     }
 
     /// Says of everybody who is in the talk whether the caller hears him, and what his telephone
@@ -463,7 +372,7 @@ impl Call {
         side.map(|it| it.offering.offer).or_else(|| guest().map(|it| it.offer))
     }
 
-    fn is_silent(&self, leg: LegId) -> bool {
+    pub(super) fn is_silent(&self, leg: LegId) -> bool {
         let is_his = |it: &AgentSide| {
             it.offering.leg == leg || it.aside.as_ref().is_some_and(|it| it.leg == leg)
         };

@@ -107,7 +107,7 @@ impl Call {
         let Some(side) = self.agent.take() else { return false };
         let leg = side.offering.leg;
         if self.transfer.is_none() {
-            self.stop_recording();
+            self.stop_recording_of_talk();
         }
         self.leg(leg, LegOrder::HangUp { cause: NORMAL });
         self.close_leg(leg);

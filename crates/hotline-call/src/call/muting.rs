@@ -1,17 +1,40 @@
-//! 停止录音, 暂停录音, 遮蔽: a recording that ends, or holds silence for a while, because somebody in
-//! the call wants it, or because a flow asks the caller for something secret.
+//! 暂停录音, 遮蔽: a recording that holds silence for a while, because somebody in the call or a
+//! supervisor wants it, or because a flow asks the caller for something secret.
 
-use hotline_base::{AgentNo, RecordingId, media::Order};
-use hotline_cdr::{Muting, Stamped};
+use std::collections::BTreeMap;
 
-use super::{Call, CallFact, Now, Output, Phase};
+use hotline_base::{FlowId, media::Order};
+use hotline_cdr::{Controller, Muting, RecordingChange, Stamped};
+use hotline_ivr::RecordAction;
+
+use super::{Call, CallFact, Now, Output};
 
 /// Why the recording holds silence; it does while there is a reason.
 #[derive(Debug, Default)]
 pub(super) struct Mute {
-    by_command: Option<(Muting, AgentNo)>,
-    /// The agent who sent the caller to the flow, or had him last.
-    by_flow: Option<AgentNo>,
+    reasons: BTreeMap<Reason, (Muting, Controller)>,
+}
+
+/// The last of several is the one that the record names.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Reason {
+    Command,
+    /// A node `record` of the flow.
+    Node,
+    /// The flow asks for something secret.
+    Secret,
+}
+
+impl Reason {
+    const fn of(how: Muting, by: &Controller) -> Self {
+        match (how, by) {
+            (Muting::MaskedByFlow, _) => Self::Secret,
+            (Muting::Paused | Muting::Masked, Controller::Flow(_)) => Self::Node,
+            (Muting::Paused | Muting::Masked, Controller::Agent(_) | Controller::Supervisor(_)) => {
+                Self::Command
+            }
+        }
+    }
 }
 
 impl Mute {
@@ -19,134 +42,145 @@ impl Mute {
     pub(super) fn of(facts: &[Stamped]) -> Self {
         let mut it = Self::default();
         for stamped in facts {
-            if let CallFact::RecordingMuted { how, by, .. } = &stamped.fact {
-                if *how == Muting::MaskedByFlow {
-                    it.by_flow = Some(by.clone());
-                } else {
-                    (it.by_command, it.by_flow) = (Some((*how, by.clone())), None);
+            match stamped.fact.recording_change() {
+                Some((_, by, RecordingChange::Muted(how))) => {
+                    let reason = Reason::of(how, &by);
+                    // A higher one would have been named.
+                    it.reasons.retain(|other, _| *other < reason);
+                    it.reasons.insert(reason, (how, by));
                 }
-            } else if let CallFact::RecordingResumed { .. } | CallFact::RecordingStopped { .. } =
-                &stamped.fact
-            {
-                it = Self::default();
+                Some((_, _, RecordingChange::Resumed | RecordingChange::Stopped)) => {
+                    it = Self::default();
+                }
+                Some((_, _, RecordingChange::Started { .. })) | None => (),
             }
         }
         it
     }
 
-    const fn is_on(&self) -> bool {
-        self.by_command.is_some() || self.by_flow.is_some()
+    /// The recording ends: what somebody wanted of it does, too. A flow still asks what it asks.
+    pub(super) fn recording_ends(&mut self) {
+        self.reasons.remove(&Reason::Command);
+    }
+
+    fn named(&self) -> Option<&(Muting, Controller)> {
+        self.reasons.values().next_back()
     }
 }
 
 impl Call {
-    /// 暂停录音, 遮蔽 by command of somebody in the call. Says whether there is a recording.
-    pub fn mute_recording(&mut self, by: &AgentNo, how: Muting, now: Now) -> bool {
-        let Some(recording) = self.mutable_recording(by) else { return false };
-        let was_on = self.audio.mute.is_on();
-        let before = self.audio.mute.by_command.replace((how, by.clone()));
-        if !was_on {
-            self.media(Order::RecordMute { recording: recording.clone(), muted: true });
+    /// 暂停录音, 遮蔽 by who may. Says whether there is a recording.
+    pub fn mute_recording(&mut self, by: &Controller, how: Muting, now: Now) -> bool {
+        let runs = self.recording_for(by).is_some();
+        if runs {
+            self.mute_for(how, by.clone(), now);
         }
-        if before != self.audio.mute.by_command {
-            self.fact(CallFact::RecordingMuted { recording, how, by: by.clone() }, now);
-            self.outputs.push_back(Output::Keep);
-        }
-        true
+        runs
     }
 
-    /// 恢复录音 by command of anybody in the call. Says whether there is a recording. A flow that
-    /// asks for something secret goes before.
-    pub fn resume_recording(&mut self, by: &AgentNo, now: Now) -> bool {
-        let Some(recording) = self.mutable_recording(by) else { return false };
-        if self.audio.mute.by_command.take().is_some() {
-            self.end_muting(recording, by.clone(), now);
+    /// 恢复录音 by who may, whoever muted it. Says whether there is a recording. A flow that keeps
+    /// something secret goes before.
+    pub fn resume_recording(&mut self, by: &Controller, now: Now) -> bool {
+        let runs = self.recording_for(by).is_some();
+        if runs {
+            self.end_muting(Reason::Command, by.clone(), now);
         }
-        true
+        runs
     }
 
-    /// 停止录音 by command of somebody in the call: the part that runs is sealed. Another one begins
-    /// by command, or when the caller comes to another agent. Says whether there is one.
-    pub fn stop_recording_for(&mut self, by: &AgentNo, now: Now) -> bool {
-        let Some(recording) = self.mutable_recording(by) else { return false };
-        // It may be one that began before a restart.
-        self.audio.recording = Some(recording.clone());
-        self.stop_recording();
-        self.audio.stopped = true;
-        self.fact(CallFact::RecordingStopped { recording, by: by.clone() }, now);
-        self.outputs.push_back(Output::Keep);
-        true
+    /// What a node `record` of this flow wants.
+    pub(super) fn record_by_flow(&mut self, flow: FlowId, action: RecordAction, now: Now) {
+        let by = Controller::Flow(flow);
+        match action {
+            RecordAction::Start => {
+                self.start_recording_for(&by, now);
+            }
+            RecordAction::Stop => {
+                self.stop_recording_for(&by, now);
+            }
+            RecordAction::Pause => self.mute_by_node(Some((Muting::Paused, by)), now),
+            RecordAction::Mask => self.mute_by_node(Some((Muting::Masked, by)), now),
+            RecordAction::Resume => self.mute_by_node(None, now),
+        }
     }
 
-    /// 开始录音 by command of somebody in the call. Says whether another part begins; while one
-    /// runs, none does.
-    pub fn start_recording_for(&mut self, by: &AgentNo, now: Now) -> bool {
-        let runs = self.running_recording().is_some();
-        !runs && self.phase == Phase::Live && self.is_in(by) && self.record_on(now)
+    pub(super) fn mute_by_node(&mut self, muting: Option<(Muting, Controller)>, now: Now) {
+        match muting {
+            Some((how, by)) => self.mute_for(how, by, now),
+            None => self.end_flows_muting(Reason::Node, now),
+        }
     }
 
     /// A flow asks the caller for something secret, or does so no more.
     pub(super) fn mask_by_flow(&mut self, on: bool, now: Now) {
-        if on == self.audio.mute.by_flow.is_some() {
-            return;
+        if !on {
+            return self.end_flows_muting(Reason::Secret, now);
         }
-        let Some(recording) = self.running_recording() else { return };
-        if on {
-            let Some(by) = self.responsible().cloned() else { return };
-            if !self.audio.mute.is_on() {
-                self.media(Order::RecordMute { recording: recording.clone(), muted: true });
-            }
-            self.audio.mute.by_flow = Some(by.clone());
-            self.fact(CallFact::RecordingMuted { recording, how: Muting::MaskedByFlow, by }, now);
-            self.outputs.push_back(Output::Keep);
-        } else if let Some(by) = self.audio.mute.by_flow.take() {
-            self.end_muting(recording, by, now);
+        let agent = self.responsible().cloned().map(Controller::Agent);
+        let flow = || self.session.as_ref().map(|it| Controller::Flow(it.flow()));
+        if let Some(by) = agent.or_else(flow) {
+            self.mute_for(Muting::MaskedByFlow, by, now);
         }
     }
 
-    /// One reason for silence is gone.
-    fn end_muting(&mut self, recording: RecordingId, by: AgentNo, now: Now) {
-        let Mute { by_command, by_flow } = &self.audio.mute;
-        let by_flow = by_flow.clone().map(|by| (Muting::MaskedByFlow, by));
-        if let Some((how, by)) = by_flow.or_else(|| by_command.clone()) {
-            self.fact(CallFact::RecordingMuted { recording, how, by }, now);
-        } else {
-            self.media(Order::RecordMute { recording: recording.clone(), muted: false });
-            self.fact(CallFact::RecordingResumed { recording, by }, now);
+    fn end_flows_muting(&mut self, reason: Reason, now: Now) {
+        if let Some((_, by)) = self.audio.mute.reasons.get(&reason).cloned() {
+            self.end_muting(reason, by, now);
         }
+    }
+
+    /// One reason more; it also counts for a recording that begins later.
+    fn mute_for(&mut self, how: Muting, by: Controller, now: Now) {
+        let (before, reason) = (self.audio.mute.named().cloned(), Reason::of(how, &by));
+        let known = self.audio.mute.reasons.insert(reason, (how, by.clone()));
+        self.tell_muting(before.clone(), None, now);
+        let is_hidden =
+            known != Some((how, by.clone())) && before == self.audio.mute.named().cloned();
+        if let Some(recording) = self.running_recording().filter(|_| is_hidden) {
+            // It counts when the other reason is gone, also for the next control process.
+            self.fact(CallFact::of_recording(recording, by, RecordingChange::Muted(how)), now);
+            self.outputs.push_back(Output::Keep);
+        }
+    }
+
+    /// One reason for silence is gone, if it was there. `by`: who took it away.
+    fn end_muting(&mut self, reason: Reason, by: Controller, now: Now) {
+        let before = self.audio.mute.named().cloned();
+        self.audio.mute.reasons.remove(&reason);
+        self.tell_muting(before, Some(by), now);
+    }
+
+    fn tell_muting(
+        &mut self,
+        before: Option<(Muting, Controller)>,
+        by: Option<Controller>,
+        now: Now,
+    ) {
+        let after = self.audio.mute.named().cloned();
+        let Some(recording) = self.running_recording().filter(|_| before != after) else { return };
+        if before.is_some() != after.is_some() {
+            let muted = after.is_some();
+            self.media(Order::RecordMute { recording: recording.clone(), muted });
+        }
+        let (by, change) = match (after, by) {
+            (Some((how, by)), _) => (by, RecordingChange::Muted(how)),
+            (None, Some(by)) => (by, RecordingChange::Resumed),
+            (None, None) => return,
+        };
+        self.fact(CallFact::of_recording(recording, by, change), now);
         self.outputs.push_back(Output::Keep);
     }
 
-    /// The recording goes on in another part, which knows of no silence yet.
-    pub(super) fn mute_again(&mut self) {
-        if let Some(recording) = self.running_recording().filter(|_| self.audio.mute.is_on()) {
-            self.media(Order::RecordMute { recording, muted: true });
-        }
+    /// A new part knows of no silence yet.
+    pub(super) fn mute_again(&mut self, now: Now) {
+        self.tell_muting(None, None, now);
     }
 
     /// Nobody leaves a call in which nothing is recorded any more.
     pub(super) fn resume_if_left(&mut self, now: Now) {
-        let by_command = self.audio.mute.by_command.clone();
-        let Some((_, by)) = by_command.filter(|it| !self.is_in(&it.1)) else { return };
-        self.audio.mute.by_command = None;
-        if let Some(recording) = self.running_recording() {
-            self.end_muting(recording, by, now);
+        let by_command = self.audio.mute.reasons.get(&Reason::Command).cloned();
+        if let Some((_, by)) = by_command.filter(|it| !self.may_control(&it.1)) {
+            self.end_muting(Reason::Command, by, now);
         }
-    }
-
-    /// The recording that runs. After a restart of control it is the last that began.
-    fn running_recording(&self) -> Option<RecordingId> {
-        let kept = self.recordings.last().filter(|_| !self.audio.stopped);
-        self.audio.recording.as_ref().or(kept).cloned()
-    }
-
-    /// The recording that runs, if this agent is in the call.
-    fn mutable_recording(&self, by: &AgentNo) -> Option<RecordingId> {
-        self.running_recording().filter(|_| self.phase == Phase::Live && self.is_in(by))
-    }
-
-    /// Whether an agent is in the call and not only on his way.
-    fn is_in(&self, no: &AgentNo) -> bool {
-        self.part_of(no).is_some()
     }
 }

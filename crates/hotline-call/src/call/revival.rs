@@ -1,5 +1,7 @@
 //! A process of the engine died: what of a call goes on, and what becomes of the rest.
 
+use hotline_cdr::RecordingChange;
+
 use super::{
     AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId, MonoTime,
     Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy,
@@ -118,15 +120,18 @@ impl Call {
     /// back the legs alone.
     fn resume_sound(&mut self, media_died: bool, recordings: &[RecordingId], now: Now) {
         self.silence_strays();
-        if self.suspended.is_none() {
+        if self.suspended.is_none() && !self.has_flow() {
+            // The flow that wanted it ended with its process.
             self.mask_by_flow(false, now);
+            self.mute_by_node(None, now);
         }
         if media_died {
             self.play_again();
             self.dial_tones_again();
         }
         let runs = self.recordings.iter().any(|it| recordings.contains(it));
-        if !self.recordings.is_empty() && !runs && self.is_open() {
+        let wants = self.is_open() || self.audio.kept_by.is_some();
+        if !self.recordings.is_empty() && !runs && wants {
             self.record_again(now);
         }
     }
@@ -135,15 +140,23 @@ impl Call {
     /// to the death of its process.
     pub(super) fn recorded_ms(&self, recording: &RecordingId, broke_off: MonoTime) -> u64 {
         let started = self.facts.iter().find_map(|it| {
-            let CallFact::RecordingStarted { recording: id, .. } = &it.fact else { return None };
-            (id == recording).then_some(it.at.mono)
+            let (id, _, offer) = it.fact.recording_started()?;
+            (id == recording).then_some((it.at.mono, offer))
         });
-        let Some(began) = started else { return 0 };
-        let mut offers = BTreeSet::new();
+        let Some((began, first)) = started else { return 0 };
+        let length =
+            |ended: MonoTime| u64::try_from(ended.since(began).as_millis()).unwrap_or(u64::MAX);
+        let stopped = self.facts.iter().find_map(|it| {
+            let (id, _, change) = it.fact.recording_change()?;
+            (id == recording && change == RecordingChange::Stopped).then_some(it.at.mono)
+        });
+        if let Some(ended) = stopped.or(first.is_none().then_some(broke_off)) {
+            return length(ended.min(broke_off));
+        }
+        let mut offers: BTreeSet<_> = first.into_iter().collect();
         let mut ended = began;
         for it in &self.facts {
-            if let CallFact::RecordingStarted { recording: id, offer, .. }
-            | CallFact::RecordingFollows { recording: id, offer } = &it.fact
+            if let CallFact::RecordingFollows { recording: id, offer } = &it.fact
                 && id == recording
             {
                 offers.insert(*offer);
@@ -153,8 +166,7 @@ impl Call {
                 ended = it.at.mono;
             }
         }
-        let ended = if offers.is_empty() { ended.min(broke_off) } else { broke_off };
-        u64::try_from(ended.since(began).as_millis()).unwrap_or(u64::MAX)
+        length(if offers.is_empty() { ended.min(broke_off) } else { broke_off })
     }
 }
 

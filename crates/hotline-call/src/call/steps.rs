@@ -85,6 +85,7 @@ impl Call {
                 self.to_session.push_back(Event::Bridged);
             }
             Step::Mask { on } => self.mask_by_flow(on, now),
+            Step::Record { flow, action } => self.record_by_flow(flow, action, now),
             Step::Returned { how, values } => self.returned(how, values, env, now),
             Step::HangUp { reason, cause, end } => {
                 self.hang_up_by_flow(reason, cause, end, env, now);
@@ -164,6 +165,7 @@ impl Call {
                 | Step::LeaveQueue { .. }
                 | Step::Connect
                 | Step::Mask { .. }
+                | Step::Record { .. }
                 | Step::Returned { .. }
                 | Step::HangUp { .. } => (),
             }

@@ -134,6 +134,7 @@ impl Call {
         };
         let Some(suspension) = self.suspended.take() else { return };
         self.mask_by_flow(false, now);
+        self.mute_by_node(None, now);
         if self.agent.is_some() {
             self.end_own_session();
             self.remix(now);

@@ -244,7 +244,7 @@ impl Call {
     fn back_to_flow(&mut self, by: Party, env: &dyn Environment, now: Now) {
         self.drop_guests(Party::Platform, OfferEnd::CallerLeft, now);
         self.remix(now);
-        self.stop_recording();
+        self.stop_recording_of_talk();
         let Some(served) = self.served.clone().filter(|_| self.session.is_some()) else {
             // The flow of this call ended with an earlier control process, or there never was one.
             let reason = EndReason::Normal { tag: "agent_done".to_owned() };

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Desk, Spot, header::Read, secret};
+use crate::RecordAction;
 use crate::flow::{Flow, FlowKind, Node, NodeIdx};
-use crate::node::{NodeKind, VarRef};
+use crate::node::{NodeKind, Record, VarRef};
 
 pub(super) fn check(read: &Read, desk: &Desk) {
     let flow = &read.flow;
@@ -37,6 +38,20 @@ pub(super) fn check(read: &Read, desk: &Desk) {
         if again(&NodeIdx(idx)) && reach(flow, successors(flow, node)).iter().any(again) {
             let (at, text) = (place(read, NodeIdx(idx)), "一次通话会评价两次");
             spot.under(&node.id).complain(at, "E21", text, "评价之后的路径上不要再有评价节点");
+        }
+    }
+    for (idx, node) in flow.nodes.iter().enumerate() {
+        let NodeKind::Record(Record { action }) = node.kind else { continue };
+        let ends = |it: &NodeIdx| match flow.node(*it).map(|it| &it.kind) {
+            Some(NodeKind::Record(it)) => {
+                matches!(it.action, RecordAction::Resume | RecordAction::Stop)
+            }
+            _ => false,
+        };
+        let is_mute = matches!(action, RecordAction::Pause | RecordAction::Mask);
+        if is_mute && !reach(flow, successors(flow, node)).iter().any(ends) {
+            let (at, text) = (place(read, NodeIdx(idx)), "此后的录音一直是静音");
+            spot.under(&node.id).complain(at, "W13", text, "在后面加 action: resume 的节点");
         }
     }
     if flow.kind == FlowKind::MidCall {
@@ -83,6 +98,12 @@ fn keeps_secrets(read: &Read, spot: &Spot<'_>) {
 }
 
 fn legal(kind: FlowKind, node: &Node, spot: &Spot<'_>, at: crate::raw::At) {
+    if let (FlowKind::MidCall, NodeKind::Record(Record { action })) = (kind, &node.kind)
+        && matches!(action, RecordAction::Start | RecordAction::Stop)
+    {
+        let text = "通话中的录音归坐席，流程不能开始或停止";
+        return spot.complain(at, "E21", text, "action 只写 pause、mask、resume");
+    }
     let text = match (kind, &node.kind) {
         (FlowKind::Inbound, NodeKind::Return(_)) => "来电流程没有调用者，不能用 return",
         (FlowKind::AfterAgent, NodeKind::Answer(_)) => "通话后流程中电话早已接通",

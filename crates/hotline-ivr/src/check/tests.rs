@@ -289,6 +289,54 @@ nodes:
 }
 
 #[test]
+fn a_flow_records_as_far_as_the_recording_is_its_own() {
+    let kept = "kept: {type: set, assign: {session.city: var.code}, next: to_person}";
+    let with = |action: &str, next: &str, more: &str| {
+        spoilt(
+            kept,
+            &format!(
+                "kept: {{type: set, assign: {{session.city: var.code}}, next: tape}}
+  tape: {{type: record, action: {action}, next: {next}}}{more}"
+            ),
+        )
+    };
+    let again = "\n  again: {type: record, action: resume, next: to_person}";
+    for (action, next, more) in
+        [("start", "to_person", ""), ("stop", "to_person", ""), ("mask", "again", again)]
+    {
+        assert_eq!(with(action, next, more), BTreeSet::new(), "{action}");
+    }
+    assert!(with("erase", "to_person", "").contains("E04 nodes.tape.action"));
+    assert!(with("mask", "to_person", "").contains("W13 nodes.tape"));
+    complains("type: collect, prompt: ask, var: code", "type: record", "E04 nodes.typed.action");
+
+    let visit = |action: &str| {
+        let flow = format!(
+            "
+id: visit
+kind: mid_call
+start: tape
+on_error: leave
+nodes:
+  tape: {{type: record, action: {action}, next: again}}
+  again: {{type: record, action: resume, next: leave}}
+  leave: {{type: return}}
+"
+        );
+        codes(&with_flows(&[GOOD, &flow]))
+    };
+    for action in ["start", "stop"] {
+        assert!(visit(action).contains("E21 nodes.tape"), "{action}");
+    }
+    assert!(!visit("mask").iter().any(|it| it.starts_with('E')));
+    let found = check(&with_flows(&[&GOOD
+        .replacen(kept, &kept.replace("to_person", "tape"), 1)
+        .replacen("  bye:", "  tape: {type: record, action: pause, next: to_person}\n  bye:", 1)]));
+    let said = found.1.iter().find(|it| it.code == "W13").unwrap().to_string();
+    assert!(said.contains("flow.yaml:") && said.contains("resume"), "{said}");
+}
+
+#[test]
 fn a_platform_that_cannot_speak_is_refused() {
     let mut files = with_flows(&[GOOD]);
     files.recordings.remove("sys.later");

@@ -179,6 +179,9 @@ impl Story {
                     self.note(&format!("hang up {reason} {cause}"));
                 }
                 Step::Mask { on } => self.note(if on { "secret" } else { "secret no more" }),
+                Step::Record { flow, action } => {
+                    self.note(&format!("record {} by {flow}", action.as_str()));
+                }
                 Step::Returned { how, values } => {
                     let value = |it: &(String, Pii<String>)| format!(" {}={}", it.0, it.1.reveal());
                     let values: String = values.iter().map(value).collect();

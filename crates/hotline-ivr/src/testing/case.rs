@@ -108,6 +108,8 @@ pub(super) struct Expect {
     pub(super) end_reason: Option<String>,
     pub(super) events: Vec<String>,
     pub(super) tags: Vec<String>,
+    /// What flows did to the recording, in order; nothing is not looked at.
+    pub(super) recording: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -429,5 +431,6 @@ fn expect(fields: &mut Fields<'_>) -> Expect {
         end_reason: fields.text("end_reason"),
         events: fields.texts("events"),
         tags: fields.texts("tags"),
+        recording: fields.texts("recording"),
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Driver<'a> {
     /// Plays that ended by a key.
     pub(super) interrupted: Vec<u64>,
     pub(super) facts: Vec<FlowFact>,
+    /// What flows did to the recording.
+    pub(super) recording: Vec<&'static str>,
     world: MockWorld<'a>,
     durations: &'a BTreeMap<PromptId, u32>,
     play: Option<Playing>,
@@ -98,6 +100,7 @@ impl<'a> Driver<'a> {
             seen: Vec::new(),
             interrupted: Vec::new(),
             facts: Vec::new(),
+            recording: Vec::new(),
             world: MockWorld { mocks: &case.mocks, group: None },
             durations,
             play: None,
@@ -145,6 +148,7 @@ impl<'a> Driver<'a> {
                 Step::LeaveQueue { .. } => self.leave_queue(),
                 Step::Connect => self.connect(),
                 Step::Mask { .. } => (),
+                Step::Record { action, .. } => self.recording.push(action.as_str()),
                 Step::Returned { how, values } => {
                     let (how, values) = (how.as_str(), values.into_iter().collect());
                     self.seen.push(Seen::Returned { how, values });

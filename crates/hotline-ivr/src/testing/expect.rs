@@ -283,6 +283,7 @@ impl Run<'_> {
             }
         }
         self.compare_path(&expect.path);
+        self.compare_recording(&expect.recording);
         if let Some(want) = &expect.end_reason {
             let is = self.driver.end_reason().map_or("（未结束）", crate::EndReason::as_str);
             if is != want {
@@ -301,6 +302,14 @@ impl Run<'_> {
             if !self.driver.facts.iter().any(there) {
                 self.failures.push(format!("没有标签 {want}"));
             }
+        }
+    }
+
+    fn compare_recording(&mut self, want: &[String]) {
+        let is = &self.driver.recording;
+        if !want.is_empty() && want != is.as_slice() {
+            let text = format!("录音应为 {}，实际为 {}", want.join("、"), is.join("、"));
+            self.failures.push(text);
         }
     }
 

@@ -265,3 +265,36 @@ nodes:
     assert!(found.iter().any(|it| it.contains("通话不结束")), "{found:?}");
     assert_eq!(explore(&bundle, "999", 0..20, &durations(&bundle)).len(), 1);
 }
+
+#[test]
+fn a_case_may_say_what_becomes_of_the_recording() {
+    let files = |action: &str| {
+        let main = MAIN.replacen(
+            "  shut: {type: hangup",
+            &format!(
+                "  shut: {{type: record, action: {action}, next: gone}}
+  gone: {{type: hangup"
+            ),
+            1,
+        );
+        sample::bundle(&[&main, SURVEY, VERIFY])
+    };
+    let text = "
+suite: main
+number: '12345'
+at: '2026-03-10T20:30:00+08:00'
+cases:
+  - name: 夜里
+    steps: [{heard: greet.short}, {ended: {reason: closed}}]
+    expect: {recording: [start]}
+";
+    let file =
+        RawFile { name: "tests/a.test.yaml".to_owned(), kind: RawKind::Test, root: yaml(text) };
+    let failures = |action| {
+        let bundle = files(action);
+        let report = run(&bundle, &file, &durations(&bundle));
+        report.cases.into_iter().flat_map(|it| it.failures).collect::<Vec<_>>()
+    };
+    assert_eq!(failures("start"), Vec::<String>::new());
+    assert_eq!(failures("stop"), ["录音应为 start，实际为 stop"]);
+}

@@ -2,7 +2,7 @@
 
 use hotline_agent::{Action, Command, Refused};
 use hotline_base::{AgentNo, CallId, CommandId, Extension, Now, WallTime};
-use hotline_cdr::Muting;
+use hotline_cdr::{Controller, Muting};
 
 use super::{Output, Switchboard};
 use crate::{AgentUpdate, CallBrief, timers::Owner};
@@ -82,6 +82,7 @@ impl Switchboard {
         let action = command.action();
         let call = self.call_for(no, action)?;
         let mut done = false;
+        let by = Controller::Agent(no.clone());
         self.step(call, now, |call, env, now| {
             done = match action {
                 Action::Hold => call.hold(no, now),
@@ -93,11 +94,11 @@ impl Switchboard {
                 Action::Confer => call.confer(no, now),
                 Action::CompleteTransfer => call.complete_transfer(no, env, now),
                 Action::Intercept => call.intercept(no, env, now),
-                Action::PauseRecording => call.mute_recording(no, Muting::Paused, now),
-                Action::MaskRecording => call.mute_recording(no, Muting::Masked, now),
-                Action::ResumeRecording => call.resume_recording(no, now),
-                Action::StartRecording => call.start_recording_for(no, now),
-                Action::StopRecording => call.stop_recording_for(no, now),
+                Action::PauseRecording => call.mute_recording(&by, Muting::Paused, now),
+                Action::MaskRecording => call.mute_recording(&by, Muting::Masked, now),
+                Action::ResumeRecording => call.resume_recording(&by, now),
+                Action::StartRecording => call.start_recording_for(&by, now),
+                Action::StopRecording => call.stop_recording_for(&by, now),
                 Action::SignIn
                 | Action::SignOut
                 | Action::SetReady

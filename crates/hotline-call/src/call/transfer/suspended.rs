@@ -13,7 +13,7 @@ use hotline_ivr::{
 };
 
 use super::{
-    tests::{AGENT, CALLER, Story, TARGET, agent, supervised},
+    tests::{AGENT, CALLER, Story, TARGET, agent, by, supervised},
     *,
 };
 use crate::{Config, LegEvent, NotSuspended, TalkLine, call::nobody::Nobody};
@@ -255,17 +255,17 @@ fn supervisor_is_with_the_agent_and_takes_the_caller_out_of_the_flow() {
 #[test]
 fn a_command_and_a_flow_mask_the_recording_until_both_are_done() {
     let mut it = Story::talk();
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Paused, now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Paused, now));
     it.sends("1001", "verify").unwrap();
-    it.does(|call, now| call.resume_recording(&agent("1001"), now));
+    it.does(|call, now| call.resume_recording(&by("1001"), now));
     assert!(it.muted, "the flow still asks");
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Masked, now));
     it.types("42");
     assert!(it.muted, "the agent wants it");
-    it.does(|call, now| call.resume_recording(&agent("1001"), now));
+    it.does(|call, now| call.resume_recording(&by("1001"), now));
     assert!(!it.muted);
-    let said = ["paused 1001", "masked_by_flow 1001", "masked_by_flow 1001", "masked 1001"];
-    assert_eq!(it.muting(), [&said[..], &["masked 1001", "resumed 1001"]].concat());
+    let said = ["paused 1001", "masked_by_flow 1001", "masked 1001", "masked 1001"];
+    assert_eq!(it.muting(), [&said[..], &["resumed 1001"]].concat());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use hotline_base::{
     CallId, Extension, LegId, MonoTime, OfferId, Pii, PlayId, WallTime,
     media::{Channel, Event as MediaEvent, LegStats, Order, Profile},
 };
-use hotline_cdr::{CallRecord, CalledParty};
+use hotline_cdr::{CallRecord, CalledParty, Controller};
 
 use super::*;
 use crate::{
@@ -42,6 +42,10 @@ pub(super) struct Story {
 
 pub(super) fn agent(no: &str) -> AgentNo {
     AgentNo::new(no)
+}
+
+pub(super) fn by(no: &str) -> Controller {
+    Controller::Agent(agent(no))
 }
 
 impl Story {

@@ -133,3 +133,35 @@ fn nothing_of_a_caller_is_printed_by_accident() {
     let value = crate::Value::str("13800138000");
     assert!(!format!("{value:?}").contains("138"));
 }
+
+#[test]
+fn a_flow_records_a_message_and_is_answered_for_it() {
+    const MESSAGE: &str = "
+id: main
+start: note
+on_error: bye
+nodes:
+  note: {type: tag, add: [voicemail], next: tape}
+  tape: {type: record, action: start, next: ask}
+  ask: {type: play, prompt: ask, next: listen}
+  listen: {type: pause, duration: 30s, next: quiet}
+  quiet: {type: record, action: mask, next: loud}
+  loud: {type: record, action: resume, next: stop}
+  stop: {type: record, action: stop, next: bye}
+  bye: {type: hangup, reason: message}
+";
+    check(
+        &[MESSAGE],
+        &[],
+        60_000,
+        "0.00 tag voicemail
+        0.00 answer
+        0.00 record start by main
+        0.00 play ask
+        32.00 record mask by main
+        32.00 record resume by main
+        32.00 record stop by main
+        32.00 hang up message 16
+        32.00 left main system_hangup",
+    );
+}

@@ -35,21 +35,21 @@ fn recording_is_muted_by_who_is_in_the_call_and_never_longer_than_he_is() {
         said.collect::<Vec<_>>()
     };
     let mut it = Story::consulting();
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Paused, now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Paused, now));
     assert!(it.muted);
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Masked, now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Masked, now));
     it.act(|call, now| {
-        assert!(!call.mute_recording(&agent("1009"), Muting::Masked, now), "a stranger");
+        assert!(!call.mute_recording(&by("1009"), Muting::Masked, now), "a stranger");
     });
     // Somebody else in the call may take it back; twice is once.
-    it.does(|call, now| call.resume_recording(&agent("1002"), now));
-    it.does(|call, now| call.resume_recording(&agent("1002"), now));
+    it.does(|call, now| call.resume_recording(&by("1002"), now));
+    it.does(|call, now| call.resume_recording(&by("1002"), now));
     assert!(!it.muted);
     let said = ["paused 1001", "masked 1001", "resumed 1002"];
     assert_eq!(muting(&it), said);
 
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Masked, now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Masked, now));
     it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
     assert!(!it.muted, "he who wanted it is gone");
     assert_eq!(muting(&it)[3..], ["masked 1001", "resumed 1001"]);
@@ -63,24 +63,24 @@ fn a_recording_is_stopped_and_started_in_the_talk_and_the_record_shows_every_par
     it.does(|call, now| call.confer(&agent("1001"), now));
     let first = it.call.recording().cloned().unwrap();
     it.act(|call, now| {
-        assert!(!call.start_recording_for(&agent("1001"), now), "one runs");
-        assert!(!call.stop_recording_for(&agent("1009"), now), "a stranger");
+        assert!(!call.start_recording_for(&by("1001"), now), "one runs");
+        assert!(!call.stop_recording_for(&by("1009"), now), "a stranger");
     });
-    it.does(|call, now| call.mute_recording(&agent("1001"), Muting::Paused, now));
-    it.does(|call, now| call.stop_recording_for(&agent("1002"), now));
+    it.does(|call, now| call.mute_recording(&by("1001"), Muting::Paused, now));
+    it.does(|call, now| call.stop_recording_for(&by("1002"), now));
     assert_eq!(it.call.recording(), None);
     it.act(|call, now| {
-        assert!(!call.stop_recording_for(&agent("1001"), now), "none runs");
-        assert!(!call.mute_recording(&agent("1001"), Muting::Paused, now), "none runs");
+        assert!(!call.stop_recording_for(&by("1001"), now), "none runs");
+        assert!(!call.mute_recording(&by("1001"), Muting::Paused, now), "none runs");
     });
     // Control restarts before the first part is sealed: it knows that nothing runs.
     let saved = it.call.save().unwrap();
     let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
     call.reconcile(&[CALLER, AGENT, TARGET], &[], &Nobody, it.now);
-    assert!(!call.stop_recording_for(&agent("1001"), it.now));
+    assert!(!call.stop_recording_for(&by("1001"), it.now));
     it.seals(&first);
     it.muted = false;
-    it.does(|call, now| call.start_recording_for(&agent("1001"), now));
+    it.does(|call, now| call.start_recording_for(&by("1001"), now));
     let second = it.call.recording().cloned().unwrap();
     assert_ne!(first, second);
     assert_eq!(it.recorded, [AGENT, TARGET]);
