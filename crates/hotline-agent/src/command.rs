@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{AgentNo, Extension, FlowId, GroupId, Key, Oversight, Pii};
+use hotline_base::{AgentNo, CallId, Extension, FlowId, GroupId, Key, Oversight, Pii};
 
 use crate::{
     Display, LineEvent,
@@ -83,6 +83,23 @@ pub enum Command {
     Force { agent: AgentNo, to: Forced },
     /// 外线坐席: 签入 with a number outside as the telephone (手机, 固话), which is rung over a trunk.
     SignInOutside { number: Pii<String> },
+    /// 录音 of any call, by a supervisor who need not be in it.
+    ControlRecording { call: CallId, to: RecordingWish },
+}
+
+/// What a supervisor wants of a call's recording.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RecordingWish {
+    /// 开始录音, also of a caller who is with nobody.
+    Start,
+    /// 停止录音.
+    Stop,
+    /// 暂停录音.
+    Pause,
+    /// 遮蔽.
+    Mask,
+    /// 恢复录音.
+    Resume,
 }
 
 /// What a supervisor makes of an agent. During a call it waits for the end, like a wish of the
@@ -138,6 +155,7 @@ pub enum Action {
     StartRecording,
     StopRecording,
     Force,
+    ControlRecording,
 }
 
 impl Command {
@@ -172,6 +190,7 @@ impl Command {
             Self::StartRecording => Action::StartRecording,
             Self::StopRecording => Action::StopRecording,
             Self::Force { .. } => Action::Force,
+            Self::ControlRecording { .. } => Action::ControlRecording,
         }
     }
 }
@@ -207,6 +226,7 @@ impl Action {
         Self::StartRecording,
         Self::StopRecording,
         Self::Force,
+        Self::ControlRecording,
     ];
 }
 
@@ -247,6 +267,10 @@ pub enum Refused {
     NoCall,
     /// No flow of this name takes a caller from an agent and gives him back.
     UnknownFlow,
+    /// No such call goes on.
+    UnknownCall,
+    /// The call has no recording that could be changed so: none runs, or one does already.
+    WrongRecording,
 }
 
 impl fmt::Display for Refused {
@@ -281,6 +305,10 @@ impl fmt::Display for Refused {
                 f.write_str("no flow of this name takes a caller from an agent and gives him back")
             }
             Self::NoCall => f.write_str("the agent has no call that can be supervised"),
+            Self::UnknownCall => f.write_str("no such call goes on"),
+            Self::WrongRecording => f.write_str(
+                "the call's recording cannot be changed so: none runs, or one runs already",
+            ),
         }
     }
 }

@@ -16,7 +16,7 @@ mod view;
 
 pub use self::{
     agent::{Agent, AgentConfig, SignInState},
-    command::{Action, Command, Forced, Refused, Target},
+    command::{Action, Command, Forced, RecordingWish, Refused, Target},
     line::{Line, LineEvent},
     presence::{BusyReason, Pending, Presence, PresenceEvent},
     view::{AgentFact, AgentView, Display},

@@ -120,6 +120,11 @@ impl Ledger {
         Self { out_max: limit.unwrap_or(usize::MAX), lossless, ..Self::default() }
     }
 
+    /// Calls that go on.
+    pub(crate) fn open(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.open.iter().copied()
+    }
+
     /// What the switchboard sends.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         let asks = bytes.starts_with(b"SIP/2.0 503")

@@ -1,7 +1,7 @@
 //! Agents who ask others, give callers away, and watch each other.
 
-use hotline_agent::{Command, Forced, Target};
-use hotline_base::{AgentNo, FlowId, GroupId, Key, Oversight, Pii};
+use hotline_agent::{Command, Forced, RecordingWish, Target};
+use hotline_base::{AgentNo, CallId, FlowId, GroupId, Key, Oversight, Pii};
 use hotline_ivr::FlowKind;
 
 use crate::Shift;
@@ -46,6 +46,18 @@ impl Shift {
         if self.random.chance(10) {
             let to = *self.pick(&[Forced::Ready, Forced::Busy, Forced::SignedOut]);
             return Command::Force { agent, to };
+        }
+        if self.random.chance(10) {
+            let all = [
+                RecordingWish::Start,
+                RecordingWish::Stop,
+                RecordingWish::Pause,
+                RecordingWish::Mask,
+                RecordingWish::Resume,
+            ];
+            let open: Vec<_> = self.ledger.open().chain([CallId(0)]).collect();
+            let (call, to) = (*self.pick(&open), *self.pick(&all));
+            return Command::ControlRecording { call, to };
         }
         Command::Supervise { agent, how }
     }

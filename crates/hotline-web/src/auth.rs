@@ -94,6 +94,17 @@ impl Who {
         }
     }
 
+    /// The person who asks: an agent's token is his own, a system names somebody.
+    pub(crate) fn person(&self, named: Option<String>) -> Result<AgentNo, ApiError> {
+        let named = named.map(|it| AgentNo::new(&it));
+        match (&self.0, named) {
+            (Role::System, Some(it)) => Ok(it),
+            (Role::System, None) => Err(ApiError::field("agent_no", "name the supervisor")),
+            (Role::Agent(own), it) if it.as_ref().is_none_or(|it| it == own) => Ok(own.clone()),
+            (Role::Agent(_) | Role::Operator, _) => Err(ApiError::Forbidden),
+        }
+    }
+
     pub(crate) fn must_be_system(&self) -> Result<(), ApiError> {
         match &self.0 {
             Role::System => Ok(()),

@@ -131,7 +131,9 @@ impl ApiError {
 
 fn refused_status(refused: &Refused) -> StatusCode {
     match refused {
-        Refused::UnknownAgent | Refused::UnknownFlow => StatusCode::NOT_FOUND,
+        Refused::UnknownAgent | Refused::UnknownFlow | Refused::UnknownCall => {
+            StatusCode::NOT_FOUND
+        }
         Refused::UnknownReason(_) | Refused::NotANumber => StatusCode::BAD_REQUEST,
         Refused::NotPermitted | Refused::AbroadBlocked | Refused::NotSupervisor => {
             StatusCode::FORBIDDEN
@@ -144,6 +146,7 @@ fn refused_status(refused: &Refused) -> StatusCode {
         | Refused::NotRegistered
         | Refused::TargetAway
         | Refused::NoCall
+        | Refused::WrongRecording
         | Refused::Late => StatusCode::CONFLICT,
     }
 }
@@ -193,6 +196,10 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
                 ("unknown_flow", english, "没有这个可供挂起转的流程（kind: mid_call）".to_owned())
             }
             Refused::NoCall => ("no_call", english, "该坐席没有可监控的通话".to_owned()),
+            Refused::UnknownCall => ("not_found", english, "没有这个进行中的通话".to_owned()),
+            Refused::WrongRecording => {
+                ("wrong_recording", english, "通话没有在录音，或已经在录音".to_owned())
+            }
         },
     }
 }

@@ -41,7 +41,9 @@ impl Agent {
                 Action::Supervise | Action::Intercept => {
                     self.is_supervising() && matches!(self.line, Line::Talking | Line::Held)
                 }
-                Action::ForceRelease | Action::Force => self.is_supervising(),
+                Action::ForceRelease | Action::Force | Action::ControlRecording => {
+                    self.is_supervising()
+                }
                 Action::PauseRecording
                 | Action::MaskRecording
                 | Action::ResumeRecording
@@ -77,7 +79,9 @@ impl Agent {
             }
             // He rings like one who dials.
             Action::Supervise => self.config.supervisor && self.allows(Action::Dial),
-            Action::ForceRelease | Action::Force => self.is_supervising(),
+            Action::ForceRelease | Action::Force | Action::ControlRecording => {
+                self.is_supervising()
+            }
             Action::Hold
             | Action::Retrieve
             | Action::Mute

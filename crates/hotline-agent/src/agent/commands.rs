@@ -66,6 +66,7 @@ impl Agent {
             | Command::Intercept
             | Command::ForceRelease { .. }
             | Command::Force { .. }
+            | Command::ControlRecording { .. }
             | Command::PauseRecording
             | Command::MaskRecording
             | Command::ResumeRecording
@@ -115,6 +116,7 @@ impl Agent {
             | Command::Intercept
             | Command::ForceRelease { .. }
             | Command::Force { .. }
+            | Command::ControlRecording { .. }
             | Command::PauseRecording
             | Command::MaskRecording
             | Command::ResumeRecording

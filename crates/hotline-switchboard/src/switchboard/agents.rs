@@ -31,6 +31,7 @@ impl Switchboard {
             Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),
             Command::ForceRelease { agent } => self.force_release(no, agent, now),
             Command::Force { agent, to } => self.force(no, agent, *to, now),
+            Command::ControlRecording { call, to } => self.control_recording(no, *call, *to, now),
             Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
             Command::SignInOutside { number } => self.sign_in_outside(no, number, now),
             Command::Dial { number, display } => self.dial(no, number, display.as_ref(), now),
@@ -113,7 +114,8 @@ impl Switchboard {
                 | Action::SendKeys
                 | Action::Supervise
                 | Action::ForceRelease
-                | Action::Force => false,
+                | Action::Force
+                | Action::ControlRecording => false,
             };
         });
         if !done {

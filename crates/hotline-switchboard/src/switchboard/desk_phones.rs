@@ -189,6 +189,8 @@ const fn status_of(why: &Refused) -> u16 {
         | Refused::AbroadBlocked
         | Refused::NotSupervisor
         | Refused::NoCall
+        | Refused::UnknownCall
+        | Refused::WrongRecording
         | Refused::ExtensionTaken
         | Refused::UnknownReason(_)
         | Refused::WrongState { .. }

@@ -1,11 +1,11 @@
 //! Calling others into a call: consultation, transfer, supervision.
 
-use hotline_agent::{Action, Agent, Forced, LineEvent, Refused, Target};
+use hotline_agent::{Action, Agent, Forced, LineEvent, RecordingWish, Refused, Target};
 use hotline_base::{
     AgentNo, CallId, FlowId, GroupId, Key, Now, OfferId, Oversight, Pii, media::Profile,
 };
 use hotline_call::{Call, Joining, NotSuspended, Who};
-use hotline_cdr::CalledParty;
+use hotline_cdr::{CalledParty, Controller, Muting};
 
 use super::{Arc, Switchboard};
 
@@ -158,6 +158,37 @@ impl Switchboard {
         self.agent_changed(agent, now);
         self.refresh(agent);
         forced
+    }
+
+    /// 录音 of a call by a supervisor, whether he is in it or not.
+    pub(super) fn control_recording(
+        &mut self,
+        no: &AgentNo,
+        call: CallId,
+        to: RecordingWish,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let supervisor = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        if !supervisor.config().supervisor {
+            return Err(Refused::NotSupervisor);
+        }
+        if !supervisor.allows(Action::ControlRecording) {
+            return Err(self.wrong_state(no, Action::ControlRecording));
+        }
+        if self.calls.get(&call).is_none_or(|it| it.call.is_over()) {
+            return Err(Refused::UnknownCall);
+        }
+        let (by, mut done) = (Controller::Supervisor(no.clone()), false);
+        self.step(call, now, |call, _, now| {
+            done = match to {
+                RecordingWish::Start => call.start_recording_for(&by, now),
+                RecordingWish::Stop => call.stop_recording_for(&by, now),
+                RecordingWish::Pause => call.mute_recording(&by, Muting::Paused, now),
+                RecordingWish::Mask => call.mute_recording(&by, Muting::Masked, now),
+                RecordingWish::Resume => call.resume_recording(&by, now),
+            };
+        });
+        if done { Ok(()) } else { Err(Refused::WrongRecording) }
     }
 
     /// The call of an agent, for a supervisor.

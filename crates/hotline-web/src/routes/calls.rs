@@ -74,9 +74,14 @@ pub(super) async fn one(
     who: Who,
     Name(name): Name,
 ) -> Result<Response, ApiError> {
-    let call = name.parse().map(CallId).map_err(|_| ApiError::NotFound("call"))?;
+    let call = id(&name)?;
     let found = app.archive.call(call, who.sight()).await.map_err(ApiError::Archive)?;
     found.map(json).ok_or(ApiError::NotFound("call"))
+}
+
+/// The call of a path.
+pub(super) fn id(name: &str) -> Result<CallId, ApiError> {
+    name.parse().map(CallId).map_err(|_| ApiError::NotFound("call"))
 }
 
 /// The items are JSON already.

@@ -5,10 +5,9 @@ use axum::{
     http::Uri,
     response::{IntoResponse, Response},
 };
-use hotline_base::CallId;
 use serde::Deserialize;
 
-use super::{Body, Name, agents::Empty, json, query};
+use super::{Body, Name, agents::Empty, calls::id, json, query};
 use crate::{App, LadderForm, auth::Who, error::ApiError};
 
 /// Parameters of a ladder; a capture has no `format`.
@@ -52,7 +51,7 @@ pub(super) async fn pcap(
         return Err(ApiError::field("format", "a capture has one form"));
     }
     let bytes = found(&app, &who, &name, LadderForm::Pcap, params.masked).await?;
-    let file = format!("attachment; filename=\"call-{}.pcap\"", call(&name)?);
+    let file = format!("attachment; filename=\"call-{}.pcap\"", id(&name)?);
     let headers = [
         ("content-type", CAPTURE.to_owned()),
         ("cache-control", "no-store".to_owned()),
@@ -68,7 +67,7 @@ pub(super) async fn keep(
     Body(Empty {}): Body<Empty>,
 ) -> Result<Response, ApiError> {
     who.may_watch()?;
-    if app.signalling.keep_ladder(call(&name)?).await.map_err(ApiError::Archive)? {
+    if app.signalling.keep_ladder(id(&name)?).await.map_err(ApiError::Archive)? {
         Ok(json("{\"kept\":true}".to_owned()))
     } else {
         Err(ApiError::NotFound("ladder"))
@@ -85,10 +84,6 @@ async fn found(
     masked: bool,
 ) -> Result<Vec<u8>, ApiError> {
     let masked = !who.may_watch()? || masked;
-    let found = app.signalling.ladder(call(name)?, form, masked).await;
+    let found = app.signalling.ladder(id(name)?, form, masked).await;
     found.map_err(ApiError::Archive)?.ok_or(ApiError::NotFound("ladder"))
-}
-
-fn call(name: &str) -> Result<CallId, ApiError> {
-    name.parse().map(CallId).map_err(|_| ApiError::NotFound("call"))
 }

@@ -1,13 +1,14 @@
 //! 咨询, 转移, 三方通话, 监控: who else takes part in a call.
 
 use axum::extract::State;
-use hotline_agent::{Command, Forced, Target};
+use hotline_agent::{Command, Forced, RecordingWish, Target};
 use hotline_base::{AgentNo, FlowId, GroupId, Key, Oversight, Pii};
 use serde::Deserialize;
 
 use super::{
     Body, Name,
     agents::{Empty, Reply, ask, plain},
+    calls,
 };
 use crate::{App, auth::Who, error::ApiError};
 
@@ -172,6 +173,38 @@ forced! {
     force_ready => Ready
     force_busy => Busy
     force_sign_out => SignedOut
+}
+
+/// 班长 who decides about a call's recording. An agent's token says itself who he is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Supervisor {
+    agent_no: Option<String>,
+}
+
+/// Handlers by which a supervisor decides about the recording of the call in the path.
+macro_rules! recording {
+    ($($handler:ident => $to:ident)+) => {$(
+        pub(super) async fn $handler(
+            State(app): State<App>,
+            who: Who,
+            Name(call): Name,
+            Body(it): Body<Supervisor>,
+        ) -> Reply {
+            let no = who.person(it.agent_no)?;
+            let call = calls::id(&call)?;
+            let command = Command::ControlRecording { call, to: RecordingWish::$to };
+            ask(app, who, Name(no.to_string()), command).await
+        }
+    )+};
+}
+
+recording! {
+    start_call_recording => Start
+    stop_call_recording => Stop
+    pause_call_recording => Pause
+    mask_call_recording => Mask
+    resume_call_recording => Resume
 }
 
 plain! {

@@ -357,6 +357,27 @@ async fn ladder_is_for_systems_and_for_operators_who_see_no_numbers() {
 }
 
 #[tokio::test]
+async fn recording_of_a_call_is_decided_by_a_person_who_is_named() {
+    let house = house();
+    let post = async |token, path: &str, body| {
+        let reply = house.post(&format!("/api/v1/calls/{path}-recording"), token, body).await;
+        reply.status.as_u16()
+    };
+    for what in ["start", "stop", "pause", "mask", "resume"] {
+        let path = format!("7/{what}");
+        assert_eq!(post("operator", &path, "").await, 403, "{what}");
+        assert_eq!(post("1001", &path, "{\"agent_no\":\"1002\"}").await, 403, "{what}");
+        assert_eq!(post("system", &path, "").await, 400, "nobody is named");
+        assert_eq!(post("system", &path, "{\"agent_no\":\"1009\"}").await, 404, "no such person");
+        assert_eq!(post("system", "x/stop", "{\"agent_no\":\"1001\"}").await, 404, "no such call");
+        assert_eq!(post("system", &path, "{\"agent\":\"1001\"}").await, 400, "an unknown key");
+        // No supervisor here.
+        assert_eq!(post("1001", &path, "").await, 409, "{what}");
+        assert_eq!(post("system", &path, "{\"agent_no\":\"1001\"}").await, 409, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn operator_commands_nobody_and_hears_nothing() {
     let file = recording().unwrap();
     let house = house_with(file.path().to_owned(), true);

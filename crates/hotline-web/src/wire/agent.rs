@@ -139,6 +139,7 @@ pub(crate) const fn action_name(it: Action) -> (&'static str, &'static str) {
         Action::StartRecording => ("start_recording", "开始录音"),
         Action::StopRecording => ("stop_recording", "停止录音"),
         Action::Force => ("force", "强制示闲、示忙、签出"),
+        Action::ControlRecording => ("control_recording", "控制任一通话的录音"),
     }
 }
 
