@@ -15,6 +15,7 @@ use sqlx::{
 };
 use tokio::{sync::watch, time::timeout};
 
+pub(crate) use self::load::Item;
 pub use self::{
     calls::{CallPage, CallQuery, RecordingPlace, Sight},
     letters::{LetterJson, LetterPage},
@@ -71,6 +72,10 @@ impl Database {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // What a statement of many rows keeps to take itself back is no file.
+            .pragma("temp_store", "memory")
+            // 16 MiB: the pages that many transactions change are copied once for all of them.
+            .pragma("wal_autocheckpoint", "4000")
             .busy_timeout(config.busy_max);
         let pool = |n_max| {
             SqlitePoolOptions::new()

@@ -16,12 +16,12 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    Batch, Database, Entry, Journal, Kind, LOADER, Position, PushTarget, StoreError,
+    Batch, Database, Journal, LOADER, Position, PushTarget, StoreError, db::Item,
     sidecar::write_sidecars,
 };
 
 /// Items of one transaction.
-const N_ITEMS: usize = 2_048;
+const N_ITEMS: usize = 4_096;
 
 /// Sidecars that are written together. What is not synced when the process dies is written again.
 const SIDECARS: usize = 1_024;
@@ -32,6 +32,11 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Time between two transactions while there is much to load: each costs dozens of switches between
 /// threads, however little is in it. What comes after a quiet time is loaded at once.
 const GATHER: Duration = Duration::from_millis(250);
+
+/// The same after a transaction of [`MANY`] items: the two versions of a call, half a second apart,
+/// are then mostly one row that is written once, and a page of the tables takes more rows at a time.
+const GATHER_MANY: Duration = Duration::from_secs(1);
+const MANY: usize = 256;
 
 /// How often old pushes and ladders are forgotten.
 const TIDY: Duration = Duration::from_hours(1);
@@ -113,6 +118,14 @@ impl Loader {
     }
 }
 
+/// Items of the journal, with what became of the sidecars of their recordings.
+struct Reading {
+    items: Vec<(Position, Item)>,
+    next: Position,
+    n_damaged: u64,
+    n_sidecars_failed: u64,
+}
+
 struct Run {
     loader: Loader,
     stats: watch::Sender<LoaderStats>,
@@ -149,12 +162,12 @@ impl Run {
             // What is on disk by the end is loaded, too.
             let stopping = self.pause_until(next_load).await;
             let until = journal.borrow_and_update().synced;
-            if at < until {
-                next_load = Instant::now() + GATHER;
-            }
+            let started = Instant::now();
+            let mut n_loaded = 0;
             while at < until {
                 let read = self.read(at, until).await?;
-                let next = read.0.next;
+                let next = read.next;
+                n_loaded += read.items.len();
                 self.load(read).await?;
                 if next == at {
                     break;
@@ -162,6 +175,9 @@ impl Run {
                 at = next;
                 self.at = Some(at);
                 self.loader.journal.release(LOADER, at);
+            }
+            if n_loaded > 0 {
+                next_load = started + if n_loaded < MANY { GATHER } else { GATHER_MANY };
             }
             self.unstuck();
             if stopping {
@@ -194,21 +210,22 @@ impl Run {
 
     /// The next items, with the sidecars of their recordings written. Everything that blocks on a
     /// disk is done in one go.
-    async fn read(&self, from: Position, until: Position) -> Result<(Batch, u64), LoadError> {
+    async fn read(&self, from: Position, until: Position) -> Result<Reading, LoadError> {
         let reader = self.loader.journal.reader();
         let dirs = self.loader.recording_dirs.clone();
         let reading = spawn_blocking(move || {
-            let batch = reader.read(from, until, N_ITEMS)?;
-            let n_failed = if dirs.is_empty() { 0 } else { sidecars(&dirs, &batch.entries) };
-            Ok((batch, n_failed))
+            let Batch { entries, next, n_damaged } = reader.read(from, until, N_ITEMS)?;
+            let items: Vec<_> = entries.into_iter().map(|it| (it.at, Item::read(it))).collect();
+            let n_sidecars_failed = if dirs.is_empty() { 0 } else { sidecars(&dirs, &items) };
+            Ok(Reading { items, next, n_damaged, n_sidecars_failed })
         });
         reading.await.map_err(io::Error::other)?
     }
 
-    async fn load(&mut self, (batch, n_sidecars_failed): (Batch, u64)) -> Result<(), LoadError> {
-        let Batch { entries, next, n_damaged } = batch;
+    async fn load(&mut self, reading: Reading) -> Result<(), LoadError> {
+        let Reading { items, next, n_damaged, n_sidecars_failed } = reading;
         let targets = &self.loader.targets;
-        let loaded = self.loader.database.load(LOADER, &entries, next, targets, wall()).await?;
+        let loaded = self.loader.database.load(LOADER, &items, next, targets, wall()).await?;
         if n_damaged > 0 {
             error!(n_damaged, "The journal has damaged frames.");
         }
@@ -236,15 +253,12 @@ impl Run {
 }
 
 /// How many could not be written.
-fn sidecars(dirs: &[PathBuf], entries: &[Entry]) -> u64 {
-    let records: Vec<CallRecord> = entries
-        .iter()
-        .filter(|it| it.kind == Kind::CallRecord)
-        .filter_map(|it| borsh::from_slice(&it.payload).ok())
-        .collect();
+fn sidecars(dirs: &[PathBuf], items: &[(Position, Item)]) -> u64 {
+    let records =
+        items.iter().filter_map(|it| if let Item::Call(it) = &it.1 { Some(&**it) } else { None });
     // In the order of the journal, which is that of the chain; of two versions the later counts.
     let mut sealed: Vec<(&CallRecord, &RecordedAudio)> = Vec::new();
-    for record in &records {
+    for record in records {
         for audio in record.recordings.iter().filter(|it| it.sealed) {
             sealed.retain(|it| it.1.recording != audio.recording);
             sealed.push((record, audio));

@@ -2,10 +2,7 @@
 
 mod tables;
 
-use std::{
-    collections::{BTreeMap, btree_map},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, btree_map};
 
 use hotline_agent::AgentFact;
 use hotline_base::{CallId, RecordingId, WallTime};
@@ -52,14 +49,14 @@ impl Database {
     pub(crate) async fn load(
         &self,
         consumer: &str,
-        entries: &[Entry],
+        items: &[(Position, Item)],
         next: Position,
         targets: &[PushTarget],
         now: WallTime,
     ) -> Result<Loaded, StoreError> {
         let mut tx = self.write().await?;
         let cursor = read_cursor(&mut tx, consumer).await?.unwrap_or_default();
-        let items: Vec<_> = entries.iter().filter(|it| it.at >= cursor).map(Item::read).collect();
+        let items: Vec<_> = items.iter().filter(|it| it.0 >= cursor).map(|it| &it.1).collect();
         let versions = tables::versions(&mut tx, &items).await?;
         let mut rows = Rows::new(targets, now, versions);
         for item in &items {
@@ -101,27 +98,33 @@ async fn write_cursor(tx: &mut Tx, consumer: &str, to: Position) -> Result<(), S
 }
 
 /// What an entry says.
-enum Item<'a> {
+pub(crate) enum Item {
     Call(Box<CallRecord>),
-    State(AgentFact, &'a [u8]),
+    /// With its name, which is made of what it says. Names of later changes are greater, so that
+    /// their rows lie side by side.
+    State(String, AgentFact),
     Recording(CallId, RecordedAudio),
     Ladder(CallId, Vec<u8>),
     News(Box<RecordingNews>),
-    Unreadable(&'a Entry),
+    Unreadable(Entry),
 }
 
-impl<'a> Item<'a> {
-    fn read(entry: &'a Entry) -> Self {
+impl Item {
+    pub(crate) fn read(entry: Entry) -> Self {
         let bytes = &entry.payload;
         let read = match entry.kind {
             Kind::CallRecord => borsh::from_slice(bytes).map(Self::Call),
-            Kind::AgentFact => borsh::from_slice(bytes).map(|it| Self::State(it, bytes)),
+            Kind::AgentFact => borsh::from_slice(bytes).map(|it| Self::State(name(&it, bytes), it)),
             Kind::Recording => borsh::from_slice(bytes).map(|(call, it)| Self::Recording(call, it)),
             Kind::Ladder => borsh::from_slice(bytes).map(|(call, it)| Self::Ladder(call, it)),
             Kind::RecordingNews => borsh::from_slice(bytes).map(Self::News),
         };
         read.unwrap_or(Self::Unreadable(entry))
     }
+}
+
+fn name(fact: &AgentFact, bytes: &[u8]) -> String {
+    format!("{:012x}{}", fact.at.0, hex(Sha256::digest(bytes).iter().take(10)))
 }
 
 /// All rows of one transaction, by table: many rows of a table cost hardly more than one.
@@ -132,7 +135,7 @@ struct Rows<'a> {
     stored: Vec<CallId>,
     /// Of each call, the version that the table or an earlier item has.
     versions: BTreeMap<CallId, u32>,
-    calls: BTreeMap<CallId, (&'a CallRecord, CallJson)>,
+    calls: BTreeMap<CallId, &'a CallRecord>,
     recordings: BTreeMap<&'a RecordingId, (CallId, &'a RecordedAudio)>,
     states: Vec<State<'a>>,
     pushes: Vec<Push<'a>>,
@@ -141,7 +144,7 @@ struct Rows<'a> {
 }
 
 /// A change of an agent's state, with its name.
-type State<'a> = (String, &'a AgentFact, AgentStateJson);
+type State<'a> = (&'a str, &'a AgentFact, AgentStateJson);
 
 /// A new row of the outbox.
 struct Push<'a> {
@@ -168,10 +171,10 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn take(&mut self, item: &'a Item<'a>) -> Result<(), StoreError> {
+    fn take(&mut self, item: &'a Item) -> Result<(), StoreError> {
         match item {
             Item::Call(record) => self.call(record),
-            Item::State(fact, bytes) => self.state(fact, bytes),
+            Item::State(name, fact) => self.state(name, fact),
             Item::News(news) => self.news(news),
             Item::Recording(call, audio) => {
                 self.recording(*call, audio);
@@ -194,14 +197,14 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         *version = record.version;
-        let json = CallJson::from(record);
         if record.complete {
             let at = record.t_rel.or(record.t_in).unwrap_or(self.now);
             let (call, version) = (record.call, record.version);
-            let names = (format!("call-{call}-{version}"), format!("call-{call}"));
-            self.push(|it| it.call_records, names, "call.finished", at, &json)?;
+            let names = || (format!("call-{call}-{version}"), format!("call-{call}"));
+            let json = || CallJson::from(record);
+            self.push(|it| it.call_records, names, "call.finished", at, json)?;
         }
-        self.calls.insert(record.call, (record, json));
+        self.calls.insert(record.call, record);
         for audio in &record.recordings {
             self.recording(record.call, audio);
         }
@@ -220,37 +223,37 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn state(&mut self, fact: &'a AgentFact, bytes: &[u8]) -> Result<(), StoreError> {
-        let json = AgentStateJson::from(fact);
-        let id = hex(Sha256::digest(bytes).iter().take(16));
-        let names = (format!("agent-{id}"), format!("agent-{}", fact.agent));
-        self.push(|it| it.agent_states, names, "agent.state", fact.at, &json)?;
-        self.states.push((id, fact, json));
+    fn state(&mut self, name: &'a str, fact: &'a AgentFact) -> Result<(), StoreError> {
+        let names = || (format!("agent-{name}"), format!("agent-{}", fact.agent));
+        let json = || AgentStateJson::from(fact);
+        self.push(|it| it.agent_states, names, "agent.state", fact.at, json)?;
+        self.states.push((name, fact, json()));
         Ok(())
     }
 
     fn news(&mut self, news: &RecordingNews) -> Result<(), StoreError> {
         let (kind, at) = (news.event.as_str(), news.at);
         // A disk may fail a recording more than once.
-        let id = format!("{kind}-{}-{}", news.recording, at.0);
-        let names = (id, format!("call-{}", news.call));
-        self.push(|it| it.recordings, names, kind, at, &RecordingNewsJson::from(news))
+        let id = || format!("{kind}-{}-{}", news.recording, at.0);
+        let names = || (id(), format!("call-{}", news.call));
+        self.push(|it| it.recordings, names, kind, at, || RecordingNewsJson::from(news))
     }
 
-    /// For every target that wants it.
-    fn push(
+    /// For every target that wants it; nothing is made for none.
+    fn push<T: serde::Serialize>(
         &mut self,
         wants: impl Fn(&PushTarget) -> bool,
-        (id, order_key): (String, String),
+        names: impl FnOnce() -> (String, String),
         kind: &'static str,
         at: WallTime,
-        data: &impl serde::Serialize,
+        data: impl FnOnce() -> T,
     ) -> Result<(), StoreError> {
         let mut targets = self.targets.iter().filter(|it| wants(it)).peekable();
         if targets.peek().is_none() {
             return Ok(());
         }
-        let body = Envelope::new(&id, kind, at, data).text()?;
+        let (id, order_key) = names();
+        let body = Envelope::new(&id, kind, at, &data()).text()?;
         for target in targets {
             let (id, order_key, body) = (id.clone(), order_key.clone(), body.clone());
             self.pushes.push(Push { target: &target.name, id, order_key, kind, body });
@@ -260,8 +263,6 @@ impl<'a> Rows<'a> {
 }
 
 pub(super) fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
-    bytes.into_iter().fold(String::new(), |mut out, byte| {
-        write!(out, "{byte:02x}").unwrap_or_default();
-        out
-    })
+    let digit = |it: u8| char::from_digit(it.into(), 16);
+    bytes.into_iter().flat_map(|it| [digit(it >> 4), digit(it & 0x0F)]).flatten().collect()
 }

@@ -48,7 +48,8 @@ async fn database(dir: &TempDir) -> Database {
 }
 
 async fn load(database: &Database, entries: &[Entry], next: u64) {
-    database.load(LOADER, entries, at(next), &[target()], NOW).await.unwrap();
+    let items: Vec<_> = entries.iter().map(|it| (it.at, load::Item::read(it.clone()))).collect();
+    database.load(LOADER, &items, at(next), &[target()], NOW).await.unwrap();
 }
 
 async fn count(database: &Database, table: &str) -> i64 {

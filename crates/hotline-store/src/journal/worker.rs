@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Write},
+    io,
+    os::unix::fs::FileExt,
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError},
     thread,
@@ -26,6 +27,9 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Time between the beginnings of two syncs while there is much to write: a sync costs dozens of
 /// commits, however little is in it. What comes after a quiet time is synced at once.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// Letters of a position in its file; two numbers of 20 digits fit.
+const POSITION: usize = 47;
 
 pub(crate) struct Worker<D> {
     writer: Writer<D>,
@@ -272,10 +276,12 @@ pub(crate) fn read_position(dir: &Path, consumer: &str) -> Option<Position> {
     Some(Position { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
 }
 
+/// Written over what was there, a part of a page, and not synced: an older one costs a second
+/// reading. A new file each time would cost a file's making and its deletion, and its sync.
 fn write_position(dir: &Path, consumer: &str, to: Position) -> io::Result<()> {
-    let path = position_path(dir, consumer);
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    writeln!(file, "{} {}", to.segment, to.offset)?;
-    fs::rename(new, path)
+    let mut options = File::options();
+    let file =
+        options.create(true).truncate(false).write(true).open(position_path(dir, consumer))?;
+    let text = format!("{} {}", to.segment, to.offset);
+    file.write_all_at(format!("{text:POSITION$}\n").as_bytes(), 0)
 }

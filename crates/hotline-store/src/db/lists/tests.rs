@@ -131,7 +131,8 @@ async fn a_hit_is_counted_once_for_each_call_however_often_its_record_is_loaded(
     ] {
         let payload = borsh::to_vec(&record).unwrap();
         let entry = Entry { at: at(offset), idx: 0, kind: Kind::CallRecord, payload };
-        it.load(LOADER, &[entry], at(offset + 10), &[], NOW).await.unwrap();
+        let items = [(entry.at, crate::db::Item::read(entry))];
+        it.load(LOADER, &items, at(offset + 10), &[], NOW).await.unwrap();
     }
     let entry = it.list_entry(id, &Sight::All).await.unwrap().unwrap();
     assert_eq!(entry.n_hits, 2);

@@ -57,7 +57,7 @@ async fn insert<T>(
 /// The versions that the table has of these calls.
 pub(super) async fn versions(
     tx: &mut Tx,
-    items: &[Item<'_>],
+    items: &[&Item],
 ) -> Result<BTreeMap<CallId, u32>, StoreError> {
     let calls: BTreeSet<CallId> = items
         .iter()
@@ -93,7 +93,7 @@ impl Rows<'_> {
         self.write_recordings(tx).await?;
         self.write_states(tx).await?;
         // Few.
-        for (record, _) in self.calls.values() {
+        for record in self.calls.values() {
             for it in &record.facts {
                 if let CallFact::Listed { entry, .. } = &it.fact {
                     count_hit(tx, signed(record.call.0), *entry, it.at.wall).await?;
@@ -112,20 +112,21 @@ impl Rows<'_> {
 /// A call's row and its two texts, with and without facts.
 struct CallRow<'a> {
     record: &'a CallRecord,
-    json: &'a CallJson,
+    json: CallJson,
     record_json: String,
     facts_json: String,
 }
 
 impl<'a> CallRow<'a> {
-    fn new((record, json): &'a (&CallRecord, CallJson)) -> Result<Self, StoreError> {
+    fn new(record: &'a CallRecord) -> Result<Self, StoreError> {
         let facts: Vec<_> = record.facts.iter().map(StampedJson::from).collect();
-        let record_json = serde_json::to_string(json)?;
+        let json = CallJson::from(record);
+        let record_json = serde_json::to_string(&json)?;
         Ok(Self { record, json, record_json, facts_json: serde_json::to_string(&facts)? })
     }
 
     fn values(&self, mut to: Values<'_>) {
-        let (record, json) = (self.record, self.json);
+        let (record, json) = (self.record, &self.json);
         let first_fact = record.facts.first().map(|it| it.at.wall);
         let t_in = record.t_in.or(first_fact).or(record.t_rel).unwrap_or_default();
         to.push_bind(signed(record.call.0))
@@ -216,7 +217,8 @@ fn recording(mut to: Values<'_>, (call, it): &(CallId, &RecordedAudio)) {
 
 impl Rows<'_> {
     async fn write_calls(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let rows: Vec<_> = self.calls.values().map(CallRow::new).collect::<Result<_, _>>()?;
+        let rows: Vec<_> =
+            self.calls.values().copied().map(CallRow::new).collect::<Result<_, _>>()?;
         let head = "calls
              (call_id, version, t_in, t_ans, t_req, t_br, t_rel, trunk, caller_no, called_no,
               called_raw, flow, outcome, released_by, reason, duration_ms, wait_ms, talk_ms,
@@ -263,7 +265,7 @@ impl Rows<'_> {
 
     fn parts<T>(&self, of: impl Fn(&CallRecord) -> &Vec<T>) -> Vec<Part<'_, T>> {
         let all = self.calls.iter();
-        all.flat_map(|(call, (record, _))| (0..).zip(of(record)).map(|(idx, it)| (*call, idx, it)))
+        all.flat_map(|(call, record)| (0..).zip(of(record)).map(|(idx, it)| (*call, idx, it)))
             .collect()
     }
 
@@ -287,7 +289,7 @@ impl Rows<'_> {
         let head = "agent_states
              (id, agent_no, changed_at, extension, state, presence, line, reason, call_id)";
         let values = |mut to: Values<'_>, (id, fact, json): &State<'_>| {
-            to.push_bind(id)
+            to.push_bind(*id)
                 .push_bind(fact.agent.as_str())
                 .push_bind(fact.at.0)
                 .push_bind(&json.extension)
