@@ -21,6 +21,7 @@ mod baddays;
 mod browser;
 mod bytes;
 mod codecs;
+mod directory;
 mod disk;
 mod engine;
 mod faults;

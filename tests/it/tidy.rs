@@ -36,6 +36,7 @@ const REVEALERS: &[(&str, &str)] = &[
     ("crates/hotline-switchboard/src/switchboard/restore.rs", "the number tells the city"),
     ("crates/hotline-switchboard/src/switchboard/sip.rs", "trunk and flow read the number"),
     ("crates/hotline-trunk/src/lists.rs", "lists are looked up by number"),
+    ("crates/hotline-web/src/routes/directory.rs", "the bar shows whom its buttons call"),
     ("crates/hotline-web/src/wire/agent.rs", "an agent sees which number rings for him"),
     ("crates/hotline-web/src/wire/event.rs", "the screen pop shows the caller"),
 ];

@@ -121,6 +121,8 @@ pub enum Target {
     /// Whoever of the group is free longest; a transferred caller waits there.
     Group(GroupId),
     Number(Pii<String>),
+    /// 一键转接: an entry of the directory, by its name there.
+    Entry(String),
 }
 
 /// A button of the softphone bar (软电话条): what is possible now.
@@ -271,6 +273,8 @@ pub enum Refused {
     UnknownCall,
     /// The call has no recording that could be changed so: none runs, or one does already.
     WrongRecording,
+    /// The directory has no such entry for this agent.
+    UnknownEntry,
 }
 
 impl fmt::Display for Refused {
@@ -304,6 +308,7 @@ impl fmt::Display for Refused {
             Self::UnknownFlow => {
                 f.write_str("no flow of this name takes a caller from an agent and gives him back")
             }
+            Self::UnknownEntry => f.write_str("the directory has no such entry for this agent"),
             Self::NoCall => f.write_str("the agent has no call that can be supervised"),
             Self::UnknownCall => f.write_str("no such call goes on"),
             Self::WrongRecording => f.write_str(

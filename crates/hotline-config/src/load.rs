@@ -14,7 +14,7 @@ use hotline_base::{Extension, TrunkId, WallTime};
 use hotline_ivr::{Bundle, Severity};
 use hotline_media::MediaConfig;
 use hotline_sip::Credentials;
-use hotline_switchboard::{Outbound, Regions, Srtp};
+use hotline_switchboard::{Directory, Outbound, Regions, Srtp};
 use hotline_trunk::{AccountId, NumberRow, TrunkConfig, watch::Thresholds};
 
 use crate::{
@@ -107,6 +107,7 @@ pub(crate) fn read(file: &str, folder: &Path, text: &str) -> (Loaded, Flows, Vec
             local_streams: Vec::new(),
             accounts: parts.accounts,
             outbound: parts.outbound,
+            directory: Arc::new(parts.directory),
             sip: parts.sip.config,
             trunks: parts.trunks,
             rules: parts.rules,
@@ -159,6 +160,7 @@ struct Parts {
     groups: Vec<GroupConfig>,
     people: Vec<AgentConfig>,
     outbound: Outbound,
+    directory: Directory,
     calls: hotline_call::Config,
     regions: Regions,
     auto_answer: BTreeSet<Extension>,
@@ -182,6 +184,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
     let groups = part::group::read(root);
     let staff = part::agent::read(root, &groups);
     let outbound = part::outbound::read(root, &trunks, staff.wishes);
+    let directory = part::directory::read(root, &staff.people, &groups, &outbound);
     let calls = part::calls::read(root);
     let regions = part::regions::read(root);
     let http = part::http::read(root, &staff.people);
@@ -207,6 +210,7 @@ fn parts(root: &Section<'_, '_>) -> (Parts, Place) {
         groups,
         people,
         outbound,
+        directory,
         calls,
         regions,
         auto_answer,

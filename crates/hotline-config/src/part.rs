@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod calls;
+pub(crate) mod directory;
 pub(crate) mod engine;
 pub(crate) mod group;
 pub(crate) mod http;

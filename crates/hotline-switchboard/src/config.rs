@@ -17,7 +17,7 @@ use hotline_trunk::{
     watch::Thresholds,
 };
 
-use crate::{CarrierRules, Regions};
+use crate::{CarrierRules, Directory, Regions};
 
 /// Checked parameters of the number rows, by [`NumberRow::row`].
 pub type NumberParams = Vec<BTreeMap<String, Value>>;
@@ -40,6 +40,8 @@ pub struct Config {
     pub groups: Vec<GroupConfig>,
     pub agents: Vec<AgentConfig>,
     pub outbound: Outbound,
+    /// 一键转接.
+    pub directory: Arc<Directory>,
     pub bundle: Arc<Bundle>,
     pub call: hotline_call::Config,
     pub ladder: hotline_ladder::Config,

@@ -12,6 +12,7 @@
 mod board;
 mod carrier;
 mod config;
+mod directory;
 mod environment;
 mod io;
 mod region;
@@ -22,6 +23,7 @@ pub use self::{
     board::{Board, BoardCall, BoardGateway, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk},
     carrier::CarrierRules,
     config::{Config, Dialer, NumberParams, Outbound, Srtp},
+    directory::{Directory, DirectoryEntry, Standing},
     io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output, TrafficRow, TrafficView},
     region::Regions,
     switchboard::Switchboard,

@@ -118,7 +118,16 @@ impl Guard {
     }
 }
 
+/// Calls of an agent without a plan in any hour, to what the directory lists.
+const LISTED_PER_HOUR: u32 = 60;
+
 impl DialPlan {
+    /// Permits one number and nothing else, as often as `other` permits its own.
+    pub fn just(number: &str, other: Option<&Self>) -> Self {
+        let per_hour = other.map_or(LISTED_PER_HOUR, |it| it.per_hour);
+        Self { allow: vec![number.to_owned()], deny: Vec::new(), per_hour }
+    }
+
     /// Whether the plan has this normalised number.
     pub fn permits(&self, number: &str) -> bool {
         let longest = |all: &[String]| {

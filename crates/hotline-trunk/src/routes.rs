@@ -67,7 +67,7 @@ const MINUTE_MS: i64 = 60_000;
 const DAY_MIN: i64 = 24 * 60;
 
 impl Hours {
-    fn contains(&self, at: WallTime) -> bool {
+    pub fn contains(&self, at: WallTime) -> bool {
         let minutes = (at.0 + BEIJING_MS).div_euclid(MINUTE_MS);
         let (day, minute) = (minutes.div_euclid(DAY_MIN), minutes.rem_euclid(DAY_MIN));
         let (from, to) = (i64::from(self.from), i64::from(self.to));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_agent::{AgentView, Command, Refused};
+use hotline_agent::{AgentView, Command, Refused, Target};
 use hotline_base::{AgentNo, CallId, GroupId, Pii, RecordingId, TrunkId, WallTime};
 
 /// An answer that comes later.
@@ -35,6 +35,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// All trunks, by name.
     fn trunks(&self) -> Vec<TrunkView>;
+
+    /// 一键转接: whom this agent may give callers to, in the order of the configuration.
+    fn directory(&self, agent: &AgentNo, now: WallTime) -> Vec<DirectoryView>;
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -60,6 +63,22 @@ pub struct GroupView {
     pub oldest_since: Option<WallTime>,
     pub n_signed_in: usize,
     pub n_ready: usize,
+}
+
+/// An entry of the directory for one-button transfers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DirectoryView {
+    pub id: String,
+    pub name: String,
+    pub category: String,
+    /// An agent, a group or a number.
+    pub to: Target,
+    /// GB/T 2260.
+    pub cities: Vec<String>,
+    /// As configured.
+    pub hours: Vec<String>,
+    /// Somebody is there now.
+    pub open: bool,
 }
 
 /// 中继: a carrier's trunk as a screen needs it.

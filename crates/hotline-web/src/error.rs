@@ -131,9 +131,10 @@ impl ApiError {
 
 fn refused_status(refused: &Refused) -> StatusCode {
     match refused {
-        Refused::UnknownAgent | Refused::UnknownFlow | Refused::UnknownCall => {
-            StatusCode::NOT_FOUND
-        }
+        Refused::UnknownAgent
+        | Refused::UnknownFlow
+        | Refused::UnknownEntry
+        | Refused::UnknownCall => StatusCode::NOT_FOUND,
         Refused::UnknownReason(_) | Refused::NotANumber => StatusCode::BAD_REQUEST,
         Refused::NotPermitted | Refused::AbroadBlocked | Refused::NotSupervisor => {
             StatusCode::FORBIDDEN
@@ -195,6 +196,9 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
             Refused::UnknownFlow => {
                 ("unknown_flow", english, "没有这个可供挂起转的流程（kind: mid_call）".to_owned())
             }
+            Refused::UnknownEntry => {
+                ("unknown_entry", english, "一键转接名单里没有您可用的这一项".to_owned())
+            }
             Refused::NoCall => ("no_call", english, "该坐席没有可监控的通话".to_owned()),
             Refused::UnknownCall => ("not_found", english, "没有这个进行中的通话".to_owned()),
             Refused::WrongRecording => {
@@ -227,6 +231,9 @@ impl IntoResponse for ApiError {
             }
             Self::Command(CommandError::Refused(Refused::UnknownFlow), view) => {
                 (Some("flow"), view)
+            }
+            Self::Command(CommandError::Refused(Refused::UnknownEntry), view) => {
+                (Some("directory"), view)
             }
             Self::Command(_, view) => (None, view),
             Self::Range { len } => {

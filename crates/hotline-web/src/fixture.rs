@@ -13,7 +13,9 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use hotline_agent::{Agent, AgentConfig, AgentView, Command, LineEvent, Refused, SignInState};
+use hotline_agent::{
+    Agent, AgentConfig, AgentView, Command, LineEvent, Refused, SignInState, Target,
+};
 use hotline_base::{
     AgentNo, CallId, FlowId, GroupId, MonoTime, Now, Pii, RecordingId, TrunkId, WallTime,
 };
@@ -25,9 +27,9 @@ use tower::ServiceExt;
 
 use crate::{
     AccountView, Answer, App, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CallView,
-    CommandError, Desk, Feeds, GatewayView, GroupView, Health, LadderForm, ListDraft, ListError,
-    ListFilter, Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling, Token, Tokens,
-    TrafficFilter, TrunkView, server::router,
+    CommandError, Desk, DirectoryView, Feeds, GatewayView, GroupView, Health, LadderForm,
+    ListDraft, ListError, ListFilter, Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling,
+    Token, Tokens, TrafficFilter, TrunkView, server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -105,6 +107,18 @@ impl Desk for Desks {
             oldest_since: Some(WALL),
             n_signed_in: 1,
             n_ready: 0,
+        }]
+    }
+
+    fn directory(&self, _agent: &AgentNo, _now: WallTime) -> Vec<DirectoryView> {
+        vec![DirectoryView {
+            id: "police".to_owned(),
+            name: "公安 110".to_owned(),
+            category: "应急".to_owned(),
+            to: Target::Number(Pii::new("110".to_owned())),
+            cities: vec!["450100".to_owned()],
+            hours: vec!["1-5 08:00-18:00".to_owned()],
+            open: true,
         }]
     }
 

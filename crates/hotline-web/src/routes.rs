@@ -3,6 +3,7 @@
 mod agents;
 mod bans;
 mod calls;
+mod directory;
 mod events;
 mod ladders;
 mod letters;
@@ -53,6 +54,7 @@ pub(crate) fn table() -> Vec<Route> {
     vec![
         on("get", "/api/v1/agents", get(agents::list)),
         on("get", "/api/v1/agents/{no}", get(agents::one)),
+        on("get", "/api/v1/agents/{no}/directory", get(directory::list)),
         on("get", "/api/v1/agents/{no}/events", get(events::listen)),
         on("post", "/api/v1/agents/{no}/sign-in", post(agents::sign_in)),
         on("post", "/api/v1/agents/{no}/sign-out", post(agents::sign_out)),

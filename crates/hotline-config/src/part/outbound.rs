@@ -157,7 +157,7 @@ fn prefixes(it: &Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
 }
 
 /// `08:00-18:00`, or for some days `1-5 08:00-18:00` (Monday is 1).
-fn hours_of(it: &Section<'_, '_>, text: &Placed<String>) -> Option<Hours> {
+pub(super) fn hours_of(it: &Section<'_, '_>, text: &Placed<String>) -> Option<Hours> {
     let hours = parse_hours(&text.value);
     if hours.is_none() {
         let found = format!("{:?} 不是时段", text.value);

@@ -10,10 +10,13 @@ use std::{
 };
 
 use hotline_agent::{AgentView, Command};
-use hotline_base::AgentNo;
+use hotline_base::{AgentNo, WallTime};
 use hotline_net::{Ban, Gate};
 use hotline_store::Journal;
-use hotline_web::{Answer, BanView, Bans, CommandError, Desk, GroupView, Health, Part, TrunkView};
+use hotline_switchboard::{Directory, DirectoryEntry};
+use hotline_web::{
+    Answer, BanView, Bans, CommandError, Desk, DirectoryView, GroupView, Health, Part, TrunkView,
+};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -26,6 +29,7 @@ use super::{inbox::Asked, views::Views};
 pub(crate) struct ControlDesk {
     pub(crate) commands: mpsc::Sender<Asked>,
     pub(crate) views: Views,
+    pub(crate) directory: Arc<Directory>,
 }
 
 impl Desk for ControlDesk {
@@ -61,6 +65,19 @@ impl Desk for ControlDesk {
 
     fn trunks(&self) -> Vec<TrunkView> {
         self.views.trunks()
+    }
+
+    fn directory(&self, agent: &AgentNo, now: WallTime) -> Vec<DirectoryView> {
+        let view = |it: &DirectoryEntry| DirectoryView {
+            id: it.id.clone(),
+            name: it.name.clone(),
+            category: it.category.clone(),
+            to: it.to.clone(),
+            cities: it.cities.clone(),
+            hours: it.hours.iter().map(|it| it.1.clone()).collect(),
+            open: it.is_open(now),
+        };
+        self.directory.of(agent).map(view).collect()
     }
 }
 

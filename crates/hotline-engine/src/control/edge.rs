@@ -132,6 +132,7 @@ impl Edge {
             desk: Arc::new(ControlDesk {
                 commands: self.addresses.commands.clone(),
                 views: shared.views.clone(),
+                directory: Arc::clone(&self.setup.switchboard.directory),
             }),
             archive: Arc::new(Records {
                 database: self.outward.database.clone(),

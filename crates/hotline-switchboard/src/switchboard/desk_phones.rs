@@ -128,7 +128,7 @@ impl Switchboard {
             return Err(self.wrong_state(no, Action::Consult));
         }
         let target = self.named(&Pii::new(it.request_user));
-        let joining = self.joining(call, no, &target, now)?;
+        let joining = self.joining(call, no, &target, false, now)?;
         self.add_phone(call, it.leg, extension, now);
         let (leg, audio) = (it.leg, (it.leg, it.sdp));
         let begun = self.call_in((call, Action::Consult), no, joining, now, |call, it, _, now| {
@@ -181,7 +181,10 @@ fn refer_key(call: CallId) -> String {
 /// What a telephone is told when its wish is not carried out.
 const fn status_of(why: &Refused) -> u16 {
     match why {
-        Refused::NotANumber | Refused::UnknownAgent | Refused::UnknownFlow => 404,
+        Refused::NotANumber
+        | Refused::UnknownAgent
+        | Refused::UnknownFlow
+        | Refused::UnknownEntry => 404,
         Refused::TargetAway | Refused::NotRegistered | Refused::Late => 480,
         Refused::NoTrunk | Refused::Closed => 503,
         Refused::NotPermitted

@@ -9,7 +9,8 @@ use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound};
 use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
 use hotline_trunk::{
-    Barred, GatewayConfig, GatewayId, NumberOf, Purpose, normalise_caller, rewrite, trunks_for,
+    Barred, DialPlan, GatewayConfig, GatewayId, NumberOf, Purpose, normalise_caller, rewrite,
+    trunks_for,
 };
 
 use super::{
@@ -105,6 +106,28 @@ impl Switchboard {
         display: Option<&String>,
         now: Now,
     ) -> Result<(Pii<String>, Option<String>, bool), Refused> {
+        self.passed(no, number, (display, false), now)
+    }
+
+    /// The same without a wish for the number shown. What the directory lists needs no plan; it
+    /// counts like any call.
+    pub(super) fn permitted_if(
+        &mut self,
+        no: &AgentNo,
+        number: &Pii<String>,
+        listed: bool,
+        now: Now,
+    ) -> Result<(Pii<String>, Option<String>, bool), Refused> {
+        self.passed(no, number, (None, listed), now)
+    }
+
+    fn passed(
+        &mut self,
+        no: &AgentNo,
+        number: &Pii<String>,
+        (display, listed): (Option<&String>, bool),
+        now: Now,
+    ) -> Result<(Pii<String>, Option<String>, bool), Refused> {
         let outbound = &self.config.outbound;
         let number = normalise_caller(number.reveal(), outbound.area_code.as_deref())
             .ok_or(Refused::NotANumber)?;
@@ -114,7 +137,8 @@ impl Switchboard {
             return Err(Refused::NoTrunk);
         }
         let plan = dialer.and_then(|it| it.plan.as_ref());
-        let passed = self.guard.pass(no, plan, &number, now.mono);
+        let just_this = listed.then(|| DialPlan::just(&number, plan));
+        let passed = self.guard.pass(no, just_this.as_ref().or(plan), &number, now.mono);
         let display = display.or_else(|| dialer.and_then(|it| it.display.as_ref())).cloned();
         match passed {
             Ok(()) => Ok((Pii::new(number), display, emergency)),

@@ -34,7 +34,8 @@ impl Switchboard {
         if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(no)) {
             return Err(self.wrong_state(no, Action::Consult));
         }
-        let it = self.joining(call, no, to, now)?;
+        let (to, listed) = self.look_up(no, to, now)?;
+        let it = self.joining(call, no, &to, listed, now)?;
         self.call_in((call, Action::Consult), no, it, now, |call, it, _, now| {
             call.consult(no, it, now)
         })
@@ -45,7 +46,8 @@ impl Switchboard {
         if !self.calls.get(&call).is_some_and(|it| it.call.may_transfer(no)) {
             return Err(self.wrong_state(no, Action::Transfer));
         }
-        if let Target::Group(group) = to {
+        let (to, listed) = self.look_up(no, to, now)?;
+        if let Target::Group(group) = &to {
             if self.dispatcher.group(group).is_none() || self.staff.of(group) == 0 {
                 return Err(Refused::TargetAway);
             }
@@ -55,7 +57,7 @@ impl Switchboard {
             });
             return Ok(());
         }
-        let it = self.joining(call, no, to, now)?;
+        let it = self.joining(call, no, &to, listed, now)?;
         self.call_in((call, Action::Transfer), no, it, now, |call, it, env, now| {
             call.transfer_to(no, it, env, now)
         })
@@ -203,12 +205,23 @@ impl Switchboard {
         self.agents.get(agent).and_then(Agent::call).ok_or(Refused::NoCall)
     }
 
+    /// Whom the agent means, and whether the directory permits to call him.
+    fn look_up(&self, no: &AgentNo, to: &Target, now: Now) -> Result<(Target, bool), Refused> {
+        let Target::Entry(id) = to else { return Ok((to.clone(), false)) };
+        let entry = self.config.directory.find(no, id).ok_or(Refused::UnknownEntry)?;
+        if !entry.is_open(now.wall) {
+            return Err(Refused::TargetAway);
+        }
+        Ok((entry.to.clone(), true))
+    }
+
     /// Whom the agent named, with everything reserved that he needs.
     pub(super) fn joining(
         &mut self,
         call: CallId,
         no: &AgentNo,
         to: &Target,
+        listed: bool,
         now: Now,
     ) -> Result<Joining, Refused> {
         match to {
@@ -222,12 +235,13 @@ impl Switchboard {
                 if self.is_closed_to(number) {
                     return Err(Refused::Closed);
                 }
-                let (number, display, _) = self.permitted(no, number, None, now)?;
+                let (number, display, _) = self.permitted_if(no, number, listed, now)?;
                 let offer = self.dispatcher.new_offer();
                 let who = Who { party: CalledParty::Outside { number }, display };
                 let (leg, profile) = (self.endpoint.new_leg(), Profile::Plain);
                 Ok(Joining { offer, leg, profile, who })
             }
+            Target::Entry(_) => Err(Refused::UnknownEntry),
         }
     }
 

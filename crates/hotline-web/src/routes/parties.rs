@@ -12,24 +12,27 @@ use super::{
 };
 use crate::{App, auth::Who, error::ApiError};
 
-/// Whom a caller is given to, or an agent asks: exactly one of the three.
+/// Whom a caller is given to, or an agent asks: exactly one of the four.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct To {
     agent_no: Option<String>,
     skill_group: Option<String>,
     number: Option<String>,
+    /// An entry of the directory, by its id.
+    directory: Option<String>,
 }
 
 impl To {
     fn target(self) -> Result<Target, ApiError> {
-        match (self.agent_no, self.skill_group, self.number) {
-            (Some(it), None, None) => Ok(Target::Agent(AgentNo::new(&it))),
-            (None, Some(it), None) => Ok(Target::Group(GroupId::new(&it))),
-            (None, None, Some(it)) => Ok(Target::Number(Pii::new(it))),
-            (_, _, _) => Err(ApiError::BadRequest {
+        match (self.agent_no, self.skill_group, self.number, self.directory) {
+            (Some(it), None, None, None) => Ok(Target::Agent(AgentNo::new(&it))),
+            (None, Some(it), None, None) => Ok(Target::Group(GroupId::new(&it))),
+            (None, None, Some(it), None) => Ok(Target::Number(Pii::new(it))),
+            (None, None, None, Some(it)) => Ok(Target::Entry(it)),
+            (_, _, _, _) => Err(ApiError::BadRequest {
                 field: None,
-                why: "name exactly one of agent_no, skill_group and number".to_owned(),
+                why: "name exactly one of agent_no, skill_group, number and directory".to_owned(),
             }),
         }
     }
