@@ -561,11 +561,7 @@ impl From<&CallFact> for FactJson {
                 offer: it.offer.to_string(),
                 flow: it.flow.to_string(),
                 how: it.how.as_str().to_owned(),
-                values: it
-                    .values
-                    .iter()
-                    .map(|(name, it)| (name.clone(), it.reveal().clone()))
-                    .collect(),
+                values: it.values.iter().map(|it| (it.0.clone(), it.1.reveal().clone())).collect(),
             },
             CallFact::Signalled(it) => {
                 let text = |it: &Option<Pii<String>>| it.as_ref().map(Pii::reveal).cloned();
