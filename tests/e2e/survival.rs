@@ -256,5 +256,8 @@ async fn talk_goes_on_when_control_and_media_are_killed_at_once() {
     caller.until_ended(SOON).await.unwrap();
     let record = parts_sealed(&engine, &caller.number, 2).await;
     assert_ne!(record["reason"], "media_failed");
+    // Nobody who lives saw media go, and the record says so all the same.
+    assert_eq!(record["media_restarted"], true, "{record:#}");
+    assert_eq!(record["control_restarted"], true);
     engine.until_no_port_is_held().await;
 }

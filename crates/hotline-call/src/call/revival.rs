@@ -4,7 +4,7 @@ use hotline_cdr::RecordingChange;
 
 use super::{
     AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId, MonoTime,
-    Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy,
+    Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy, Stamped,
 };
 
 impl Call {
@@ -45,7 +45,8 @@ impl Call {
         env: &dyn Environment,
         now: Now,
     ) {
-        let media_died = std::mem::take(&mut self.media_died);
+        let unseen = self.breaks_off_unseen(recordings, now);
+        let media_died = std::mem::take(&mut self.media_died) || unseen;
         let lost: BTreeSet<_> =
             self.open_legs.iter().copied().filter(|it| !legs.contains(it)).collect();
         self.open_legs.retain(|it| !lost.contains(it));
@@ -65,6 +66,21 @@ impl Call {
             self.resume_sound(media_died, recordings, now);
         }
         self.complete_if_closed(now);
+    }
+
+    /// Both processes died: nobody who lives saw media go, but what ran there does not run now.
+    fn breaks_off_unseen(&mut self, recordings: &[RecordingId], now: Now) -> bool {
+        let is_restored = self.audio.recording.is_none() && !self.has_flow();
+        let Some(ran) = self.running_recording().filter(|_| is_restored && self.is_open()) else {
+            return false;
+        };
+        let failed = |it: &Stamped| matches!(&it.fact, CallFact::RecordingFailed { recording, .. } if *recording == ran);
+        // One that failed may never have run.
+        if recordings.contains(&ran) || self.facts.iter().any(failed) {
+            return false;
+        }
+        self.broken_off.entry(ran).or_insert(now.mono);
+        true
     }
 
     /// Whether this leg is the call's and is not known to be closed.

@@ -105,3 +105,37 @@ fn a_recording_is_stopped_and_started_in_the_talk_and_the_record_shows_every_par
     let parts: Vec<_> = record.recordings.iter().map(|it| &it.recording).collect();
     assert_eq!(parts, [&first, &second]);
 }
+
+#[test]
+fn what_broke_off_while_nobody_saw_it_is_told_by_what_runs_no_more() {
+    let restarted = |recordings: &dyn Fn(&RecordingId) -> Vec<RecordingId>, fails: bool| {
+        let mut it = Story::talk();
+        let first = it.call.recording().cloned().unwrap();
+        if fails {
+            let (recording, reason) = (first.clone(), "no tape".to_owned());
+            it.media(MediaEvent::RecordFailed { recording, reason });
+        }
+        let saved = it.call.save().unwrap();
+        it.call = Call::restore(saved, Arc::new(Config::default()), it.now);
+        it.now = it.now + Duration::from_secs(2);
+        let running = recordings(&first);
+        it.act(|call, now| call.reconcile(&[CALLER, AGENT], &running, &Nobody, now));
+        it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+        it.seals(&first);
+        it.leaves(CALLER);
+        let second = it.call.facts().iter().rev().find_map(|it| it.fact.recording_started());
+        let second = second.map(|it| it.0.clone()).filter(|it| *it != first);
+        if let Some(second) = &second {
+            it.seals(second);
+        }
+        (it.record(), second.is_some())
+    };
+    let (record, goes_on) = restarted(&|_| Vec::new(), false);
+    assert!(record.media_restarted() && record.control_restarted && goes_on);
+    // Nothing was recorded from the kill on to the new part.
+    assert!(record.recordings[0].gap_ms >= 2_000, "{:?}", record.recordings[0]);
+    let (record, goes_on) = restarted(&|first| vec![first.clone()], false);
+    assert!(!record.media_restarted() && record.control_restarted && !goes_on);
+    let (record, _) = restarted(&|_| Vec::new(), true);
+    assert!(!record.media_restarted(), "it never ran");
+}
