@@ -130,6 +130,9 @@ async fn a_registered_trunk_proves_its_calls_and_is_called_by_its_contact() {
     let engine = registered(&carrier, &folder).await;
     let label = "hotline_trunk_registered{trunk=\"carrier\",account=\"hotline-nn\"}";
     engine.until_counted(label).await;
+    let statistics = engine.get("/api/v1/trunks/statistics?by=carrier").await;
+    let own = &statistics["carriers"][0];
+    assert_eq!((&own["accounts"], &own["accounts_registered"]), (&json!(1), &json!(1)), "{own:#}");
     let register = carrier.heard("REGISTER", "Authorization: Digest").unwrap();
     assert!(register.starts_with("REGISTER sip:ims.example SIP/2.0\r\n"), "{register}");
     assert!(register.contains("username=\"nn@ims.example\""), "{register}");

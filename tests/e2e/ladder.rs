@@ -4,13 +4,13 @@ use std::{fs, process::Output};
 
 use hotline_sip::EndWhy;
 use hotline_testkit::Outgoing;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
     engine::{Engine, Role, SOON, text},
     http, program,
-    setup::{OPERATOR_TOKEN, PASSWORD},
+    setup::{OPERATOR_TOKEN, PASSWORD, Setup},
 };
 
 /// A talk that the agent ends; its identifier and the caller's number.
@@ -157,8 +157,12 @@ async fn capture_of_a_talk_is_read_by_tshark_and_holds_no_password() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_of_the_trunk_count_a_talk_and_a_refusal_also_after_a_restart() {
-    let mut engine = Engine::quick().await;
-    talk(&engine).await;
+    // The caller hears that it rings a second before the answer.
+    const OPEN: &str = "open_line: {type: answer, next: blocked}";
+    const LATE: &str = "open_line: {type: answer, delay: 1s, next: blocked}";
+    let flow_edits = vec![("flows/gx12345.main.flow.yaml", OPEN, LATE)];
+    let mut engine = Engine::start(Setup { flow_edits, ..Setup::default() }).await;
+    let (id, _) = talk(&engine).await;
     let (to, from_user) = ("99999".to_owned(), "13800138000".to_owned());
     let refused = engine.dial(Outgoing { to, from_user, ..Outgoing::default() }).await;
     refused.until_ended(SOON).await.unwrap();
@@ -172,8 +176,40 @@ async fn figures_of_the_trunk_count_a_talk_and_a_refusal_also_after_a_restart() 
     let figures = engine.until(path, SOON, counted).await;
     assert_eq!((sum(&figures, "/answered"), sum(&figures, "/outcomes/no_such_number")), (1, 1));
     assert!(sum(&figures, "/peak") >= 1, "{figures:#}");
-    assert_eq!(figures["carriers"][0]["name"], "carrier");
-    assert_eq!(figures["carriers"][0]["alarm"], false);
+    for (class, n) in [("answer", 1), ("number", 1), ("user", 0), ("network", 0), ("ours", 0)] {
+        assert_eq!(sum(&figures, &format!("/classes/{class}")), n, "{class}: {figures:#}");
+    }
+    assert_eq!(sum(&figures, "/dropped"), 0);
+    let rows = figures["items"].as_array().unwrap();
+    for row in rows.iter().filter(|it| it["attempts"] != 0) {
+        let part = row["answered"].as_f64().unwrap() / row["attempts"].as_f64().unwrap();
+        assert_eq!((&row["asr"], &row["ner"]), (&json!(part), &json!(part)), "{row:#}");
+    }
+    // The delay ended when it rang.
+    let delays: Vec<_> = rows.iter().filter_map(|it| it["delay_max_ms"].as_u64()).collect();
+    assert!(delays.len() == 1 && delays[0] < 1_000, "{figures:#}");
+    // The channel was in use from the INVITE to the BYE, to half a second of 900: an Erlang is
+    // told in thousandths.
+    let ladder = engine.get(&format!("/api/v1/calls/{id}/ladder")).await;
+    let steps = ladder["steps"].as_array().unwrap().iter().filter(|it| it["side"] == 0);
+    let secs = steps.filter_map(|it| it["ms"].as_f64()).next_back().unwrap() / 1_000.0;
+    let held: f64 = rows
+        .iter()
+        .map(|it| it["erlang"].as_f64().unwrap() * it["watched_s"].as_f64().unwrap())
+        .sum();
+    assert!(secs > 1.0 && (held - secs).abs() < 0.6, "{held} s of {secs} s: {figures:#}");
+    let labels = "{trunk=\"carrier\",direction=\"in\"}";
+    engine.until_figure(&format!("hotline_trunk_delays_total{labels}"), "1").await;
+    engine.until_figure(&format!("hotline_trunk_dropped_total{labels}"), "0").await;
+    engine.until_counted(&format!("hotline_trunk_held_milliseconds_total{labels}")).await;
+    assert_eq!(
+        figures["carriers"],
+        json!([{
+            "name": "carrier", "alarm": false, "trunks": ["carrier"],
+            "gateways": 0, "gateways_up": 0, "probes_good": 0, "probes_failed": 0,
+            "accounts": 0, "accounts_registered": 0,
+        }])
+    );
     engine.until_counted(ANSWERED).await;
     engine.stop().await;
     engine.start_again().await;

@@ -81,6 +81,23 @@ async fn ways(engine: &Engine, number: &str) -> Vec<(String, f64)> {
     gateways.into_iter().zip(times).collect()
 }
 
+/// The first carrier's gateway is down and the other's up, and their probes say so.
+async fn check_probes(engine: &Engine) {
+    let trunks = engine.get("/api/v1/trunks").await;
+    let gateway = &trunks["items"][0]["gateways"][0];
+    let probes = &gateway["probes"];
+    let n = |it: &Value, of: &str| it[of].as_u64().unwrap();
+    assert_eq!(gateway["up"], false);
+    assert!(n(probes, "good") >= 1 && n(probes, "failed") >= 2, "{probes:#}");
+    assert!(probes["round_trip_ms"].as_f64().is_some_and(|it| it < 1_600.0), "{probes:#}");
+    let statistics = engine.get("/api/v1/trunks/statistics?by=carrier").await;
+    let carriers = statistics["carriers"].as_array().unwrap();
+    let ups =
+        carriers.iter().map(|it| (text(&it["name"]), n(it, "gateways"), n(it, "gateways_up")));
+    assert_eq!(ups.collect::<Vec<_>>(), [("carrier".into(), 1, 0), ("other".into(), 1, 1)]);
+    assert!(n(&carriers[0], "probes_failed") >= 2 && n(&carriers[1], "probes_good") >= 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_go_over_the_other_carrier_when_one_is_cut_and_come_back_with_it() {
     let (first, other) = (Gateway::bind().await, Robot::bind(OTHER).await.unwrap());
@@ -122,6 +139,7 @@ async fn calls_go_over_the_other_carrier_when_one_is_cut_and_come_back_with_it()
     tell("a dead gateway is known after", &known);
     // 6 s on a machine that has time.
     assert!(known <= Duration::from_secs(9), "{known:?}");
+    check_probes(&engine).await;
     let went = ways(&engine, "13800138021").await;
     let (by, gateways) = (|n: usize| &went[n].0, [first.address, other.address()]);
     assert_eq!((by(0), by(1)), (&gateways[0].to_string(), &gateways[1].to_string()));

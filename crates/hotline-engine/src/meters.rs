@@ -1,5 +1,7 @@
 //! Figures, each made from facts, in one place (`docs/OPERATIONS.md` explains them).
 
+mod trunks;
+
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
@@ -417,48 +419,13 @@ impl Meters {
                 .set(signed(n));
         }
         self.ladders(board.ladders);
-        for it in &board.traffic {
-            let (way, outcome) = (it.way.as_str(), it.outcome.as_str());
-            let labels = [("trunk", it.trunk.as_str()), ("direction", way), ("outcome", outcome)];
-            let help = "Attempts over trunks by what became of them.";
-            self.all.counter("hotline_trunk_attempts_total", help, &labels).set(it.n);
-        }
-        for (carrier, raised) in &board.carriers {
-            let help = "1: failures of this carrier rise while others' do not.";
-            let label = [("carrier", carrier.as_str())];
-            self.all.gauge("hotline_carrier_alarm", help, &label).set(i64::from(*raised));
-        }
+        self.trunks(board);
         let gauge = |name, help, value| self.all.gauge(name, help, &[]).set(value);
         let help = "New calls a second that are taken under overload; 0: all.";
         let per_sec = i64::try_from(board.calls_per_sec.unwrap_or(0)).unwrap_or(i64::MAX);
         gauge("hotline_overload_calls_per_second", help, per_sec);
         let help = "The part of their calls that peers are told to keep back.";
         gauge("hotline_overload_reduction_percent", help, i64::from(board.reduction_percent));
-        for it in &board.trunks {
-            let label = [("trunk", it.trunk.as_str())];
-            let help = "Channels of trunks.";
-            self.all.gauge("hotline_trunk_channels_used", help, &label).set(signed(it.in_use));
-            self.all
-                .gauge("hotline_trunk_channels_limit", help, &label)
-                .set(signed(it.channels_max));
-            self.all
-                .gauge("hotline_trunk_channels_out_used", help, &label)
-                .set(signed(it.out_in_use));
-            for gateway in &it.gateways {
-                let address = gateway.address.to_string();
-                let label = [("trunk", it.trunk.as_str()), ("gateway", address.as_str())];
-                let help = "1: the gateway answers probes.";
-                let up = i64::from(gateway.lives);
-                self.all.gauge("hotline_trunk_gateway_up", help, &label).set(up);
-            }
-            for account in &it.accounts {
-                let user = account.user.as_str();
-                let label = [("trunk", it.trunk.as_str()), ("account", user)];
-                let help = "1: the trunk's account is registered at its carrier.";
-                let up = i64::from(account.registered.is_some());
-                self.all.gauge("hotline_trunk_registered", help, &label).set(up);
-            }
-        }
     }
 
     fn ladders(&self, it: BoardLadders) {

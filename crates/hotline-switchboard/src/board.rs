@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use hotline_agent::Display;
 use hotline_base::{AgentNo, CallId, GroupId, Pii, TrunkId, WallTime};
-use hotline_trunk::{AccountState, GatewayTransport, Way, statistics::Outcome};
+use hotline_trunk::{
+    AccountState, GatewayTransport, Probes, Way,
+    statistics::{Outcome, Sums},
+};
 
 /// Taken between two turns; changes nothing.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +24,8 @@ pub struct Board {
     pub ladders: BoardLadders,
     /// Attempts of trunks since the start, by outcome.
     pub traffic: Vec<BoardTraffic>,
+    /// Sums since the start, of each trunk and direction.
+    pub sums: Vec<(TrunkId, Way, Sums)>,
     /// Whether each carrier is in alarm.
     pub carriers: BTreeMap<String, bool>,
     /// New calls a second that are taken; `None`: all.
@@ -88,4 +93,6 @@ pub struct BoardGateway {
     pub transport: GatewayTransport,
     /// It answers probes.
     pub lives: bool,
+    /// Since when it does, or does not, and what the probes came to; `None`: it is not probed.
+    pub probed: Option<(WallTime, Probes)>,
 }

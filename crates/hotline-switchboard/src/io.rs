@@ -184,8 +184,23 @@ pub enum Alarm {
 #[derive(Clone, Debug)]
 pub struct TrafficView {
     pub rows: Vec<TrafficRow>,
-    /// Whether each is in alarm.
-    pub carriers: BTreeMap<String, bool>,
+    pub carriers: BTreeMap<String, CarrierView>,
+}
+
+/// A carrier as it is now: its trunks added up.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CarrierView {
+    /// Its failures rise while others' do not.
+    pub alarm: bool,
+    pub trunks: Vec<TrunkId>,
+    pub n_gateways: usize,
+    /// Those that answer probes, or are not probed.
+    pub n_gateways_up: usize,
+    /// Probes since the start.
+    pub probes_good: u64,
+    pub probes_failed: u64,
+    pub n_accounts: usize,
+    pub n_registered: usize,
 }
 
 #[derive(Clone, Debug)]

@@ -24,7 +24,9 @@ pub use self::{
     carrier::CarrierRules,
     config::{Config, Dialer, NumberParams, Outbound, Srtp},
     directory::{Directory, DirectoryEntry, Standing},
-    io::{AgentUpdate, Alarm, CallBrief, Count, Input, Output, TrafficRow, TrafficView},
+    io::{
+        AgentUpdate, Alarm, CallBrief, CarrierView, Count, Input, Output, TrafficRow, TrafficView,
+    },
     region::Regions,
     switchboard::Switchboard,
 };

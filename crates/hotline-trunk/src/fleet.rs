@@ -7,13 +7,26 @@ use std::{
 
 use hotline_base::{Due, MonoTime, Random, TrunkId};
 
-use crate::{GatewayConfig, TrunkConfig, gateway::lots, probe::Probe, probe::Said};
+use crate::{
+    GatewayConfig, TrunkConfig,
+    gateway::lots,
+    probe::{Probe, Probes, Said},
+};
 
 /// A gateway of a trunk, by its place in [`TrunkConfig::gateways`].
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct GatewayId {
     pub trunk: TrunkId,
     pub place: usize,
+}
+
+/// How a gateway is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GatewayState {
+    pub lives: bool,
+    /// Since when that is so, and what its probes came to; `None`: it is not probed and believed to
+    /// live.
+    pub probed: Option<(MonoTime, Probes)>,
 }
 
 /// What the fleet wants done, and what it found out.
@@ -93,9 +106,15 @@ impl Fleet {
         self.of(trunk).filter(|(_, it)| it.lives()).count()
     }
 
-    /// The trunk's gateways as configured, and whether they live.
-    pub fn gateways(&self, trunk: &TrunkId) -> impl Iterator<Item = (&GatewayConfig, bool)> {
-        self.of(trunk).map(|(_, it)| (&it.config, it.lives()))
+    /// The trunk's gateways as configured, and how they are.
+    pub fn gateways(
+        &self,
+        trunk: &TrunkId,
+    ) -> impl Iterator<Item = (&GatewayConfig, GatewayState)> {
+        self.of(trunk).map(|(_, it)| {
+            let probed = it.probe.map(|it| (it.since(), it.probes()));
+            (&it.config, GatewayState { lives: it.lives(), probed })
+        })
     }
 
     /// A call got no answer there: it is probed at once.

@@ -27,13 +27,14 @@ pub mod watch;
 
 pub use self::{
     admission::{Admission, Admitted, CalledForms, CallerForms, CallerNo, Refusal, TrunkConfig},
-    fleet::{Fleet, FleetOutput, GatewayId},
+    fleet::{Fleet, FleetOutput, GatewayId, GatewayState},
     gateway::{GatewayConfig, GatewayTransport, lots},
     guard::{Barred, DialPlan, Guard, GuardConfig},
     limits::{Limits, Purpose, Way},
     lists::{ENTRIES_MAX, ListAction, ListEntry, Lists},
     number::{CalledNo, normalise_called, normalise_caller},
     overload::{Overload, OverloadConfig, Reduction, Upstream},
+    probe::Probes,
     registrations::{
         AccountConfig, AccountId, AccountState, Answer, RegistrationOutput, Registrations,
     },

@@ -27,8 +27,19 @@ enum Turn {
         until: MonoTime,
     },
     Asked {
+        at: MonoTime,
         until: MonoTime,
     },
+}
+
+/// What the probes of a gateway came to since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Probes {
+    /// Answered in time, by anything but 408 and 503.
+    pub n_good: u64,
+    pub n_failed: u64,
+    /// From OPTIONS to the answer of the last good one.
+    pub round_trip: Option<Duration>,
 }
 
 /// What a step leads to.
@@ -47,20 +58,34 @@ pub(crate) struct Probe {
     /// Probes in a row against what is believed.
     streak: u8,
     turn: Turn,
+    /// Since when it lives or does not.
+    since: MonoTime,
+    probes: Probes,
 }
 
 impl Probe {
     pub(crate) const fn new(now: MonoTime) -> Self {
-        Self { lives: true, streak: 0, turn: Turn::Rests { until: now } }
+        let (turn, probes) =
+            (Turn::Rests { until: now }, Probes { n_good: 0, n_failed: 0, round_trip: None });
+        Self { lives: true, streak: 0, turn, since: now, probes }
     }
 
     pub(crate) const fn lives(&self) -> bool {
         self.lives
     }
 
+    /// Since when that is so; the start, when it never was otherwise.
+    pub(crate) const fn since(&self) -> MonoTime {
+        self.since
+    }
+
+    pub(crate) const fn probes(&self) -> Probes {
+        self.probes
+    }
+
     pub(crate) const fn poll_timeout(&self) -> MonoTime {
         match self.turn {
-            Turn::Rests { until } | Turn::Asked { until } => until,
+            Turn::Rests { until } | Turn::Asked { until, .. } => until,
         }
     }
 
@@ -76,8 +101,12 @@ impl Probe {
 
     /// The answer to the running probe; others are ignored.
     pub(crate) fn answered(&mut self, good: bool, now: MonoTime) -> Said {
-        if !matches!(self.turn, Turn::Asked { .. }) {
-            return Said::default();
+        let Turn::Asked { at, .. } = self.turn else { return Said::default() };
+        if good {
+            self.probes.n_good += 1;
+            self.probes.round_trip = Some(now.since(at));
+        } else {
+            self.probes.n_failed += 1;
         }
         self.turn = Turn::Rests { until: now + EVERY };
         if good == self.lives {
@@ -87,7 +116,7 @@ impl Probe {
         self.streak += 1;
         if self.streak >= if self.lives { FAILS } else { GOODS } {
             self.streak = 0;
-            self.lives = good;
+            (self.lives, self.since) = (good, now);
             return Said { ask: false, changed: Some(good) };
         }
         // A doubt is settled at once, a hope is not.
@@ -102,7 +131,7 @@ impl Probe {
     }
 
     fn ask(&mut self, now: MonoTime) -> Said {
-        self.turn = Turn::Asked { until: now + PATIENCE };
+        self.turn = Turn::Asked { at: now, until: now + PATIENCE };
         Said { ask: true, changed: None }
     }
 }

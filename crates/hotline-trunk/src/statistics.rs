@@ -244,13 +244,25 @@ struct Attempt {
 struct Line {
     in_use: u64,
     until: Now,
+    sums: Sums,
+}
+
+/// Sums since the start, of which a monitor makes means and rates.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sums {
+    /// As in [`Figures`].
+    pub n_dropped: u64,
+    pub n_delays: u64,
+    pub delays_ms: u64,
+    /// Its growth is the traffic carried: 1,000 in a second are an Erlang.
+    pub held_ms: u64,
 }
 
 impl Statistics {
     /// Every trunk is watched from the start, also one without calls.
     pub fn new(trunks: impl IntoIterator<Item = TrunkId>, now: Now) -> Self {
         let both = |trunk: TrunkId| [(trunk.clone(), Way::In), (trunk, Way::Out)];
-        let line = |key| (key, Line { in_use: 0, until: now });
+        let line = |key| (key, Line { in_use: 0, until: now, sums: Sums::default() });
         let lines = trunks.into_iter().flat_map(both).map(line).collect();
         Self { lines, ..Self::default() }
     }
@@ -272,6 +284,11 @@ impl Statistics {
         row.n_delays += 1;
         row.delays_ms = row.delays_ms.saturating_add(ms);
         row.delay_max_ms = row.delay_max_ms.max(ms);
+        let line = (it.trunk.clone(), id.way);
+        if let Some(it) = self.lines.get_mut(&line) {
+            it.sums.n_delays += 1;
+            it.sums.delays_ms = it.sums.delays_ms.saturating_add(ms);
+        }
     }
 
     /// Whether the attempt, or the call it became, runs.
@@ -306,6 +323,9 @@ impl Statistics {
             return None;
         }
         self.rows.entry(key(&it.trunk, way, now)).or_default().n_dropped += 1;
+        if let Some(line) = self.lines.get_mut(&(it.trunk.clone(), way)) {
+            line.sums.n_dropped += 1;
+        }
         Some((it.trunk, outcome))
     }
 
@@ -323,7 +343,9 @@ impl Statistics {
             return;
         }
         self.account(&line, now);
-        self.lines.insert(line, Line { in_use, until: now });
+        let it =
+            self.lines.entry(line).or_insert(Line { in_use, until: now, sums: Sums::default() });
+        it.in_use = in_use;
         let row = self.rows.entry(key(trunk, way, now)).or_default();
         row.peak = row.peak.max(in_use);
     }
@@ -349,6 +371,7 @@ impl Statistics {
         it.until = now;
         // Lengths are the monotonic clock's; the wall clock says in which quarter they lie.
         let mut left = millis(now.mono.since(from.mono));
+        it.sums.held_ms = it.sums.held_ms.saturating_add(left.saturating_mul(n));
         let mut wall = now.wall.0.saturating_sub(i64::try_from(left).unwrap_or(0));
         wall = wall.max(quarter(now.wall).saturating_sub(QUARTERS_KEPT).saturating_mul(QUARTER_MS));
         while left > 0 {
@@ -369,6 +392,15 @@ impl Statistics {
     /// Outcomes since the start.
     pub const fn totals(&self) -> &BTreeMap<(TrunkId, Way, Outcome), u64> {
         &self.totals
+    }
+
+    /// Up to date whenever they are asked for.
+    pub fn sums(&self, now: MonoTime) -> impl Iterator<Item = (&TrunkId, Way, Sums)> {
+        self.lines.iter().map(move |((trunk, way), it)| {
+            let held = millis(now.since(it.until.mono)).saturating_mul(it.in_use);
+            let held_ms = it.sums.held_ms.saturating_add(held);
+            (trunk, *way, Sums { held_ms, ..it.sums })
+        })
     }
 
     /// Up to date after [`settle`](Self::settle).

@@ -103,6 +103,19 @@ pub struct GatewayView {
     pub transport: &'static str,
     /// It answers probes.
     pub lives: bool,
+    /// `None`: it is not probed.
+    pub probed: Option<ProbesView>,
+}
+
+/// What the probes (OPTIONS) of a gateway came to since the start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ProbesView {
+    /// Since when it answers, or does not.
+    pub since: WallTime,
+    pub n_good: u64,
+    pub n_failed: u64,
+    /// From the question to the answer of the last good one.
+    pub round_trip: Option<Duration>,
 }
 
 /// A trunk's account at its carrier.

@@ -28,8 +28,8 @@ use tower::ServiceExt;
 use crate::{
     AccountView, Answer, App, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage, CallView,
     CommandError, Desk, DirectoryView, Feeds, GatewayView, GroupView, Health, LadderForm,
-    ListDraft, ListError, ListFilter, Lists, Metrics, Part, RecordingFile, Role, Sight, Signalling,
-    Token, Tokens, TrafficFilter, TrunkView, server::router,
+    ListDraft, ListError, ListFilter, Lists, Metrics, Part, ProbesView, RecordingFile, Role, Sight,
+    Signalling, Token, Tokens, TrafficFilter, TrunkView, server::router,
 };
 
 pub(crate) const WALL: WallTime = WallTime(1_795_219_200_000);
@@ -132,6 +132,12 @@ impl Desk for Desks {
                 address: "10.8.0.4:5060".parse().unwrap(),
                 transport: "tls",
                 lives: true,
+                probed: Some(ProbesView {
+                    since: WALL,
+                    n_good: 7,
+                    n_failed: 1,
+                    round_trip: Some(Duration::from_micros(1_500)),
+                }),
             }],
             accounts: vec![AccountView {
                 user: "+8677112345".to_owned(),

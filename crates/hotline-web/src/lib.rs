@@ -22,8 +22,8 @@ pub use self::{
     auth::{Role, Token, Tokens},
     desk::{
         AccountView, Answer, Archive, ArchiveError, BanView, Bans, CallFilter, CallPage,
-        CommandError, Desk, DirectoryView, GatewayView, GroupView, Health, Part, RecordingFile,
-        Sight, TrunkView,
+        CommandError, Desk, DirectoryView, GatewayView, GroupView, Health, Part, ProbesView,
+        RecordingFile, Sight, TrunkView,
     },
     feed::{CallView, Feeds},
     lists::{ListDraft, ListError, ListFilter, Lists},

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hotline_store::wire::Time;
-use hotline_switchboard::{TrafficRow, TrafficView};
+use hotline_switchboard::{CarrierView, TrafficRow, TrafficView};
 use hotline_trunk::statistics::{Class, Figures, Outcome};
 use hotline_web::TrafficFilter;
 use serde::Serialize;
@@ -19,6 +19,13 @@ struct Statistics {
 struct Carrier {
     name: String,
     alarm: bool,
+    trunks: Vec<String>,
+    gateways: usize,
+    gateways_up: usize,
+    probes_good: u64,
+    probes_failed: u64,
+    accounts: usize,
+    accounts_registered: usize,
 }
 
 #[derive(Serialize)]
@@ -68,7 +75,17 @@ pub(super) fn json(view: &TrafficView, filter: &TrafficFilter) -> serde_json::Re
     } else {
         rows.map(row).collect()
     };
-    let carrier = |(name, alarm): (&String, &bool)| Carrier { name: name.clone(), alarm: *alarm };
+    let carrier = |(name, it): (&String, &CarrierView)| Carrier {
+        name: name.clone(),
+        alarm: it.alarm,
+        trunks: it.trunks.iter().map(ToString::to_string).collect(),
+        gateways: it.n_gateways,
+        gateways_up: it.n_gateways_up,
+        probes_good: it.probes_good,
+        probes_failed: it.probes_failed,
+        accounts: it.n_accounts,
+        accounts_registered: it.n_registered,
+    };
     let carriers = view.carriers.iter().map(carrier).collect();
     serde_json::to_string(&Statistics { items, carriers })
 }

@@ -9,7 +9,7 @@ use hotline_agent::AgentView;
 use hotline_base::{AgentNo, Now, WallTime};
 use hotline_switchboard::{Board, BoardGateway, BoardTrunk};
 use hotline_trunk::AccountState;
-use hotline_web::{AccountView, GatewayView, GroupView, TrunkView};
+use hotline_web::{AccountView, GatewayView, GroupView, ProbesView, TrunkView};
 
 /// Cheap to clone; all clones show the same.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,12 @@ fn trunk_view(it: BoardTrunk) -> TrunkView {
         address: it.address,
         transport: it.transport.as_str(),
         lives: it.lives,
+        probed: it.probed.map(|(since, it)| ProbesView {
+            since,
+            n_good: it.n_good,
+            n_failed: it.n_failed,
+            round_trip: it.round_trip,
+        }),
     };
     let account = |it: AccountState| AccountView {
         user: it.user,

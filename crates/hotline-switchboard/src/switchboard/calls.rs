@@ -114,6 +114,7 @@ impl Switchboard {
     fn ring(&mut self, id: CallId, leg: LegId, sdp: String, now: Now) {
         let carrier = self.calls.get(&id).filter(|it| it.call.caller_leg() == leg);
         let trunk = carrier.and_then(|it| self.admission.trunk(&it.arrival.trunk));
+        self.traffic.rang(id, now);
         if trunk.is_some_and(|it| it.prack) {
             self.endpoint.ring_reliably(leg, sdp, now);
         } else {

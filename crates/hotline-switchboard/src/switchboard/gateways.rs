@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::Now;
+use hotline_base::{MonoTime, Now, TrunkId, WallTime};
 use hotline_sip::{Flow, Transport};
-use hotline_trunk::{FleetOutput, GatewayConfig, GatewayTransport, TrunkConfig};
+use hotline_trunk::{FleetOutput, GatewayConfig, GatewayState, GatewayTransport};
 
 use super::{Output, Switchboard};
 use crate::{Alarm, BoardGateway};
@@ -66,9 +66,17 @@ impl Switchboard {
         if ip.is_unspecified() { self.config.sip.advertised } else { ip }
     }
 
-    pub(super) fn board_gateways(&self, trunk: &TrunkConfig) -> Vec<BoardGateway> {
-        let all = self.fleet.gateways(&trunk.id);
-        all.map(|(it, lives)| BoardGateway { address: it.address, transport: it.transport, lives })
-            .collect()
+    pub(super) fn board_gateways(&self, trunk: &TrunkId, now: Now) -> Vec<BoardGateway> {
+        let wall = |at: MonoTime| {
+            let ago = i64::try_from(now.mono.since(at).as_millis()).unwrap_or(i64::MAX);
+            WallTime(now.wall.0.saturating_sub(ago))
+        };
+        let gateway = |(config, state): (&GatewayConfig, GatewayState)| BoardGateway {
+            address: config.address,
+            transport: config.transport,
+            lives: state.lives,
+            probed: state.probed.map(|(since, it)| (wall(since), it)),
+        };
+        self.fleet.gateways(trunk).map(gateway).collect()
     }
 }

@@ -92,7 +92,7 @@ impl Switchboard {
             in_use: self.admission.in_use(&it.id),
             out_in_use: self.admission.in_use_by(&it.id, Way::Out),
             channels_max: it.channels_max,
-            gateways: self.board_gateways(it),
+            gateways: self.board_gateways(&it.id, now),
             accounts: self.registrations.accounts(&it.id, &self.fleet),
         });
         let totals = self.traffic.statistics().totals().iter();
@@ -102,6 +102,7 @@ impl Switchboard {
             outcome: *outcome,
             n: *n,
         });
+        let sums = self.traffic.statistics().sums(now.mono);
         let (calls_per_sec, reduction_percent) = self.door.figures();
         Board {
             n_calls: self.calls.len(),
@@ -117,6 +118,7 @@ impl Switchboard {
                 n_not_stored: self.ladders.n_not_stored(),
             },
             traffic: traffic.collect(),
+            sums: sums.map(|(trunk, way, it)| (trunk.clone(), way, it)).collect(),
             carriers: self.traffic.carriers(&self.config),
             calls_per_sec,
             reduction_percent,

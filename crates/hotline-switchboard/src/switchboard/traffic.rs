@@ -12,7 +12,7 @@ use hotline_trunk::{
 };
 
 use super::{Arc, Config, Output, Switchboard};
-use crate::{Alarm, TrafficRow, TrafficView};
+use crate::{Alarm, CarrierView, TrafficRow, TrafficView};
 
 /// Beginning of the keys under which finished quarter hours outlive the process.
 const KEPT: &str = "traffic/";
@@ -99,6 +99,11 @@ impl Traffic {
         let id = AttemptId::of(call, Way::In);
         self.statistics.begun(id, trunk, now);
         self.statistics.ended(id, Outcome::Ours, now);
+    }
+
+    /// A caller hears that it rings.
+    pub(super) fn rang(&mut self, call: CallId, now: Now) {
+        self.statistics.progressed(AttemptId::of(call, Way::In), now);
     }
 
     pub(super) const fn poll_timeout(&self) -> Option<MonoTime> {
@@ -228,9 +233,36 @@ impl Switchboard {
         };
         let view = TrafficView {
             rows: traffic.statistics.rows().iter().map(row).collect(),
-            carriers: traffic.carriers(&self.config),
+            carriers: self.carriers(),
         };
         self.outputs.push_back(Output::TrafficShown { id, view: Box::new(view) });
+    }
+}
+
+impl Switchboard {
+    /// Each carrier's trunks, added up.
+    fn carriers(&self) -> BTreeMap<String, CarrierView> {
+        let mut all: BTreeMap<String, CarrierView> = BTreeMap::new();
+        for (carrier, alarm) in self.traffic.carriers(&self.config) {
+            all.entry(carrier).or_default().alarm = alarm;
+        }
+        for trunk in &self.config.trunks {
+            let it = all.entry(self.traffic.carrier(&trunk.id).to_owned()).or_default();
+            it.trunks.push(trunk.id.clone());
+            for (_, gateway) in self.fleet.gateways(&trunk.id) {
+                it.n_gateways += 1;
+                it.n_gateways_up += usize::from(gateway.lives);
+                if let Some((_, probes)) = gateway.probed {
+                    it.probes_good += probes.n_good;
+                    it.probes_failed += probes.n_failed;
+                }
+            }
+            for account in self.registrations.accounts(&trunk.id, &self.fleet) {
+                it.n_accounts += 1;
+                it.n_registered += usize::from(account.registered.is_some());
+            }
+        }
+        all
     }
 }
 

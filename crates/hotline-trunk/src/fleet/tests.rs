@@ -57,6 +57,35 @@ fn pass(it: &mut Fleet, from: u64, to: u64, answering: &[u8], status: u16) -> Ve
 }
 
 #[test]
+fn probes_are_counted_with_their_round_trip_and_a_life_has_its_beginning() {
+    let mut it = fleet();
+    let at = |millis| MonoTime(0) + Duration::from_millis(millis);
+    let state = |it: &Fleet, n: usize| it.gateways(&TrunkId::new("telecom")).nth(n).unwrap().1;
+    let ask = |it: &mut Fleet, now| {
+        it.handle_timeout(now);
+        let mut asked = Vec::new();
+        while let Some(output) = it.poll_output() {
+            if let FleetOutput::Ask { probe, .. } = output {
+                asked.push(probe);
+            }
+        }
+        asked
+    };
+    let [first, second] = ask(&mut it, at(0))[..] else { panic!("both are asked") };
+    it.probed(first, 200, at(30));
+    it.probed(second, 503, at(40));
+    let good = Probes { n_good: 1, n_failed: 0, round_trip: Some(Duration::from_millis(30)) };
+    assert_eq!(state(&it, 0), GatewayState { lives: true, probed: Some((at(0), good)) });
+    let bad = Probes { n_good: 0, n_failed: 1, round_trip: None };
+    assert_eq!(state(&it, 1), GatewayState { lives: true, probed: Some((at(0), bad)) });
+    // A doubt is asked at once, and nobody answers.
+    assert_eq!(ask(&mut it, at(40)).len(), 1);
+    assert_eq!(ask(&mut it, at(1_640)), []);
+    let dead = Probes { n_failed: 2, ..bad };
+    assert_eq!(state(&it, 1), GatewayState { lives: false, probed: Some((at(1_640), dead)) });
+}
+
+#[test]
 fn a_dead_gateway_is_tried_last_until_it_is_back() {
     let mut it = fleet();
     let mut random = Random::new(1);

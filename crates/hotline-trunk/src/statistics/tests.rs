@@ -94,6 +94,22 @@ fn traffic_is_shared_among_the_quarter_hours_it_lies_in() {
 }
 
 #[test]
+fn sums_since_the_start_are_those_of_all_quarter_hours_and_of_this_moment() {
+    let mut it = watch();
+    it.channels(&trunk(), Way::In, 2, at(450));
+    attempt(&mut it, 1, 500, Outcome::Answered);
+    it.begun(AttemptId::of(CallId(2), Way::In), &trunk(), at(600));
+    it.answered(AttemptId::of(CallId(2), Way::In), at(604));
+    it.ended(AttemptId::of(CallId(2), Way::In), Outcome::NoResponse, at(700));
+    it.channels(&trunk(), Way::In, 1, at(1_000));
+    it.settle(at(2_000));
+    let all: Vec<_> = it.sums(at(2_100).mono).map(|it| (it.1, it.2)).collect();
+    // 2 for 550 s, 1 for 1,100 s.
+    let sums = Sums { n_dropped: 1, n_delays: 2, delays_ms: 6_000, held_ms: 2_200_000 };
+    assert_eq!(all, [(Way::In, sums), (Way::Out, Sums::default())]);
+}
+
+#[test]
 fn a_wall_clock_that_jumps_loses_no_time_and_gains_none() {
     for jump in [-86_400_000, 86_400_000, 400_000_000] {
         let mut it = watch();

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::TrunkView;
+use super::time;
+use crate::{ProbesView, TrunkView};
 
 /// `Trunk` in the OpenAPI document.
 #[derive(Serialize)]
@@ -20,6 +21,22 @@ struct GatewayJson {
     address: String,
     transport: &'static str,
     up: bool,
+    probes: Option<ProbesJson>,
+}
+
+#[derive(Serialize)]
+struct ProbesJson {
+    since: String,
+    good: u64,
+    failed: u64,
+    round_trip_ms: Option<f64>,
+}
+
+impl From<ProbesView> for ProbesJson {
+    fn from(it: ProbesView) -> Self {
+        let round_trip_ms = it.round_trip.map(|it| it.as_secs_f64() * 1_000.0);
+        Self { since: time::write(it.since), good: it.n_good, failed: it.n_failed, round_trip_ms }
+    }
 }
 
 #[derive(Serialize)]
@@ -44,6 +61,7 @@ impl From<&TrunkView> for TrunkJson {
                     address: it.address.to_string(),
                     transport: it.transport,
                     up: it.lives,
+                    probes: it.probed.map(ProbesJson::from),
                 })
                 .collect(),
             accounts: accounts
