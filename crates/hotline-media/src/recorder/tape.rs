@@ -314,7 +314,7 @@ mod tests {
         let blocks = |tape: &mut TapeFile, marks: &mut Marks, which: std::ops::Range<u64>| {
             for n in which {
                 let mut block = Block::silent();
-                block.begin(Slot { index: 0, generation: 0 }, 1, n * BLOCK as u64);
+                block.begin(Slot { worker: 0, index: 0, generation: 0 }, 1, n * BLOCK as u64);
                 tape.write(&block, marks);
             }
         };
