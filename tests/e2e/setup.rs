@@ -184,7 +184,7 @@ impl Setup {
              [sip]\nlisten_udp = [\"{any}\"]\nlisten_tcp = [\"{any}\"]\n\
              {}\
              [media]\naddress = \"{home}\"\nport_first = {}\nport_last = {}\nlegs_max = {}\n\
-             port_quarantine_secs = 1\nbusy_max_percent = 100\n{}",
+             port_quarantine_secs = 1\nbusy_max_percent = 100\npin_workers = false\n{}",
             self.grace_secs,
             self.log_filter,
             self.sip_more,

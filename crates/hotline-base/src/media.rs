@@ -423,8 +423,22 @@ pub struct Figures {
     pub legs_refused: u64,
     /// Legs of a process that died, brought back by this one.
     pub legs_revived: u64,
+    /// Whether memory is kept from being swapped out.
+    pub memory_locked: bool,
     /// By their numbers.
     pub workers: Vec<WorkerFigures>,
+}
+
+/// How the kernel chooses a media worker among threads that can run.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Scheduling {
+    /// Like all others.
+    #[default]
+    Normal,
+    /// Before others, as a rule.
+    Nice,
+    /// Before all that are not of this kind (`SCHED_FIFO`).
+    Fifo,
 }
 
 /// What a media worker counts.
@@ -438,4 +452,7 @@ pub struct WorkerFigures {
     pub late_permille: u64,
     /// What came more than 40 ms late.
     pub rounds_missed: u64,
+    pub scheduling: Scheduling,
+    /// The core that it is pinned to.
+    pub core: Option<u32>,
 }

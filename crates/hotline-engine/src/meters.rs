@@ -10,7 +10,7 @@ use std::{
 use hotline_agent::Display;
 use hotline_base::{
     Now,
-    media::{Figures, LegQuality, LegStats, WorkerFigures},
+    media::{Figures, LegQuality, LegStats, Scheduling, WorkerFigures},
 };
 use hotline_cdr::{CallFact, EndReason, FailCause, Party};
 use hotline_net::{Count as NetCount, Counters as NetCounters};
@@ -313,6 +313,16 @@ impl Meters {
         gauge("hotline_media_busy_permille", help, it.busy_permille);
         let help = "Of what was due lately, the share that came over 5 ms late, in thousandths.";
         gauge("hotline_media_late_permille", help, it.late_permille);
+        let help = "The core that the worker is pinned to; -1: none.";
+        let core = self.all.gauge("hotline_media_worker_core", help, &labels);
+        core.set(it.core.map_or(-1, i64::from));
+        let help = "How the worker is scheduled: 2 SCHED_FIFO, 1 nice, 0 like all others.";
+        let rank = match it.scheduling {
+            Scheduling::Normal => 0,
+            Scheduling::Nice => 1,
+            Scheduling::Fifo => 2,
+        };
+        gauge("hotline_media_worker_scheduling", help, rank);
         let total = |name, help, n| self.all.counter(name, help, &labels).set(n);
         total("hotline_media_rounds_missed_total", "What came over 40 ms late.", it.rounds_missed);
     }
@@ -324,6 +334,8 @@ impl Meters {
         gauge("hotline_media_legs", "Legs alive in the media process.", i64::from(it.legs));
         let help = "1: packets come in by sk_lookup; 0: by a socket a leg.";
         gauge("hotline_media_sk_lookup", help, i64::from(it.sk_lookup));
+        let help = "1: the media process's memory is not swapped out.";
+        gauge("hotline_media_memory_locked", help, i64::from(it.memory_locked));
         for (it, worker) in it.workers.iter().zip(0_u8..) {
             self.media_worker(worker, it);
         }

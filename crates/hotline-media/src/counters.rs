@@ -1,11 +1,11 @@
 //! What went wrong or late, counted without a lock.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use hotline_base::media::{Figures, WorkerFigures};
+use hotline_base::media::{Figures, Scheduling, WorkerFigures};
 
 /// Counted by the threads of one media role since it started.
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ pub struct Counters {
     pub(crate) sk_lookup: AtomicU64,
     pub(crate) legs_refused: AtomicU64,
     pub(crate) legs_revived: AtomicU64,
+    pub(crate) memory_locked: AtomicU64,
 }
 
 /// What one worker tells of itself, on a line of its own for each processor.
@@ -41,6 +42,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) late_permille: AtomicU64,
     pub(crate) rounds_missed: AtomicU64,
     pub(crate) system_calls: AtomicU64,
+    /// Said once, by the worker itself.
+    pub(crate) standing: OnceLock<(Scheduling, Option<u32>)>,
 }
 
 /// The counters at one instant.
@@ -79,6 +82,8 @@ pub struct Snapshot {
     pub legs_refused: u64,
     /// Legs of a process that died, brought back by this one.
     pub legs_revived: u64,
+    /// Whether memory is kept from being swapped out.
+    pub memory_locked: bool,
     /// By their numbers.
     pub workers: Vec<WorkerFigures>,
 }
@@ -104,6 +109,7 @@ impl Snapshot {
             sk_lookup: self.sk_lookup,
             legs_refused: self.legs_refused,
             legs_revived: self.legs_revived,
+            memory_locked: self.memory_locked,
             workers: self.workers,
         }
     }
@@ -134,6 +140,7 @@ impl Counters {
             system_calls: self.workers.iter().map(|it| it.system_calls.load(Relaxed)).sum(),
             legs_refused: self.legs_refused.load(Relaxed),
             legs_revived: self.legs_revived.load(Relaxed),
+            memory_locked: self.memory_locked.load(Relaxed) != 0,
             workers: self.workers.iter().map(|it| it.figures()).collect(),
         }
     }
@@ -141,7 +148,10 @@ impl Counters {
 
 impl WorkerCounters {
     fn figures(&self) -> WorkerFigures {
+        let (scheduling, core) = self.standing.get().copied().unwrap_or_default();
         WorkerFigures {
+            scheduling,
+            core,
             legs: self.legs.load(Relaxed),
             busy_permille: self.busy_permille.load(Relaxed),
             late_permille: self.late_permille.load(Relaxed),

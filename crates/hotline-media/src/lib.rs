@@ -44,7 +44,7 @@ use std::{
     ops::RangeInclusive,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -87,6 +87,9 @@ pub struct MediaConfig {
     /// Threads that pass packets on, 1 to [`WORKERS_MAX`]. Each has a core, sockets and calls of its
     /// own.
     pub workers: u8,
+    /// Each worker keeps to a core, from the last one down, and memory is not swapped out, where that
+    /// is permitted.
+    pub pin: bool,
     pub coding: Coding,
     pub recorder: RecorderConfig,
     /// A worker's share of a core, in percent, from which on no new call is taken; 10 more are for
@@ -207,6 +210,13 @@ fn begin(config: MediaConfig, memory: Option<OwnedFd>) -> io::Result<MediaHandle
     let (notes, inbox) = mpsc::channel();
     let wake = Wake::new()?;
     let counters = Arc::new(Counters::new(config.workers.clamp(1, WORKERS_MAX)));
+    if config.pin {
+        let locked = priority::lock_memory();
+        counters.memory_locked.store(locked.into(), Relaxed);
+        if !locked {
+            tracing::warn!("Memory may be swapped out: there is no right to lock it.");
+        }
+    }
     let desk = Desk::start(config, memory, inbox, wake.clone(), Arc::clone(&counters))?;
     let desk = thread::Builder::new().name("media-desk".to_owned()).spawn(move || desk.run())?;
     Ok(MediaHandle { notes, wake, desk: Some(desk), counters })

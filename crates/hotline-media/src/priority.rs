@@ -1,10 +1,16 @@
-//! A worker's place in the kernel's queue: a 20 ms tick that waits for compilers is heard.
+//! A worker's place in the kernel's queue and on a core, and memory that is not swapped out: a 20 ms
+//! tick that waits for compilers or a disk is heard.
 
 use std::num::NonZeroU64;
 
+use hotline_base::media::Scheduling;
 use rustix::{
-    process::setpriority_process,
-    thread::{gettid, set_current_timer_slack},
+    mm::{MlockAllFlags, mlockall},
+    process::{Resource, getrlimit, setpriority_process},
+    thread::{
+        CapabilitySet, CpuSet, capabilities, gettid, sched_getaffinity, sched_setaffinity,
+        set_current_timer_slack,
+    },
 };
 use thread_priority::{
     RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
@@ -29,7 +35,7 @@ pub(crate) fn lower() {
 }
 
 /// Asks for `SCHED_FIFO`, else for a better nice value, else goes on as it is. Says what it got.
-pub(crate) fn raise() -> &'static str {
+pub(crate) fn raise() -> Scheduling {
     let slack = NonZeroU64::new(1_000).map(|it| set_current_timer_slack(Some(it)));
     if let Some(Err(error)) = slack {
         tracing::debug!(%error, "Timer slack stays as it is.");
@@ -40,10 +46,60 @@ pub(crate) fn raise() -> &'static str {
         set_thread_priority_and_policy(thread_native_id(), priority, fifo).is_ok()
     });
     if real_time {
-        "fifo"
+        Scheduling::Fifo
     } else if setpriority_process(Some(gettid()), NICE).is_ok() {
-        "nice"
+        Scheduling::Nice
     } else {
-        "normal"
+        Scheduling::Normal
+    }
+}
+
+/// The cores that workers are pinned to, in their order: from the last one that this process may use
+/// down. None where there is only one.
+pub(crate) fn cores() -> Vec<usize> {
+    let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
+    let cores: Vec<_> = (0..CpuSet::MAX_CPU).rev().filter(|it| allowed.is_set(*it)).collect();
+    if cores.len() > 1 { cores } else { Vec::new() }
+}
+
+/// Keeps the calling thread to one core. Says whether it is.
+pub(crate) fn pin(core: usize) -> bool {
+    let mut only = CpuSet::new();
+    only.set(core);
+    let pinned = sched_setaffinity(None, &only);
+    pinned.inspect_err(|error| tracing::warn!(core, %error, "A worker is not pinned.")).is_ok()
+}
+
+/// Keeps what the process uses, now and later, from being swapped out; what it never touches takes no
+/// memory. Says whether it is so.
+///
+/// Without a right to as much as it likes nothing is asked for: beyond a limit every later request
+/// for memory would fail.
+pub(crate) fn lock_memory() -> bool {
+    let may = capabilities(None).is_ok_and(|it| it.effective.contains(CapabilitySet::IPC_LOCK));
+    let is_unlimited = getrlimit(Resource::Memlock).current.is_none();
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    (may || is_unlimited) && mlockall(flags).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn workers_are_pinned_from_the_last_core_down_and_each_to_its_own() {
+        let cores = cores();
+        assert!(cores.is_sorted_by(|a, b| a > b) && cores.len() != 1);
+        for core in cores {
+            let found = thread::spawn(move || pin(core).then(cores_of_this_thread)).join();
+            assert_eq!(found.unwrap(), Some(vec![core]));
+        }
+    }
+
+    fn cores_of_this_thread() -> Vec<usize> {
+        let allowed = sched_getaffinity(None).unwrap();
+        (0..CpuSet::MAX_CPU).filter(|it| allowed.is_set(*it)).collect()
     }
 }

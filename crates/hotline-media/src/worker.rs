@@ -79,12 +79,14 @@ impl<I: Intake> Worker<I> {
         Self { intake, inbox, floor, tasks, epoch, meter, own }
     }
 
-    pub(crate) fn run(mut self) {
+    /// On this core, if it may.
+    pub(crate) fn run(mut self, core: Option<usize>) {
         let _farewell = Farewell(self.floor.out.desk.clone());
-        let worker = self.own.number;
-        // Not as a field of the line: where nobody reads it, its fields are not worked out either.
-        let scheduling = priority::raise();
-        tracing::info!(worker, scheduling, "A media worker runs.");
+        let (number, scheduling) = (self.own.number, priority::raise());
+        let core = core.filter(|it| priority::pin(*it));
+        let standing = (scheduling, core.and_then(|it| u32::try_from(it).ok()));
+        let _once = self.own.standing.set(standing);
+        tracing::info!(number, ?scheduling, core, "A media worker runs.");
         while self.turn() {}
     }
 

@@ -47,6 +47,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
             Intake::Lookup => IntakeChoice::Lookup,
         },
         workers: 1,
+        pin: true,
         coding: Coding::default(),
         recorder: RecorderConfig::default(),
     })?;

@@ -46,6 +46,7 @@ pub(crate) fn read(root: &Section<'_, '_>, data_dir: &Path, sip: IpAddr) -> Medi
         lang: embedded::LANGUAGE.to_owned(),
         intake: intake(&it),
         workers,
+        pin: it.bool_or("pin_workers", true),
         coding: coding(&it),
         recorder: super::recording::read(root),
         busy_max: u8::try_from(it.number_or("busy_max_percent", 70, 1..=100)).unwrap_or(100),

@@ -150,6 +150,7 @@ impl Desk {
         let reports = self.report_start(door.port());
         let complexity = self.config.coding.opus_complexity;
         self.legs.insert(leg, entry);
+        self.count_legs(worker);
         let opening = Opening { slot, id: leg, door, secure, out, reports, complexity };
         self.task(worker, Task::Open(Box::new(opening)));
         self.admit_guest(leg);

@@ -79,6 +79,7 @@ impl Desk {
         let entry =
             Entry { slot, context, port, session, version, codecs, weight, said, protection };
         self.legs.insert(*leg, entry);
+        self.count_legs(worker);
         let reports = self.report_start(door.port());
         while self.end_of(worker).is_some_and(|it| !it.has_room(TASKS)) {
             self.wake_workers();

@@ -41,6 +41,7 @@ impl Desk {
                     {
                         self.ports.close(entry.port, socket, Instant::now());
                     }
+                    self.count_legs(slot.worker);
                     self.notes_of_legs.clear(slot.index);
                     self.leg_slots.give_back(slot);
                     self.say(Event::Sounded { leg, quality });
@@ -81,7 +82,6 @@ impl Desk {
         self.figures_due = now + FIGURES_EVERY;
         if self.link.as_ref().is_some_and(|it| it.greeted) {
             let legs = u32::try_from(self.legs.len()).unwrap_or(u32::MAX);
-            self.count_legs();
             let figures = self.counters.snapshot().figures(legs);
             self.say(Event::Figures(Box::new(figures)));
         }

@@ -15,6 +15,7 @@ use crate::{
     IntakeChoice, MediaConfig,
     counters::{Counters, WorkerCounters, count},
     intake::{Granted, Intake, Lookup, Sockets},
+    priority,
     recorder::{Block, Filled},
     task::{HANDOVERS_MAX, Handover, REPORTS_MAX, Report, Slot, TASKS_MAX, Task},
     wake::Wake,
@@ -183,10 +184,10 @@ impl Desk {
         count(&self.counters.mixes_refused);
     }
 
-    /// How many legs each worker has.
-    pub(super) fn count_legs(&self) {
-        for (it, worker) in self.workers.iter().zip(0_u8..) {
-            let n = self.legs.values().filter(|it| it.slot.worker == worker).count();
+    /// A worker has a leg more or less.
+    pub(super) fn count_legs(&self, worker: u8) {
+        let n = self.legs.values().filter(|it| it.slot.worker == worker).count();
+        if let Some(it) = self.end_of(worker) {
             it.counters.legs.store(n as u64, Relaxed);
         }
     }
@@ -224,7 +225,8 @@ pub(super) fn start(
     if granted.is_some() {
         tracing::info!("RTP comes in by sk_lookup, one socket a worker for all its legs.");
     }
-    let mut granted = granted.into_iter().flatten();
+    let cores = if config.pin { priority::cores() } else { Vec::new() };
+    let (mut granted, mut cores) = (granted.into_iter().flatten(), cores.into_iter().cycle());
     let mut it = Started { ends: Vec::new(), tapes: Vec::new(), threads: Vec::new() };
     for (own, stock) in counters.workers.iter().zip(stocks) {
         let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
@@ -243,7 +245,7 @@ pub(super) fn start(
             desk: desk.clone(),
         };
         let (legs_max, counters) = (config.legs_max, Arc::clone(counters));
-        let hands = Hands { legs_max, rings, own: Arc::clone(own), counters };
+        let hands = Hands { legs_max, rings, own: Arc::clone(own), counters, core: cores.next() };
         it.threads.push(if let Some(granted) = granted.next() {
             let (wake, counters) = (wake.clone(), Arc::clone(&hands.counters));
             hands.start(move || Lookup::new(granted, legs_max, wake, counters))?
@@ -269,6 +271,7 @@ struct Hands {
     rings: Rings,
     own: Arc<WorkerCounters>,
     counters: Arc<Counters>,
+    core: Option<usize>,
 }
 
 impl Hands {
@@ -276,8 +279,8 @@ impl Hands {
         self,
         intake: impl FnOnce() -> I + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
-        let Self { legs_max, rings, own, counters } = self;
+        let Self { legs_max, rings, own, counters, core } = self;
         let name = format!("media-worker-{}", own.number);
-        spawn(&name, move || Worker::new(intake(), legs_max, rings, own, counters).run())
+        spawn(&name, move || Worker::new(intake(), legs_max, rings, own, counters).run(core))
     }
 }

@@ -120,13 +120,17 @@ impl Rig {
         self.phone_with(Phone::new(leg, hz))
     }
 
-    pub(super) fn phone_with(&mut self, mut phone: Phone) -> Phone {
+    pub(super) fn phone_with(&mut self, phone: Phone) -> Phone {
+        self.phone_in(CONTEXT, phone)
+    }
+
+    pub(super) fn phone_in(&mut self, context: ContextId, mut phone: Phone) -> Phone {
         let leg = phone.leg;
         self.control.order(&Order::Open {
             leg,
             offer: Some(phone.sdp("sendrecv")),
             profile: Profile::Plain,
-            context: CONTEXT,
+            context,
         });
         let Event::Opened { leg: opened, sdp } = self.control.event() else { panic!("not opened") };
         assert_eq!(opened, leg);
@@ -188,6 +192,8 @@ pub(super) fn config_in(dir: &Path) -> MediaConfig {
         lang: "zh".to_owned(),
         intake: both::intake(),
         workers: both::workers(),
+        // Many roles share this machine.
+        pin: false,
         coding: Coding::default(),
         // A machine that has little room left can run tests, too.
         recorder: RecorderConfig {
