@@ -16,3 +16,4 @@ mod sdes;
 mod senses;
 mod tapes;
 mod volumes;
+mod workers;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use hotline_base::{
-    LegId, Random, RecordingId,
+    ContextId, LegId, Random, RecordingId,
     media::{Event, Order, Profile, VERSION},
 };
 use hotline_dsp::{FRAME, g711::ALAW_SILENCE};
@@ -24,7 +24,7 @@ use hotline_rtp::{HEADER_LEN, Header, MediaTime, write_header};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::rig::{CONTEXT, Control, Dir, LOCAL, PATIENCE, config_in, port_of};
+use super::rig::{Control, Dir, LOCAL, PATIENCE, config_in, port_of};
 use crate::{
     resume,
     wav::{self, HEADER},
@@ -65,6 +65,7 @@ fn victim() {
     config.address = IpAddr::V4(Ipv4Addr::new(127, 77, high, low));
     config.ports = 20_000..=20_000 + u16::try_from(2 * n_legs + 40).unwrap();
     config.legs_max = n_legs;
+    config.workers = 2;
     let memory = OpenOptions::new().read(true).write(true).open(env::var(MEMORY).unwrap());
     let media = resume(config, memory.unwrap().into()).unwrap();
     let listener = UnixListener::bind(dir.join("link")).unwrap();
@@ -125,7 +126,7 @@ impl Victim {
             leg,
             offer: Some(offer),
             profile: Profile::Plain,
-            context: CONTEXT,
+            context: ContextId(leg.0.div_ceil(2)),
         });
         let Event::Opened { sdp, .. } = self.control.event() else { panic!("not opened") };
         let address = sdp.lines().find_map(|it| it.strip_prefix("c=IN IP4 ")).unwrap();
