@@ -52,6 +52,7 @@ mod push;
 mod queue;
 mod receiver;
 mod recording;
+mod recording_control;
 mod refusals;
 mod regions;
 mod seams;
