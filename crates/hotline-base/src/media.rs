@@ -223,6 +223,10 @@ pub enum Event {
     },
     /// What the process counts, every few seconds; not kept for a control that is not there.
     Figures(Box<Figures>),
+    /// After [`Event::RecordFailed`]: the recording is written again.
+    RecordRecovered {
+        recording: RecordingId,
+    },
 }
 
 /// What a network says by a tone of 450 Hz (GF 002-9002).

@@ -329,6 +329,10 @@ pub enum CallFact {
     },
     /// A flow, or a supervisor, changed a recording.
     RecordingControlled(Box<RecordingControl>),
+    /// A recording that failed is written again; what is missing is a gap.
+    RecordingRecovered {
+        recording: RecordingId,
+    },
 }
 
 /// What came of a flow that an agent sent the caller to.

@@ -124,6 +124,7 @@ impl Fold {
             CallFact::SurveyOffered { .. } | CallFact::Rated(_) => self.take_flow(at, fact),
             CallFact::Dialled { .. } | CallFact::WentOut { .. } => self.take_way(at, fact),
             CallFact::Node { .. }
+            | CallFact::RecordingRecovered { .. }
             // Of these the last counts: see `finish`.
             | CallFact::Tagged { .. }
             | CallFact::Untagged { .. }

@@ -41,6 +41,7 @@ pub struct RecordingNews {
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub enum RecordingEvent {
+    /// It began, or is written again after [`RecordingEvent::Failed`].
     Started,
     Sealed {
         duration_ms: u64,
@@ -53,9 +54,7 @@ pub enum RecordingEvent {
         gaps: Vec<Gap>,
     },
     /// The recording may still go on when its disk is back.
-    Failed {
-        reason: String,
-    },
+    Failed { reason: String },
 }
 
 impl RecordingEvent {
@@ -72,6 +71,8 @@ impl RecordingEvent {
 pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> {
     let (last, before) = facts.split_last()?;
     let (recording, event) = if let Some((recording, ..)) = last.fact.recording_started() {
+        (recording, RecordingEvent::Started)
+    } else if let CallFact::RecordingRecovered { recording } = &last.fact {
         (recording, RecordingEvent::Started)
     } else if let CallFact::RecordingFailed { recording, reason } = &last.fact {
         (recording, RecordingEvent::Failed { reason: reason.clone() })

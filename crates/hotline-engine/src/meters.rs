@@ -229,6 +229,7 @@ impl Meters {
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
+            | CallFact::RecordingRecovered { .. }
             | CallFact::Suspended { .. }
             | CallFact::RecordingStopped { .. }
             | CallFact::RungOutside { .. }

@@ -125,7 +125,16 @@ struct Tape {
     /// The part on the volume before.
     before: Option<Before>,
     /// Control was told that it has trouble.
-    told: bool,
+    told: Option<Trouble>,
+}
+
+/// Why a recording is not written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trouble {
+    /// Its volume does not take it.
+    Volume,
+    /// Its file cannot be written.
+    File,
 }
 
 /// The recorder's end of a volume's writer.
@@ -254,7 +263,7 @@ impl Recorder {
 
     fn begin(&mut self, slot: Slot, recording: RecordingId, path: String) {
         let volume = self.volumes.iter().position(Volume::is_well).unwrap_or(0);
-        let tape = Tape { recording, path, volume, next: 0, before: None, told: false };
+        let tape = Tape { recording, path, volume, next: 0, before: None, told: None };
         self.begin_on(slot, &tape);
         self.tapes.insert(slot, tape);
     }
@@ -336,9 +345,10 @@ impl Recorder {
                 }
                 Report::Trouble { tape, recording, reason } => {
                     if !self.moves(tape, idx) {
-                        self.tell(tape, recording, reason);
+                        self.tell(tape, recording, reason, Trouble::File);
                     }
                 }
+                Report::Recovered { tape } => self.recovers(tape, Trouble::File),
             }
         }
     }
@@ -351,6 +361,9 @@ impl Recorder {
             if is_well != std::mem::replace(&mut volume.was_well, is_well) {
                 if is_well {
                     tracing::info!(volume = idx, "A volume takes recordings again.");
+                    for slot in self.tapes_on(idx) {
+                        self.recovers(slot, Trouble::Volume);
+                    }
                 } else {
                     tracing::error!(volume = idx, "A volume does not take recordings.");
                 }
@@ -358,12 +371,12 @@ impl Recorder {
             if is_well {
                 continue;
             }
-            let here = self.tapes.iter().filter(|it| it.1.volume == idx);
-            for slot in here.map(|it| *it.0).collect::<Vec<_>>() {
+            for slot in self.tapes_on(idx) {
                 if !self.moves(slot, idx) {
                     let recording = self.tapes.get(&slot).map(|it| it.recording.clone());
                     let Some(recording) = recording else { continue };
-                    self.tell(slot, recording, "its disk is full or does not answer".to_owned());
+                    let reason = "its disk is full or does not answer".to_owned();
+                    self.tell(slot, recording, reason, Trouble::Volume);
                 }
             }
         }
@@ -391,13 +404,34 @@ impl Recorder {
         true
     }
 
-    /// Tells control once that a recording has trouble.
-    fn tell(&mut self, slot: Slot, recording: RecordingId, reason: String) {
-        let first =
-            self.tapes.get_mut(&slot).is_none_or(|it| !std::mem::replace(&mut it.told, true));
-        if first {
+    fn tapes_on(&self, volume: usize) -> Vec<Slot> {
+        let here = self.tapes.iter().filter(|it| it.1.volume == volume);
+        here.map(|it| *it.0).collect()
+    }
+
+    /// Tells control once that a recording has trouble. A file in trouble says itself when it is
+    /// over, whatever its volume says.
+    fn tell(&mut self, slot: Slot, recording: RecordingId, reason: String, trouble: Trouble) {
+        let told = self.tapes.get_mut(&slot).and_then(|it| {
+            let told = it.told;
+            if told != Some(Trouble::File) {
+                it.told = Some(trouble);
+            }
+            told
+        });
+        if told.is_none() {
             tracing::error!(%recording, reason, "A recording cannot be written.");
             self.ends.outcomes.say(Event::RecordFailed { recording, reason });
+        }
+    }
+
+    /// The trouble is over that control was told of.
+    fn recovers(&mut self, slot: Slot, trouble: Trouble) {
+        let Some(tape) = self.tapes.get_mut(&slot) else { return };
+        if tape.told.take_if(|it| *it == trouble).is_some() {
+            let recording = tape.recording.clone();
+            tracing::info!(%recording, "A recording is written again.");
+            self.ends.outcomes.say(Event::RecordRecovered { recording });
         }
     }
 }

@@ -10,6 +10,7 @@ mod list;
 mod mask;
 mod news;
 mod quality;
+mod stamped;
 mod time;
 
 pub use self::{
@@ -17,11 +18,12 @@ pub use self::{
     call::{AttachedJson, CallJson, QueueSegmentJson, RatingJson, RecordingJson, SegmentJson},
     control::ControlJson,
     envelope::Envelope,
-    fact::{FactJson, StampedJson},
+    fact::FactJson,
     list::{ListAuditJson, ListEntryJson},
     mask::masked_number,
     news::{RecordingNewsJson, SealedJson},
     quality::QualityJson,
+    stamped::StampedJson,
     time::Time,
 };
 

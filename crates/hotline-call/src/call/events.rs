@@ -192,6 +192,11 @@ impl Call {
                     self.fact(CallFact::RecordingFailed { recording, reason }, now);
                 }
             }
+            MediaEvent::RecordRecovered { recording } => {
+                if self.recordings.contains(&recording) {
+                    self.fact(CallFact::RecordingRecovered { recording }, now);
+                }
+            }
             MediaEvent::Hearing { leg, state } => self.hearing(leg, state, now),
             MediaEvent::Tone { leg, tone } => self.tone_heard(leg, tone, env, now),
             MediaEvent::Sounded { leg, quality } => {

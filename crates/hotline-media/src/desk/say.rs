@@ -147,5 +147,5 @@ impl Desk {
 }
 
 fn is_recording(event: &Event) -> bool {
-    matches!(event, Event::Recorded(_) | Event::RecordFailed { .. })
+    matches!(event, Event::Recorded(_) | Event::RecordFailed { .. } | Event::RecordRecovered { .. })
 }

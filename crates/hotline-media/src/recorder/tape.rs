@@ -29,6 +29,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// hears as much less of it; who repairs it goes by its length.
 const HEADED_EVERY: u64 = 8_000;
 
+/// Samples that must be written after trouble before it is over (1 s): a disk that takes a block now
+/// and then is in trouble.
+const RECOVERED: u64 = 8_000;
+
 /// Bytes of silence written at once.
 const SILENCE: usize = 16_384;
 
@@ -55,6 +59,8 @@ pub(super) struct TapeFile {
     gaps: Vec<Gap>,
     trouble: Option<String>,
     told: bool,
+    /// The first sample that was written after trouble.
+    better_since: Option<u64>,
 }
 
 /// What is known of a recording's part on the volume before.
@@ -87,6 +93,7 @@ impl TapeFile {
             gaps: Vec::new(),
             trouble: None,
             told: false,
+            better_since: None,
         }
     }
 
@@ -97,6 +104,15 @@ impl TapeFile {
     /// The first trouble, once.
     pub(super) fn take_trouble(&mut self) -> Option<String> {
         self.trouble.take()
+    }
+
+    /// Whether trouble that was told is over; once.
+    pub(super) fn take_recovery(&mut self) -> bool {
+        let better = self.better_since.is_some_and(|it| self.written >= it + RECOVERED);
+        if better {
+            (self.told, self.better_since) = (false, None);
+        }
+        better
     }
 
     /// Makes the file and its directories, or finds it as trouble left it.
@@ -144,7 +160,12 @@ impl TapeFile {
         self.open(marks);
         let Some(file) = self.file.take() else { return };
         match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
-            Ok(()) => self.file = Some(file),
+            Ok(()) => {
+                self.file = Some(file);
+                if self.told && self.better_since.is_none() {
+                    self.better_since = Some(block.start);
+                }
+            }
             Err(error) => self.give_up(&file, &error),
         }
     }
@@ -235,6 +256,7 @@ impl TapeFile {
     /// Trouble: the file stays closed and is tried again later.
     fn note(&mut self, error: &io::Error) {
         self.retry = Some(Instant::now() + RETRY);
+        self.better_since = None;
         if !self.told {
             self.told = true;
             self.trouble = Some(error.to_string());

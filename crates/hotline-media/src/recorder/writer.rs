@@ -63,6 +63,8 @@ pub(super) enum Report {
     Left { tape: Slot, before: Before },
     /// A recording cannot be written; said once.
     Trouble { tape: Slot, recording: RecordingId, reason: String },
+    /// It is written again.
+    Recovered { tape: Slot },
 }
 
 #[derive(Debug)]
@@ -209,6 +211,9 @@ impl Writer {
         if let Some(reason) = tape.take_trouble() {
             let recording = tape.recording().clone();
             self.say(Report::Trouble { tape: slot, recording, reason });
+        }
+        if tape.take_recovery() {
+            self.say(Report::Recovered { tape: slot });
         }
     }
 

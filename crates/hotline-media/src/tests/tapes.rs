@@ -65,6 +65,18 @@ impl Talk {
         }
     }
 
+    /// The news that this recording is written again.
+    pub(super) fn until_recovered(&mut self, name: &str) {
+        loop {
+            let event = self.rig.control.event();
+            if let Event::RecordRecovered { recording } = &event {
+                assert_eq!(recording.as_str(), name);
+                return;
+            }
+            assert!(is_aside(&event), "no news: {event:?}");
+        }
+    }
+
     pub(super) fn stop(&mut self, name: &str) -> Recorded {
         self.rig.control.order(&Order::StopRecord { recording: RecordingId::new(name) });
         loop {
@@ -82,7 +94,11 @@ impl Talk {
 fn is_aside(event: &Event) -> bool {
     matches!(
         event,
-        Event::Quiet { .. } | Event::Hearing { .. } | Event::Sounded { .. } | Event::Figures(_)
+        Event::Quiet { .. }
+            | Event::Hearing { .. }
+            | Event::Sounded { .. }
+            | Event::Figures(_)
+            | Event::RecordRecovered { .. }
     )
 }
 
@@ -244,7 +260,8 @@ fn a_full_disk_costs_a_gap_and_never_the_call() {
     }
     // There is room again.
     fs::remove_file(dir.join("r-1.wav")).unwrap();
-    talk.talk(1_500);
+    talk.talk(2_500);
+    talk.until_recovered("r-1");
     let recorded = talk.stop("r-1");
     assert_eq!(recorded.n_gaps, 1);
     assert!((400..2_400).contains(&recorded.gap_ms), "{} ms", recorded.gap_ms);

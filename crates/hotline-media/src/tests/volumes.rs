@@ -108,6 +108,7 @@ fn stands_still_alone(legs_max: usize) -> Recorded {
     assert!(talk.caller.heard.len() > 8 * 4_500, "the talk goes on");
     stall.store(false, Relaxed);
     talk.talk(1_500);
+    talk.until_recovered("r-1");
     let recorded = talk.stop("r-1");
     let (left, _) = read(&talk.rig.dir.recordings().join("r-1.wav"));
     assert_eq!(recorded.duration_ms, left.len() as u64 / 8);

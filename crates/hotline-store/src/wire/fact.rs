@@ -3,25 +3,10 @@
 use std::collections::BTreeMap;
 
 use hotline_base::Pii;
-use hotline_cdr::{CallFact, CalledParty, FailCause, Stamped};
+use hotline_cdr::{CallFact, CalledParty, FailCause};
 use serde::{Deserialize, Serialize};
 
-use super::{ControlJson, QualityJson, Time};
-
-/// A fact and when it happened.
-#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
-pub struct StampedJson {
-    pub at: Time,
-    #[serde(flatten)]
-    pub fact: FactJson,
-}
-
-/// Facts hold numbers and what callers entered.
-impl std::fmt::Debug for StampedJson {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "StampedJson({})", self.at)
-    }
-}
+use super::{ControlJson, QualityJson};
 
 /// `type` and the fields of [`CallFact`]; identifiers are text.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -313,17 +298,14 @@ pub enum FactJson {
         called_no: String,
     },
     RecordingControlled(ControlJson),
+    RecordingRecovered {
+        recording_id: String,
+    },
 }
 
 impl std::fmt::Debug for FactJson {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FactJson")
-    }
-}
-
-impl From<&Stamped> for StampedJson {
-    fn from(it: &Stamped) -> Self {
-        Self { at: Time(it.at.wall), fact: FactJson::from(&it.fact) }
     }
 }
 
@@ -544,6 +526,9 @@ impl From<&CallFact> for FactJson {
             }
             CallFact::RecordingStopped { recording, by } => {
                 Self::RecordingStopped { recording_id: recording.to_string(), by: by.to_string() }
+            }
+            CallFact::RecordingRecovered { recording } => {
+                Self::RecordingRecovered { recording_id: recording.to_string() }
             }
             CallFact::RecordingControlled(it) => Self::RecordingControlled((&**it).into()),
             CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } => {

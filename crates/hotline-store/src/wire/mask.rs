@@ -1,6 +1,6 @@
 //! Numbers as those see them who have no business with the caller.
 
-use super::fact::{FactJson, StampedJson};
+use super::{FactJson, StampedJson};
 
 /// `13800138000` becomes `138****8000`. Of a short number the last two digits stay.
 pub fn masked_number(number: &str) -> String {

@@ -58,7 +58,8 @@ impl Switchboard {
             | MediaEvent::Sounded { leg, .. }
             | MediaEvent::Closed { leg, .. } => self.media_legs.get(leg).copied(),
             MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
-            MediaEvent::RecordFailed { recording, .. } => self.recordings.get(recording).copied(),
+            MediaEvent::RecordFailed { recording, .. }
+            | MediaEvent::RecordRecovered { recording } => self.recordings.get(recording).copied(),
             MediaEvent::Figures(_) => None,
         };
         match &event {
@@ -81,7 +82,8 @@ impl Switchboard {
             | MediaEvent::Sounded { .. }
             | MediaEvent::Figures(_)
             | MediaEvent::Recorded(_)
-            | MediaEvent::RecordFailed { .. } => (),
+            | MediaEvent::RecordFailed { .. }
+            | MediaEvent::RecordRecovered { .. } => (),
         }
         if let Some(id) = call {
             self.step(id, now, |call, env, now| call.handle_media(event, env, now));
