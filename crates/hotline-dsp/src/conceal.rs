@@ -92,9 +92,9 @@ impl Concealer {
 
     fn remember(&mut self, samples: &[i16]) {
         let new = samples.get(samples.len().saturating_sub(HISTORY)..).unwrap_or_default();
-        self.history.rotate_left(new.len());
-        for (to, from) in self.history.iter_mut().rev().zip(new.iter().rev()) {
-            *to = *from;
+        self.history.copy_within(new.len().., 0);
+        if let Some(end) = self.history.get_mut(HISTORY - new.len()..) {
+            end.copy_from_slice(new);
         }
     }
 }

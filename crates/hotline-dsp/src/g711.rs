@@ -51,17 +51,20 @@ pub static ULAW_TO_ALAW: [u8; 256] = table!(byte => alaw_compress(ulaw_expand(by
 pub static ALAW_TO_ULAW: [u8; 256] = table!(byte => ulaw_compress(alaw_expand(byte)));
 
 /// One A-law byte as a linear sample.
+#[inline]
 pub fn alaw_to_linear(byte: u8) -> i16 {
     at(&ALAW_LINEAR, byte)
 }
 
 /// One linear sample as an A-law byte.
+#[inline]
 #[expect(clippy::indexing_slicing, reason = "twelve bits are always below 4,096")]
 pub fn linear_to_alaw(sample: i16) -> u8 {
     LINEAR_ALAW[(sample.cast_unsigned() >> 4) as usize]
 }
 
 /// One µ-law byte as a linear sample.
+#[inline]
 pub fn ulaw_to_linear(byte: u8) -> i16 {
     at(&ULAW_LINEAR, byte)
 }
@@ -69,6 +72,20 @@ pub fn ulaw_to_linear(byte: u8) -> i16 {
 /// One linear sample as a µ-law byte.
 pub const fn linear_to_ulaw(sample: i16) -> u8 {
     ulaw_compress(sample)
+}
+
+/// A-law as linear samples, as far as both reach.
+pub fn alaw_to_linear_into(audio: &[u8], to: &mut [i16]) {
+    for (to, byte) in to.iter_mut().zip(audio) {
+        *to = alaw_to_linear(*byte);
+    }
+}
+
+/// µ-law as linear samples, as far as both reach.
+pub fn ulaw_to_linear_into(audio: &[u8], to: &mut [i16]) {
+    for (to, byte) in to.iter_mut().zip(audio) {
+        *to = ulaw_to_linear(*byte);
+    }
 }
 
 /// One byte through a transcoding table ([`ULAW_TO_ALAW`] or [`ALAW_TO_ULAW`]).
@@ -90,6 +107,7 @@ pub fn transcode_into(table: &[u8; 256], from: &[u8], to: &mut [u8]) {
     }
 }
 
+#[inline]
 #[expect(clippy::indexing_slicing, reason = "a byte is always below 256")]
 fn at<T: Copy>(table: &[T; 256], byte: u8) -> T {
     table[usize::from(byte)]

@@ -90,8 +90,9 @@ impl Playback {
     /// them are worked off in this frame as are not heard.
     pub fn frame(&mut self, excess: i32) -> [i16; FRAME] {
         let mut frame = [0; FRAME];
-        let loud = energy(self.waiting.get(..FRAME).unwrap_or_default()) > QUIET_ENERGY;
-        let bend = if loud { SPEECH_BEND } else { QUIET_BEND };
+        let loud = || energy(self.waiting.get(..FRAME).unwrap_or_default()) > QUIET_ENERGY;
+        // Mostly there is nothing to bend.
+        let bend = if excess == 0 || loud() { SPEECH_BEND } else { QUIET_BEND };
         let bend = isize::try_from(excess.clamp(-bend, bend)).unwrap_or(0);
         let taken = FRAME.saturating_add_signed(bend).min(self.n);
         self.bend(taken, &mut frame);
@@ -121,9 +122,9 @@ impl Playback {
 
     fn remember(&mut self, taken: usize) {
         let last = self.waiting.get(taken.saturating_sub(BEFORE)..taken).unwrap_or_default();
-        self.before.rotate_left(last.len());
-        for (to, from) in self.before.iter_mut().rev().zip(last.iter().rev()) {
-            *to = *from;
+        self.before.copy_within(last.len().., 0);
+        if let Some(end) = self.before.get_mut(BEFORE - last.len()..) {
+            end.copy_from_slice(last);
         }
     }
 }

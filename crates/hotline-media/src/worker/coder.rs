@@ -7,8 +7,8 @@
 use hotline_dsp::{
     FRAME, G722Decoder, G722Encoder, OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder,
     g711::{
-        ALAW_TO_ULAW, alaw_to_linear, linear_to_alaw, linear_to_ulaw, transcode_into,
-        ulaw_to_linear,
+        ALAW_TO_ULAW, alaw_to_linear, alaw_to_linear_into, linear_to_alaw, linear_to_ulaw,
+        transcode_into, ulaw_to_linear_into,
     },
 };
 use hotline_sdp::Codec;
@@ -127,24 +127,24 @@ impl Decoder {
 
     /// Decodes a packet, piece by piece; each piece is handed to `hear`. `ulaw` says which law.
     pub(crate) fn decode(&mut self, payload: &[u8], ulaw: bool, mut hear: impl FnMut(&[i16])) {
-        let mut decoded = [0; OPUS_SAMPLES_MAX];
         match self {
             Self::G711 => {
-                let law = if ulaw { ulaw_to_linear } else { alaw_to_linear };
-                for part in payload.chunks(OPUS_SAMPLES_MAX) {
-                    for (to, from) in decoded.iter_mut().zip(part) {
-                        *to = law(*from);
-                    }
+                let law = if ulaw { ulaw_to_linear_into } else { alaw_to_linear_into };
+                let mut decoded = [0; FRAME];
+                for part in payload.chunks(FRAME) {
+                    law(part, &mut decoded);
                     hear(decoded.get(..part.len()).unwrap_or_default());
                 }
             }
             Self::G722(it) => {
+                let mut decoded = [0; OPUS_SAMPLES_MAX];
                 for part in payload.chunks(OPUS_SAMPLES_MAX) {
                     it.decode(part, &mut decoded);
                     hear(decoded.get(..part.len()).unwrap_or_default());
                 }
             }
             Self::Opus(it) => {
+                let mut decoded = [0; OPUS_SAMPLES_MAX];
                 // What is not Opus is not heard; the buffer finds a gap and it is concealed.
                 let n = it.decode(payload, &mut decoded).unwrap_or(0);
                 hear(decoded.get(..n).unwrap_or_default());

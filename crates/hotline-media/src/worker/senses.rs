@@ -9,7 +9,7 @@ use hotline_base::{
 };
 use hotline_dsp::{
     DtmfDetector, FRAME, Signal, SignalDetector,
-    g711::{alaw_to_linear, ulaw_to_linear},
+    g711::{alaw_to_linear_into, ulaw_to_linear_into},
     level_dbm0,
 };
 use hotline_rtp::{
@@ -283,14 +283,12 @@ fn mos(codec: Sound, (loss, jitter): (f64, Duration), trip: Option<Duration>) ->
 /// Decodes as much as one frame holds, and says how much that was.
 fn decode(codec: Codec, audio: &[u8], to: &mut [i16; FRAME]) -> usize {
     let decode = match codec {
-        Codec::Pcma => alaw_to_linear,
-        Codec::Pcmu => ulaw_to_linear,
+        Codec::Pcma => alaw_to_linear_into,
+        Codec::Pcmu => ulaw_to_linear_into,
         // Not packet by packet.
         Codec::G722 | Codec::Opus | Codec::Passed(_) => return 0,
     };
-    for (to, from) in to.iter_mut().zip(audio) {
-        *to = decode(*from);
-    }
+    decode(audio, to);
     audio.len().min(FRAME)
 }
 

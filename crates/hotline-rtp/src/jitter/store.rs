@@ -100,11 +100,11 @@ impl Store {
     ) {
         let Some(slot) = self.free.pop() else { return };
         let Some(bytes) = self.bytes.get_mut(usize::from(slot)) else { return };
-        let mut len = 0;
-        for (to, from) in bytes.iter_mut().zip(payload) {
-            *to = *from;
-            len += 1;
+        let len = payload.len().min(SLOT_BYTES);
+        if let (Some(to), Some(from)) = (bytes.get_mut(..len), payload.get(..len)) {
+            to.copy_from_slice(from);
         }
+        let len = u8::try_from(len).unwrap_or(u8::MAX);
         let later = self.entries.iter().rev().take_while(|it| it.place > place).count();
         let at = self.entries.len() - later;
         self.entries.insert(at, Entry { place, tick, ticks, marker, kind, slot, len });

@@ -212,8 +212,8 @@ impl Floor {
             for member in &group.members {
                 let turn = self.turn;
                 let Some(leg) = self.leg_mut(member.slot) else { continue };
-                let said = leg.said(turn, due, gated);
-                for (sum, sample) in sum.iter_mut().zip(said.into_iter().flatten()) {
+                let Some(said) = leg.said(turn, due, gated) else { continue };
+                for (sum, sample) in sum.iter_mut().zip(said) {
                     *sum += i32::from(*sample);
                 }
             }
@@ -240,11 +240,13 @@ impl Floor {
             return;
         }
         let Some(route) = leg.route() else { return leg.out.pause() };
-        for (sum, own) in sum.iter_mut().zip(leg.said(turn, due, gated).into_iter().flatten()) {
+        for (sum, own) in sum.iter_mut().zip(leg.said(turn, due, gated).unwrap_or(&[0; FRAME])) {
             *sum -= i32::from(*own);
         }
-        let rest =
-            sum.map(|it| i16::try_from(it.clamp(i16::MIN.into(), i16::MAX.into())).unwrap_or(0));
+        let mut rest = [0; FRAME];
+        for (rest, sum) in rest.iter_mut().zip(sum) {
+            *rest = clipped(sum);
+        }
         let mut packet = [0; PACKET_MAX];
         let Some(audio) = packet.last_chunk_mut::<SPEECH_MAX>() else { return };
         let n = leg.encode(&rest, audio, busy);
@@ -253,4 +255,9 @@ impl Floor {
             count(&self.out.counters.sends_refused);
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped to what fits")]
+fn clipped(sum: i32) -> i16 {
+    sum.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
