@@ -26,38 +26,47 @@ pub(super) fn write(
     let place = place.get_mut(..len)?;
     let (headers, body) = place.split_first_chunk_mut::<HEADERS>()?;
     body.copy_from_slice(payload);
-    let (all, udp) = (all.to_be_bytes(), (all - 20).to_be_bytes());
-    let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()];
-    let addresses = [from.ip().octets(), to.ip().octets()];
-    let pseudo = [addresses.as_flattened(), &[0, UDP], &udp, ports.as_flattened(), &udp];
-    let sum = checksum(pseudo.into_iter().flatten(), body);
+    let udp = all - 20;
+    let two = |first: u16, second: u16| u32::from(first) << 16 | u32::from(second);
     // Version and length, class, length; no fragments; time to live, protocol, and a checksum that
     // the kernel writes; addresses. Then UDP.
-    let first = [0x45, TRAFFIC_CLASS];
-    let middle = [0, 0, 0x40, 0, 64, UDP, 0, 0];
-    let fields: [&[u8]; 7] =
-        [&first, &all, &middle, addresses.as_flattened(), ports.as_flattened(), &udp, &sum];
-    for (to, from) in headers.iter_mut().zip(fields.into_iter().flatten()) {
-        *to = *from;
-    }
+    let words = [
+        two(0x45 << 8 | u16::from(TRAFFIC_CLASS), all),
+        0x4000,
+        two(64 << 8 | u16::from(UDP), 0),
+        from.ip().to_bits(),
+        to.ip().to_bits(),
+        two(from.port(), to.port()),
+        two(udp, checksum(from, to, udp, payload)),
+    ];
+    headers.copy_from_slice(words.map(u32::to_be_bytes).as_flattened());
     Some(len)
 }
 
-/// Of the pseudo header with that of UDP, which together are an even number of bytes, and the
-/// payload.
-fn checksum<'a>(header: impl Iterator<Item = &'a u8>, payload: &'a [u8]) -> [u8; 2] {
-    // Any width may be summed, as carries wrap around (RFC 1071).
+/// Of the pseudo header (addresses, protocol, length), the header of UDP and the payload. Words of
+/// any width may be summed, in the order of bytes of any machine, as carries wrap around (RFC 1071
+/// §2).
+fn checksum(from: SocketAddrV4, to: SocketAddrV4, udp: u16, payload: &[u8]) -> u16 {
     let (chunks, rest) = payload.as_chunks::<4>();
-    let mut sum: u64 = chunks.iter().map(|it| u64::from(u32::from_be_bytes(*it))).sum();
-    for (at, byte) in header.enumerate().chain(rest.iter().enumerate()) {
-        sum += u64::from(*byte) << if at % 2 == 0 { 8 } else { 0 };
+    let mut last = [0; 4];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
     }
+    let words = chunks.iter().chain([&last]).map(|it| u64::from(u32::from_ne_bytes(*it)));
+    let addresses = u64::from(from.ip().to_bits()) + u64::from(to.ip().to_bits());
+    let ports = u64::from(from.port()) + u64::from(to.port());
+    let header = addresses + ports + u64::from(UDP) + 2 * u64::from(udp);
+    let sum = folded(u64::from(folded(words.sum()).to_be()) + header);
+    // Zero would say that there is none.
+    if sum == u16::MAX { sum } else { !sum }
+}
+
+/// With its carries, in sixteen bits.
+fn folded(mut sum: u64) -> u16 {
     while let carry @ 1.. = sum >> 16 {
         sum = (sum & 0xFFFF) + carry;
     }
-    let sum = !u16::try_from(sum).unwrap_or(0);
-    // Zero would say that there is none.
-    if sum == 0 { [0xFF, 0xFF] } else { sum.to_be_bytes() }
+    u16::try_from(sum).unwrap_or(0)
 }
 
 #[cfg(test)]
