@@ -50,6 +50,11 @@ impl Concealer {
         self.remember(samples);
     }
 
+    /// What came last, the latest at the end.
+    pub(crate) const fn remembered(&self) -> &[i16] {
+        &self.history
+    }
+
     /// Fills with what may have been said.
     pub fn conceal(&mut self, samples: &mut [i16]) {
         let mut loss = self.loss.unwrap_or_else(|| Loss { period: self.find_period(), n: 0 });

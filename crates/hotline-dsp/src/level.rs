@@ -19,7 +19,7 @@ pub fn amplitude_of(dbm0: f64) -> i16 {
 }
 
 /// The sum of the squares.
-pub(crate) fn energy(samples: &[i16]) -> i64 {
+pub fn energy(samples: &[i16]) -> i64 {
     samples.iter().map(|it| i64::from(*it) * i64::from(*it)).sum()
 }
 

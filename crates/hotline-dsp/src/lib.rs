@@ -23,7 +23,7 @@ pub use self::{
     conceal::Concealer,
     dtmf::{DtmfDetector, DtmfTone},
     g722::{G722Decoder, G722Encoder},
-    level::{amplitude_of, level_dbm0},
+    level::{amplitude_of, energy, level_dbm0},
     noise::Noise,
     opus::{OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, OpusError, opus_ticks},
     plan::{PLAN, Row, Signal, SignalDetector, SignalTone},

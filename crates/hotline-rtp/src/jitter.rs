@@ -164,6 +164,13 @@ impl JitterBuffer {
         &self.clock
     }
 
+    /// Reads from each cache line that a packet and a frame need, so that those of many senders are
+    /// fetched side by side. What it returns means nothing.
+    pub fn touch(&self) -> u64 {
+        let own = self.newest ^ self.tick ^ self.delay_ms ^ self.counts.late.cast_signed();
+        own.cast_unsigned() ^ self.store.touch() ^ self.spread.touch()
+    }
+
     /// Takes a packet of speech or comfort noise that lasts `ticks` of the sender's clock; with
     /// [`Format::Bytes`] its length says that by itself.
     pub fn insert(

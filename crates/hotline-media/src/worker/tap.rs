@@ -2,7 +2,7 @@
 //! concealed and its clock followed.
 
 use hotline_base::MonoTime;
-use hotline_dsp::{FRAME, Playback, level_dbm0, opus_ticks};
+use hotline_dsp::{FRAME, Playback, energy, level_dbm0, opus_ticks};
 use hotline_rtp::{Format, Header, JitterBuffer, Next};
 use hotline_sdp::Codec;
 
@@ -64,6 +64,18 @@ impl Tap {
         if !self.decoder.takes(codec) {
             *self = Self { turn: self.turn, n_readers: self.n_readers, ..Self::new(codec) };
         }
+    }
+
+    /// Reads from what a packet needs.
+    pub(crate) fn touch(&self) -> u64 {
+        self.jitter.touch() ^ self.turn ^ u64::from(self.decoder.takes(Codec::Pcma))
+    }
+
+    /// Reads from what the next frame needs.
+    pub(crate) fn touch_frame(&self) -> u64 {
+        let [first, .., last] = self.frame;
+        let sound = self.playback.touch() ^ first ^ last;
+        self.touch() ^ u64::from(sound.cast_unsigned())
     }
 
     /// Speech. Late and doubled packets are the buffer's to sort out; a codec that was not agreed
@@ -146,8 +158,7 @@ impl Tap {
             self.delay_ms = (waited / i64::from(clock.ticks_per_ms())).clamp(0, DELAY_MAX_MS);
         }
         self.frame = playback.frame(jitter.excess(at, playback.pending()));
-        let power: i64 = self.frame.iter().map(|it| i64::from(*it) * i64::from(*it)).sum();
-        let loud = power > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
+        let loud = energy(&self.frame) > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
         self.talking = if loud { TALK_HANGOVER } else { self.talking.saturating_sub(1) };
     }
 }

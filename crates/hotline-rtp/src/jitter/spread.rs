@@ -30,6 +30,11 @@ impl Spread {
         it
     }
 
+    pub(super) fn touch(&self) -> u64 {
+        let [first, .., last] = self.bins;
+        u64::from(first ^ last)
+    }
+
     /// Takes note of a packet that came `late_ms` after the quickest possible.
     pub(super) fn note(&mut self, late_ms: i64) {
         for it in &mut self.bins {

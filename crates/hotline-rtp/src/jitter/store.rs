@@ -59,6 +59,14 @@ impl Store {
         while self.pop().is_some() {}
     }
 
+    pub(super) fn touch(&self) -> u64 {
+        let ends = [self.entries.front(), self.entries.back()].into_iter().flatten();
+        let ends = ends.fold(0, |sum, it| sum ^ it.tick).cast_unsigned();
+        let next = self.entries.front().map(|it| self.payload(it)).unwrap_or_default();
+        let free = self.free.last().copied().unwrap_or(0);
+        next.iter().step_by(64).fold(ends ^ u64::from(free), |sum, it| sum ^ u64::from(*it))
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.free.is_empty()
     }

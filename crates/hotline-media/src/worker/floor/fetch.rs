@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use super::Floor;
-use crate::{intake::Arrival, worker::leg::Leg};
+use crate::{intake::Arrival, task::Slot, worker::leg::Leg};
 
 impl Floor {
     /// Reads a little of each cache line that these will need, and changes nothing: first the legs
@@ -19,6 +19,7 @@ impl Floor {
         }
         for leg in self.legs_of(arrivals) {
             sum ^= leg.guard.touch_receiver();
+            sum ^= leg.tap.as_ref().map_or(0, |it| it.touch());
             sum ^= self.listener_of(leg).map_or(0, Leg::touch);
             for (tape, channel) in leg.tapes.iter().flatten() {
                 if let Some(Some(tape)) = self.tapes.get(tape.index as usize) {
@@ -30,6 +31,14 @@ impl Floor {
             sum ^= self.listener_of(leg).map_or(0, |it| it.guard.touch_sender());
         }
         black_box(sum);
+    }
+
+    /// The same for those who are mixed next.
+    pub(super) fn fetch_mixed(&self, slots: impl Iterator<Item = Slot> + Clone) {
+        let legs = slots.filter_map(|it| self.leg(it));
+        let sum = legs.clone().fold(0, |sum, it| sum ^ it.touch());
+        let taps = legs.filter_map(|it| it.tap.as_ref());
+        black_box(taps.fold(sum, |sum, it| sum ^ it.touch_frame()));
     }
 
     fn legs_of(&self, arrivals: &[Arrival]) -> impl Iterator<Item = &Leg> {

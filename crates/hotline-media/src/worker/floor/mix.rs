@@ -31,6 +31,9 @@ const SPEAKERS_MAX: usize = 31;
 /// silent telephones together are loud.
 const GATED_FROM: usize = 5;
 
+/// Groups whose memory is fetched side by side.
+const FETCHED: usize = 4;
+
 /// Parties whose sum is made once: those who are heard, and those who hear it without themselves.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -206,7 +209,11 @@ impl Floor {
     pub(super) fn mix(&mut self, intake: &mut impl Intake, due: MonoTime, now: MonoTime) {
         self.turn += 1;
         let groups = std::mem::take(&mut self.groups);
-        for group in &groups {
+        for (idx, group) in groups.iter().enumerate() {
+            if idx % FETCHED == 0 {
+                let next = groups.iter().skip(idx).take(FETCHED);
+                self.fetch_mixed(next.flat_map(|it| it.members.iter().map(|it| it.slot)));
+            }
             let gated = group.members.len() >= GATED_FROM;
             let mut sum = [0_i32; FRAME];
             for member in &group.members {
