@@ -8,6 +8,8 @@
 //! The CRC-32C (RFC 3720 §12.1, polynomial 0x1EDC6F41) covers length, kind and payload. Kind 0 does
 //! not exist, so zeros of preallocated space read as the end.
 
+use borsh::BorshSerialize;
+
 pub(crate) const HEADER: usize = 9;
 
 /// A longer length is damage, not a frame.
@@ -53,18 +55,27 @@ pub(crate) enum Header {
     },
 }
 
-/// Appends a frame. A payload over [`PAYLOAD_MAX`] is not written; `false` says so.
-pub(crate) fn push(out: &mut Vec<u8>, tag: Tag, payload: &[u8]) -> bool {
-    let Some(len) = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= PAYLOAD_MAX)
-    else {
-        return false;
-    };
-    let len = len.to_le_bytes();
-    out.extend_from_slice(&len);
-    out.extend_from_slice(&checksum(len, tag.code(), payload).to_le_bytes());
-    out.push(tag.code());
-    out.extend_from_slice(payload);
-    true
+/// Appends a frame of `borsh` of a value. A payload over [`PAYLOAD_MAX`] is not written; `false`
+/// says so.
+pub(crate) fn push(out: &mut Vec<u8>, tag: Tag, value: &impl BorshSerialize) -> bool {
+    let begin = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    let written = borsh::to_writer(&mut *out, value);
+    let frame = out.get_mut(begin..).and_then(|it| it.split_first_chunk_mut::<HEADER>());
+    let whole = written.is_ok()
+        && frame.is_some_and(|(header, payload)| {
+            let Some(len) = u32::try_from(payload.len()).ok().map(u32::to_le_bytes) else {
+                return false;
+            };
+            let [l0, l1, l2, l3] = len;
+            let [c0, c1, c2, c3] = checksum(len, tag.code(), payload).to_le_bytes();
+            *header = [l0, l1, l2, l3, c0, c1, c2, c3, tag.code()];
+            payload.len() <= PAYLOAD_MAX
+        });
+    if !whole {
+        out.truncate(begin);
+    }
+    whole
 }
 
 pub(crate) fn parse_header(bytes: [u8; HEADER]) -> Header {
@@ -161,7 +172,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_of_a_frame_is_found() {
         let mut frame = Vec::new();
-        assert!(push(&mut frame, Tag::Commit, b"a caller"));
+        assert!(push(&mut frame, Tag::Commit, &"a caller"));
         for bit in 0..frame.len() * 8 {
             let mut bad = frame.clone();
             bad[bit / 8] ^= 1 << (bit % 8);

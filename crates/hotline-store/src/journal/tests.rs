@@ -133,11 +133,11 @@ fn torn_write_is_cut_off_and_costs_nothing_that_was_synced() {
     first.running.close();
     let path = segment::path(dir.path(), end.segment);
     let mut frame = Vec::new();
-    assert!(frame::push(&mut frame, frame::Tag::Commit, b"never finished"));
-    OsDisk.write_at(&OsDisk.open(&path).unwrap(), &frame[..12], end.offset).unwrap();
+    assert!(frame::push(&mut frame, frame::Tag::Commit, &"never finished"));
+    OsDisk.write_at(&OsDisk.open(&path).unwrap(), &frame[..16], end.offset).unwrap();
 
     let second = open(&dir);
-    assert_eq!(second.torn_bytes, 12);
+    assert_eq!(second.torn_bytes, 16);
     assert_eq!(fs::metadata(path).unwrap().len(), end.offset);
     assert_eq!(texts(&second.journal, Position::default()), ["whole"]);
     assert_eq!(kept(&second), [("key", "value")]);

@@ -146,8 +146,7 @@ impl<D: Disk> Worker<D> {
         let begin = self.frames.len();
         let items = items.into_iter().map(|it| (it.kind.code(), it.payload)).collect();
         let group = Group { items, keeps };
-        let whole = borsh::to_vec(&group)
-            .is_ok_and(|payload| frame::push(&mut self.frames, Tag::Commit, &payload));
+        let whole = frame::push(&mut self.frames, Tag::Commit, &group);
         if !whole || (self.write_again.is_some() && self.frames.len() > self.config.backlog_max) {
             self.frames.truncate(begin);
             self.now.n_lost = self.now.n_lost.saturating_add(1);

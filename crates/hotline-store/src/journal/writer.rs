@@ -158,8 +158,7 @@ impl<D: Disk> Writer<D> {
         };
         self.disk.sync_dir(&self.dir)?;
         let mut snapshot = Vec::new();
-        let keeps = borsh::to_vec(&self.keeps)?;
-        if !frame::push(&mut snapshot, Tag::Snapshot, &keeps) {
+        if !frame::push(&mut snapshot, Tag::Snapshot, &self.keeps) {
             return Err(io::Error::from(ErrorKind::FileTooLarge));
         }
         self.disk.write_at(&file, &snapshot, 0)?;
