@@ -61,6 +61,10 @@ pub(crate) struct Meters {
     lost_commits: Counter,
     calls: Gauge,
     waiting: Gauge,
+    /// In, out, lost, refused.
+    rtp: [Counter; 4],
+    /// Ended, poor, lossy, one way, silent.
+    legs: [Counter; 5],
     pushes: Arc<Mutex<Pushes>>,
 }
 
@@ -69,6 +73,14 @@ impl Meters {
         let dropped = |what| {
             let help = "Values that found their channel full.";
             all.counter("hotline_dropped_total", help, &[("what", what)])
+        };
+        let rtp = |way| {
+            let help = "RTP packets of ended legs.";
+            all.counter("hotline_rtp_packets_total", help, &[("way", way)])
+        };
+        let legs = |what| {
+            let help = "Legs by how they sounded; one leg may be several.";
+            all.counter("hotline_media_legs_total", help, &[("what", what)])
         };
         Self {
             turn: all.histogram(
@@ -93,6 +105,8 @@ impl Meters {
             ),
             calls: all.gauge("hotline_calls_active", "Calls that have not ended.", &[]),
             waiting: all.gauge("hotline_callers_waiting", "Callers in queues.", &[]),
+            rtp: ["in", "out", "lost", "refused"].map(rtp),
+            legs: ["ended", "poor", "lossy", "one_way", "silent"].map(legs),
             pushes: Arc::default(),
             all,
         }
@@ -272,34 +286,19 @@ impl Meters {
     }
 
     fn leg(&self, stats: &LegStats) {
-        let rtp = |way, n| {
-            let help = "RTP packets of ended legs.";
-            self.all.counter("hotline_rtp_packets_total", help, &[("way", way)]).add(n);
-        };
-        rtp("in", stats.packets_in);
-        rtp("out", stats.packets_out);
-        rtp("lost", stats.lost);
-        rtp("refused", stats.refused);
+        let LegStats { packets_in, packets_out, lost, refused, .. } = stats;
+        for (counter, n) in self.rtp.iter().zip([packets_in, packets_out, lost, refused]) {
+            counter.add(*n);
+        }
     }
 
     fn sounded(&self, it: &LegQuality) {
-        let count = |what| {
-            let help = "Legs by how they sounded; one leg may be several.";
-            self.all.counter("hotline_media_legs_total", help, &[("what", what)]).add(1);
-        };
-        count("ended");
         let is_poor = |it: Option<u16>| it.is_some_and(|it| it < POOR_MOS_X100);
-        if is_poor(it.mos_in_x100) || is_poor(it.mos_out_x100) {
-            count("poor");
-        }
         let loses = |it: Option<u16>| it.is_some_and(|it| it > LOSSY_PERMILLE);
-        if loses(it.loss_in_permille) || loses(it.loss_out_permille) {
-            count("lossy");
-        }
-        for (is_so, what) in [(it.one_way, "one_way"), (it.silent, "silent")] {
-            if is_so {
-                count(what);
-            }
+        let poor = is_poor(it.mos_in_x100) || is_poor(it.mos_out_x100);
+        let lossy = loses(it.loss_in_permille) || loses(it.loss_out_permille);
+        for (counter, is_so) in self.legs.iter().zip([true, poor, lossy, it.one_way, it.silent]) {
+            counter.add(u64::from(is_so));
         }
     }
 

@@ -109,10 +109,9 @@ impl Feeds {
     pub fn publish_recording(&self, agent: &AgentNo, news: &RecordingNews) {
         let mut feeds = self.lock();
         let Some(feed) = feeds.get_mut(agent) else { return };
-        let Some(newest) = &feed.newest else { return };
-        let (view, call) = (newest.view.clone(), newest.call.clone());
+        let Some(newest) = feed.newest.take() else { return };
         let (seq, at) = (feed.seq + 1, news.at);
-        let told = Told { seq, at, view, call, news: Some(news.clone()) };
+        let told = Told { seq, at, news: Some(news.clone()), ..newest };
         self.tell(feed, told);
     }
 

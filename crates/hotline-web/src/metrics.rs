@@ -197,17 +197,21 @@ fn braced(labels: &str) -> String {
 }
 
 fn written(labels: Labels<'_>) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(64);
     for (name, value) in labels {
         let comma = if out.is_empty() { "" } else { "," };
         out.extend([comma, name, "=\""]);
-        for it in value.chars() {
-            match it {
-                '\\' => out.push_str(r"\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str("\\n"),
-                it => out.push(it),
+        if value.contains(['\\', '"', '\n']) {
+            for it in value.chars() {
+                match it {
+                    '\\' => out.push_str(r"\\"),
+                    '"' => out.push_str("\\\""),
+                    '\n' => out.push_str("\\n"),
+                    it => out.push(it),
+                }
             }
+        } else {
+            out.push_str(value);
         }
         out.push('"');
     }

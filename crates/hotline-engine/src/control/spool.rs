@@ -1,6 +1,6 @@
 //! What a turn leaves on disk, and what may leave the house only then.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use hotline_net::{Outlet, Transmit};
 use hotline_store::{Commit, Item, Journal, Kind, Refused, Saved};
@@ -18,11 +18,16 @@ struct Batch {
     has_record: bool,
 }
 
+/// What the journal's thread needs of ours when a commit is done; one handle for all of it.
+struct Wire {
+    net: Outlet,
+    meters: Meters,
+}
+
 /// Collects a turn and hands it to the journal. Never waits.
 pub(crate) struct Spool {
     journal: Journal,
-    net: Outlet,
-    meters: Meters,
+    wire: Arc<Wire>,
     batch: Batch,
     /// Turns the journal had no room for; they are handed over before any later one.
     held: VecDeque<Commit>,
@@ -30,7 +35,8 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn new(journal: Journal, net: Outlet, meters: Meters) -> Self {
-        Self { journal, net, meters, batch: Batch::default(), held: VecDeque::new() }
+        let wire = Arc::new(Wire { net, meters });
+        Self { journal, wire, batch: Batch::default(), held: VecDeque::new() }
     }
 
     /// A finished call. Transmissions from here to the end of the turn wait for it.
@@ -59,7 +65,7 @@ impl Spool {
         if self.batch.has_record {
             self.batch.after.push(it);
         } else {
-            send(&self.net, it, &self.meters);
+            self.wire.send(it);
         }
     }
 
@@ -67,12 +73,11 @@ impl Spool {
     pub(crate) fn end_turn(&mut self) -> bool {
         let batch = std::mem::take(&mut self.batch);
         if !batch.items.is_empty() || !batch.keeps.is_empty() {
-            let (net, meters) = (self.net.clone(), self.meters.clone());
-            let after = batch.after;
+            let (wire, after) = (Arc::clone(&self.wire), batch.after);
             let done = move |saved: Saved| {
-                meters.saved(saved);
+                wire.meters.saved(saved);
                 for it in after {
-                    send(&net, it, &meters);
+                    wire.send(it);
                 }
             };
             let commit = Commit { items: batch.items, keeps: batch.keeps, done: Box::new(done) };
@@ -88,12 +93,14 @@ impl Spool {
     }
 }
 
-fn send(net: &Outlet, it: Transmit, meters: &Meters) {
-    match net.send(it) {
-        Ok(()) => (),
-        Err(TrySendError::Full(_)) => meters.dropped(Dropped::Transmit),
-        // The edge is gone: the process ends.
-        Err(TrySendError::Closed(_)) => (),
+impl Wire {
+    fn send(&self, it: Transmit) {
+        match self.net.send(it) {
+            Ok(()) => (),
+            Err(TrySendError::Full(_)) => self.meters.dropped(Dropped::Transmit),
+            // The edge is gone: the process ends.
+            Err(TrySendError::Closed(_)) => (),
+        }
     }
 }
 
