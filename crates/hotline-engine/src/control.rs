@@ -36,7 +36,7 @@ use crate::{
     clock::first_id,
     handover::{Channel, Handover, SocketKind},
     meters::Meters,
-    telemetry,
+    priority, telemetry,
 };
 
 /// Everything the control role is told.
@@ -89,26 +89,41 @@ struct Shared {
 pub fn control(setup: Control) -> Result<(), Error> {
     let _logging = telemetry::begin(&setup.config.telemetry, "control");
     let supervisor = child::begin().map_err(Error::io("the control role"))?;
-    // Two, so that a long answer of the web or a slow database delays no packet. One thread each: a
-    // second one is woken to look for work at every turn, which costs more than it does.
-    let (edge, outside) = (runtime("edge")?, runtime("outside")?);
-    let outcome = edge.block_on(run(setup, supervisor, outside.handle()));
+    // Three, so that a long answer of the web or a slow database delays no packet, and records that
+    // the journal keeps anyhow delay neither. One thread each: a second one is woken to look for
+    // work at every turn, which costs more than it does.
+    let (edge, outside) = (runtime("edge", || ())?, runtime("outside", || ())?);
+    let records = runtime("records", priority::lower)?;
+    let around = Around { outside: outside.handle().clone(), records: records.handle().clone() };
+    let outcome = edge.block_on(run(setup, supervisor, around));
     // A task that hangs must not keep the process.
-    edge.shutdown_timeout(Duration::from_secs(1));
-    outside.shutdown_timeout(Duration::from_secs(1));
+    for it in [edge, outside, records] {
+        it.shutdown_timeout(Duration::from_secs(1));
+    }
     outcome
 }
 
-fn runtime(name: &str) -> Result<Runtime, Error> {
+/// Where tasks run that decide nothing.
+#[derive(Clone, Debug)]
+struct Around {
+    /// The web.
+    outside: Handle,
+    /// Database, sidecars and pushes. Their threads wait for all others, and so do those that the
+    /// database starts there.
+    records: Handle,
+}
+
+fn runtime(name: &str, begin: impl Fn() + Send + Sync + 'static) -> Result<Runtime, Error> {
     Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name(name)
+        .on_thread_start(begin)
         .enable_all()
         .build()
         .map_err(Error::io("the runtime does not start"))
 }
 
-async fn run(mut setup: Control, supervisor: OwnedFd, outside: &Handle) -> Result<(), Error> {
+async fn run(mut setup: Control, supervisor: OwnedFd, around: Around) -> Result<(), Error> {
     let clock = Clock::start();
     let supervisor = Channel::new(supervisor).map_err(Error::io("the supervisor's socket"))?;
     let Some(handed) = handed(&supervisor).await.map_err(Error::io("the supervisor's socket"))?
@@ -146,7 +161,7 @@ async fn run(mut setup: Control, supervisor: OwnedFd, outside: &Handle) -> Resul
     let (inbox, roads, addresses) = inbox::roads(&handed.sip, &shared.net)
         .map_err(Error::io("the signalling sockets do not work"))?;
     let thread = Deciding::start(&shared, setup.switchboard.clone(), inbox, &addresses, keepsakes)?;
-    let mut edge = Edge::new(setup, shared, addresses, supervisor, outside.clone())?;
+    let mut edge = Edge::new(setup, shared, addresses, supervisor, around)?;
     edge.open(handed, roads, thread.runtime().clone())?;
     let outcome = edge.serve(thread).await;
     edge.close(running).await;

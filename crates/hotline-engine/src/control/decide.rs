@@ -16,7 +16,7 @@ use super::{
     orders::Orders,
     spool::Spool,
 };
-use crate::{Clock, Error, clock::first_id, turn};
+use crate::{Clock, Error, clock::first_id, priority, turn};
 
 /// How long the last orders may take to reach media.
 const LAST_ORDERS: Duration = Duration::from_secs(1);
@@ -67,6 +67,7 @@ impl Deciding {
         shared.views.show(switchboard.board(now), now);
         let (handle, orders) = (runtime.handle().clone(), addresses.orders.clone());
         let body = move || {
+            priority::raise();
             runtime.block_on(async {
                 turn::run(&mut switchboard, &mut hands, clock, first).await;
                 // The link is served between turns. All room is free when it has taken all orders.

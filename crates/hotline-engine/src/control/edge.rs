@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    Control, Handed, Shared,
+    Around, Control, Handed, Shared,
     archive::Records,
     decide::Deciding,
     desk::{ControlDesk, EngineHealth, GateBans},
@@ -40,8 +40,7 @@ pub(super) struct Edge {
     shared: Shared,
     addresses: Addresses,
     supervisor: Channel,
-    /// Where the web, the database and the pushes run.
-    outside: Handle,
+    around: Around,
     outward: Outward,
     lists: Arc<Listing>,
     web: Option<Serving>,
@@ -55,12 +54,12 @@ impl Edge {
         shared: Shared,
         addresses: Addresses,
         supervisor: Channel,
-        outside: Handle,
+        around: Around,
     ) -> Result<Self, Error> {
         for dir in &mut setup.recording_dirs {
             *dir = std::path::absolute(&*dir).map_err(Error::io("the recording directory"))?;
         }
-        let entered = outside.enter();
+        let entered = around.records.enter();
         let outward = Outward::start(
             &shared,
             &setup.config.data_dir,
@@ -76,7 +75,7 @@ impl Edge {
             shared,
             addresses,
             supervisor,
-            outside,
+            around,
             outward,
             lists,
             web: None,
@@ -97,7 +96,7 @@ impl Edge {
         control.spawn(link::run(link_ends, to_link, from_link));
         tokio::spawn(watch_spool(journal, self.addresses.notes.clone()));
         let lists = Arc::clone(&self.lists);
-        self.outside.spawn(async move { lists.begin().await });
+        self.around.outside.spawn(async move { lists.begin().await });
         tokio::spawn({
             let shared = self.shared.clone();
             async move {
@@ -153,7 +152,7 @@ impl Edge {
             open_metrics: self.setup.open_metrics,
             now: wall,
         };
-        let _entered = self.outside.enter();
+        let _entered = self.around.outside.enter();
         hotline_web::serve(TcpListener::from_std(listener)?, app)
     }
 

@@ -1,0 +1,26 @@
+//! Who goes first when there are fewer processors than work: a call that is made before one that is
+//! written down.
+
+use rustix::{process::setpriority_process, thread::gettid};
+
+/// Of the thread that decides, where it is permitted (`CAP_SYS_NICE`).
+const URGENT: i32 = -10;
+
+/// Of the threads that carry records out of the journal, which keeps them meanwhile.
+const PATIENT: i32 = 10;
+
+/// For the calling thread, and the threads that it starts.
+pub(crate) fn raise() {
+    set(URGENT);
+}
+
+/// The same.
+pub(crate) fn lower() {
+    set(PATIENT);
+}
+
+fn set(nice: i32) {
+    if let Err(error) = setpriority_process(Some(gettid()), nice) {
+        tracing::debug!(%error, nice, "A thread stays as urgent as the others.");
+    }
+}
