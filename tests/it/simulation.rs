@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{AgentNo, Extension};
 use hotline_cdr::Outcome;
-use hotline_sim::{Crowd, Faults, GATEWAY, Plan, Report, Shift, TRUNK, Vanish};
+use hotline_sim::{Crowd, Faults, GATEWAY, Plan, Report, Shift, Start, TRUNK, Vanish};
 use hotline_switchboard::{Config, Dialer};
 use hotline_trunk::DialPlan;
 
@@ -204,5 +204,28 @@ fn a_shift_is_the_same_when_lived_again() {
     let config = config();
     for seed in [3, 4] {
         assert_eq!(live(seed, &config), live(seed, &config));
+    }
+}
+
+/// Numbers of calls, legs and tickets pass 2^31, 2^32 and 2^63 in the middle of a shift, and the
+/// monotonic clock as many milliseconds and nanoseconds: nothing is different from any other shift.
+#[test]
+fn counters_and_clocks_that_pass_2_31_2_32_and_2_63_change_nothing() {
+    let faults = Faults { loss: 2, doubled: 2, power_cuts: 4, ..Faults::default() };
+    let plan = Plan { calls: 60, span: Duration::from_secs(400), faults };
+    // In the middle of it.
+    let half = u64::try_from(plan.span.as_millis()).unwrap() / 2;
+    let long = Duration::from_nanos((1 << 63) - half * 1_000_000);
+    let ups =
+        [Duration::from_millis((1 << 31) - half), Duration::from_millis((1 << 32) - half), long];
+    let lived = |start| {
+        let it = Shift::starting(start, 810, config(), plan).run();
+        let it = it.unwrap_or_else(|it| panic!("{start:?}: {it}"));
+        (it.outcomes, it.n_events, it.n_arrived, it.n_parties)
+    };
+    let usual = lived(Start::default());
+    for (bits, up) in [31, 32, 63].into_iter().zip(ups) {
+        let first_id = Some((1_u64 << bits) - 30);
+        assert_eq!(lived(Start { first_id, up }), usual, "2^{bits}");
     }
 }

@@ -1,4 +1,6 @@
-//! Somebody sets the wall clock.
+//! Where the clocks stand, and somebody who sets the one on the wall.
+
+use std::time::Duration;
 
 use hotline_base::{MonoTime, Now, Random, WallTime};
 
@@ -12,9 +14,18 @@ const HOUR: i64 = 3_600_000;
 /// To what it is set, against the right time: an hour, a day, 2038-01-19, 2100.
 const SETTINGS: [i64; 6] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 97_886 * HOUR, 640_704 * HOUR];
 
-/// Both clocks, the wall clock this many milliseconds ahead.
-pub(crate) fn now_at(mono: MonoTime, ahead: i64) -> Now {
-    let millis = i64::try_from(mono.0 / 1_000_000).unwrap_or(i64::MAX);
+/// Where counters and clocks stand when a shift begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// The first number of calls, legs and tickets; `None`: by the wall clock, as the engine has it.
+    pub first_id: Option<u64>,
+    /// How long the machine has been up.
+    pub up: Duration,
+}
+
+/// Both clocks at some time of the shift, the wall clock this many milliseconds ahead.
+pub(crate) fn now_at(since: Duration, mono: MonoTime, ahead: i64) -> Now {
+    let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     Now { mono, wall: WallTime(OPENING_WALL + millis + ahead) }
 }
 

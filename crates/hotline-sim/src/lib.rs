@@ -23,6 +23,7 @@ mod shift;
 mod vanish;
 
 pub use self::{
+    clock::Start,
     crowd::Crowd,
     ledger::Report,
     shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK},

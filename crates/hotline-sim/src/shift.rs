@@ -18,7 +18,7 @@ use hotline_switchboard::{Config, Input, Output, Switchboard};
 use crate::{
     agenda::{Agenda, Event, Told},
     callers::Caller,
-    clock::now_at,
+    clock::{Start, now_at},
     crowd::{Backlog, Crowd},
     ledger::{Ledger, Report},
     media::MediaModel,
@@ -81,6 +81,7 @@ pub struct Shift {
     pub(crate) config: Config,
     pub(crate) plan: Plan,
     pub(crate) random: Random,
+    began: MonoTime,
     pub(crate) now: MonoTime,
     /// By which the wall clock was set forward, in milliseconds.
     pub(crate) wall_ahead: i64,
@@ -110,18 +111,30 @@ pub struct Shift {
 impl Shift {
     /// `config` has a trunk that recognises [`TRUNK`], and accounts for its agents' extensions.
     pub fn new(seed: u64, config: Config, plan: Plan) -> Self {
+        Self::starting(Start::default(), seed, config, plan)
+    }
+
+    /// The same when the machine, or the engine, has been up for long.
+    pub fn starting(start: Start, seed: u64, config: Config, plan: Plan) -> Self {
         let mut random = Random::new(seed);
-        let now = MonoTime(1_000_000_000);
+        let began = MonoTime(1_000_000_000) + start.up;
+        let now = began;
         let phones = Phone::all(&config, &mut random);
-        let start = now_at(now, 0);
+        let clocks = now_at(Duration::ZERO, now, 0);
         let ledger = Ledger::of(&config, plan.faults.loss == 0);
         let mut it = Self {
-            switchboard: Switchboard::new(config.clone(), random.next_u64(), start),
+            switchboard: match start.first_id {
+                Some(first) => {
+                    Switchboard::counting_from(first, config.clone(), random.next_u64(), clocks)
+                }
+                None => Switchboard::new(config.clone(), random.next_u64(), clocks),
+            },
             carrier: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
             seed,
             config,
             plan,
             random,
+            began,
             now,
             wall_ahead: 0,
             agenda: Agenda::default(),
@@ -504,7 +517,7 @@ impl Shift {
     }
 
     pub(crate) fn at(&self) -> Now {
-        now_at(self.now, self.wall_ahead)
+        now_at(self.now - self.began, self.now, self.wall_ahead)
     }
 
     pub(crate) fn after(&mut self, wait: Duration, event: Event) {

@@ -141,8 +141,13 @@ struct CallEntry {
 impl Switchboard {
     /// `seed` names dialogs and branches; `now` makes identifiers that never come again.
     pub fn new(config: Config, seed: u64, now: Now) -> Self {
-        let config = Arc::new(config);
         let first = u64::try_from(now.wall.0).unwrap_or(0) << 20;
+        Self::counting_from(first, config, seed, now)
+    }
+
+    /// The same with a first identifier that is given.
+    pub fn counting_from(first: u64, config: Config, seed: u64, now: Now) -> Self {
+        let config = Arc::new(config);
         let agents = config.agents.iter().map(|it| (it.no.clone(), Agent::new(it.clone())));
         let agents: BTreeMap<AgentNo, Agent> = agents.collect();
         let mut endpoint = Endpoint::new(config.sip.clone(), seed, first);

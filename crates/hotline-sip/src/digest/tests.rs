@@ -101,6 +101,12 @@ fn a_nonce_is_good_for_its_source_its_time_its_process_and_rising_counters_only(
     assert!(!it.take(&nonce, 1, NOW));
     assert!(it.take(&nonce, 2, NOW));
     assert!(!it.take(&nonce, 1, NOW));
+    // Eight digits of base 16 end at 2^32.
+    for count in [(1 << 31) - 1, 1 << 31, u32::MAX] {
+        assert!(it.take(&nonce, count, NOW));
+        assert!(!it.take(&nonce, count, NOW));
+    }
+    assert!(!it.take(&nonce, 0, NOW) && !it.take(&nonce, 3, NOW));
 }
 
 #[test]

@@ -8,8 +8,12 @@ use crate::rtcp::{Kind, REPORT_MAX, kind_of};
 const START: Now = Now { mono: MonoTime(5_000_000_000), wall: WallTime(1_790_000_000_123) };
 
 fn session(ssrc: u32) -> RtcpSession {
+    session_at(START, ssrc)
+}
+
+fn session_at(start: Now, ssrc: u32) -> RtcpSession {
     let config = RtcpConfig { ssrc, seed: u64::from(ssrc), ticks_per_ms: 8 };
-    RtcpSession::new(config, b"f3a9c1@hotline", START)
+    RtcpSession::new(config, b"f3a9c1@hotline", start)
 }
 
 fn header(ssrc: u32, n: u32) -> Header {
@@ -17,7 +21,7 @@ fn header(ssrc: u32, n: u32) -> Header {
         marker: false,
         payload_type: 8,
         sequence: u16::try_from(n & 0xFFFF).unwrap(),
-        timestamp: MediaTime(n * 160),
+        timestamp: MediaTime(n.wrapping_mul(160)),
         ssrc,
     }
 }
@@ -29,12 +33,27 @@ fn ms(n: u64) -> Duration {
 /// Talks for `seconds` over a line of `way` each way that loses every `lost`-th packet. Returns
 /// both sessions and when the first reported.
 fn talk(seconds: u64, way: Duration, lost: u32) -> (RtcpSession, RtcpSession, Vec<MonoTime>) {
-    let (mut one, mut two) = (session(1), session(2));
+    talk_from(START, 0, seconds, way, lost)
+}
+
+/// The same at another time, `first` packets after the beginning.
+fn talk_from(
+    start: Now,
+    first: u32,
+    seconds: u64,
+    way: Duration,
+    lost: u32,
+) -> (RtcpSession, RtcpSession, Vec<MonoTime>) {
+    let (mut one, mut two) = (session_at(start, 1), session_at(start, 2));
+    for it in [&mut one, &mut two] {
+        it.note_total(first, first.wrapping_mul(160), (header(1, first).timestamp, start.mono));
+    }
     let (mut at_one, mut at_two) = (Reception::default(), Reception::default());
     let mut reports = Vec::new();
     let mut on_the_way: Vec<(MonoTime, u32, Vec<u8>)> = Vec::new();
     for n in 0..u32::try_from(seconds * 50).unwrap() {
-        let now = START.mono + ms(u64::from(n) * 20);
+        let now = start.mono + ms(u64::from(n) * 20);
+        let n = n.wrapping_add(first);
         one.note_sent(&header(1, n), 160, now);
         two.note_sent(&header(2, n), 160, now);
         if n % lost != 7 {
@@ -68,6 +87,27 @@ fn both_sides_learn_loss_and_round_trip() {
     assert!((ms(78)..ms(82)).contains(&trip), "{trip:?}");
     assert_eq!(two.view().unwrap().block.fraction_lost, 0);
     assert_eq!(two.view().unwrap().block.lost, 0);
+}
+
+/// Sequence numbers wrap each 22 minutes, timestamps each 149 hours, the NTP era in 2036, and the
+/// counts of packets and octets after 2.7 years and 310 days.
+#[test]
+fn loss_and_round_trip_are_the_same_over_every_wrap() {
+    let usual = talk(60, ms(40), 10).0.view().unwrap();
+    let end_of_era = 2_085_978_496_000 - 30_000;
+    let late = Now { mono: MonoTime((1 << 63) - 30_000_000_000), wall: WallTime(end_of_era) };
+    // In the middle of the talk; 2^32 octets and ticks are 26,843,545 packets.
+    for first in [65_536 - 1_500, 26_843_545 - 1_500, u32::MAX - 1_500] {
+        for start in [START, late] {
+            let (one, two, reports) = talk_from(start, first, 60, ms(40), 10);
+            let view = one.view().unwrap();
+            let (lost, trip) = (view.block.lost, view.round_trip.unwrap());
+            assert!(lost.abs_diff(usual.block.lost) <= 2, "{first}: {view:?}");
+            assert!((ms(78)..ms(82)).contains(&trip), "{first}: {trip:?}");
+            assert_eq!(two.view().unwrap().block.lost, 0, "{first}");
+            assert!(reports.len() > 8, "{first}: {reports:?}");
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,25 @@ fn reliable(it: &World, status: u16, tag: &str, rseq: u32, body: &str) -> String
 }
 
 #[test]
+fn reliable_responses_may_be_numbered_across_2_31_and_up_to_2_32() {
+    for first in [(1 << 31) - 1, u32::MAX - 1] {
+        let mut it = World::new(GOOD, 109);
+        let mut raw = raw::Peer::new(&mut it);
+        raw::dial(&mut it);
+        for (n, status) in [(0, 183), (1, 180)] {
+            let early = reliable(&it, status, "f1", first + n, "");
+            raw.send(&mut it, &early);
+            let expected = format!("{} 1 INVITE", first + n);
+            let prack = raw::Peer::last(&it);
+            assert_eq!(prack.header("RAck"), Some(expected.as_bytes()), "{first}");
+            let ok = raw::respond_with(&it, "PRACK", 200, "f1", "", "");
+            raw.send(&mut it, &ok);
+        }
+        assert_eq!(sent(&it), ["PRACK f1", "PRACK f1"]);
+    }
+}
+
+#[test]
 fn sdp_only_in_a_reliable_183_is_the_answer_and_the_prack_goes_to_its_contact() {
     let mut it = World::new(GOOD, 100);
     let mut raw = raw::Peer::new(&mut it);

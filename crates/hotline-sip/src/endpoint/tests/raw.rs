@@ -204,6 +204,28 @@ fn numbers_that_go_backwards_are_refused_500() {
 }
 
 #[test]
+fn numbers_of_a_peer_may_begin_near_2_31_and_end_there() {
+    let mut it = World::new(GOOD, 54);
+    let mut raw = Peer::new(&mut it);
+    // The last one is 2^31 - 1 (RFC 3261 §8.1.1.5).
+    let last = i32::MAX.unsigned_abs();
+    raw.send(&mut it, &raw.request("INVITE", last - 3, "", ""));
+    let b = it.invited(B);
+    it.act(B, |it, now| it.answer(b, "answer".to_owned(), now));
+    raw.learn_tag(&it, B);
+    raw.send(&mut it, &raw.request("ACK", last - 3, "", ""));
+    assert_eq!(it.said(B, |it| matches!(it, Event::Confirmed { .. })), 1);
+    for number in [last - 2, last - 1, last - 2] {
+        raw.send(&mut it, &raw.request("INFO", number, "", ""));
+    }
+    let beyond = raw.request("BYE", last + 1, "", "");
+    assert!(Message::parse(beyond.as_bytes()).is_err());
+    raw.send(&mut it, &raw.request("BYE", last, "", ""));
+    assert_eq!(raw.statuses(&it), [100, 200, 200, 200, 500, 200]);
+    assert_eq!(it.ends_of(B, b), [EndWhy::Bye { cause: None }]);
+}
+
+#[test]
 fn a_bye_before_the_answer_cancels_the_call() {
     let mut it = World::new(GOOD, 56);
     let mut raw = Peer::new(&mut it);
