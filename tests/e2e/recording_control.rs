@@ -26,7 +26,7 @@ async fn recording_flow(receiver: &Receiver) -> Engine {
         "    if_missing: skip\n    next: tape\n  tape: {type: record, action: start, next: hello}\n",
     )];
     let (push, agent_more) = (Some(receiver.address), "supervisor = true\n");
-    let setup = Setup { flow_edits, push, agent_more, ..Setup::default() };
+    let setup = Setup { flow_edits, agent_more, push, ..Setup::default() };
     Engine::start(setup.with_survey()).await
 }
 
@@ -127,11 +127,10 @@ async fn a_supervisor_masks_stops_and_starts_the_recording_of_a_call_he_is_not_i
         assert!(said.tone_anywhere(900) < 0.1 && said.tone_anywhere(1_000) < 0.1);
         assert_eq!(part["agent_no"], json!(agent.no));
     }
-    let controlled = record["facts"].as_array().unwrap().iter().filter_map(|it| {
-        (it["type"] == "recording_controlled" && it["agent_no"] == json!(supervisor.no))
-            .then(|| text(&it["change"]))
+    let controlled = record["facts"].as_array().unwrap().iter().filter(|it| {
+        it["type"] == "recording_controlled" && it["agent_no"] == json!(supervisor.no)
     });
-    let changes: Vec<_> = controlled.collect();
+    let changes: Vec<_> = controlled.map(|it| text(&it["change"])).collect();
     assert_eq!(changes, ["masked", "resumed", "stopped", "started"]);
     // It is over: there is nothing to decide about.
     assert_eq!(post("start", &supervisor.no).await, 404);

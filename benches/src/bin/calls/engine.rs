@@ -220,7 +220,7 @@ fn place() -> Result<PathBuf> {
     // Another file system has no such thing, and need not have it.
     let spread = ioctl_getflags(&dir).and_then(|it| ioctl_setflags(&dir, it | IFlags::TOPDIR));
     if let Err(error) = spread {
-        eprintln!("folders are not spread over the disk: {error}");
+        println!("folders are not spread over the disk: {error}");
     }
     Ok(place)
 }

@@ -8,7 +8,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hotline_base::{
@@ -232,7 +232,9 @@ impl Control {
     /// The next event that an order or a party leads to; what media says by itself about how it
     /// goes is passed over.
     pub(super) fn event(&mut self) -> Event {
+        let deadline = Instant::now() + 3 * PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "an event within the time");
             let event = self.any_event();
             let by_itself = matches!(
                 event,
