@@ -456,6 +456,12 @@ pub struct WorkerFigures {
     pub late_permille: u64,
     /// What came more than 40 ms late.
     pub rounds_missed: u64,
+    /// Packets that had queued up meanwhile and were not passed on.
+    pub packets_stale: u64,
+    /// For want of time: reports (RTCP) that were not sent, and mixes of conferences in which those
+    /// who do not talk were heard.
+    pub reports_shed: u64,
+    pub gates_shed: u64,
     pub scheduling: Scheduling,
     /// The core that it is pinned to.
     pub core: Option<u32>,

@@ -325,6 +325,12 @@ impl Meters {
         gauge("hotline_media_worker_scheduling", help, rank);
         let total = |name, help, n| self.all.counter(name, help, &labels).set(n);
         total("hotline_media_rounds_missed_total", "What came over 40 ms late.", it.rounds_missed);
+        let help = "Packets that had queued up in a missed round and were not passed on.";
+        total("hotline_media_packets_stale_total", help, it.packets_stale);
+        let help = "RTCP reports left out because the worker was over 80 % busy.";
+        total("hotline_media_reports_shed_total", help, it.reports_shed);
+        let help = "Mixes of conferences with those who do not talk, from 85 % busy on.";
+        total("hotline_media_gates_shed_total", help, it.gates_shed);
     }
 
     /// What the media process counts. It begins again at 0 with each process.

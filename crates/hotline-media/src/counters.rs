@@ -42,6 +42,9 @@ pub(crate) struct WorkerCounters {
     pub(crate) late_permille: AtomicU64,
     pub(crate) rounds_missed: AtomicU64,
     pub(crate) system_calls: AtomicU64,
+    pub(crate) packets_stale: AtomicU64,
+    pub(crate) reports_shed: AtomicU64,
+    pub(crate) gates_shed: AtomicU64,
     /// Said once, by the worker itself.
     pub(crate) standing: OnceLock<(Scheduling, Option<u32>)>,
 }
@@ -156,6 +159,9 @@ impl WorkerCounters {
             busy_permille: self.busy_permille.load(Relaxed),
             late_permille: self.late_permille.load(Relaxed),
             rounds_missed: self.rounds_missed.load(Relaxed),
+            packets_stale: self.packets_stale.load(Relaxed),
+            reports_shed: self.reports_shed.load(Relaxed),
+            gates_shed: self.gates_shed.load(Relaxed),
         }
     }
 }

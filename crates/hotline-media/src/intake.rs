@@ -25,7 +25,7 @@ pub(crate) const REPORTS: u32 = 1 << 31;
 pub(crate) const SHARED: u32 = 1 << 30;
 
 /// Datagrams read in one turn.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// Bytes of the longest datagram that is read whole; RTP over Ethernet is shorter.
 const DATAGRAM: usize = 2_048;
@@ -34,6 +34,10 @@ pub(crate) trait Intake {
     /// Waits until a datagram arrives, the worker is woken, or `timeout` is over; reads at most
     /// one datagram a leg.
     fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// From now on [`fill`](Self::fill) reads the queue of each leg to its end, as far as there is room,
+    /// so that a batch that is not full leaves nothing behind.
+    fn empty_queues(&mut self, _on: bool) {}
 
     /// Sends from a leg's own port. A back end may gather until [`flush`](Self::flush).
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool;

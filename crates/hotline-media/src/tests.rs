@@ -14,6 +14,7 @@ mod revival;
 mod rig;
 mod sdes;
 mod senses;
+mod stalls;
 mod tapes;
 mod volumes;
 mod workers;

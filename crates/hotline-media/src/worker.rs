@@ -29,7 +29,7 @@ pub(crate) use self::{coder::weight, play::Playing, tape::BLOCKS_A_LEG};
 use self::{floor::Floor, load::Meter};
 use crate::{
     counters::{Counters, WorkerCounters},
-    intake::{Inbox, Intake},
+    intake::{BATCH, Inbox, Intake},
     priority,
     recorder::{Block, Filled},
     task::{Handover, Report, Task},
@@ -74,7 +74,7 @@ impl<I: Intake> Worker<I> {
     ) -> Self {
         let Rings { tasks, reports, filled, empties, stock, handovers, desk } = rings;
         let out = floor::Out::new(reports, filled, (empties, stock), desk, counters);
-        let floor = Floor::new(legs_max, out.with_handovers(handovers));
+        let floor = Floor::new(legs_max, out.with_handovers(handovers).with_own(Arc::clone(&own)));
         let (inbox, epoch, meter) = (Inbox::new(), Instant::now(), Meter::default());
         Self { intake, inbox, floor, tasks, epoch, meter, own }
     }
@@ -93,15 +93,20 @@ impl<I: Intake> Worker<I> {
     /// Waits for what is next and does it. `false` once everything is over.
     pub(crate) fn turn(&mut self) -> bool {
         let due = self.floor.due();
-        let timeout = due.map(|it| it.since(self.now()));
+        let catches_up = self.floor.is_catching_up();
+        let wait = due.map(|it| it.since(self.now()));
+        let timeout = if catches_up { Some(Duration::ZERO) } else { wait };
         if let Err(error) = self.intake.fill(&mut self.inbox, timeout) {
             // Only a broken descriptor comes here; the process is started anew.
             tracing::error!(%error, "The media worker cannot wait for packets.");
             return false;
         }
         let now = self.now();
-        if let Some(due) = due.filter(|it| *it <= now) {
-            self.meter.due(now.since(due), &self.own);
+        if let Some(due) = due.filter(|it| *it <= now)
+            && self.meter.due(now.since(due), &self.own)
+        {
+            self.floor.begin_catching_up(now);
+            self.intake.empty_queues(true);
         }
         if self.meter.publish(now, processor_time, &self.own) {
             self.own.system_calls.store(self.intake.system_calls(), Relaxed);
@@ -115,9 +120,14 @@ impl<I: Intake> Worker<I> {
                 return false;
             }
         }
+        let is_full = self.inbox.arrivals().len() == BATCH;
         self.floor.fetch(self.inbox.arrivals());
         for (arrival, datagram) in self.inbox.drain() {
             self.floor.receive(arrival, datagram, &mut self.intake, now);
+        }
+        // What was read in the round that was missed itself tells nothing of the queues.
+        if catches_up && self.floor.catch_up(!is_full, &mut self.intake, now) {
+            self.intake.empty_queues(false);
         }
         if self.floor.is_report_time(now) {
             self.intake.fill_reports(&mut self.inbox);

@@ -42,6 +42,8 @@ pub(crate) struct Sockets {
     shared: Option<UdpSocket>,
     /// Whether the last batch was full, so that more may wait.
     more: bool,
+    /// Whether queues are read to their end.
+    empties: bool,
     pace: Pace,
     system_calls: u64,
 }
@@ -56,8 +58,19 @@ impl Sockets {
         let mut reporters = Vec::new();
         reporters.resize_with(legs_max, || None);
         let pace = Pace::new(TICK, MANY, Instant::now());
-        let (shared, more, system_calls) = (None, false, 0);
-        Ok(Self { epoll, wake, legs, reports, reporters, shared, more, pace, system_calls })
+        let (shared, more, empties, system_calls) = (None, false, false, 0);
+        Ok(Self {
+            epoll,
+            wake,
+            legs,
+            reports,
+            reporters,
+            shared,
+            more,
+            empties,
+            pace,
+            system_calls,
+        })
     }
 
     /// Lets packets gather until the tick, if there are many. Returns whether it did; then nobody
@@ -120,13 +133,25 @@ impl Intake for Sockets {
                 continue;
             }
             let Some(Some(socket)) = self.legs.get(leg as usize) else { continue };
-            inbox.receive(|place| {
-                // Nothing there after all, or an ICMP error of an earlier send.
-                let (len, from) = socket.recv_from(place).ok()?;
-                Some((leg, from, len))
-            });
+            loop {
+                let mut is_read = false;
+                let has_room = inbox.receive(|place| {
+                    // Nothing there after all, or an ICMP error of an earlier send.
+                    let (len, from) = socket.recv_from(place).ok()?;
+                    is_read = true;
+                    Some((leg, from, len))
+                });
+                if !(self.empties && is_read && has_room) {
+                    break;
+                }
+                self.system_calls += 1;
+            }
         }
         Ok(())
+    }
+
+    fn empty_queues(&mut self, on: bool) {
+        self.empties = on;
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {

@@ -75,9 +75,9 @@ fn victim() {
     }
 }
 
-struct Victim {
-    child: Child,
-    control: Control,
+pub(super) struct Victim {
+    pub(super) child: Child,
+    pub(super) control: Control,
 }
 
 impl Drop for Victim {
@@ -89,7 +89,7 @@ impl Drop for Victim {
 }
 
 impl Victim {
-    fn start(dir: &Path, memory: &OwnedFd) -> Self {
+    pub(super) fn start(dir: &Path, memory: &OwnedFd) -> Self {
         let link = dir.join("link");
         match fs::remove_file(&link) {
             Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
@@ -116,7 +116,7 @@ impl Victim {
         it
     }
 
-    fn open(&mut self, leg: usize, port: u16) -> SocketAddr {
+    pub(super) fn open(&mut self, leg: usize, port: u16) -> SocketAddr {
         let offer = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} RTP/AVP 8\r\n"

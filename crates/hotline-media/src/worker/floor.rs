@@ -8,6 +8,7 @@ mod out;
 mod repack;
 mod senses;
 mod speech;
+mod stale;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,12 @@ use hotline_base::{
 use hotline_sdp::Stream;
 
 pub(super) use self::{edge::Guard, out::Out};
-use self::{edge::Guests, mix::Group, senses::SENSES_EVERY};
+use self::{edge::Guests, mix::Group, senses::SENSES_EVERY, stale::Stale};
 use super::{
     TICK,
     latch::Latch,
     leg::{Dialling, Leg},
+    load::Shedding,
     play::Playing,
     senses::Ears,
     tape::Tape,
@@ -70,6 +72,9 @@ pub(super) struct Floor {
     quiet_due: MonoTime,
     senses_due: MonoTime,
     scratch: Box<[u8; SCRATCH]>,
+    stale: Stale,
+    /// What is left out for want of time.
+    shedding: Shedding,
     guests: Guests,
     pub(super) out: Out,
 }
@@ -95,14 +100,17 @@ impl Floor {
             quiet_due: MonoTime::default(),
             senses_due: MonoTime::default(),
             scratch: Box::new([0; SCRATCH]),
+            stale: Stale::new(legs_max),
+            shedding: Shedding::default(),
             guests: Guests::default(),
             out,
         }
     }
 
     /// How busy the worker is, in percent of a core.
-    pub(super) const fn know_load(&mut self, percent: u32) {
+    pub(super) fn know_load(&mut self, percent: u32) {
         self.busy_percent = percent;
+        self.shedding = self.shedding.under(percent);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` while idle.

@@ -36,14 +36,39 @@ pub(super) struct Meter {
     halved: MonoTime,
 }
 
+/// What is left out to save time; recordings and speech never are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Shedding {
+    /// RTCP to peers.
+    pub(super) reports: bool,
+    /// Of conferences: everybody is mixed, whether he talks or not.
+    pub(super) voice_activity: bool,
+}
+
+impl Shedding {
+    /// One after the other, each until the worker is a good deal less busy.
+    pub(super) const fn under(self, busy_percent: u32) -> Self {
+        Self {
+            reports: is_shed(self.reports, busy_percent, 80),
+            voice_activity: is_shed(self.voice_activity, busy_percent, 85),
+        }
+    }
+}
+
+/// Whether something is left out from this share on; once it is, down to 10 % less.
+const fn is_shed(was: bool, busy_percent: u32, from: u32) -> bool {
+    busy_percent >= if was { from - 10 } else { from }
+}
+
 impl Meter {
-    /// Something was due and is done so much later.
-    pub(super) fn due(&mut self, late: Duration, counters: &WorkerCounters) {
+    /// Something was due and is done so much later. Whether that is a round that was missed.
+    pub(super) fn due(&mut self, late: Duration, counters: &WorkerCounters) -> bool {
         self.n_due += 1;
         self.n_late += u64::from(late >= LATE);
         if late >= MISSED {
             crate::counters::count(&counters.rounds_missed);
         }
+        late >= MISSED
     }
 
     /// The busy share, in percent.
@@ -95,6 +120,17 @@ mod tests {
             meter.publish(meter.since + EVERY, || cpu, counters);
         }
         counters.busy_permille.load(Relaxed)
+    }
+
+    #[test]
+    fn reports_are_left_out_first_then_who_talks_and_both_come_back_later_than_they_went() {
+        let mut it = Shedding::default();
+        let busy = [79, 80, 84, 85, 76, 75, 74, 71, 70, 69, 79];
+        let shed = busy.map(|busy| {
+            it = it.under(busy);
+            usize::from(it.reports) + usize::from(it.voice_activity)
+        });
+        assert_eq!(shed, [0, 1, 1, 2, 2, 2, 1, 1, 1, 0, 0]);
     }
 
     #[test]

@@ -171,8 +171,12 @@ impl Senses {
         } else {
             self.rtcp.handle_timeout(now, heard, to)
         }?;
-        self.reports_out = self.reports_out.saturating_add(1);
         Some((len, address))
+    }
+
+    /// A report went out.
+    pub(crate) const fn note_report_out(&mut self) {
+        self.reports_out = self.reports_out.saturating_add(1);
     }
 
     /// Where reports go: never to another host than speech does, whatever a description says.

@@ -34,8 +34,9 @@ pub(crate) struct Tap {
     delay_ms: i64,
     /// Frames to go in which something is of what came.
     saying: u8,
-    /// Frames to go until the party is taken for silent.
+    /// Frames to go until the party is taken for silent, as of this mix.
     talking: u8,
+    judged: u64,
     /// Mixes and tapes that read it.
     pub(crate) n_readers: usize,
 }
@@ -55,6 +56,7 @@ impl Tap {
             delay_ms: 40,
             saying: 0,
             talking: 0,
+            judged: 0,
             n_readers: 0,
         }
     }
@@ -114,8 +116,13 @@ impl Tap {
         self.saying > 0
     }
 
-    /// Whether the party talks, as of the last frame.
-    pub(crate) const fn is_talking(&self) -> bool {
+    /// Whether the party talks, as of the last frame. Worked out for those alone who ask.
+    pub(crate) fn is_talking(&mut self) -> bool {
+        if self.judged != self.turn {
+            self.judged = self.turn;
+            let loud = energy(&self.frame) > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
+            self.talking = if loud { TALK_HANGOVER } else { self.talking.saturating_sub(1) };
+        }
         self.talking > 0
     }
 
@@ -158,8 +165,6 @@ impl Tap {
             self.delay_ms = (waited / i64::from(clock.ticks_per_ms())).clamp(0, DELAY_MAX_MS);
         }
         self.frame = playback.frame(jitter.excess(at, playback.pending()));
-        let loud = energy(&self.frame) > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
-        self.talking = if loud { TALK_HANGOVER } else { self.talking.saturating_sub(1) };
     }
 }
 

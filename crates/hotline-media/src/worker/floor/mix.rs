@@ -214,7 +214,11 @@ impl Floor {
                 let next = groups.iter().skip(idx).take(FETCHED);
                 self.fetch_mixed(next.flat_map(|it| it.members.iter().map(|it| it.slot)));
             }
-            let gated = group.members.len() >= GATED_FROM;
+            let is_large = group.members.len() >= GATED_FROM;
+            let gated = is_large && !self.shedding.voice_activity;
+            if is_large && !gated {
+                count(&self.out.own.gates_shed);
+            }
             let mut sum = [0_i32; FRAME];
             for member in &group.members {
                 let turn = self.turn;

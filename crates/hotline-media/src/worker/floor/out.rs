@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use rtrb::{Consumer, Producer, PushError};
 
 use crate::{
-    counters::{Counters, count},
+    counters::{Counters, WorkerCounters, count},
     recorder::{Block, Filled},
     task::{Handover, REPORTS_MAX, Report},
     wake::Wake,
@@ -25,6 +25,8 @@ pub(in crate::worker) struct Out {
     /// With room for all there are.
     stock: Vec<Block>,
     pub(in crate::worker) counters: Arc<Counters>,
+    /// This worker's.
+    pub(in crate::worker) own: Arc<WorkerCounters>,
     handovers: Option<Producer<Handover>>,
 }
 
@@ -45,12 +47,17 @@ impl Out {
             empties,
             stock,
             counters,
+            own: Arc::default(),
             handovers: None,
         }
     }
 
     pub(in crate::worker) fn with_handovers(self, handovers: Producer<Handover>) -> Self {
         Self { handovers: Some(handovers), ..self }
+    }
+
+    pub(in crate::worker) fn with_own(self, own: Arc<WorkerCounters>) -> Self {
+        Self { own, ..self }
     }
 
     /// Passes a browser's check or handshake on to the desk. The peer says it again when there is

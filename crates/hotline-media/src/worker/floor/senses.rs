@@ -43,9 +43,13 @@ impl Floor {
     }
 
     pub(super) fn sense(&mut self, intake: &mut impl Intake, now: MonoTime) {
-        let Self { legs, out, .. } = self;
+        let Self { legs, out, shedding, .. } = self;
         for leg in legs.iter_mut().flatten() {
-            if send_report(leg, false, intake, now) {
+            if shedding.reports {
+                if write_report(leg, false, now, &mut [0; REPORT_MAX]).is_some() {
+                    count(&out.own.reports_shed);
+                }
+            } else if send_report(leg, false, intake, now) {
                 count(&out.counters.reports_out);
             }
             if let Some(state) = leg.senses.changed(now) {
@@ -66,14 +70,26 @@ impl Floor {
 
 /// Sends a leg's report if it is due, or its last one.
 fn send_report(leg: &mut Leg, leaves: bool, intake: &mut impl Intake, now: MonoTime) -> bool {
+    let mut buffer = [0; REPORT_MAX];
+    let Some((len, to)) = write_report(leg, leaves, now, &mut buffer) else { return false };
+    let report = buffer.get(..len).unwrap_or_default();
+    let is_muxed = leg.line.as_ref().is_some_and(|it| it.0.rtcp_mux);
+    let sent = edge::send_report(leg, is_muxed, intake, to, report);
+    if sent {
+        leg.senses.note_report_out();
+    }
+    sent
+}
+
+/// Writes it; the next one is due in its time. Its length, and where it goes.
+fn write_report(
+    leg: &mut Leg,
+    leaves: bool,
+    now: MonoTime,
+    buffer: &mut [u8; REPORT_MAX],
+) -> Option<(usize, SocketAddr)> {
     let sent = leg.sent();
     let Leg { line, senses, out, reception, .. } = leg;
-    let Some((line, latch)) = line else { return false };
-    let mut buffer = [0; REPORT_MAX];
-    let written =
-        senses.write_report((line, latch), (out, sent), reception, leaves, now, &mut buffer);
-    let Some((len, to)) = written else { return false };
-    let report = buffer.get(..len).unwrap_or_default();
-    let is_muxed = line.rtcp_mux;
-    edge::send_report(leg, is_muxed, intake, to, report)
+    let (line, latch) = line.as_ref()?;
+    senses.write_report((line, latch), (out, sent), reception, leaves, now, buffer)
 }

@@ -48,11 +48,12 @@ const REPACKED_MAX: usize = 800;
 const FRAME_SAMPLES: u32 = 160;
 
 /// A packet on its way from a speaker to its listeners.
-struct Relayed {
+#[derive(Clone, Debug)]
+pub(super) struct Relayed {
     header: Header,
-    kind: Kind,
-    payload: Range<usize>,
-    speaker: u64,
+    pub(super) kind: Kind,
+    pub(super) payload: Range<usize>,
+    pub(super) speaker: u64,
     /// A press begins with this packet.
     begins: bool,
 }
@@ -131,11 +132,14 @@ impl Floor {
             }
         }
         let relayed = Relayed { header, kind, payload, speaker, begins };
+        if self.lets_wait(arrival.leg, &relayed, datagram, intake, now) {
+            return;
+        }
         self.relay_to_all(arrival.leg, &relayed, datagram, intake, now);
     }
 
     /// Sends a packet on to everybody who hears this leg by relay.
-    fn relay_to_all(
+    pub(super) fn relay_to_all(
         &mut self,
         speaker: u32,
         it: &Relayed,

@@ -5,6 +5,8 @@ mod codecs;
 mod mixing;
 mod secure;
 mod senses;
+mod shedding;
+mod stale;
 
 use std::{
     io, iter,
