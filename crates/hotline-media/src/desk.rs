@@ -33,7 +33,7 @@ use self::{
     ports::Ports,
     prompts::Prompts,
     say::FIGURES_EVERY,
-    workers::{Started, WorkerEnd, blocks_a_worker},
+    workers::{Home, Started, WorkerEnd, blocks_a_worker},
 };
 use crate::{
     MediaConfig, Note,
@@ -63,6 +63,7 @@ pub(crate) struct Desk {
     threads: (Vec<JoinHandle<()>>, Option<JoinHandle<()>>),
     link: Option<Link>,
     legs: BTreeMap<LegId, Entry>,
+    contexts: BTreeMap<ContextId, Home>,
     recordings: BTreeMap<RecordingId, Slot>,
     tapes: BTreeMap<Slot, RecordingId>,
     leg_slots: Slots,
@@ -158,6 +159,7 @@ impl Desk {
             tape_slots: Slots::new(config.legs_max),
             link: None,
             legs: BTreeMap::new(),
+            contexts: BTreeMap::new(),
             recordings: BTreeMap::new(),
             tapes: BTreeMap::new(),
             figures_due: Instant::now() + FIGURES_EVERY,

@@ -149,8 +149,7 @@ impl Desk {
         let secure = entry.protection.is_secure();
         let reports = self.report_start(door.port());
         let complexity = self.config.coding.opus_complexity;
-        self.legs.insert(leg, entry);
-        self.count_legs(worker);
+        self.add_leg(leg, entry);
         let opening = Opening { slot, id: leg, door, secure, out, reports, complexity };
         self.task(worker, Task::Open(Box::new(opening)));
         self.admit_guest(leg);
@@ -189,21 +188,8 @@ impl Desk {
         self.fail(leg, FailedOrder::Open, reason);
     }
 
-    /// What all legs cost, in plain ones.
-    fn taken(&self) -> usize {
-        self.legs.values().map(|it| it.weight).sum()
-    }
-
     pub(super) fn weight(&self, stream: &Stream) -> usize {
         weight(stream.codec, self.counters.sk_lookup.load(Relaxed) != 0)
-    }
-
-    /// A leg is what was agreed on.
-    fn note_weight(&mut self, leg: LegId, stream: &Stream) {
-        let weight = self.weight(stream);
-        if let Some(entry) = self.legs.get_mut(&leg) {
-            entry.weight = weight;
-        }
     }
 
     /// A port of the leg's own, or that of all browsers.
@@ -259,7 +245,7 @@ impl Desk {
         match settle_in(&entry.said, theirs) {
             Ok((stream, security)) => {
                 let hold = stream.hold;
-                self.note_weight(leg, &stream);
+                self.weigh(leg, self.weight(&stream));
                 self.secure(leg, security);
                 self.note(leg, Theirs::Answer(theirs.to_owned()));
                 self.task(slot.worker, Task::Settle { leg: slot, stream });
@@ -293,7 +279,7 @@ impl Desk {
                 self.secure(leg, security);
                 let Stream { hold, .. } = stream;
                 self.note(leg, Theirs::Offer(theirs.to_owned()));
-                self.note_weight(leg, &stream);
+                self.weigh(leg, self.weight(&stream));
                 self.task(slot.worker, Task::Settle { leg: slot, stream });
                 self.say(Event::Reanswered { leg, sdp, hold });
             }

@@ -78,8 +78,7 @@ impl Desk {
         let context = *context;
         let entry =
             Entry { slot, context, port, session, version, codecs, weight, said, protection };
-        self.legs.insert(*leg, entry);
-        self.count_legs(worker);
+        self.add_leg(*leg, entry);
         let reports = self.report_start(door.port());
         while self.end_of(worker).is_some_and(|it| !it.has_room(TASKS)) {
             self.wake_workers();
@@ -101,7 +100,7 @@ impl Desk {
     /// Where the context is already, or else the worker that it had. With fewer workers than before
     /// it may be another one.
     fn worker_again(&self, context: ContextId, before: u8) -> Option<u8> {
-        let home = self.legs.values().find(|it| it.context == context).map(|it| it.slot.worker);
+        let home = self.contexts.get(&context).map(|it| it.worker);
         let n = u8::try_from(self.workers.len()).unwrap_or(u8::MAX);
         home.or_else(|| before.checked_rem(n))
     }

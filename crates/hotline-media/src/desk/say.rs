@@ -36,12 +36,11 @@ impl Desk {
                 Report::Tone { leg, tone } => Event::Tone { leg, tone },
                 Report::Closed { leg, slot, socket, stats, quality } => {
                     self.close_guest(leg);
-                    if let Some(entry) = self.legs.remove(&leg)
+                    if let Some(entry) = self.remove_leg(leg)
                         && !entry.protection.is_guest()
                     {
                         self.ports.close(entry.port, socket, Instant::now());
                     }
-                    self.count_legs(slot.worker);
                     self.notes_of_legs.clear(slot.index);
                     self.leg_slots.give_back(slot);
                     self.say(Event::Sounded { leg, quality });

@@ -10,7 +10,7 @@ use std::{
 use hotline_base::{ContextId, LegId};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::{Desk, TASKS_PER_ORDER, guests::Shared, spawn};
+use super::{Desk, Entry, TASKS_PER_ORDER, guests::Shared, spawn};
 use crate::{
     IntakeChoice, MediaConfig,
     counters::{Counters, WorkerCounters, count},
@@ -46,6 +46,15 @@ pub(super) struct WorkerEnd {
     /// Where its browsers come in.
     pub(super) shared: Option<Shared>,
     counters: Arc<WorkerCounters>,
+    /// What its legs cost it, in plain ones.
+    weight: usize,
+}
+
+/// Where a context is, while any of its legs lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home {
+    pub(super) worker: u8,
+    n_legs: usize,
 }
 
 impl WorkerEnd {
@@ -79,13 +88,14 @@ impl Desk {
     /// The worker for another leg of a context: that of the context, which all its legs are on, or
     /// for a new one the least busy. `None`: it is too busy, or all are.
     pub(super) fn place(&self, context: ContextId) -> Option<u8> {
-        let home = self.legs.values().find(|it| it.context == context).map(|it| it.slot.worker);
+        let home = self.contexts.get(&context).map(|it| it.worker);
         let busy_max = self.config.busy_max;
         let fits = |worker: u8| {
             // What a worker said that has no leg may be long ago.
             busy_max >= 100
-                || self.weight_on(worker) == 0
-                || self.end_of(worker).is_some_and(|it| it.takes(home.is_none(), busy_max))
+                || self
+                    .end_of(worker)
+                    .is_some_and(|it| it.weight == 0 || it.takes(home.is_none(), busy_max))
         };
         match home {
             Some(home) => Some(home).filter(|it| fits(*it)),
@@ -97,7 +107,7 @@ impl Desk {
     pub(super) fn least_busy(&self, fits: impl Fn(u8) -> bool) -> Option<u8> {
         let all = self.workers.iter().zip(0_u8..).filter(|it| fits(it.1));
         let cost = |(end, worker): &(&WorkerEnd, u8)| {
-            let weight = self.weight_on(*worker);
+            let weight = end.weight;
             let busy = if weight == 0 { 0 } else { end.counters.busy_permille.load(Relaxed) };
             (busy / SAME, weight, Reverse(*worker))
         };
@@ -154,10 +164,43 @@ impl Desk {
         }
     }
 
-    /// What a worker's legs cost it, in plain ones.
-    fn weight_on(&self, worker: u8) -> usize {
-        let here = self.legs.values().filter(|it| it.slot.worker == worker);
-        here.map(|it| it.weight).sum()
+    /// What all legs cost, in plain ones.
+    pub(super) fn taken(&self) -> usize {
+        self.workers.iter().map(|it| it.weight).sum()
+    }
+
+    pub(super) fn add_leg(&mut self, leg: LegId, entry: Entry) {
+        let (worker, context) = (entry.slot.worker, entry.context);
+        self.contexts.entry(context).or_insert(Home { worker, n_legs: 0 }).n_legs += 1;
+        if let Some(it) = self.end_of_mut(worker) {
+            it.weight += entry.weight;
+            it.counters.legs.fetch_add(1, Relaxed);
+        }
+        self.legs.insert(leg, entry);
+    }
+
+    pub(super) fn remove_leg(&mut self, leg: LegId) -> Option<Entry> {
+        let entry = self.legs.remove(&leg)?;
+        if let Some(home) = self.contexts.get_mut(&entry.context) {
+            home.n_legs -= 1;
+            if home.n_legs == 0 {
+                self.contexts.remove(&entry.context);
+            }
+        }
+        if let Some(it) = self.end_of_mut(entry.slot.worker) {
+            it.weight = it.weight.saturating_sub(entry.weight);
+            it.counters.legs.fetch_sub(1, Relaxed);
+        }
+        Some(entry)
+    }
+
+    /// A leg is what was agreed on.
+    pub(super) fn weigh(&mut self, leg: LegId, weight: usize) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let (before, worker) = (std::mem::replace(&mut entry.weight, weight), entry.slot.worker);
+        if let Some(it) = self.end_of_mut(worker) {
+            it.weight = (it.weight + weight).saturating_sub(before);
+        }
     }
 
     /// Those of these legs that live and are in this context. The others cannot be heard in it.
@@ -182,14 +225,6 @@ impl Desk {
     fn refuse_mix(&self) {
         tracing::error!("Legs of two calls cannot hear each other: that is left out.");
         count(&self.counters.mixes_refused);
-    }
-
-    /// A worker has a leg more or less.
-    pub(super) fn count_legs(&self, worker: u8) {
-        let n = self.legs.values().filter(|it| it.slot.worker == worker).count();
-        if let Some(it) = self.end_of(worker) {
-            it.counters.legs.store(n as u64, Relaxed);
-        }
     }
 }
 
@@ -254,8 +289,17 @@ pub(super) fn start(
             hands.start(move || intake)?
         });
         it.tapes.push((recorder_filled, recorder_empties));
-        let (has_tasks, shared, counters) = (false, None, Arc::clone(own));
-        it.ends.push(WorkerEnd { tasks, reports, handovers, wake, has_tasks, shared, counters });
+        let (has_tasks, shared, counters, weight) = (false, None, Arc::clone(own), 0);
+        it.ends.push(WorkerEnd {
+            tasks,
+            reports,
+            handovers,
+            wake,
+            has_tasks,
+            shared,
+            counters,
+            weight,
+        });
     }
     Ok(it)
 }
