@@ -68,3 +68,4 @@ mod telephones;
 mod torture;
 mod transfer_keys;
 mod transports;
+mod workers;
