@@ -5,20 +5,21 @@
 //! heard; the next control is handed in with [`MediaHandle::attach`] and greeted with an inventory.
 //!
 //! ```text
-//! control ══ stream ══ desk ──tasks──▶ worker ──blocks──▶ recorder ──files──▶ sealer
+//! control ══ stream ══ desk ──tasks──▶ workers ─blocks──▶ recorder ──files──▶ sealer
 //!                       ▲  ◀─reports──        ◀──empties─
 //!                       └───────────────────────────── recorded ──────────────┘
 //! ```
 //!
 //! - **desk**: the link, session descriptions, ports, prompt files. May wait for the disk.
-//! - **worker**: every leg's packets. Never allocates, locks, logs or touches a file for a packet.
+//! - **workers**: legs' packets, those of a call all on one. They never allocate, lock, log or touch
+//!   a file for a packet.
 //! - **recorder** and **sealer**: files. A slow disk costs gaps in a recording, never audio.
 //!
 //! Every leg reports to its peer (RTCP) and takes his reports, at the port after its own or, when
 //! he offers that, at the same one (RFC 5761).
 //!
-//! Behind one more port are all browsers: the worker passes their connectivity checks and DTLS on
-//! to the desk as they came, and gets keys and addresses back as tasks.
+//! Behind one more port of each worker are its browsers: it passes their connectivity checks and
+//! DTLS on to the desk as they came, and gets keys and addresses back as tasks.
 //!
 //! **Invariant:** media knows legs, plays and files; it does not know calls or agents.
 
