@@ -6,6 +6,7 @@ use hotline_testkit::{Heard, Speech};
 use serde_json::{Value, json};
 
 use crate::{
+    disk::Disk,
     engine::{Engine, SOON, text},
     http,
     receiver::{Pushed, Receiver},
@@ -147,4 +148,42 @@ async fn who_is_no_supervisor_decides_about_no_recording_of_others() {
         (reply.status, reply.json()["error"]["code"].clone()),
         (403, json!("not_supervisor"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_from_the_start_is_told_and_so_is_its_recording_when_there_is_room() {
+    let disk = Disk::Small { kilobytes: 1_024 };
+    let name = "a_disk_that_is_full_from_the_start_is_told_and_so_is_its_recording";
+    if !disk.is_to_be_had(name) {
+        return;
+    }
+    let receiver = Receiver::start().await;
+    let (disk, push) = (Some(disk), Some(receiver.address));
+    let engine = Engine::start(Setup { disk, push, ..Setup::default() }).await;
+    let filler = engine.data("recordings/filler");
+    // What is left belongs to others.
+    fs::write(&filler, vec![1; (1_024 - 8) << 10]).unwrap();
+    let (caller, agent, phone) = engine.talk().await;
+    let failed = |it: &[Pushed]| !of(it, "recording.failed").is_empty();
+    let pushed = receiver.until(SOON, failed).await;
+    let told = of(&pushed, "recording.failed")[0].json();
+    assert_eq!(told["data"]["agents"], json!([agent.no]), "{told:#}");
+    assert!(!told["data"]["reason"].as_str().unwrap().is_empty());
+
+    fs::remove_file(filler).unwrap();
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    let again = |it: &[Pushed]| of(it, "recording.started").len() == 2;
+    let pushed = receiver.until(SOON, again).await;
+    let news: Vec<_> = pushed.iter().map(Pushed::kind).filter(|it| it.starts_with("rec")).collect();
+    assert_eq!(news, ["recording.started", "recording.failed", "recording.started"]);
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    let record = engine.sealed_record_of(&caller.number).await;
+    let recording = &record["recordings"][0];
+    assert!(recording["n_gaps"].as_u64() >= Some(1), "{recording}");
+    let facts = record["facts"].as_array().unwrap();
+    assert!(facts.iter().any(|it| it["type"] == "recording_recovered"));
+    let said = engine.recording(&text(&recording["recording_id"])).await.remove(0);
+    assert!(said.tone_anywhere(900) > 0.9);
 }
