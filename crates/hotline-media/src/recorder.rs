@@ -3,8 +3,8 @@
 //! The recorder itself never touches a disk: it hands blocks to the writer of a volume, and when
 //! that volume does not take them any more, to the writer of the other.
 //!
-//! A file is a valid WAV at any instant: audio is written first, then, once a second and at the end,
-//! the header that counts it.
+//! A file is a valid WAV at any instant: audio is written first, then, once a second and at the
+//! end, the header that counts it.
 //! Blocks are 200 ms, wait at most 200 ms for stragglers, are looked for every 50 ms, and all files
 //! are synced together every 300 ms: after a power loss less than a second is missing, with what is
 //! left for the disk itself. After a kill the next process finds in memory what no file held yet;

@@ -74,7 +74,10 @@ impl Call {
         let Some(ran) = self.running_recording().filter(|_| is_restored && self.is_open()) else {
             return false;
         };
-        let failed = |it: &Stamped| matches!(&it.fact, CallFact::RecordingFailed { recording, .. } if *recording == ran);
+        let failed = |it: &Stamped| {
+            let CallFact::RecordingFailed { recording, .. } = &it.fact else { return false };
+            *recording == ran
+        };
         // One that failed may never have run.
         if recordings.contains(&ran) || self.facts.iter().any(failed) {
             return false;

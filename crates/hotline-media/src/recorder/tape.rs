@@ -25,12 +25,12 @@ use crate::wav::{self, HEADER, SAMPLE};
 /// How often a file that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Samples after which the header counts what was written (1 s). Whoever plays a file while it grows
-/// hears as much less of it; who repairs it goes by its length.
+/// Samples after which the header counts what was written (1 s). Whoever plays a file while it
+/// grows hears as much less of it; who repairs it goes by its length.
 const HEADED_EVERY: u64 = 8_000;
 
-/// Samples that must be written after trouble before it is over (1 s): a disk that takes a block now
-/// and then is in trouble.
+/// Samples that must be written after trouble before it is over (1 s): a disk that takes a block
+/// now and then is in trouble.
 const RECOVERED: u64 = 8_000;
 
 /// Bytes of silence written at once.
