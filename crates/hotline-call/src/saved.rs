@@ -1,5 +1,7 @@
 //! What of a call outlives the control process.
 
+use std::borrow::Cow;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, OfferId, RecordingId};
 use hotline_cdr::{CalledParty, PartyRole, Stamped};
@@ -7,7 +9,7 @@ use hotline_cdr::{CalledParty, PartyRole, Stamped};
 /// Enough to end the call cleanly and to write its record: its legs, its facts so far, and whom it
 /// was talking to.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
-pub struct SavedCall {
+pub struct SavedCall<'a> {
     pub call: CallId,
     /// `None` once the caller is gone: others may still talk, or only the record is open.
     pub caller: Option<LegId>,
@@ -15,7 +17,8 @@ pub struct SavedCall {
     /// Who else was there.
     pub guests: Vec<SavedGuest>,
     pub recordings: Vec<RecordingId>,
-    pub facts: Vec<Stamped>,
+    /// Those of the call itself while it is written down, which happens several times in a call.
+    pub facts: Cow<'a, [Stamped]>,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -39,7 +42,7 @@ pub struct SavedGuest {
     pub held: bool,
 }
 
-impl SavedCall {
+impl SavedCall<'_> {
     /// All legs of it.
     pub fn legs(&self) -> Vec<LegId> {
         let guests = self.guests.iter().map(|it| it.leg);

@@ -1,5 +1,7 @@
 //! What of a call outlives the control process, and how it is taken up again.
 
+use std::borrow::Cow;
+
 use hotline_cdr::{CalledParty, FlowResult, PartyRole};
 
 use super::{
@@ -10,9 +12,10 @@ use super::{
 
 impl Call {
     /// Adopts a call of an earlier control process: it can be ended, and its record written.
-    pub fn restore(saved: SavedCall, config: Arc<Config>, now: Now) -> Self {
+    pub fn restore(saved: SavedCall<'_>, config: Arc<Config>, now: Now) -> Self {
         let open_legs = saved.legs().into_iter().collect();
         let SavedCall { call, caller, talk, guests, recordings, facts } = saved;
+        let facts = facts.into_owned();
         let is_over = caller.is_none() && talk.is_none() && guests.is_empty();
         let closing = Phase::Closing { until: now.mono + config.seal_limit };
         let caller = Caller {
@@ -59,7 +62,7 @@ impl Call {
 
     /// What [`restore`](Self::restore) needs; `None` when nothing has to survive (not answered
     /// yet, or over).
-    pub fn save(&self) -> Option<SavedCall> {
+    pub fn save(&self) -> Option<SavedCall<'_>> {
         let agent_is_in = self.agent.as_ref().is_some_and(|it| it.state == AgentState::Announcing);
         let caller = match (&self.phase, &self.caller.state) {
             // An agent who answered for a call of his own must be told when it is lost.
@@ -91,7 +94,7 @@ impl Call {
             talk: talk.map(AgentSide::save),
             guests: self.guests.iter().filter_map(Guest::save).collect(),
             recordings: self.recordings.iter().cloned().collect(),
-            facts: self.facts.clone(),
+            facts: Cow::Borrowed(&self.facts),
         })
     }
 }

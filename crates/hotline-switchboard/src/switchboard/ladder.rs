@@ -56,7 +56,7 @@ impl Switchboard {
     }
 
     /// What was said before the restart is not kept; what follows is.
-    pub(super) fn restore_ladder(&mut self, it: &SavedCall, from: Option<&Arrived>, now: Now) {
+    pub(super) fn restore_ladder(&mut self, it: &SavedCall<'_>, from: Option<&Arrived>, now: Now) {
         if let (Some(leg), Some(from)) = (it.caller, from) {
             self.join_ladder(it.call, leg, Role::Carrier(from.trunk.clone()), now);
         }

@@ -22,9 +22,9 @@ use crate::{
 
 /// A call and its dialogs.
 #[derive(BorshDeserialize, BorshSerialize)]
-struct KeptCall {
+struct KeptCall<'a> {
     form: u8,
-    saved: SavedCall,
+    saved: SavedCall<'a>,
     dialogs: Vec<Vec<u8>>,
 }
 
@@ -109,7 +109,7 @@ impl Switchboard {
         self.agent_changed(no, now);
     }
 
-    fn restore_call(&mut self, kept: KeptCall, now: Now) {
+    fn restore_call(&mut self, kept: KeptCall<'_>, now: Now) {
         let KeptCall { saved, dialogs, .. } = kept;
         let id = saved.call;
         for dialog in dialogs {
@@ -151,7 +151,7 @@ impl Switchboard {
     }
 
     /// Secrets are not on the disk: who we are in the calls over a trunk is looked up again.
-    fn restore_credentials(&mut self, saved: &SavedCall, arrival: Option<&Arrived>) {
+    fn restore_credentials(&mut self, saved: &SavedCall<'_>, arrival: Option<&Arrived>) {
         // Of a call that goes out `called` is the number that is shown: our own in either case.
         let main = saved.caller.zip(arrival).map(|(leg, it)| (leg, &it.trunk, &it.called));
         let guests = others(saved).filter_map(|(offer, leg)| {
@@ -168,7 +168,7 @@ impl Switchboard {
     }
 
     /// Everybody's line is in the call it was in.
-    fn seat_all(&mut self, saved: &SavedCall, now: Now) {
+    fn seat_all(&mut self, saved: &SavedCall<'_>, now: Now) {
         let id = saved.call;
         if let Some(talk) = &saved.talk {
             let via = if is_outbound(&saved.facts) { Via::Own } else { Via::Direct };
@@ -268,7 +268,7 @@ impl Switchboard {
 }
 
 /// Everybody but the caller, by offer and leg.
-fn others(saved: &SavedCall) -> impl Iterator<Item = (OfferId, LegId)> {
+fn others(saved: &SavedCall<'_>) -> impl Iterator<Item = (OfferId, LegId)> {
     let talk = saved.talk.iter().map(|it| (it.offer, it.leg));
     talk.chain(saved.guests.iter().map(|it| (it.offer, it.leg)))
 }
