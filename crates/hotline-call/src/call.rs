@@ -256,7 +256,7 @@ impl Call {
         let owes_answer = offer.is_none();
         let mut it = Self::blank(call, config, Caller { leg, state, owes_answer, held: false });
         it.fact(
-            CallFact::Arrived(Box::new(Incoming {
+            CallFact::Arrived(Arc::new(Incoming {
                 leg,
                 trunk: arrival.trunk,
                 caller: arrival.caller,

@@ -1,5 +1,7 @@
 //! What can happen to a call, each thing once (house rule 18).
 
+use std::sync::Arc;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
     AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Pii, RecordingId, TicketId,
@@ -23,7 +25,8 @@ pub struct Stamped {
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub enum CallFact {
     /// `t_in`: the first INVITE reached us.
-    Arrived(Box<Incoming>),
+    /// Shared, because it goes out as a fact and is in every version of the record.
+    Arrived(Arc<Incoming>),
     /// We refused the call on the wire.
     Refused {
         status: u16,

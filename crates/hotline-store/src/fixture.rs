@@ -1,5 +1,7 @@
 //! Records for tests.
 
+use std::sync::Arc;
+
 use hotline_agent::{AgentFact, Display, Line, Presence};
 use hotline_base::{
     AgentNo, CallId, FlowId, GroupId, Key, LegId, MonoTime, Now, OfferId, Pii, RecordingId,
@@ -19,7 +21,7 @@ fn at(call: u64, ms: u64) -> Now {
 }
 
 fn arrived(caller: &str) -> CallFact {
-    CallFact::Arrived(Box::new(Incoming {
+    CallFact::Arrived(Arc::new(Incoming {
         leg: LegId(1),
         trunk: TrunkId::new("demo"),
         caller: Some(Pii::new(caller.to_owned())),

@@ -1,6 +1,6 @@
 //! What a record says of the calls that happened.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::{
     AgentNo, Extension, FlowId, GroupId, LegId, MonoTime, Pii, RecordingId, TicketId, TrunkId,
@@ -18,7 +18,7 @@ fn at(ms: u64) -> Now {
 }
 
 fn arrived() -> CallFact {
-    CallFact::Arrived(Box::new(Incoming {
+    CallFact::Arrived(Arc::new(Incoming {
         leg: LegId(1),
         trunk: TrunkId::new("demo"),
         caller: Some(Pii::new("13800138000".to_owned())),

@@ -178,7 +178,7 @@ impl Switchboard {
         self.ladders.fail(id);
         self.ladders.end(id, now);
         let facts = [
-            CallFact::Arrived(Box::new(Incoming {
+            CallFact::Arrived(Arc::new(Incoming {
                 leg: it.leg,
                 trunk,
                 caller: who.number,
