@@ -10,11 +10,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use hotline_base::Hashed;
 
 use crate::{Credentials, Flow, Message, NameAddr, Uri, build::MessageBuilder, text::split_bare};
 
-/// Call-ID, our tag, the peer's tag.
-pub(crate) type DialogKey = (Vec<u8>, Vec<u8>, Vec<u8>);
+/// Call-ID, our tag and the peer's tag as one key (RFC 3261 §12).
+pub(crate) fn dialog_key(call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> Hashed {
+    Hashed::joined(&[call_id, local_tag, remote_tag])
+}
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Dialog {
@@ -92,12 +95,20 @@ impl Dialog {
             remote: response.header("To").unwrap_or_default().to_vec(),
             target: contact_of(response).unwrap_or_else(|| self.target.clone()),
             routes,
-            ..self.clone()
+            call_id: self.call_id.clone(),
+            local_tag: self.local_tag.clone(),
+            local: self.local.clone(),
+            local_cseq: self.local_cseq,
+            remote_cseq: self.remote_cseq,
+            flow: self.flow,
+            contact: self.contact.clone(),
+            is_caller: self.is_caller,
+            credentials: self.credentials.clone(),
         }
     }
 
-    pub(crate) fn key(&self) -> DialogKey {
-        (self.call_id.clone(), self.local_tag.clone(), self.remote_tag.clone())
+    pub(crate) fn key(&self) -> Hashed {
+        dialog_key(&self.call_id, &self.local_tag, &self.remote_tag)
     }
 
     /// Takes over a new Contact of the peer (RFC 3261 §12.2, target refresh).

@@ -24,13 +24,13 @@ mod timeouts;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
-use hotline_base::{ConnId, Due, Extension, LegId, Now, Random, earliest};
+use hotline_base::{ConnId, Due, Extension, Hashed, LegId, Now, Random, earliest};
 
 pub(crate) use self::enrol::Registrant;
 use self::{enrol::Registration, overload::TurnedAway};
 use crate::{
     Admit, Binding, Config, EndWhy, Event, Feedback, Flow, Message, Output,
-    dialog::{Dialog, DialogKey},
+    dialog::Dialog,
     leg::{Leg, Offer, Purpose, Talk, Up},
     registrar::{Fired, Registrar},
     timers::Timers,
@@ -49,7 +49,7 @@ pub struct Endpoint {
     transactions: Transactions,
     purposes: BTreeMap<TxId, Purpose>,
     legs: BTreeMap<LegId, Leg>,
-    dialogs: BTreeMap<DialogKey, LegId>,
+    dialogs: BTreeMap<Hashed, LegId>,
     timers: Timers<LegId>,
     registrar: Registrar,
     registrations: BTreeMap<Registrant, Registration>,

@@ -1,15 +1,14 @@
 //! Which dialog of ours another takes the place of (RFC 3891).
 
-use crate::{
-    dialog::DialogKey,
-    text::{split_bare, trim},
-};
+use crate::text::{split_bare, trim};
+
+/// Call-ID, our tag, the peer's tag.
+pub(crate) type Named = (Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// A Replaces header, as its receiver reads it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Replaces {
-    /// Call-ID, our tag, the peer's tag.
-    pub(crate) dialog: DialogKey,
+    pub(crate) dialog: Named,
     /// Only a call that is not answered yet may be replaced.
     pub(crate) early_only: bool,
 }
@@ -42,7 +41,7 @@ impl Replaces {
 }
 
 /// The Replaces that names a dialog to its other end.
-pub(crate) fn naming((call_id, local_tag, remote_tag): &DialogKey) -> Vec<u8> {
+pub(crate) fn naming((call_id, local_tag, remote_tag): &Named) -> Vec<u8> {
     let parts: [&[u8]; 5] = [call_id, b";to-tag=", remote_tag, b";from-tag=", local_tag];
     parts.concat()
 }

@@ -20,7 +20,7 @@ use hotline_base::{ConnId, Due, Hashed, MonoTime};
 
 use self::{client::ClientTransaction, server::ServerTransaction};
 pub(crate) use self::{client::cancel_of, server::Again};
-use crate::{Config, Flow, Method, Output, timers::Timers};
+use crate::{Config, Flow, Output, timers::Timers};
 
 /// One transaction, of either direction.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -74,27 +74,6 @@ pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: &[u8]) {
     out.push_back(Output::Transmit { flow, bytes: bytes.to_vec() });
 }
 
-/// Names a request within its client, as its responses and its ACK do (RFC 3261 §17.2.3).
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum ServerKey {
-    Branch {
-        branch: Hashed,
-        sent_by: (Vec<u8>, Option<u16>),
-        method: Method,
-    },
-    /// RFC 2543: no branch to trust.
-    Old {
-        call_id: Hashed,
-        from_tag: Vec<u8>,
-        cseq: u32,
-        via: Vec<u8>,
-        method: Method,
-    },
-}
-
-/// Names a request that may have come twice by different ways (RFC 3261 §8.2.2.2).
-type MergeKey = (Hashed, Vec<u8>, u32, Method);
-
 /// Our branch, and whether it is the CANCEL's (which shares it with its INVITE).
 type ClientKey = (Hashed, bool);
 
@@ -102,10 +81,11 @@ type ClientKey = (Hashed, bool);
 pub(crate) struct Transactions {
     tempo: Tempo,
     next: u64,
-    servers: BTreeMap<TxId, ServerTransaction>,
-    server_keys: BTreeMap<ServerKey, TxId>,
-    merge_keys: BTreeMap<MergeKey, TxId>,
-    clients: BTreeMap<TxId, ClientTransaction>,
+    /// In boxes: a map moves its values about when others come and go.
+    servers: BTreeMap<TxId, Box<ServerTransaction>>,
+    server_keys: BTreeMap<Hashed, TxId>,
+    merge_keys: BTreeMap<Hashed, TxId>,
+    clients: BTreeMap<TxId, Box<ClientTransaction>>,
     client_keys: BTreeMap<ClientKey, TxId>,
     timers: Timers<TxId>,
     gone: Vec<TxId>,

@@ -1,6 +1,6 @@
 //! What comes in: to which transaction, dialog or nobody it belongs, and what is refused at once.
 
-use hotline_base::Now;
+use hotline_base::{Hashed, Now};
 
 use super::{
     Endpoint,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Admit, Event, Flow, Message, Method, PeerMisbehaved,
-    dialog::DialogKey,
+    dialog::dialog_key,
     leg::Purpose,
     message::{Reply, fitting},
     text::number,
@@ -174,8 +174,8 @@ impl Endpoint {
 }
 
 /// The dialog a request of a peer is in.
-pub(super) fn key_of(message: &Message) -> DialogKey {
-    (message.call_id().to_vec(), message.to_tag().to_vec(), message.from_tag().to_vec())
+pub(super) fn key_of(message: &Message) -> Hashed {
+    dialog_key(message.call_id(), message.to_tag(), message.from_tag())
 }
 
 /// RFC 3261 §8.2.1: known methods we do not take get 405, unknown ones 501; those that live in a

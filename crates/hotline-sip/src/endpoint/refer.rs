@@ -8,7 +8,7 @@ use hotline_base::{LegId, Now, Pii};
 use super::{Endpoint, UNSAVED_MAX, receive::key_of};
 use crate::{
     Event, Flow, Message, NameAddr, Replaced, Uri,
-    dialog::Dialog,
+    dialog::{Dialog, dialog_key},
     leg::{Leg, Purpose},
     replaces::Replaces,
     text::unescape,
@@ -63,7 +63,7 @@ impl Endpoint {
         let mut all = message.headers("Replaces");
         let Some(value) = all.next() else { return Ok(None) };
         let named = Replaces::parse(value).filter(|_| all.next().is_none()).ok_or(400_u16)?;
-        let leg = self.dialogs.get(&named.dialog).copied().ok_or(481_u16)?;
+        let leg = self.dialog_named(&named).ok_or(481_u16)?;
         match self.legs.get(&leg) {
             Some(Leg::Up(_)) if named.early_only => Err(486),
             Some(Leg::Up(_) | Leg::Outgoing(_)) => Ok(Some(leg)),
@@ -73,9 +73,14 @@ impl Endpoint {
         }
     }
 
+    fn dialog_named(&self, it: &Replaces) -> Option<LegId> {
+        let (call_id, local_tag, remote_tag) = &it.dialog;
+        self.dialogs.get(&dialog_key(call_id, local_tag, remote_tag)).copied()
+    }
+
     /// The leg that a Replaces within a Refer-To names.
     fn replaced_by(&self, value: &[u8]) -> Replaced {
-        let named = Replaces::parse(value).and_then(|it| self.dialogs.get(&it.dialog).copied());
+        let named = Replaces::parse(value).and_then(|it| self.dialog_named(&it));
         named.map_or(Replaced::Nothing, Replaced::Leg)
     }
 
@@ -195,7 +200,9 @@ impl Endpoint {
             Leg::Up(it) => &it.dialog,
             Leg::Closing(_) | Leg::Outgoing(_) => return None,
         };
-        String::from_utf8(crate::replaces::naming(&dialog.key())).ok()
+        let Dialog { call_id, local_tag, remote_tag, .. } = dialog;
+        let named = (call_id.clone(), local_tag.clone(), remote_tag.clone());
+        String::from_utf8(crate::replaces::naming(&named)).ok()
     }
 
     /// Asks the peer of an answered leg to call somebody else (as a telephone does), in place of

@@ -62,7 +62,7 @@ impl Transactions {
         self.client_keys.insert(key.clone(), id);
         let interval = tempo.t1;
         let it = ClientTransaction { flow, key, state, request, datagram, ack: None, interval };
-        self.clients.insert(id, it);
+        self.clients.insert(id, Box::new(it));
         Some(id)
     }
 

@@ -1,11 +1,11 @@
 //! Requests we received.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use hotline_base::MonoTime;
+use hotline_base::{Hashed, MonoTime};
 
 use super::{
-    MergeKey, Notice, Outbox, ServerKey, Transactions, TxId, backed_off,
+    Notice, Outbox, Transactions, TxId, backed_off,
     table::{InviteServer, InviteServerEvent, Server, ServerEvent},
     transmit,
 };
@@ -20,8 +20,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct ServerTransaction {
     pub(super) flow: Flow,
-    pub(super) key: ServerKey,
-    pub(super) merge: Option<MergeKey>,
+    pub(super) key: Hashed,
+    pub(super) merge: Option<Hashed>,
     state: State,
     /// The request, until it is answered.
     request: Option<Message>,
@@ -84,7 +84,7 @@ impl Transactions {
             to_tag: tag,
             interval: self.tempo.t1,
         };
-        self.servers.insert(id, it);
+        self.servers.insert(id, Box::new(it));
         Some(id)
     }
 
@@ -259,34 +259,36 @@ impl Transactions {
     }
 }
 
-/// RFC 3261 §17.2.3; `of` replaces the method, for a CANCEL that looks for its INVITE.
-fn server_key(message: &Message, of: Option<Method>) -> Option<ServerKey> {
+/// Names a request within its client, as its responses and its ACK do (RFC 3261 §17.2.3); `of`
+/// replaces the method, for a CANCEL that looks for its INVITE.
+fn server_key(message: &Message, of: Option<Method>) -> Option<Hashed> {
     let via = message.top_via()?;
     let own = message.known_method();
     let method = of.unwrap_or(if own == Method::Ack { Method::Invite } else { own });
     let branch = via.branch();
     if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) {
-        return Some(ServerKey::Branch {
-            branch: branch.into(),
-            sent_by: (via.host.to_ascii_lowercase(), via.port),
-            method,
-        });
+        let mut host = Cow::Borrowed(via.host);
+        if host.iter().any(u8::is_ascii_uppercase) {
+            host.to_mut().make_ascii_lowercase();
+        }
+        let port = via.port.map(u16::to_be_bytes);
+        let port = port.as_ref().map_or(&[][..], |it| it.as_slice());
+        return Some(Hashed::joined(&[branch, &host, port, method.name().as_bytes()]));
     }
+    // RFC 2543: no branch to trust.
     let top = message.header("Via").and_then(|it| split_bare(it, b',').next());
-    Some(ServerKey::Old {
-        call_id: message.call_id().into(),
-        from_tag: message.from_tag().to_vec(),
-        cseq: message.cseq().number,
-        via: top.unwrap_or_default().to_vec(),
-        method,
-    })
+    let number = message.cseq().number.to_be_bytes();
+    let (call_id, from_tag, via) = (message.call_id(), message.from_tag(), top.unwrap_or_default());
+    Some(Hashed::joined(&[call_id, from_tag, &number, via, method.name().as_bytes()]))
 }
 
-/// Only requests outside of a dialog are merged.
-fn merge_key(message: &Message) -> Option<MergeKey> {
+/// Names a request that may have come twice by different ways (RFC 3261 §8.2.2.2). Only requests
+/// outside of a dialog are merged.
+fn merge_key(message: &Message) -> Option<Hashed> {
     message.to_tag().is_empty().then(|| {
-        let method = message.known_method();
-        (message.call_id().into(), message.from_tag().to_vec(), message.cseq().number, method)
+        let number = message.cseq().number.to_be_bytes();
+        let method = message.known_method().name().as_bytes();
+        Hashed::joined(&[message.call_id(), message.from_tag(), &number, method])
     })
 }
 

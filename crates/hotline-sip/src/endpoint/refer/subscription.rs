@@ -3,12 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hotline_base::{ConnId, Due, LegId, MonoTime, Now};
+use hotline_base::{ConnId, Due, Hashed, LegId, MonoTime, Now};
 
-use crate::{
-    build::phrase,
-    dialog::{Dialog, DialogKey},
-};
+use crate::{build::phrase, dialog::Dialog};
 
 /// What a NOTIFY says (RFC 3515 §2.4.5).
 pub(super) const SIPFRAG: &str = "message/sipfrag;version=2.0";
@@ -21,7 +18,7 @@ pub(in crate::endpoint) struct Subscriptions {
     /// Peers that are to be told.
     notifiers: BTreeMap<LegId, Notifier>,
     /// Dialogs in which we shall be told.
-    subscribers: BTreeMap<DialogKey, (LegId, MonoTime)>,
+    subscribers: BTreeMap<Hashed, (LegId, MonoTime)>,
 }
 
 #[derive(Debug)]
@@ -75,11 +72,11 @@ impl Subscriptions {
         self.notifiers.remove(&leg);
     }
 
-    pub(super) fn begin_subscriber(&mut self, leg: LegId, key: DialogKey, now: Now) {
+    pub(super) fn begin_subscriber(&mut self, leg: LegId, key: Hashed, now: Now) {
         self.subscribers.insert(key, (leg, now.mono + LONGEST));
     }
 
-    pub(super) fn subscriber(&self, key: &DialogKey) -> Option<LegId> {
+    pub(super) fn subscriber(&self, key: &Hashed) -> Option<LegId> {
         self.subscribers.get(key).map(|it| it.0)
     }
 
