@@ -115,9 +115,10 @@ impl<K: Clone + Ord> Timers<K> {
 
     /// Arms a timer, moving it when it is armed already.
     pub(crate) fn set(&mut self, owner: K, name: TimerName, at: MonoTime) {
-        self.cancel(owner.clone(), name);
-        self.by_time.insert((at, owner.clone(), name));
-        self.by_owner.insert((owner, name), at);
+        if let Some(before) = self.by_owner.insert((owner.clone(), name), at) {
+            self.by_time.remove(&(before, owner.clone(), name));
+        }
+        self.by_time.insert((at, owner, name));
     }
 
     pub(crate) fn cancel(&mut self, owner: K, name: TimerName) {
@@ -128,9 +129,8 @@ impl<K: Clone + Ord> Timers<K> {
 
     pub(crate) fn cancel_all(&mut self, owner: &K) {
         let all = (owner.clone(), TimerName::FIRST)..=(owner.clone(), TimerName::LAST);
-        let names: Vec<TimerName> = self.by_owner.range(all).map(|it| it.0.1).collect();
-        for name in names {
-            self.cancel(owner.clone(), name);
+        for ((owner, name), at) in self.by_owner.extract_if(all, |_, _| true) {
+            self.by_time.remove(&(at, owner, name));
         }
     }
 
