@@ -12,7 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::Hashed;
 
-use crate::{Credentials, Flow, Message, NameAddr, Uri, build::MessageBuilder, text::split_bare};
+use crate::{
+    Credentials, Flow, Message, NameAddr, Uri,
+    build::MessageBuilder,
+    text::{push_address, split_bare},
+};
 
 /// Call-ID, our tag and the peer's tag as one key (RFC 3261 §12).
 pub(crate) fn dialog_key(call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> Hashed {
@@ -180,13 +184,27 @@ pub(crate) fn contact_of(message: &Message) -> Option<Vec<u8>> {
 
 /// Our Contact on a flow, `host` being [`Config::sent_by`](crate::Config).
 pub(crate) fn contact(user: &str, flow: Flow, host: SocketAddr) -> String {
-    let user: String =
-        user.chars().filter(|it| it.is_ascii_alphanumeric() || "+-_.".contains(*it)).collect();
-    let at = if user.is_empty() { "" } else { "@" };
-    format!("<sip:{user}{at}{host}{}>", flow.transport.uri_parameter())
+    let mut out = String::with_capacity(user.len().saturating_add(64));
+    out.push_str("<sip:");
+    let before = out.len();
+    out.extend(user.chars().filter(|it| it.is_ascii_alphanumeric() || "+-_.".contains(*it)));
+    if out.len() > before {
+        out.push('@');
+    }
+    push_address(&mut out, host);
+    out.push_str(flow.transport.uri_parameter());
+    out.push('>');
+    out
 }
 
 /// Our Via on a flow, `host` as in [`contact`], which asks for the way back to be seen (RFC 3581).
 pub(crate) fn via(flow: Flow, host: SocketAddr, branch: &str) -> String {
-    format!("SIP/2.0/{} {host};rport;branch=z9hG4bK{branch}", flow.transport.name())
+    let mut out = String::with_capacity(96);
+    for it in ["SIP/2.0/", flow.transport.name(), " "] {
+        out.push_str(it);
+    }
+    push_address(&mut out, host);
+    out.push_str(";rport;branch=z9hG4bK");
+    out.push_str(branch);
+    out
 }

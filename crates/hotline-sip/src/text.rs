@@ -1,6 +1,6 @@
 //! Text out of bytes, and walking through header values without being fooled by quotes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::SocketAddr};
 
 /// Decodes text of a header: UTF-8, else GB18030 (what Chinese gateways send), else with
 /// replacement characters.
@@ -242,12 +242,43 @@ pub(crate) fn number<T: TryFrom<u64>>(bytes: &[u8]) -> Option<T> {
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |it: u8| char::from_digit(u32::from(it), 16).unwrap_or('0');
-    bytes.iter().flat_map(|it| [digit(it >> 4), digit(it & 15)]).collect()
+    let mut out = String::with_capacity(bytes.len().saturating_mul(2));
+    out.extend(bytes.iter().flat_map(|it| [digit(it >> 4), digit(it & 15)]));
+    out
+}
+
+/// As it is displayed. Every message of ours has one or two addresses; writing them by the standard
+/// library's formatter was 3 % of what a call takes.
+pub(crate) fn push_address(out: &mut String, it: SocketAddr) {
+    let SocketAddr::V4(it) = it else { return out.push_str(&it.to_string()) };
+    for (n, octet) in it.ip().octets().into_iter().enumerate() {
+        if n > 0 {
+            out.push('.');
+        }
+        push_number(out, octet.into());
+    }
+    out.push(':');
+    push_number(out, it.port());
+}
+
+fn push_number(out: &mut String, it: u16) {
+    let digits = [10_000, 1_000, 100, 10, 1].map(|unit| (it >= unit || unit == 1, it / unit % 10));
+    let digits = digits.into_iter().filter(|it| it.0);
+    out.extend(digits.filter_map(|it| char::from_digit(u32::from(it.1), 10)));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_written_as_it_is_displayed() {
+        for it in ["10.0.0.1:5060", "0.255.100.9:0", "203.0.113.10:65535", "[2001:db8::1]:5061"] {
+            let mut out = String::new();
+            push_address(&mut out, it.parse().unwrap());
+            assert_eq!(out, it);
+        }
+    }
 
     #[test]
     fn a_gbk_character_that_ends_in_a_backslash_does_not_eat_the_closing_quote() {
