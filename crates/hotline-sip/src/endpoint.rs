@@ -229,9 +229,14 @@ impl Endpoint {
         self.registrar.contacts_of(extension, now).into_iter().cloned().collect()
     }
 
+    /// The phones of the extension that are registered and react, the best first.
+    pub fn reachable_of(&self, extension: &Extension, now: Now) -> impl Iterator<Item = &Binding> {
+        self.registrar.contacts_of(extension, now).into_iter().filter(|it| it.reachable)
+    }
+
     /// Whether some phone of the extension is registered and reacts.
     pub fn is_reachable(&self, extension: &Extension, now: Now) -> bool {
-        self.registrar.contacts_of(extension, now).iter().any(|it| it.reachable)
+        self.reachable_of(extension, now).next().is_some()
     }
 
     /// Whether a registered phone's requests come by this flow. Whose it is, its calls prove

@@ -35,7 +35,7 @@ impl Endpoint {
     ) -> bool {
         let mut later = VecDeque::<Vec<(Key, Dial)>>::new();
         let mut last = None;
-        for it in self.registrar.contacts_of(extension, now).iter().filter(|it| it.reachable) {
+        for it in self.reachable_of(extension, now) {
             let Some(mut dial) = dial(it) else { continue };
             if last.replace(it.q) != Some(it.q) {
                 later.push_back(Vec::new());

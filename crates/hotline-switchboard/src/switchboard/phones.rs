@@ -104,8 +104,7 @@ impl Switchboard {
         now: Now,
     ) -> Option<Profile> {
         let srtp = self.srtp_of(extension);
-        let all = self.endpoint.contacts_of(extension, now);
-        let there = all.iter().filter(|it| it.reachable);
+        let there = self.endpoint.reachable_of(extension, now);
         let all = there.map(|it| (it.q, srtp.profile(it.flow.transport)));
         all.filter(|it| !tried.contains(&it.1)).max().map(|it| it.1)
     }
