@@ -1,6 +1,6 @@
 //! One agent: presence and line together, the pending wish and the after-call timer.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hotline_base::{AgentNo, CallId, Due, Extension, GroupId, MonoTime, Now, Pii, WallTime};
 
@@ -38,6 +38,8 @@ pub enum SignInState {
 #[derive(Clone, Debug)]
 pub struct Agent {
     pub(crate) config: AgentConfig,
+    /// Those of `config`, for views.
+    groups: Arc<[GroupId]>,
     pub(crate) presence: Presence,
     pub(crate) line: Line,
     /// Only in `Busy`.
@@ -70,10 +72,15 @@ pub(crate) struct Until {
     pub(crate) wall: WallTime,
 }
 
+fn groups_of(config: &AgentConfig) -> Arc<[GroupId]> {
+    config.groups.iter().map(|(group, _)| group.clone()).collect()
+}
+
 impl Agent {
     /// An agent who is signed out.
     pub fn new(config: AgentConfig) -> Self {
         Self {
+            groups: groups_of(&config),
             config,
             presence: Presence::SignedOut,
             line: Line::Free,
@@ -95,6 +102,7 @@ impl Agent {
 
     /// Takes a changed configuration; a state that is running goes on as it began.
     pub fn configure(&mut self, config: AgentConfig) {
+        self.groups = groups_of(&config);
         self.config = config;
     }
 
@@ -169,7 +177,7 @@ impl Agent {
             since_wall: self.since,
             until_wall: self.until.map(|it| it.wall),
             actions: Action::ALL.iter().copied().filter(|it| self.allows(*it)).collect(),
-            groups: self.config.groups.iter().map(|(group, _)| group.clone()).collect(),
+            groups: Arc::clone(&self.groups),
             outside: self.outside.clone(),
         }
     }

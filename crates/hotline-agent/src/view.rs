@@ -1,5 +1,7 @@
 //! What others see of an agent: the whole picture, and one change at a time.
 
+use std::sync::Arc;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, CallId, Extension, GroupId, Pii, WallTime};
 
@@ -65,7 +67,8 @@ pub struct AgentView {
     pub until_wall: Option<WallTime>,
     /// What can be asked for, in the order of [`Action::ALL`].
     pub actions: Vec<Action>,
-    pub groups: Vec<GroupId>,
+    /// Shared by all views of the agent.
+    pub groups: Arc<[GroupId]>,
     /// 外线坐席: the number outside that rings.
     pub outside: Option<Pii<String>>,
 }

@@ -167,8 +167,9 @@ impl Switchboard {
             self.outputs.push_back(Output::Keep { key: format!("agent/{no}"), value });
             self.desks.seat(no, view.extension.as_ref());
             let brief = call.and_then(|it| self.brief(it, now.wall));
-            for fact in facts {
-                let update = AgentUpdate { fact, view: view.clone(), call: brief.clone() };
+            let same = std::iter::repeat_n((view, brief), facts.len());
+            for (fact, (view, call)) in facts.into_iter().zip(same) {
+                let update = AgentUpdate { fact, view, call };
                 self.durable.push_back(Output::Agent(Box::new(update)));
             }
         }
