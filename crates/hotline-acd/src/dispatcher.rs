@@ -320,7 +320,8 @@ impl Dispatcher {
 
     /// The first in the order of service for whom an agent is in turn.
     fn next_ticket(&self) -> Option<TicketId> {
-        let places = self.ready.groups().filter_map(|group| self.queues.next(group));
+        // Mostly few groups have somebody who waits and is not offered yet.
+        let places = self.queues.firsts().filter(|it| self.ready.has_turn(it.0)).map(|it| it.1);
         places.min().map(|(_, _, ticket)| ticket)
     }
 

@@ -141,9 +141,9 @@ impl Queues {
         self.everybody.get(group)?.iter().map(|(_, entered, _)| *entered).min()
     }
 
-    /// Who is next in the group among those without an offer.
-    pub(crate) fn next(&self, group: &GroupId) -> Option<Place> {
-        self.open.get(group)?.first().copied()
+    /// Who is next in each group among those without an offer.
+    pub(crate) fn firsts(&self) -> impl Iterator<Item = (&GroupId, Place)> {
+        self.open.iter().filter_map(|(group, it)| Some((group, *it.first()?)))
     }
 
     pub(crate) fn is_open(&self, group: &GroupId, place: &Place) -> bool {

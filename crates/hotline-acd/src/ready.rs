@@ -27,6 +27,10 @@ struct Ready {
 
 impl ReadySet {
     pub(crate) fn insert(&mut self, agent: &AgentNo, groups: &[(GroupId, u8)], since: MonoTime) {
+        // Whoever asks does not know whether anything changed; mostly nothing did.
+        if self.agents.get(agent).is_some_and(|it| it.since == since && it.groups == groups) {
+            return;
+        }
         self.remove(agent);
         self.agents.insert(agent.clone(), Ready { groups: groups.to_vec(), since });
         if !self.gaps.contains_key(agent) {
@@ -67,11 +71,6 @@ impl ReadySet {
 
     pub(crate) fn next_gap_end(&self) -> Option<MonoTime> {
         self.gap_ends.first().map(|it| it.0)
-    }
-
-    /// Groups in which somebody is in turn.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &GroupId> {
-        self.turns.keys()
     }
 
     pub(crate) fn has_turn(&self, group: &GroupId) -> bool {
@@ -117,15 +116,21 @@ impl ReadySet {
         let Some(ready) = self.agents.get(agent) else { return };
         for (group, level) in &ready.groups {
             let turn = (*level, ready.since, agent.clone());
-            self.turns.entry(group.clone()).or_default().insert(turn);
+            if let Some(turns) = self.turns.get_mut(group) {
+                turns.insert(turn);
+            } else {
+                self.turns.insert(group.clone(), [turn].into());
+            }
         }
     }
 
     fn lose_turn(&mut self, agent: &AgentNo) {
         let Some(ready) = self.agents.get(agent) else { return };
+        let mut turn = (0, ready.since, agent.clone());
         for (group, level) in &ready.groups {
             if let Some(turns) = self.turns.get_mut(group) {
-                turns.remove(&(*level, ready.since, agent.clone()));
+                turn.0 = *level;
+                turns.remove(&turn);
                 if turns.is_empty() {
                     self.turns.remove(group);
                 }
