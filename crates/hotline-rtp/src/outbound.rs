@@ -101,6 +101,11 @@ impl Outbound {
         Stamp { marker: false, sequence: self.sequence, timestamp: self.timestamp }
     }
 
+    /// Whether somebody's packets are passed on, and not our own audio sent.
+    pub const fn is_relayed(&self) -> bool {
+        matches!(self.source, Source::Relayed { .. })
+    }
+
     /// Our audio goes on so many samples later than it ended: what lies between never reached us.
     pub const fn skip(&mut self, samples: u32) {
         self.ticks = self.ticks.saturating_add(samples.saturating_mul(self.scale));

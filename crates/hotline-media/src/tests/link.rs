@@ -52,10 +52,8 @@ fn when_control_dies_the_parties_go_on_and_the_next_control_finds_them() {
     let (mut closed, mut recorded_again) = (false, false);
     while !(closed && recorded_again) {
         let event = control.event();
-        closed |= match &event {
-            Event::Inventory { legs, .. } => !legs.contains(&caller.leg),
-            other => matches!(other, Event::Closed { .. }),
-        };
+        closed |= matches!(&event, Event::Closed { .. })
+            || matches!(&event, Event::Inventory { legs, .. } if !legs.contains(&caller.leg));
         recorded_again |= matches!(&event, Event::Recorded(it) if it.recording == recording);
     }
 }

@@ -78,7 +78,8 @@ fn talk(rig: &mut Rig, caller: &mut Phone, reporter: &mut Reporter) -> LegQualit
     let report = reporter.receive();
     let items: Vec<_> = RtcpItems::parse(&report).unwrap().collect();
     let RtcpItem::Sender { info, .. } = items[0] else { panic!("{items:?}") };
-    assert_eq!((info.n_packets, info.n_octets), (20, 20 * 160));
+    // And silence since the agent says nothing.
+    assert!(info.n_packets >= 20 && info.n_octets == info.n_packets * 160, "{info:?}");
     let of_ours = |it: &RtcpItem<'_>| matches!(it, RtcpItem::Block { block, .. } if block.ssrc == u32::from(caller.port));
     assert!(items.iter().any(of_ours), "{items:?}");
     reporter.send(&last.unwrap());

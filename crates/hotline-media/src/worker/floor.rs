@@ -7,6 +7,7 @@ mod mix;
 mod out;
 mod repack;
 mod senses;
+mod silence;
 mod speech;
 mod stale;
 mod talk;
@@ -135,6 +136,7 @@ impl Floor {
         if self.n_legs > 0 && self.quiet_due <= now {
             self.quiet_due = now + QUIET_EVERY;
             self.report_quiet(now);
+            self.find_pauses(now);
         }
     }
 
@@ -173,6 +175,7 @@ impl Floor {
                 let playing = self.leg(leg).and_then(|it| it.play.as_ref()).map(|it| it.id);
                 if playing == Some(play) {
                     self.end_play(leg, PlayEnd::Stopped);
+                    self.fall_silent(leg, now);
                 }
             }
             Task::SendKeys { leg, keys } => self.send_keys(leg, keys, now),
@@ -242,6 +245,7 @@ impl Floor {
         if before != stream.codec {
             self.change_codec(slot, stream.codec, now);
         }
+        self.fall_silent(slot, now);
     }
 
     fn play(&mut self, slot: Slot, play: Box<Playing>, now: MonoTime) {
@@ -273,6 +277,7 @@ impl Floor {
             let Some(first) = keys.pop() else { return };
             leg.keys = Some(Box::new(Dialling::new(first, keys)));
             leg.out.pause();
+            leg.repack.forget();
         }
         self.set_busy(slot.index, now);
     }

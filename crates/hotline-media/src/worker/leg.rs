@@ -65,6 +65,8 @@ pub(crate) struct Leg {
     pub(crate) complexity: u8,
     /// Who is heard now was not when his last press began: the rest of it is not for this leg.
     pub(crate) missed_press: bool,
+    /// It is sent silence, because nobody else is heard.
+    pub(crate) fills: bool,
     /// Found by ICE, not by the description.
     is_guest: bool,
     pub(crate) repack: Repack,
@@ -132,6 +134,7 @@ impl Leg {
             play: None,
             keys: None,
             missed_press: false,
+            fills: false,
             quiet: (now, 0),
             packets_out: 0,
             octets_out: 0,

@@ -40,6 +40,13 @@ impl Repack {
         self.from = None;
     }
 
+    /// The same of what somebody else said; what is our own stays.
+    pub(crate) const fn forget_relayed(&mut self) {
+        if self.from.is_some() {
+            self.forget();
+        }
+    }
+
     /// Whether packets of the right length need not pass through here.
     pub(crate) const fn is_empty(&self) -> bool {
         self.n == 0

@@ -65,6 +65,26 @@ impl Floor {
     }
 }
 
+/// Sends our own speech, in the listener's codec, in packets of his length (RFC 8866 §6.4). `false`
+/// when the kernel did not take one.
+pub(super) fn send_repacked(
+    leg: &mut Leg,
+    (line, to): (&Stream, SocketAddr),
+    speech: &[u8],
+    intake: &mut impl Intake,
+    now: MonoTime,
+) -> bool {
+    leg.repack.forget_relayed();
+    let (mut rest, wanted, mut ok) = (speech, wanted(line), true);
+    while !rest.is_empty() {
+        rest = leg.repack.fill(rest, wanted);
+        if leg.repack.len() >= wanted {
+            ok &= send_waiting(leg, (line, to), intake, now);
+        }
+    }
+    ok
+}
+
 /// Sends what waits, if anything; `false` when the kernel did not take it.
 fn send_waiting(
     leg: &mut Leg,

@@ -8,7 +8,12 @@ use hotline_dsp::g711::linear_to_alaw;
 use hotline_rtp::{HEADER_LEN, write_header};
 use hotline_sdp::{Codec, Stream};
 
-use super::{Floor, edge::send, talk::headed};
+use super::{
+    Floor,
+    edge::send,
+    repack::{send_repacked, wanted},
+    talk::headed,
+};
 use crate::{
     intake::Intake,
     task::Slot,
@@ -99,7 +104,8 @@ impl Floor {
     }
 }
 
-/// Sends 20 ms that were coded behind the header's place. `false` when they were refused.
+/// Sends 20 ms that were coded behind the header's place, in packets as long as the listener wants
+/// them where they can be cut anywhere. `false` when they were refused.
 pub(super) fn send_speech(
     leg: &mut Leg,
     (line, to): &(Stream, SocketAddr),
@@ -109,6 +115,10 @@ pub(super) fn send_speech(
 ) -> bool {
     if packet.len() <= HEADER_LEN {
         return true;
+    }
+    let speech = packet.get(HEADER_LEN..).unwrap_or_default();
+    if line.codec.has_byte_a_sample() && speech.len() != wanted(line) {
+        return send_repacked(leg, (line, *to), speech, intake, now);
     }
     let stamp = leg.out.stamp(160, now);
     let header = headed(leg, stamp, line.payload_type);

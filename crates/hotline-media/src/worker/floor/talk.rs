@@ -165,6 +165,7 @@ impl Floor {
         let id = leg.id;
         if leg.play.as_ref().is_some_and(|it| it.ends_on_key()) {
             self.end_play(slot, PlayEnd::Key(key));
+            self.fall_silent(slot, now);
         }
         self.out.report(Report::Key { leg: id, key });
         if way == KeyWay::Event {
@@ -187,7 +188,7 @@ impl Floor {
             return;
         }
         if leg.is_busy() || it.kind == Kind::Event {
-            leg.repack.forget();
+            leg.repack.forget_relayed();
         }
         if it.kind == Kind::Event {
             leg.missed_press &= !it.begins;
@@ -292,7 +293,9 @@ impl Floor {
         let route = leg.route();
         let dialling = self.feed_keys(index, route, intake, now);
         let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
-        let Some(play) = &mut leg.play else { return dialling };
+        let Some(play) = &mut leg.play else {
+            return dialling || self.fill(index, intake, now);
+        };
         let mut frame = [0; FRAME];
         let end = match play.next_frame(&mut frame) {
             Next::Finished if play.incomplete => PlayEnd::Missing,
@@ -302,6 +305,7 @@ impl Floor {
                 // Keys take the place of what is played meanwhile; a leg on hold hears nothing.
                 if route.is_none() {
                     leg.out.pause();
+                    leg.repack.forget();
                 } else if let Some(route) = route.filter(|_| !dialling) {
                     let mut packet = [0; PACKET_MAX];
                     let Some(audio) = packet.last_chunk_mut::<SPEECH_MAX>() else { return true };
@@ -316,7 +320,8 @@ impl Floor {
         };
         let slot = leg.slot;
         self.end_play(slot, end);
-        dialling
+        self.fall_silent(slot, now);
+        dialling || self.fill(index, intake, now)
     }
 
     /// Sends the next 20 ms of a key. `false` when there is none to send.

@@ -7,6 +7,7 @@ mod secure;
 mod senses;
 mod shedding;
 mod stale;
+mod silence;
 
 use std::{
     io, iter,

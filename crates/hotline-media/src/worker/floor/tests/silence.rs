@@ -1,0 +1,112 @@
+//! Who hears nobody gets silence of ours, as the same stream; and our own audio in packets of the
+//! length that was asked for.
+
+use super::*;
+
+/// Packets of a leg that go on as one stream: what they hold, with gaps of no more than `gap` ms.
+#[track_caller]
+fn goes_on(heard: &[(Packet, Vec<u8>)], gap: i32) -> Vec<u8> {
+    for pair in heard.windows(2) {
+        let (a, b) = (&pair[0].0.header, &pair[1].0.header);
+        assert_eq!((b.ssrc, b.sequence), (a.ssrc, a.sequence.wrapping_add(1)));
+        let later = b.timestamp.since(a.timestamp);
+        assert!((1..=gap * 8).contains(&later), "{later} samples at {}", b.sequence);
+    }
+    heard.iter().flat_map(|it| it.1.clone()).collect()
+}
+
+fn nobody(it: &mut House, leg: u32) {
+    it.task(Task::Hear { listener: slot(leg), speakers: Vec::new() });
+}
+
+#[test]
+fn who_hears_nobody_is_sent_silence_until_somebody_speaks_to_him() {
+    let mut it = House::new();
+    it.say(AGENT, voice(0, 1), &[9; 160]);
+    nobody(&mut it, CALLER);
+    it.wait(1_000);
+    let heard = it.heard(CALLER);
+    assert!((48..=52).contains(&heard.len()), "{}", heard.len());
+    let sound = goes_on(&heard, 40);
+    assert!(sound[160..].iter().all(|it| *it == ALAW_SILENCE));
+    // The agent is muted no longer: no packet of silence comes between his.
+    it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT)] });
+    for n in 60..70 {
+        it.wait(20);
+        it.say(AGENT, voice(0, n), &[9; 160]);
+    }
+    let mut all = heard;
+    let since = it.heard(CALLER);
+    let n_silent = since.iter().filter(|it| it.1 == [ALAW_SILENCE; 160]).count();
+    assert!(n_silent <= 2 && since.len() == n_silent + 10, "{n_silent} of {}", since.len());
+    all.extend(since);
+    goes_on(&all, 40);
+    // A prompt takes the place of silence, and silence that of the prompt.
+    nobody(&mut it, CALLER);
+    it.play(CALLER, 1, 1, false);
+    it.wait(200);
+    let heard = it.heard(CALLER);
+    let sound = goes_on(&heard, 40);
+    let prompt: Vec<_> = sound.into_iter().filter(|it| *it == 7).collect();
+    assert_eq!(prompt.len(), 320);
+    assert!(heard.len() >= 9, "{}", heard.len());
+}
+
+#[test]
+fn who_was_sent_nothing_yet_or_holds_is_not_sent_silence() {
+    let mut it = House::new();
+    it.wait(3_000);
+    assert!(it.heard(CALLER).is_empty(), "it rings");
+    it.say(AGENT, voice(0, 1), &[9; 160]);
+    let held = Stream { hold: true, ..stream(CALLER, Codec::Pcma, 101) };
+    it.task(Task::Settle { leg: slot(CALLER), stream: held });
+    nobody(&mut it, CALLER);
+    it.wait(3_000);
+    assert_eq!(it.heard(CALLER).len(), 1);
+    // Back from hold he hears nobody.
+    it.task(Task::Settle { leg: slot(CALLER), stream: stream(CALLER, Codec::Pcma, 101) });
+    it.wait(100);
+    assert!(it.heard(CALLER).len() >= 5);
+}
+
+#[test]
+fn a_speaker_who_pauses_is_silence_for_his_listener_within_a_second() {
+    let mut it = House::new();
+    for n in 0..10 {
+        it.wait(20);
+        it.say(AGENT, voice(0, n), &[9; 160]);
+    }
+    it.wait(3_000);
+    let heard = it.heard(CALLER);
+    assert!(heard.len() >= 10 + 95, "{}", heard.len());
+    it.say(AGENT, voice(0, 200), &[9; 160]);
+    it.wait(20);
+    it.say(AGENT, voice(0, 201), &[9; 160]);
+    let since = it.heard(CALLER);
+    assert_eq!(since.iter().filter(|it| it.1 == [ALAW_SILENCE; 160]).count(), 0);
+    let mut all = heard;
+    all.extend(since);
+    goes_on(&all, 1_300);
+}
+
+#[test]
+fn prompts_and_mixes_come_in_packets_of_the_length_that_was_asked_for() {
+    for (ms, asked) in [(10, 10), (20, 20), (30, 30), (40, 40), (60, 60), (10, 5), (60, 100)] {
+        let mut it = House::new();
+        let wants = Stream { ptime_ms: asked, ..stream(CALLER, Codec::Pcma, 101) };
+        it.task(Task::Settle { leg: slot(CALLER), stream: wants });
+        nobody(&mut it, CALLER);
+        it.play(CALLER, 1, 6, false);
+        it.wait(600);
+        // Three hear each other, which is a mix.
+        it.open(2, Codec::Pcma, 101);
+        it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT), slot(2)] });
+        it.wait(600);
+        let heard = it.heard(CALLER);
+        assert!(heard.iter().all(|it| it.1.len() == ms * 8), "{ms} ms");
+        let sound = goes_on(&heard, 80);
+        let prompt: Vec<_> = sound.iter().filter(|it| **it == 7).collect();
+        assert!(prompt.len() + 480 >= 6 * 320, "{ms} ms: {}", prompt.len());
+        assert!(sound.len() >= 8 * (1_200 - 120), "{ms} ms: {}", sound.len());
+    }
+}
