@@ -150,7 +150,7 @@ fn a_refusal_is_told_with_its_reason() {
     let refused = TrialOutcome::Refused;
     let says = ["不能通话 (no common ground): NoCommonCodec", "SIP/2.0 488"];
     check("gx", "g729-only.sip", refused, &says);
-    let says = ["号码表里没有这个被叫", "SIP/2.0 404"];
+    let says = ["主叫 (caller): 13800138000", "号码表里没有这个被叫", "SIP/2.0 404"];
     check("gx", "unknown-called-number.sip", refused, &says);
     let says = ["不是 SIP 报文 (not a SIP message): there is no CSeq", "SIP/2.0 400"];
     check("gx", "no-cseq.sip", refused, &says);

@@ -14,8 +14,7 @@ use hotline_sip::{
 };
 use hotline_switchboard::CarrierRules;
 use hotline_trunk::{
-    Admission, CalledForms, CallerForms, NumberOf, NumberRule, Refusal, TrunkConfig,
-    normalise_called, rewrite,
+    Admission, CalledForms, CallerForms, NumberOf, NumberRule, Refusal, TrunkConfig, rewrite,
 };
 
 use crate::Loaded;
@@ -270,26 +269,18 @@ impl Report {
         let trunk = found.as_ref().map(|it| it.0.clone());
         let called = found.map_or_else(|| it.request_user.clone(), |it| it.1);
         let called = number(NumberOf::Called, &called);
-        let area = trunk.as_ref().and_then(|it| admission.trunk(it)?.area_code.clone());
         let id = trunk.clone().unwrap_or(TrunkId::new("-"));
         self.line(&format!("中继 (trunk): {id}，来自 (from) {}", flow.remote));
-        match admission.admit(CallId(1), trunk.as_ref(), &called, &forms, now().mono) {
-            Ok(found) => {
-                let hidden = |it: &Pii<String>| it.reveal().clone();
-                let shown = found.caller.number.as_ref().map_or_else(|| "匿名".to_owned(), hidden);
-                let hides = if found.caller.restricted { "是 (yes)" } else { "否 (no)" };
-                self.line(&format!("主叫 (caller): {shown}；要求隐藏 (hidden): {hides}"));
-                self.line(&format!(
-                    "被叫 (called): {} → 流程 (flow) {}",
-                    found.called.norm, found.flow
-                ));
-            }
-            Err(refusal) => {
-                let norm = normalise_called(&called, area.as_deref()).map(|it| it.norm);
-                let norm = norm.unwrap_or(called);
-                self.line(&format!("被叫 (called): {norm}；{}", refused(refusal)));
-            }
-        }
+        let (who, norm) = admission.parties(&id, &called, &forms);
+        let shown = who.number.map_or_else(|| "匿名".to_owned(), |it| it.reveal().clone());
+        let hides = if who.restricted { "是 (yes)" } else { "否 (no)" };
+        self.line(&format!("主叫 (caller): {shown}；要求隐藏 (hidden): {hides}"));
+        let norm = norm.map_or(called.clone(), |it| it.norm);
+        let goes = match admission.admit(CallId(1), trunk.as_ref(), &called, &forms, now().mono) {
+            Ok(found) => format!(" → 流程 (flow) {}", found.flow),
+            Err(refusal) => format!("；{}", refused(refusal)),
+        };
+        self.line(&format!("被叫 (called): {norm}{goes}"));
         for name in IDENTITY {
             for value in message.headers(name) {
                 self.line(&format!("{name}: {}", decode(value)));
