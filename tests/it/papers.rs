@@ -83,6 +83,39 @@ fn every_test_that_the_papers_name_exists() {
     }
 }
 
+/// In the table a name may leave out the words that it shares with the one before.
+#[test]
+fn every_figure_is_explained_to_operators_and_none_that_is_not_there() {
+    let files = house::files("crates/hotline-engine/src", &["rs"]);
+    let meters = files.iter().filter(|it| it.contains("/meters")).map(|it| house::read(it));
+    let mut figures = BTreeSet::new();
+    for text in meters {
+        let words = text.split('"').filter(|it| it.starts_with("hotline_"));
+        figures.extend(words.map(str::to_owned));
+    }
+    assert!(figures.len() > 50, "the figures were not read");
+    let mut explained = BTreeSet::new();
+    let paper = house::read("docs/OPERATIONS.md");
+    let table = paper.lines().skip_while(|it| *it != "## Figures").skip(1);
+    for row in table.take_while(|it| !it.starts_with("## ")).filter(|it| it.starts_with("| `")) {
+        let mut last = String::new();
+        for name in quoted(row.split(" | ").next().unwrap_or_default()) {
+            if let Some(rest) = name.strip_prefix('…') {
+                let shares = |it: &&String| {
+                    it.ends_with(rest) && last.starts_with(&it[..it.len() - rest.len()])
+                };
+                let whole = figures.iter().find(shares);
+                explained.insert(whole.unwrap_or_else(|| panic!("{name} after {last}")).clone());
+            } else {
+                name.clone_into(&mut last);
+                explained.insert(last.clone());
+            }
+        }
+    }
+    let missing: Vec<_> = figures.symmetric_difference(&explained).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn every_word_of_the_glossary_is_a_word_of_the_code() {
     let identifiers = identifiers();
