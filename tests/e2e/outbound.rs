@@ -185,6 +185,48 @@ async fn a_call_that_rings_is_made_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v26_calls_abroad_are_stopped_for_everybody_with_an_alarm_and_others_go_on() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let engine = Engine::start(Setup {
+        gateways: vec![carrier.address()],
+        options_probes: false,
+        may_call: &["00", "1"],
+        calls_per_hour: 50,
+        trunk_more: "[outbound]\nabroad_max = 2\n".to_owned(),
+        ..Setup::default()
+    })
+    .await;
+    let agents = [engine.busy_agent(1).await, engine.busy_agent(2).await];
+    // Each has had one, and one more is too many, whoever asks for it.
+    for (agent, number) in agents.iter().zip(["0012125551234", "0085221234567"]) {
+        let phone = dial(&engine, agent, number).await;
+        carrier.incoming(SOON).await.unwrap().reject(486);
+        phone.until_ended(SOON).await.unwrap();
+        engine.until_state(agent, "busy").await;
+    }
+    for agent in &agents {
+        let path = format!("/api/v1/agents/{}/dial", agent.no);
+        let body = json!({"number": "00442071234567"});
+        let reply = http::post(engine.http(), &path, &body).await.unwrap();
+        let code = text(&reply.json()["error"]["code"]);
+        assert_eq!((reply.status, &*code), (403, "abroad_blocked"));
+    }
+    let line = agents[0].robot.call(engine.udp(), "00442071234567", "8001").await.unwrap();
+    let why = line.until_ended(SOON).await.unwrap();
+    assert!(matches!(why, EndWhy::Refused { status: 403, .. }), "{why:?}");
+    let log = engine.log();
+    let alarms = log.lines().filter(|it| it.contains("Too many calls abroad"));
+    assert_eq!(alarms.filter(|it| it.contains("ERROR")).count(), 1, "{log}");
+    assert!(!log.contains("442071234567"), "a number is in the log");
+    for number in ["13800138006", "110"] {
+        let phone = dial(&engine, &agents[0], number).await;
+        carrier.incoming(SOON).await.unwrap().reject(486);
+        phone.until_ended(SOON).await.unwrap();
+        engine.until_state(&agents[0], "busy").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
     let carrier = Robot::bind(CARRIER).await.unwrap();
     let (engine, agent) = engine(&[carrier.address()]).await;

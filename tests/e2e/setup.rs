@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) gateways: Vec<SocketAddr>,
     /// Calls that each agent may make within an hour.
     pub(crate) calls_per_hour: u32,
+    /// Beginnings of the numbers that agents may call.
+    pub(crate) may_call: &'static [&'static str],
     /// How long a stop waits for calls.
     pub(crate) grace_secs: u32,
     /// Further gateways, and accounts, as sections of the trunk.
@@ -99,6 +101,7 @@ impl Default for Setup {
             port_blocks: 1,
             gateways: Vec::new(),
             calls_per_hour: 2,
+            may_call: &["1"],
             grace_secs: 1,
             trunk_more: String::new(),
             trunk_keys: "",
@@ -246,7 +249,6 @@ impl Setup {
         fs::write(folder.join("hotline.toml"), text).unwrap();
     }
 
-    /// Agents may call within China.
     fn write_outbound(&self, text: &mut String) {
         if !(self.gateways.is_empty() && self.trunk_more.is_empty()) {
             writeln!(text, "numbers = [\"077112345\"]").unwrap();
@@ -257,8 +259,8 @@ impl Setup {
             write!(text, "[[trunk.gateway]]\naddress = \"{gateway}\"\npriority = {n}\n").unwrap();
         }
         *text += &self.trunk_more;
-        let per_hour = self.calls_per_hour;
-        write!(text, "[[dial_plan]]\nid = \"normal\"\nallow = [\"1\"]\nper_hour = {per_hour}\n")
+        let (per_hour, allow) = (self.calls_per_hour, self.may_call);
+        write!(text, "[[dial_plan]]\nid = \"normal\"\nallow = {allow:?}\nper_hour = {per_hour}\n")
             .unwrap();
     }
 
