@@ -20,17 +20,27 @@ impl<'a> Params<'a> {
 
     /// The raw value (still quoted, if it was); empty for a parameter without one.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
-        self.plain_first(name).or_else(|| self.get_any(name))
+        self.plain(name).or_else(|| self.get_any(name))
     }
 
-    /// The usual case without a search: it is the first, a token, and nothing stands beside it.
-    fn plain_first(self, name: &str) -> Option<&'a [u8]> {
-        let (own, rest) = self.0.strip_prefix(b";")?.split_at_checked(name.len())?;
-        let value = rest.strip_prefix(b"=")?;
-        let end = value.iter().position(|it| !is_token(*it)).unwrap_or(value.len());
-        let is_it = own.eq_ignore_ascii_case(name.as_bytes())
-            && value.get(end).is_none_or(|it| *it == b';');
-        is_it.then(|| slice(value, 0, end))
+    /// The usual case without a search for quotes: tokens with nothing beside them, as far as the
+    /// one that is meant.
+    fn plain(self, name: &str) -> Option<&'a [u8]> {
+        let mut rest = self.0;
+        loop {
+            let (own, after) = token(rest.strip_prefix(b";")?);
+            let (value, after) = match after.strip_prefix(b"=") {
+                Some(it) => token(it),
+                None => (&[][..], after),
+            };
+            if !(after.is_empty() || after.starts_with(b";")) {
+                return None;
+            }
+            if own.eq_ignore_ascii_case(name.as_bytes()) {
+                return Some(value);
+            }
+            rest = after;
+        }
     }
 
     fn get_any(self, name: &str) -> Option<&'a [u8]> {
@@ -48,6 +58,11 @@ impl<'a> Params<'a> {
             (trim(slice(it, 0, end)), trim(it.get(end.saturating_add(1)..).unwrap_or_default()))
         })
     }
+}
+
+/// What begins with a token: the token, and what follows it.
+fn token(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.iter().position(|it| !is_token(*it)).unwrap_or(bytes.len()))
 }
 
 /// From, To, Contact, Route, Record-Route, P-Asserted-Identity (RFC 3261 §20.10).
@@ -211,6 +226,10 @@ mod tests {
         check(";tag=a@b;x", Some("a@b"));
         check(";tag=\"a;b\"", Some("\"a;b\""));
         check(";tagged=1;tag=2", Some("2"));
+        check(";rport;x=1;TAG=2;tag=3", Some("2"));
+        check(";;=x;tag=2", Some("2"));
+        check(";x;y=\"z\";tag=2", Some("2"));
+        check(";x;y=z", None);
         check(";x=\";tag=1\"", None);
         check("", None);
     }
