@@ -131,7 +131,8 @@ impl Endpoint {
         let tag = self.stateless_tag(message);
         let feedback = self.feedback.filter(|_| admit == Admit::Trusted);
         let short = Reply::new(message, status).from(flow).tag(&tag).feedback(feedback);
-        let full = more.iter().fold(short.clone(), |it, (name, value)| it.with(name, value));
+        let full =
+            more.iter().fold(short.clone(), |it, (name, value)| it.with(name, value.as_str()));
         // A source over TCP is no forged one.
         let bytes = if admit != Admit::Stranger || flow.transport.is_reliable() {
             Some(full.build())
@@ -167,7 +168,7 @@ impl Endpoint {
     ) {
         let Some((request, flow, tag)) = self.transactions.request(id) else { return };
         let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
-        let reply = more.iter().fold(reply, |it, (name, value)| it.with(name, value));
+        let reply = more.iter().fold(reply, |it, (name, value)| it.with(name, value.as_str()));
         let bytes = reply.build();
         self.transactions.respond(id, status, bytes, now.mono, &mut self.out);
     }

@@ -1,5 +1,7 @@
 //! Responses that need nothing but their request.
 
+use std::borrow::Cow;
+
 use super::{Feedback, Message, overload, scan::Start};
 use crate::{
     Flow, PeerMisbehaved, Via,
@@ -12,22 +14,21 @@ use crate::{
 pub(crate) struct Reply<'a> {
     request: &'a Message,
     status: u16,
-    to_tag: String,
+    to_tag: &'a str,
     flow: Option<Flow>,
     feedback: Option<Feedback>,
-    more: Vec<(&'static str, String)>,
+    more: Vec<(&'static str, Cow<'a, str>)>,
 }
 
 impl<'a> Reply<'a> {
     pub(crate) const fn new(request: &'a Message, status: u16) -> Self {
-        let to_tag = String::new();
-        Self { request, status, to_tag, flow: None, feedback: None, more: Vec::new() }
+        Self { request, status, to_tag: "", flow: None, feedback: None, more: Vec::new() }
     }
 
     /// Given to a To that has none yet.
     #[must_use]
-    pub(crate) fn tag(mut self, tag: &str) -> Self {
-        tag.clone_into(&mut self.to_tag);
+    pub(crate) const fn tag(mut self, tag: &'a str) -> Self {
+        self.to_tag = tag;
         self
     }
 
@@ -46,7 +47,7 @@ impl<'a> Reply<'a> {
     }
 
     #[must_use]
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
         self.more.push((name, value.into()));
         self
     }
@@ -76,7 +77,7 @@ impl<'a> Reply<'a> {
         let it = it.each(name("To", "t"), request.header("To").map(|to| self.tagged(to)));
         let it = it.each(name("Call-ID", "i"), request.header("Call-ID"));
         let it = it.each("CSeq", request.header("CSeq"));
-        self.more.iter().fold(it, |it, (name, value)| it.header(name, value))
+        self.more.iter().fold(it, |it, (name, value)| it.header(name, value.as_bytes()))
     }
 
     fn tagged(&self, to: &[u8]) -> Vec<u8> {

@@ -34,7 +34,8 @@ fn got(it: &Office, phone: &Phone, method: &[u8]) -> Vec<Message> {
 fn says(it: &mut Office, phone: &Phone, status: u16) {
     let invite = got(it, phone, b"INVITE")[0].clone();
     let contact = format!("<sip:1001@{}>", phone.flow.remote);
-    let reply = Reply::new(&invite, status).tag(&format!("t{}", phone.flow.remote.port()));
+    let tag = format!("t{}", phone.flow.remote.port());
+    let reply = Reply::new(&invite, status).tag(&tag);
     let text = String::from_utf8(reply.with("Contact", contact).build()).unwrap();
     it.hand(phone.flow, &text);
 }
