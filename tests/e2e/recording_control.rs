@@ -159,7 +159,7 @@ async fn a_disk_that_is_full_from_the_start_is_told_and_so_is_its_recording_when
     }
     let receiver = Receiver::start().await;
     let (disk, push) = (Some(disk), Some(receiver.address));
-    let engine = Engine::start(Setup { disk, push, ..Setup::default() }).await;
+    let engine = Engine::start(Setup { push, disk, ..Setup::default() }).await;
     let filler = engine.data("recordings/filler");
     // What is left belongs to others.
     fs::write(&filler, vec![1; (1_024 - 8) << 10]).unwrap();

@@ -6,8 +6,8 @@ mod mixing;
 mod secure;
 mod senses;
 mod shedding;
-mod stale;
 mod silence;
+mod stale;
 
 use std::{
     io, iter,
