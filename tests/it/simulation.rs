@@ -9,13 +9,15 @@
     reason = "test code"
 )]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use hotline_base::{AgentNo, Extension};
 use hotline_cdr::Outcome;
 use hotline_sim::{Crowd, Faults, GATEWAY, Plan, Report, Shift, Start, TRUNK, Vanish};
 use hotline_switchboard::{Config, Dialer};
 use hotline_trunk::DialPlan;
+
+use crate::house;
 
 /// How many fixed seeds the test command lives through.
 const SEEDS: u64 = 64;
@@ -67,22 +69,58 @@ fn plan(seed: u64) -> Plan {
     Plan { calls: 60, span: Duration::from_secs(400), faults }
 }
 
+/// The built-in flows, with callers who are recorded from the greeting on, and with what is typed
+/// for an agent kept out of it.
+fn recording_flows() -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    for file in house::files("ivr-flows", &["yaml", "csv"]) {
+        let text = house::read(&file);
+        let text = match file.rsplit('/').next() {
+            Some("gx12345.main.flow.yaml") => edit(
+                &text,
+                "    if_missing: skip\n    next: hello\n",
+                "    if_missing: skip\n    next: tape\n  tape: {type: record, action: start, next: hello}\n",
+            ),
+            Some("gx12345.ticket.flow.yaml") => {
+                let masked = "start: tape\non_error: back\nnodes:\n  tape: {type: record, action: mask, next: ask}\n";
+                edit(&text, "start: ask\non_error: back\nnodes:\n", masked)
+            }
+            _ => text,
+        };
+        let to = folder.path().join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, text).unwrap();
+    }
+    let text = house::read("config/hotline.toml") + "\n[flows]\ndir = \"ivr-flows\"\n";
+    let loaded = hotline_config::load_text("hotline.toml", folder.path(), &text);
+    let bundle = loaded.expect("the edited flows are sound").switchboard.bundle;
+    Config { bundle, ..config() }
+}
+
+fn edit(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
+
 fn live(seed: u64, config: &Config) -> Report {
     Shift::new(seed, config.clone(), plan(seed)).run().unwrap_or_else(|it| panic!("{it}"))
 }
 
 #[test]
 fn shifts_keep_every_promise() {
-    let config = config();
+    let configs = [config(), recording_flows()];
+    let config = |seed: u64| &configs[usize::from(!seed.is_multiple_of(2))];
     if let Ok(seed) = std::env::var("HOTLINE_SEED") {
-        let report = live(seed.parse().expect("HOTLINE_SEED is a number"), &config);
+        let seed = seed.parse().expect("HOTLINE_SEED is a number");
+        let report = live(seed, config(seed));
         println!("{report:#?}");
         return;
     }
     let mut sum = BTreeMap::<Outcome, u64>::new();
-    let (mut n_parties, mut n_suspended) = (0, 0);
+    let (mut n_parties, mut n_suspended, mut n_controlled) = (0, 0, 0);
     for seed in 0..SEEDS {
-        let report = live(seed, &config);
+        let report = live(seed, config(seed));
+        n_controlled += report.n_controlled;
         n_parties += report.n_parties;
         n_suspended += report.n_suspended;
         for (outcome, n) in report.outcomes {
@@ -105,6 +143,7 @@ fn shifts_keep_every_promise() {
     }
     assert!(n_parties > 100, "only {n_parties} parties were called into calls");
     assert!(n_suspended > 100, "only {n_suspended} callers were sent to flows");
+    assert!(n_controlled > 1_000, "flows and supervisors did {n_controlled} things to recordings");
     println!("{sum:?}, {n_parties} parties, {n_suspended} flows in talks");
 }
 

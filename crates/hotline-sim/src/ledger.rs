@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     /// Callers in a flow that an agent sent them to, and how many there were.
     suspended: BTreeMap<CallId, OfferId>,
     n_suspended: u64,
+    /// What flows and supervisors did to recordings.
+    n_controlled: u64,
     /// Agents who muted themselves, and where.
     muted: BTreeMap<OfferId, CallId>,
     /// Callers who left while others talked on: nobody is bridged to them.
@@ -105,6 +107,8 @@ pub struct Report {
     pub n_parties: u64,
     /// Callers whom an agent sent to a flow.
     pub n_suspended: u64,
+    /// What flows and supervisors did to recordings.
+    pub n_controlled: u64,
     /// INVITEs to gateways for agents' own calls, and those after whose silence the next one was
     /// tried.
     pub n_out: u64,
@@ -355,7 +359,9 @@ impl Ledger {
 
     /// Whom an agent sends to a flow hears nobody, and comes back once.
     fn flow_fact(&mut self, call: CallId, fact: &CallFact, media: &MediaModel) {
-        if let CallFact::Suspended { offer, .. } = fact {
+        if let CallFact::RecordingControlled(_) = fact {
+            self.n_controlled += 1;
+        } else if let CallFact::Suspended { offer, .. } = fact {
             self.n_suspended += 1;
             if self.suspended.insert(call, *offer).is_some() {
                 self.fail(format!("the caller of {call} is sent to a flow and is in one"));
@@ -522,6 +528,7 @@ impl Ledger {
             longest_wait: self.longest_wait,
             n_parties: self.n_parties,
             n_suspended: self.n_suspended,
+            n_controlled: self.n_controlled,
             n_out: self.n_out,
             n_moved_on: self.n_moved_on,
         }
@@ -543,6 +550,9 @@ fn impossible(it: &CallRecord) -> Option<String> {
     }
     if it.queues.iter().any(|it| it.exit.is_none()) {
         return Some("a visit to a queue never ended".to_owned());
+    }
+    if it.complete && it.recordings.iter().any(|it| !it.sealed && it.failed.is_none()) {
+        return Some("nobody knows what became of a recording".to_owned());
     }
     let talks = it.segments.iter().filter(|it| it.t_br.is_some()).count();
     if (talks > 0) != matches!(it.outcome, Outcome::Answered | Outcome::Reached) {
