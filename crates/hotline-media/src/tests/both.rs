@@ -4,7 +4,7 @@ use std::{
     env,
     net::{Ipv4Addr, Ipv6Addr},
     process::Command,
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
 };
 
 use super::rig::{Dir, start_in};
@@ -32,7 +32,7 @@ pub(super) fn intake() -> IntakeChoice {
 fn run_again(modules: &[&str], intake: &str, workers: u8) {
     // The machine has time for one of them.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let run = Command::new(env::current_exe().unwrap())
         .args(modules.iter().map(|it| format!("tests::{it}")))
         .args(["--test-threads", "4"])
