@@ -15,6 +15,7 @@ const SLEEPERS: &[(&str, &str)] = &[
         "looks at child processes until a deadline; a process gives no event that a test could await",
     ),
     ("crates/hotline-media/src/tests/kills.rs", "speaks in real time to a process that is killed"),
+    ("crates/hotline-media/src/tests/stalls.rs", "speaks to a process that stands still"),
 ];
 
 /// Files that may look at personal data, each with its reason. Tests may.

@@ -35,8 +35,8 @@ pub(crate) trait Intake {
     /// one datagram a leg.
     fn fill(&mut self, inbox: &mut Inbox, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// From now on [`fill`](Self::fill) reads the queue of each leg to its end, as far as there is room,
-    /// so that a batch that is not full leaves nothing behind.
+    /// From now on [`fill`](Self::fill) reads the queue of each leg to its end, as far as there is
+    /// room, so that a batch that is not full leaves nothing behind.
     fn empty_queues(&mut self, _on: bool) {}
 
     /// Sends from a leg's own port. A back end may gather until [`flush`](Self::flush).

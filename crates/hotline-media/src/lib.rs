@@ -11,8 +11,8 @@
 //! ```
 //!
 //! - **desk**: the link, session descriptions, ports, prompt files. May wait for the disk.
-//! - **workers**: legs' packets, those of a call all on one. They never allocate, lock, log or touch
-//!   a file for a packet.
+//! - **workers**: legs' packets, those of a call all on one. They never allocate, lock, log or
+//!   touch a file for a packet.
 //! - **recorder** and **sealer**: files. A slow disk costs gaps in a recording, never audio.
 //!
 //! Every leg reports to its peer (RTCP) and takes his reports, at the port after its own or, when
@@ -85,11 +85,11 @@ pub struct MediaConfig {
     /// Directory of the prompts' language, such as `zh`.
     pub lang: String,
     pub intake: IntakeChoice,
-    /// Threads that pass packets on, 1 to [`WORKERS_MAX`]. Each has a core, sockets and calls of its
-    /// own.
+    /// Threads that pass packets on, 1 to [`WORKERS_MAX`]. Each has a core, sockets and calls of
+    /// its own.
     pub workers: u8,
-    /// Each worker keeps to a core, from the last one down, and memory is not swapped out, where that
-    /// is permitted.
+    /// Each worker keeps to a core, from the last one down, and memory is not swapped out, where
+    /// that is permitted.
     pub pin: bool,
     pub coding: Coding,
     pub recorder: RecorderConfig,
@@ -98,7 +98,7 @@ pub struct MediaConfig {
     pub busy_max: u8,
 }
 
-/// One less than the cores that this process may use, so that one is left for all else, from 1 to 8.
+/// One less than the cores that this process may use, so that one is left for all else; 1 to 8.
 pub fn default_workers() -> u8 {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     u8::try_from(cores.saturating_sub(1).clamp(1, 8)).unwrap_or(1)
@@ -164,7 +164,8 @@ pub enum IntakeChoice {
     Auto,
     /// A socket a leg: needs no rights.
     Sockets,
-    /// One socket a worker for all its legs, steered by a BPF program (`sk_lookup`): a third cheaper under load.
+    /// One socket a worker for all its legs, steered by a BPF program (`sk_lookup`): a third
+    /// cheaper under load.
     /// Without `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW` media does not start.
     Lookup,
 }

@@ -1,5 +1,5 @@
-//! A worker's place in the kernel's queue and on a core, and memory that is not swapped out: a 20 ms
-//! tick that waits for compilers or a disk is heard.
+//! A worker's place in the kernel's queue and on a core, and memory that is not swapped out: a
+//! 20 ms tick that waits for compilers or a disk is heard.
 
 use std::num::NonZeroU64;
 
@@ -54,8 +54,8 @@ pub(crate) fn raise() -> Scheduling {
     }
 }
 
-/// The cores that workers are pinned to, in their order: from the last one that this process may use
-/// down. None where there is only one.
+/// The cores that workers are pinned to, in their order: from the last one that this process may
+/// use down. None where there is only one.
 pub(crate) fn cores() -> Vec<usize> {
     let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
     let cores: Vec<_> = (0..CpuSet::MAX_CPU).rev().filter(|it| allowed.is_set(*it)).collect();
@@ -70,8 +70,8 @@ pub(crate) fn pin(core: usize) -> bool {
     pinned.inspect_err(|error| tracing::warn!(core, %error, "A worker is not pinned.")).is_ok()
 }
 
-/// Keeps what the process uses, now and later, from being swapped out; what it never touches takes no
-/// memory. Says whether it is so.
+/// Keeps what the process uses, now and later, from being swapped out; what it never touches takes
+/// no memory. Says whether it is so.
 ///
 /// Without a right to as much as it likes nothing is asked for: beyond a limit every later request
 /// for memory would fail.

@@ -1,5 +1,5 @@
-//! A worker: a thread that owns legs and their packets. There are several, and each has calls of its
-//! own, whole ones.
+//! A worker: a thread that owns legs and their packets. There are several, and each has calls of
+//! its own, whole ones.
 //!
 //! **Invariant:** no allocation, lock, log or file for a packet. It waits in the kernel only, and
 //! for nobody else: a full ring is a counter and a defined loss.

@@ -1,5 +1,5 @@
-//! One socket for all legs of a worker: a BPF program steers every leg's own port into it, and a raw
-//! socket sends from that port. No visit to a cold socket, many datagrams a system call.
+//! One socket for all legs of a worker: a BPF program steers every leg's own port into it, and a
+//! raw socket sends from that port. No visit to a cold socket, many datagrams a system call.
 //!
 //! Each leg's own socket stays bound and silent, so that nobody else gets its port.
 

@@ -31,8 +31,8 @@ const AT: u64 = 1 << 30;
 /// Bytes of a block, its head included.
 const BYTES: usize = size_of::<Page>();
 
-/// So many blocks for each worker, in `memory` or, without, in such as nobody else has, and what lay
-/// in them.
+/// So many blocks for each worker, in `memory` or, without, in such as nobody else has, and what
+/// lay in them.
 pub(crate) fn take_over(
     memory: Option<&OwnedFd>,
     n_workers: usize,

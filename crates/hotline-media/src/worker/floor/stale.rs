@@ -110,8 +110,8 @@ impl Floor {
         true
     }
 
-    /// Lets a packet of speech wait for its queue's end. `false`: it is to be passed on now. A key is,
-    /// and what waits before it.
+    /// Lets a packet of speech wait for its queue's end. `false`: it is to be passed on now. A key
+    /// is, and what waits before it.
     pub(super) fn lets_wait(
         &mut self,
         leg: u32,
