@@ -44,6 +44,10 @@ fn config() -> Config {
         DialPlan { allow: ["1", "0"].map(str::to_owned).to_vec(), deny: Vec::new(), per_hour: 30 };
     let dialer = Dialer { plan: Some(plan), ..Dialer::default() };
     it.outbound.dialers = it.agents.iter().map(|it| (it.no.clone(), dialer.clone())).collect();
+    // Every fourth may work from a mobile telephone.
+    for agent in it.agents.iter().step_by(4) {
+        it.outbound.dialers.entry(agent.no.clone()).or_default().outside_seat = true;
+    }
     for agent in it.agents.iter_mut().step_by(3) {
         agent.supervisor = true;
     }
@@ -117,12 +121,14 @@ fn shifts_keep_every_promise() {
         return;
     }
     let mut sum = BTreeMap::<Outcome, u64>::new();
-    let (mut n_parties, mut n_suspended, mut n_controlled) = (0, 0, 0);
+    let (mut n_parties, mut n_suspended) = (0, 0);
+    let (mut n_controlled, mut n_outside) = (0, 0);
     for seed in 0..SEEDS {
         let report = live(seed, config(seed));
         n_controlled += report.n_controlled;
         n_parties += report.n_parties;
         n_suspended += report.n_suspended;
+        n_outside += report.n_outside;
         for (outcome, n) in report.outcomes {
             *sum.entry(outcome).or_default() += n;
         }
@@ -142,6 +148,7 @@ fn shifts_keep_every_promise() {
         assert!(sum.contains_key(&outcome), "no call was {outcome:?}: {sum:?}");
     }
     assert!(n_parties > 100, "only {n_parties} parties were called into calls");
+    assert!(n_outside > 100, "only {n_outside} numbers outside were rung for agents");
     assert!(n_suspended > 100, "only {n_suspended} callers were sent to flows");
     assert!(n_controlled > 1_000, "flows and supervisors did {n_controlled} things to recordings");
     println!("{sum:?}, {n_parties} parties, {n_suspended} flows in talks");

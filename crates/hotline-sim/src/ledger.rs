@@ -44,6 +44,7 @@ pub(crate) struct Ledger {
     n_suspended: u64,
     /// What flows and supervisors did to recordings.
     n_controlled: u64,
+    n_outside: u64,
     /// Agents who muted themselves, and where.
     muted: BTreeMap<OfferId, CallId>,
     /// Callers who left while others talked on: nobody is bridged to them.
@@ -109,6 +110,8 @@ pub struct Report {
     pub n_suspended: u64,
     /// What flows and supervisors did to recordings.
     pub n_controlled: u64,
+    /// Offers and calls for which an agent's number outside was rung.
+    pub n_outside: u64,
     /// INVITEs to gateways for agents' own calls, and those after whose silence the next one was
     /// tried.
     pub n_out: u64,
@@ -334,6 +337,9 @@ impl Ledger {
 
     /// Nobody is called into two calls, and everybody who was called leaves.
     fn party_fact(&mut self, call: CallId, fact: &CallFact) {
+        if let CallFact::RungOutside { .. } = fact {
+            self.n_outside += 1;
+        }
         if let CallFact::PartyCalled { offer, leg, party, .. } = fact {
             self.n_parties += 1;
             self.offer_legs.insert(*offer, *leg);
@@ -529,6 +535,7 @@ impl Ledger {
             n_parties: self.n_parties,
             n_suspended: self.n_suspended,
             n_controlled: self.n_controlled,
+            n_outside: self.n_outside,
             n_out: self.n_out,
             n_moved_on: self.n_moved_on,
         }

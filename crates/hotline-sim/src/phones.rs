@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use hotline_agent::{Command, Display};
-use hotline_base::{AgentNo, Extension, LegId, Random};
+use hotline_base::{AgentNo, Extension, LegId, Pii, Random};
 use hotline_sip::{Endpoint, Event as SipEvent, HangUp, Output as SipOutput};
 use hotline_switchboard::{Config, Input};
 
@@ -190,6 +190,11 @@ impl Shift {
     pub(crate) fn agent_acts(&mut self, agent: &AgentNo) {
         let Some(view) = self.switchboard.agents().find(|it| it.no == *agent) else { return };
         let command = match view.display {
+            Display::SignedOut if self.sits_outside(agent) => {
+                // His mobile telephone; the carrier's callees answer there.
+                let number = Pii::new(format!("139{:0>8}", agent.as_str()));
+                Command::SignInOutside { number }
+            }
             Display::SignedOut => Command::SignIn { extension: None },
             Display::Idle | Display::Busy | Display::Acw if self.dials_now() => {
                 if self.random.chance(50) { self.dials() } else { self.supervises(agent) }
@@ -222,6 +227,12 @@ impl Shift {
         self.input(Input::Command { id, agent: agent.clone(), command });
         let wait = self.millis(1000, 30_000);
         self.after(wait, Event::AgentActs { agent: agent.clone() });
+    }
+
+    /// Some of those who may sit outside do.
+    fn sits_outside(&mut self, agent: &AgentNo) -> bool {
+        let dialer = self.config.outbound.dialers.get(agent);
+        dialer.is_some_and(|it| it.outside_seat) && self.random.chance(60)
     }
 
     fn dials_now(&mut self) -> bool {
