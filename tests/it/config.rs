@@ -16,6 +16,11 @@ use crate::house;
 
 /// Writes the files that the example names, and reads it there.
 fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
+    example_with("# telephones\n8001:abc-def-1\n8002:bcd:efg-2\n")
+}
+
+/// The same with other passwords of telephones.
+fn example_with(accounts: &str) -> (TempDir, Result<Loaded, Vec<Complaint>>) {
     let folder = TempDir::new().unwrap();
     let at = |it: &str| folder.path().join(it);
     fs::create_dir_all(at("secrets")).unwrap();
@@ -25,7 +30,7 @@ fn example() -> (TempDir, Result<Loaded, Vec<Complaint>>) {
         fs::write(&path, text).unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     };
-    secret("accounts", "# telephones\n8001:a\n8002:b:c\n");
+    secret("accounts", accounts);
     for name in
         ["sip", "8001", "token-platform", "token-operation", "token-1001", "push", "yl-cmcc"]
     {
@@ -61,6 +66,18 @@ pub(crate) fn timeless(complaints: &[Complaint]) -> Vec<Complaint> {
 }
 
 #[test]
+fn v9_passwords_of_telephones_that_are_soon_guessed_cannot_be_set() {
+    let hash = "0".repeat(32);
+    let accounts = format!("8002:12345678\n8003 MD5:short\n8004:long enough\n8005:{{MD5}}{hash}\n");
+    let complaints = timeless(&example_with(&accounts).1.unwrap_err());
+    let weak: Vec<_> = complaints.iter().filter(|it| it.text.contains("容易猜到")).collect();
+    let lines = ["第 1 行", "第 2 行"];
+    assert_eq!((complaints.len(), weak.len()), (2, 2), "{}", told(&complaints));
+    assert!(lines.iter().zip(weak).all(|(line, it)| it.text.contains(line)));
+    assert!(!told(&complaints).contains("12345678"), "a password is shown");
+}
+
+#[test]
 fn the_engine_starts_on_its_built_in_configuration_without_a_warning() {
     let loaded = load(None).unwrap_or_else(|it| panic!("{}", told(&it)));
     assert_eq!(told(&timeless(&loaded.warnings)), "");
@@ -87,7 +104,7 @@ fn the_production_example_starts_where_its_files_are() {
     assert_eq!(told(&timeless(&loaded.warnings)), "");
     let accounts = &loaded.switchboard.sip.accounts;
     assert_eq!(accounts["8001"], Account::new("secret of 8001"));
-    assert_eq!(accounts["8002"], Account::new("b:c"));
+    assert_eq!(accounts["8002"], Account::new("bcd:efg-2"));
     assert_eq!(loaded.http.tokens.len(), 3);
     assert_eq!(loaded.push.len(), 1);
     let text = format!("{loaded:?}");

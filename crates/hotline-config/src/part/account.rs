@@ -17,13 +17,28 @@ pub(super) fn own(it: &Section<'_, '_>, has_demo_password: &mut bool) -> Option<
         }
         ("demo_password", demo.value)
     } else {
-        ("password_file", it.secret_file("password_file")?)
+        let text = it.secret_file("password_file")?;
+        if is_guessable(&text) {
+            it.complain("password_file", "口令容易猜到", STRENGTH_ADVICE);
+        }
+        ("password_file", text)
     };
     let account = account(&text);
     if account.is_none() {
         it.complain(key, "口令的散列看不懂", HASH_ADVICE);
     }
     account
+}
+
+const PASSWORD_MIN: usize = 8;
+
+const STRENGTH_ADVICE: &str = "至少 8 个字符，且不全是数字：话机的口令一旦被猜到，就能用它拨打电话";
+
+/// Whether who tries passwords (requirement V9) would soon try this one. A hash does not say what
+/// it is made of.
+fn is_guessable(text: &str) -> bool {
+    !is_hash(text)
+        && (text.chars().count() < PASSWORD_MIN || text.bytes().all(|it| it.is_ascii_digit()))
 }
 
 const HASH_ADVICE: &str = "写口令本身，或 {SHA-256} 后接 64 位、{MD5} 后接 32 位十六进制";
@@ -53,9 +68,13 @@ fn challenges<'a>(names: impl Iterator<Item = &'a str>) -> Option<Challenges> {
     }
 }
 
+fn is_hash(text: &str) -> bool {
+    text.starts_with("{SHA-256}") || text.starts_with("{MD5}")
+}
+
 /// A password, or the hashes of `user:realm:password`: `{SHA-256}…{MD5}…`, each at most once.
 fn account(text: &str) -> Option<Account> {
-    if !(text.starts_with("{SHA-256}") || text.starts_with("{MD5}")) {
+    if !is_hash(text) {
         return Some(Account::new(text));
     }
     let (mut sha256, mut md5) = (None, None);
@@ -96,6 +115,13 @@ pub(super) fn file(root: &Section<'_, '_>) -> BTreeMap<Extension, Account> {
             continue;
         }
         if let Some((extension, account)) = line(text) {
+            if text.split_once(':').is_some_and(|it| is_guessable(it.1)) {
+                sip.complain(
+                    "accounts_file",
+                    format!("{} 第 {} 行的口令容易猜到", path.display(), index + 1),
+                    STRENGTH_ADVICE,
+                );
+            }
             accounts.insert(extension, account);
         } else {
             sip.complain(
@@ -139,6 +165,16 @@ mod tests {
         assert_eq!(read("8001 SHA-256, MD5:pw"), of("pw", Challenges::Sha256AndMd5));
         for wrong in ["8001", "8001:", "x:pw", "8001 SHA-1:pw", "8001 :pw", "8001:{MD5}12"] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn v9_short_passwords_and_digits_alone_are_guessable() {
+        for weak in ["", "secret7", "12345678", "8001800180018001", "口令口令口令口"] {
+            assert!(is_guessable(weak), "{weak}");
+        }
+        for strong in ["correct horse", "1234567x", "口令口令口令口令", "{MD5}12"] {
+            assert!(!is_guessable(strong), "{strong}");
         }
     }
 
