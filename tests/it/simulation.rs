@@ -213,7 +213,7 @@ fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched(
 }
 
 /// The ledger holds that nobody waits longer than a second for a silent gateway and that no call fails
-/// while another one is there.
+/// while another one is there (R10: 1,000 calls).
 #[test]
 fn calls_go_out_though_a_gateway_is_cut_twenty_times() {
     let mut config = config();
@@ -221,11 +221,16 @@ fn calls_go_out_though_a_gateway_is_cut_twenty_times() {
     for dialer in config.outbound.dialers.values_mut() {
         dialer.plan = dialer.plan.clone().map(|it| DialPlan { per_hour: 10_000, ..it });
     }
-    let faults = Faults { gateway_cuts: 20, ..Faults::default() };
-    let plan = Plan { calls: 0, span: Duration::from_hours(1), faults };
-    let it = Shift::new(900, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
+    let (mut n_out, mut n_moved_on) = (0, 0);
+    for seed in 900..906 {
+        let faults = Faults { gateway_cuts: 20, ..Faults::default() };
+        let plan = Plan { calls: 0, span: Duration::from_hours(1), faults };
+        let it = Shift::new(seed, config.clone(), plan).run().unwrap_or_else(|it| panic!("{it}"));
+        n_out += it.n_out;
+        n_moved_on += it.n_moved_on;
+    }
     // Most calls meet a cut that the probes have noticed already.
-    assert!(it.n_out >= 200 && it.n_moved_on >= 3, "{it:?}");
+    assert!(n_out >= 1_000 && n_moved_on >= 15, "{n_out} calls, {n_moved_on} moved on");
 }
 
 /// Timers and lengths go by the monotonic clock: the same shift has the same calls with the same ends
