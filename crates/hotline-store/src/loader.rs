@@ -34,7 +34,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const GATHER: Duration = Duration::from_millis(250);
 
 /// The same after a transaction of [`MANY`] items: the two versions of a call, half a second apart,
-/// are then mostly one row that is written once, and a page of the tables takes more rows at a time.
+/// are then mostly one row that is written once, and a page takes more rows at a time.
 const GATHER_MANY: Duration = Duration::from_secs(1);
 const MANY: usize = 256;
 
