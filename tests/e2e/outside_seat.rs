@@ -69,7 +69,8 @@ async fn an_agent_at_a_mobile_telephone_takes_a_caller_through_a_restart_of_cont
     engine.kill(Role::Control).await;
     let view = engine.until_state(&agent, "talking").await;
     assert_eq!(view["outside_no"], MOBILE);
-    assert_eq!(n_out(&engine).await, 1);
+    let taken = |it: &Value| (it["items"][0]["n_out"] == json!(1)).then_some(());
+    engine.until("/api/v1/trunks", SOON, taken).await;
     engine.command(&agent.no, "hold", json!({})).await;
     engine.until_state(&agent, "held").await;
     engine.command(&agent.no, "retrieve", json!({})).await;
