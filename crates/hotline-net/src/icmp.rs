@@ -85,7 +85,7 @@ fn is_gone(it: &sock_extended_err) -> bool {
         )
 }
 
-fn address(it: &SockaddrStorage) -> Option<SocketAddr> {
+pub(crate) fn address(it: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = it.as_sockaddr_in().map(|it| SocketAddr::from((it.ip(), it.port())));
     v4.or_else(|| it.as_sockaddr_in6().map(|it| SocketAddr::from((it.ip(), it.port()))))
 }
