@@ -263,7 +263,12 @@ async fn emergency_numbers_go_out_while_records_do_not_reach_the_disk() {
     let _caller = engine.caller_of("99999").await;
     let end = Instant::now() + SOON;
     let mut tick = interval(Duration::from_millis(20));
-    while http::get(engine.http(), "/healthz").await.unwrap().status == 200 {
+    let spool_is_well = async || {
+        let parts = http::get(engine.http(), "/healthz").await.unwrap().json();
+        let spool = parts["parts"].as_array().unwrap().iter().find(|it| it["name"] == "spool");
+        spool.unwrap()["healthy"] == true
+    };
+    while spool_is_well().await {
         assert!(Instant::now() < end, "the spool is well");
         tick.tick().await;
     }

@@ -12,7 +12,6 @@ use std::{
 use hotline_agent::{AgentView, Command};
 use hotline_base::{AgentNo, WallTime};
 use hotline_net::{Ban, Gate};
-use hotline_store::Journal;
 use hotline_switchboard::{Directory, DirectoryEntry};
 use hotline_web::{
     Answer, BanView, Bans, CommandError, Desk, DirectoryView, GroupView, Health, Part, TrunkView,
@@ -85,15 +84,14 @@ impl Desk for ControlDesk {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wellness {
     pub(crate) media_up: Arc<AtomicBool>,
+    /// Control refuses calls because records do not reach the disk.
+    pub(crate) spool_down: Arc<AtomicBool>,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) database_up: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-pub(crate) struct EngineHealth {
-    pub(crate) wellness: Wellness,
-    pub(crate) journal: Journal,
-}
+pub(crate) struct EngineHealth(pub(crate) Wellness);
 
 impl Health for EngineHealth {
     fn parts(&self) -> Vec<Part> {
@@ -105,22 +103,22 @@ impl Health for EngineHealth {
         vec![
             part(
                 "control",
-                !self.wellness.draining.load(Relaxed),
+                !self.0.draining.load(Relaxed),
                 "正在停机：不再接新的来电，通话结束后退出",
             ),
             part(
                 "media",
-                self.wellness.media_up.load(Relaxed),
+                self.0.media_up.load(Relaxed),
                 "语音进程不在：监管进程会自动重启它；若一直不恢复，请看日志",
             ),
             part(
                 "spool",
-                self.journal.stats().healthy,
+                !self.0.spool_down.load(Relaxed),
                 "话单写不进磁盘：请在数据目录所在磁盘腾出空间；在此之前不接新的来电",
             ),
             part(
                 "database",
-                self.wellness.database_up.load(Relaxed),
+                self.0.database_up.load(Relaxed),
                 "数据库尚未打开或打不开：话单先存于日志，恢复后自动补入；若一直不恢复，请看日志",
             ),
         ]

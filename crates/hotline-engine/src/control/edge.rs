@@ -141,10 +141,7 @@ impl Edge {
                 commands: self.addresses.commands.clone(),
                 database: self.outward.database.clone(),
             }),
-            health: Arc::new(EngineHealth {
-                wellness: shared.wellness.clone(),
-                journal: shared.journal.clone(),
-            }),
+            health: Arc::new(EngineHealth(shared.wellness.clone())),
             bans: Arc::new(GateBans(Arc::clone(&shared.gate))),
             feeds: shared.feeds.clone(),
             tokens: Arc::new(Tokens::new(self.setup.tokens.clone())),
@@ -239,10 +236,14 @@ impl Edge {
 /// Tells control whenever the disk begins or ceases to take records.
 async fn watch_spool(journal: Journal, notes: mpsc::Sender<Note>) {
     let mut health = journal.watch_health();
-    health.mark_unchanged();
-    while health.changed().await.is_ok() {
-        let healthy = *health.borrow_and_update();
-        if notes.send(Note::Spool { healthy }).await.is_err() {
+    let mut told = true;
+    loop {
+        let takes = *health.borrow_and_update();
+        if takes != told && notes.send(Note::Disk { takes }).await.is_err() {
+            return;
+        }
+        told = takes;
+        if health.changed().await.is_err() {
             return;
         }
     }

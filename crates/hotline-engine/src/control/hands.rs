@@ -64,6 +64,8 @@ pub(crate) struct State {
     stale: bool,
     /// Whether the last turn found room in the spool.
     spool_takes: bool,
+    /// Whether the journal's disk took the last group.
+    disk_takes: bool,
     waits: Waits,
 }
 
@@ -103,6 +105,7 @@ impl State {
             shown: Instant::now(),
             stale: true,
             spool_takes: true,
+            disk_takes: true,
             waits: Waits { least: None, told: Instant::now() },
         }
     }
@@ -208,7 +211,7 @@ impl Rim<Switchboard> for Hands {
         let takes = self.spool.end_turn();
         if takes != self.state.spool_takes {
             self.state.spool_takes = takes;
-            if self.notes.try_send(Note::Spool { healthy: takes }).is_err() {
+            if self.notes.try_send(Note::Spool).is_err() {
                 tracing::error!("The control thread does not read its notes.");
             }
         }
@@ -274,16 +277,11 @@ impl Hands {
 
     fn take_note(&mut self, it: Note) -> Option<Input> {
         match it {
-            // A thread that has no room is not healthy, whatever its disk says.
-            Note::Spool { healthy } => {
-                let healthy = healthy && self.state.spool_takes;
-                if healthy {
-                    tracing::info!("Records reach the disk.");
-                } else {
-                    tracing::error!("Records do not reach the disk; no call is admitted.");
-                }
-                Some(Input::Spool { healthy })
+            Note::Disk { takes } => {
+                self.state.disk_takes = takes;
+                Some(self.spool_input())
             }
+            Note::Spool => Some(self.spool_input()),
             Note::Drain => {
                 self.wellness.draining.store(true, Relaxed);
                 Some(Input::Drain)
@@ -294,6 +292,18 @@ impl Hands {
             }
             Note::Quit => None,
         }
+    }
+
+    /// Records are safe only when the journal's thread has room and its disk takes them.
+    fn spool_input(&self) -> Input {
+        let healthy = self.state.spool_takes && self.state.disk_takes;
+        self.wellness.spool_down.store(!healthy, Relaxed);
+        if healthy {
+            tracing::info!("Records reach the disk.");
+        } else {
+            tracing::error!("Records do not reach the disk; no call is admitted.");
+        }
+        Input::Spool { healthy }
     }
 
     fn record(&mut self, record: &CallRecord) {

@@ -48,9 +48,12 @@ pub(crate) enum Asked {
 /// What the engine itself tells the switchboard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Note {
-    Spool {
-        healthy: bool,
+    /// The journal's disk begins or ceases to take records.
+    Disk {
+        takes: bool,
     },
+    /// The spool begins or ceases to have room.
+    Spool,
     Drain,
     /// The grace period is over: calls end now.
     EndCalls,
