@@ -1,6 +1,7 @@
 //! The thread that decides.
 
 use std::{
+    panic::resume_unwind,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -68,14 +69,22 @@ impl Deciding {
         let (handle, orders) = (runtime.handle().clone(), addresses.orders.clone());
         let body = move || {
             priority::raise();
-            runtime.block_on(async {
-                turn::run(&mut switchboard, &mut hands, clock, first).await;
+            let n_calls = runtime.block_on(async {
+                // A task like those of the sockets, which it runs behind: before the future of
+                // `block_on` itself is polled, the runtime asks the kernel for news each time.
+                let turning = tokio::spawn(async move {
+                    turn::run(&mut switchboard, &mut hands, clock, first).await;
+                    (switchboard, hands)
+                });
+                let turned = turning.await;
+                let (switchboard, _hands) =
+                    turned.unwrap_or_else(|it| resume_unwind(it.into_panic()));
                 // The link is served between turns. All room is free when it has taken all orders.
                 if timeout(LAST_ORDERS, orders.reserve_many(ORDERS_MAX)).await.is_err() {
                     tracing::warn!("The last orders did not reach media in time.");
                 }
+                switchboard.calls().count()
             });
-            let n_calls = switchboard.calls().count();
             tracing::info!(n_calls, "The control thread ends.");
             drop(tell);
         };
