@@ -116,6 +116,39 @@ fn every_figure_is_explained_to_operators_and_none_that_is_not_there() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// Statuses that stand in the code of the signalling though we never say them: what peers say, and
+/// numbers that are none.
+const HEARD: &[u16] = &[407, 408, 410, 430, 443, 484, 512, 599, 600, 699];
+
+#[test]
+fn every_refusal_that_the_code_can_say_is_explained_to_operators_and_has_its_phrase() {
+    let folders = ["hotline-sip/src", "hotline-switchboard/src", "hotline-call/src"];
+    let files = folders.iter().flat_map(|it| house::files(&format!("crates/{it}"), &["rs"]));
+    let files = files.chain(["crates/hotline-trunk/src/admission.rs".to_owned()]);
+    let is_status = |it: &u16| (400..700).contains(it) && !HEARD.contains(it);
+    let mut said = BTreeSet::new();
+    for file in files.filter(|it| !it.contains("/tests") && !it.ends_with("/build.rs")) {
+        let text = house::read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in code.lines().filter(|it| !it.trim_start().starts_with("//")) {
+            let words = line.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+            let words = words.map(|it| it.strip_suffix("_u16").unwrap_or(it));
+            said.extend(words.filter_map(|it| it.parse().ok()).filter(is_status));
+        }
+    }
+    assert!(said.len() > 20, "the code was not read");
+    let paper = house::read("docs/OPERATIONS.md");
+    let table = paper.lines().skip_while(|it| *it != "### What each refusal means").skip(1);
+    let rows = table.take_while(|it| !it.starts_with('#')).filter_map(|it| it.split('|').nth(1));
+    let explained: BTreeSet<u16> =
+        rows.flat_map(|it| it.split(',')).filter_map(|it| it.trim().parse().ok()).collect();
+    assert_eq!(said, explained);
+    let phrases = house::read("crates/hotline-sip/src/build.rs");
+    for status in said {
+        assert!(phrases.contains(&format!("{status} => \"")), "{status} has no phrase");
+    }
+}
+
 #[test]
 fn every_word_of_the_glossary_is_a_word_of_the_code() {
     let identifiers = identifiers();
