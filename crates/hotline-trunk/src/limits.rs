@@ -14,7 +14,8 @@ pub struct Limits {
     pub in_max: Option<usize>,
     /// Calls that went out, at the same time.
     pub out_max: Option<usize>,
-    /// Channels that new calls leave free for transfers and emergency calls.
+    /// Channels that new calls leave free for transfers and emergency calls, of all and of
+    /// [`out_max`](Self::out_max).
     pub reserved: usize,
     /// New calls in any second, for each direction.
     pub per_sec: Option<u32>,
@@ -92,14 +93,16 @@ impl Channels {
         limits: &Limits,
         now: MonoTime,
     ) -> Result<(), Refusal> {
-        let usable = match purpose {
+        let left_free = match purpose {
             Purpose::Emergency => return Ok(()),
-            Purpose::Transfer => channels_max,
-            Purpose::Call => channels_max.saturating_sub(limits.reserved),
+            Purpose::Transfer => 0,
+            Purpose::Call => limits.reserved,
         };
+        let usable = channels_max.saturating_sub(left_free);
+        // Transfers go out, so that is where room is kept for them.
         let of_way = match way {
             Way::In => limits.in_max,
-            Way::Out => limits.out_max,
+            Way::Out => limits.out_max.map(|it| it.saturating_sub(left_free)),
         };
         if self.in_use() >= usable || of_way.is_some_and(|it| self.of(way) >= it) {
             return Err(Refusal::OverLimit);
@@ -153,6 +156,15 @@ mod tests {
         let full = Err(Refusal::OverLimit);
         let calls = [(); 4].map(|()| take(&mut it, Way::In, Purpose::Call, &limits));
         assert_eq!(calls, [Ok(()), Ok(()), Ok(()), full]);
+        let legs = [(); 3].map(|()| take(&mut it, Way::Out, Purpose::Transfer, &limits));
+        assert_eq!(legs, [Ok(()), Ok(()), full]);
+        assert_eq!(take(&mut it, Way::Out, Purpose::Emergency, &limits), Ok(()));
+
+        // Few may go out: calls of agents do not take the last of these either.
+        let limits = Limits { out_max: Some(3), ..limits };
+        let mut it = Channels::default();
+        let calls = [(); 2].map(|()| take(&mut it, Way::Out, Purpose::Call, &limits));
+        assert_eq!(calls, [Ok(()), full]);
         let legs = [(); 3].map(|()| take(&mut it, Way::Out, Purpose::Transfer, &limits));
         assert_eq!(legs, [Ok(()), Ok(()), full]);
         assert_eq!(take(&mut it, Way::Out, Purpose::Emergency, &limits), Ok(()));
