@@ -18,6 +18,7 @@
 mod accounts;
 mod archive;
 mod baddays;
+mod bounds;
 mod browser;
 mod bytes;
 mod codecs;
