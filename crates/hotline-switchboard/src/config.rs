@@ -105,7 +105,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, Default)]
 pub struct Dialer {
     pub plan: Option<DialPlan>,
-    /// GB/T 2260; some routes are for a city.
+    /// GB/T 2260; some routes are for a city. That of a caller whom he has goes before it.
     pub city: Option<String>,
     /// The number to be shown, on trunks that own it.
     pub display: Option<String>,

@@ -7,7 +7,7 @@ use hotline_base::{TrunkId, WallTime};
 pub struct RouteConfig {
     /// Beginnings of normalised called numbers; the empty one is every number.
     pub prefixes: Vec<String>,
-    /// GB/T 2260 codes of those it is for; none means everybody.
+    /// GB/T 2260 codes of the callers and agents it is for; none means everybody.
     pub cities: Vec<String>,
     /// When it is open; none means always.
     pub hours: Vec<Hours>,
@@ -29,25 +29,23 @@ pub struct Hours {
 }
 
 /// The trunks to be tried for a number, best first and each once: the longest prefix, then those
-/// for the city before those for all, then the cheapest, then as written. Worse routes follow, so
-/// that a call has somewhere to go when the best trunk takes nothing.
+/// for one of the cities, the first one before the next, before those for all, then the cheapest,
+/// then as written. Worse routes follow, so that a call has somewhere to go when the best trunk
+/// takes nothing.
 pub fn trunks_for(
     routes: &[RouteConfig],
     number: &str,
-    city: Option<&str>,
+    cities: &[&str],
     at: WallTime,
 ) -> Vec<TrunkId> {
     let mut fitting: Vec<_> = routes
         .iter()
-        .filter(|it| {
-            it.cities.is_empty() || city.is_some_and(|city| it.cities.contains(&city.to_owned()))
-        })
         .filter(|it| it.hours.is_empty() || it.hours.iter().any(|it| it.contains(at)))
-        .filter_map(|it| Some((it.longest_prefix(number)?, it)))
+        .filter_map(|it| Some((it.longest_prefix(number)?, it.place_among(cities)?, it)))
         .collect();
-    fitting.sort_by_key(|(n, it)| (std::cmp::Reverse(*n), it.cities.is_empty(), it.cost));
+    fitting.sort_by_key(|(n, place, it)| (std::cmp::Reverse(*n), *place, it.cost));
     let mut trunks: Vec<TrunkId> = Vec::new();
-    for trunk in fitting.iter().flat_map(|it| &it.1.trunks) {
+    for trunk in fitting.iter().flat_map(|it| &it.2.trunks) {
         if !trunks.contains(trunk) {
             trunks.push(trunk.clone());
         }
@@ -59,6 +57,14 @@ impl RouteConfig {
     fn longest_prefix(&self, number: &str) -> Option<usize> {
         let of_number = self.prefixes.iter().filter(|it| number.starts_with(it.as_str()));
         of_number.map(String::len).max()
+    }
+
+    /// Behind all cities if it is for everybody; `None`: it is for another city.
+    fn place_among(&self, cities: &[&str]) -> Option<usize> {
+        if self.cities.is_empty() {
+            return Some(cities.len());
+        }
+        cities.iter().position(|city| self.cities.iter().any(|it| it == city))
     }
 }
 
@@ -100,10 +106,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(routes: &[RouteConfig], number: &str, city: Option<&str>, expected: &[&str]) {
-        let found = trunks_for(routes, number, city, SUNDAY_8);
+    fn check(routes: &[RouteConfig], number: &str, cities: &[&str], expected: &[&str]) {
+        let found = trunks_for(routes, number, cities, SUNDAY_8);
         let found: Vec<_> = found.iter().map(TrunkId::as_str).collect();
-        assert_eq!(found, expected, "{number} of {city:?}");
+        assert_eq!(found, expected, "{number} of {cities:?}");
     }
 
     #[test]
@@ -113,10 +119,10 @@ mod tests {
             route(&["0771", "1"], &["nn", "any"]),
             route(&["07715"], &["x"]),
         ];
-        check(&routes, "07715551234", None, &["x", "nn", "any"]);
-        check(&routes, "13800138000", None, &["nn", "any"]);
-        check(&routes, "0021", None, &["any"]);
-        check(&routes[1..], "0021", None, &[]);
+        check(&routes, "07715551234", &[], &["x", "nn", "any"]);
+        check(&routes, "13800138000", &[], &["nn", "any"]);
+        check(&routes, "0021", &[], &["any"]);
+        check(&routes[1..], "0021", &[], &[]);
     }
 
     #[test]
@@ -128,10 +134,28 @@ mod tests {
         cheap.cost = 1;
         let mut dear = route(&["1"], &["dear"]);
         dear.cost = 2;
-        let routes = [dear, cheap, own];
-        check(&routes, "138", Some("450200"), &["own", "cheap", "dear"]);
-        check(&routes, "138", Some("450100"), &["cheap", "dear"]);
-        check(&routes, "138", None, &["cheap", "dear"]);
+        let mut agents = route(&["1"], &["agents"]);
+        agents.cities = vec!["450300".to_owned()];
+        let routes = [dear, cheap, agents, own];
+        check(&routes, "138", &["450200"], &["own", "cheap", "dear"]);
+        check(&routes, "138", &["450200", "450300"], &["own", "agents", "cheap", "dear"]);
+        check(&routes, "138", &["450100"], &["cheap", "dear"]);
+        check(&routes, "138", &[], &["cheap", "dear"]);
+    }
+
+    #[test]
+    fn a_route_that_is_closed_leads_nowhere() {
+        let sundays = [false, false, false, false, false, false, true];
+        let at = |from, to| vec![Hours { days: sundays, from, to }];
+        let mut day = route(&["1"], &["day"]);
+        let mut noon = route(&["13"], &["noon"]);
+        (day.hours, noon.hours) = (at(480, 1080), at(720, 780));
+        let routes = [noon, day];
+        check(&routes, "138", &[], &["day"]);
+        let found = |at: i64| trunks_for(&routes, "138", &[], WallTime(SUNDAY_8.0 + at));
+        assert_eq!(found(5 * 3_600_000), ["day"].map(TrunkId::new));
+        assert_eq!(found(4 * 3_600_000), ["noon", "day"].map(TrunkId::new));
+        assert!(found(-60_000).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use hotline_agent::{Action, LineEvent, Refused};
+use hotline_agent::{Action, Agent, LineEvent, Refused};
 use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId, media::Profile};
 use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound};
 use hotline_ladder::Role;
@@ -133,7 +133,8 @@ impl Switchboard {
             .ok_or(Refused::NotANumber)?;
         let emergency = self.guard.is_emergency(&number);
         let dialer = outbound.dialers.get(no);
-        if self.trunks_out(dialer, &number, now).is_empty() {
+        let call = self.agents.get(no).and_then(Agent::call);
+        if self.trunks_out(call, dialer, &number, now).is_empty() {
             return Err(Refused::NoTrunk);
         }
         let plan = dialer.and_then(|it| it.plan.as_ref());
@@ -222,16 +223,20 @@ impl Switchboard {
         Ok(())
     }
 
-    /// The trunks that lead to a number and have gateways, best first. An emergency call goes over
-    /// any trunk.
+    /// The trunks that lead to a number and have gateways, best first: by the city of the caller in
+    /// whose call somebody is called, then by the agent's. An emergency call goes over any trunk.
     pub(super) fn trunks_out(
         &self,
+        call: Option<CallId>,
         dialer: Option<&Dialer>,
         number: &str,
         now: Now,
     ) -> Vec<TrunkId> {
-        let city = dialer.and_then(|it| it.city.as_deref());
-        let mut trunks = trunks_for(&self.config.outbound.routes, number, city, now.wall);
+        let caller = call.and_then(|it| self.calls.get(&it)).map(|it| it.arrival.city.text());
+        let agent = dialer.and_then(|it| it.city.clone());
+        let cities: Vec<_> = caller.into_iter().chain(agent).filter(|it| !it.is_empty()).collect();
+        let cities: Vec<_> = cities.iter().map(String::as_str).collect();
+        let mut trunks = trunks_for(&self.config.outbound.routes, number, &cities, now.wall);
         if self.guard.is_emergency(number) {
             let others = self.config.trunks.iter().map(|it| it.id.clone());
             let others: Vec<_> = others.filter(|it| !trunks.contains(it)).collect();
@@ -274,7 +279,7 @@ impl Switchboard {
             (false, false) => Purpose::Call,
         };
         let mut ways = Vec::new();
-        for trunk in self.trunks_out(dialer, number.reveal(), now) {
+        for trunk in self.trunks_out(Some(call), dialer, number.reveal(), now) {
             ways.extend(self.fleet.order(&trunk, &mut self.random));
         }
         ways.sort_by_key(|it| self.doubts(it));

@@ -26,7 +26,7 @@ impl Switchboard {
         if self.guard.is_emergency(&number) || !plan.permits(&number) {
             return Err(Refused::NotPermitted);
         }
-        if self.trunks_out(dialer, &number, now).is_empty() {
+        if self.trunks_out(None, dialer, &number, now).is_empty() {
             return Err(Refused::NoTrunk);
         }
         let number = Pii::new(number);
