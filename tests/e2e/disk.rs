@@ -84,6 +84,13 @@ pub(crate) fn shell(script: &str) -> Command {
     command
 }
 
+/// The same in the network namespace of a process.
+pub(crate) fn shell_in(pid: u32, script: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args([&format!("--net=/proc/{pid}/ns/net"), "sh", "-c", script]);
+    command
+}
+
 /// An absolute path as a process sees it.
 pub(crate) fn seen_by(pid: u32, path: &Path) -> PathBuf {
     Path::new("/proc").join(pid.to_string()).join("root").join(path.strip_prefix("/").unwrap())

@@ -24,8 +24,7 @@ use tokio::{
 };
 
 use crate::{
-    disk::{self, Disk},
-    http, program,
+    disk, http, program,
     setup::{Ports, Setup},
 };
 
@@ -76,7 +75,7 @@ impl Engine {
         let ports = Ports::reserve(setup.port_blocks);
         setup.write(folder.path(), &ports);
         let (log, deaf) = (Log::default(), Arc::default());
-        let (child, reading) = spawn(folder.path(), setup.disk.as_ref(), &log, &deaf);
+        let (child, reading) = spawn(folder.path(), &setup, &log, &deaf);
         let unknown = "0.0.0.0:0".parse().unwrap();
         let note = Note { control: None, media: None, udp: unknown, tcp: unknown, http: unknown };
         let mut it = Self { setup, folder, ports, child, note, log, deaf, reading };
@@ -354,8 +353,8 @@ impl Engine {
     /// Starts the engine, which has ended, in the same folder.
     pub(crate) async fn start_again(&mut self) {
         fs::remove_file(self.data(NOTE)).ok();
-        let (folder, disk) = (self.folder.path(), self.setup.disk.as_ref());
-        (self.child, self.reading) = spawn(folder, disk, &self.log, &self.deaf);
+        let (folder, setup) = (self.folder.path(), &self.setup);
+        (self.child, self.reading) = spawn(folder, setup, &self.log, &self.deaf);
         self.until_well().await;
     }
 
@@ -412,15 +411,16 @@ const NOTE: &str = "engine.json";
 
 fn spawn(
     folder: &Path,
-    disk: Option<&Disk>,
+    setup: &Setup,
     log: &Log,
     deaf: &Arc<AtomicBool>,
 ) -> (Child, JoinHandle<()>) {
     // A write beyond `limit_files` fails, as on a full disk, instead of killing the process.
     let script = "trap '' XFSZ; exec \"$0\" serve --config hotline.toml 2>&1";
-    let mut child = match disk {
-        Some(disk) => disk.shell(folder, script),
-        None => disk::shell(script),
+    let mut child = match (&setup.disk, setup.network_of) {
+        (Some(disk), _) => disk.shell(folder, script),
+        (None, Some(pid)) => disk::shell_in(pid, script),
+        (None, None) => disk::shell(script),
     };
     let mut child = child
         .arg(program::path())

@@ -69,4 +69,5 @@ mod telephones;
 mod torture;
 mod transfer_keys;
 mod transports;
+mod two_lines;
 mod workers;

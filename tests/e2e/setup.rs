@@ -75,6 +75,8 @@ pub(crate) struct Setup {
     pub(crate) options_probes: bool,
     /// Where records and agents' states are pushed to.
     pub(crate) push: Option<SocketAddr>,
+    /// A process in whose network namespace it runs. Its HTTP is at [`home`](Self::home) then.
+    pub(crate) network_of: Option<u32>,
     /// A disk of its own for some of what it writes.
     pub(crate) disk: Option<Disk>,
     /// More keys of `[recording]`.
@@ -107,6 +109,7 @@ impl Default for Setup {
             trunk_keys: "",
             options_probes: true,
             push: None,
+            network_of: None,
             disk: None,
             recording_more: "",
             log_filter: "info",
@@ -181,6 +184,7 @@ impl Setup {
         let quick = self.prompts.prepare(&folder.join("prompts"));
         let (home, any) = (self.home, SocketAddr::new(self.home, 0));
         let carrier = if home == ENGINE { CARRIER } else { home };
+        let http = if self.network_of.is_some() { home } else { ENGINE };
         let mut text = format!(
             "[engine]\ndata_dir = \"var\"\ngrace_secs = {}\n\
              [log]\nfilter = \"{}\"\n\
@@ -208,7 +212,7 @@ impl Setup {
         text += self.recording_more;
         write!(
             text,
-            "[http]\nlisten = \"{ENGINE}:0\"\n\
+            "[http]\nlisten = \"{http}:0\"\n\
              [[http.token]]\nname = \"test\"\nrole = \"system\"\ndemo_token = \"{TOKEN}\"\n\
              [[http.token]]\nname = \"operator\"\nrole = \"operator\"\n\
              demo_token = \"{OPERATOR_TOKEN}\"\n\
