@@ -86,3 +86,28 @@ fn a_wrong_configuration_is_refused_with_its_place() {
         assert!(said(&output).contains("relam"), "{}", said(&output));
     }
 }
+
+#[test]
+fn a_message_of_a_carrier_is_tried_and_the_status_says_what_became_of_it() {
+    let folder = folder();
+    let samples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/carriers"));
+    let tried = |trunk: &str, sample: &str, more: &[&str]| {
+        let sample = samples.join(sample);
+        let arguments = [&["trunk", "test", trunk, sample.to_str().unwrap()], more].concat();
+        let output = hotline(folder.path(), &arguments);
+        (output.status.code().unwrap(), said(&output))
+    };
+    // Taken, refused, one of ours, and what cannot be tried at all.
+    let cases: [(_, _, &[&str], _, _); 5] = [
+        ("demo", "asserted-tel-and-privacy.sip", &[], 0, "主叫 (caller): 13907710001"),
+        ("demo", "unknown-called-number.sip", &[], 3, "SIP/2.0 404"),
+        ("demo", "outgoing-invite.sip", &["--out"], 0, "INVITE sip:"),
+        ("other", "unknown-called-number.sip", &[], 1, "demo"),
+        ("demo", "no-such-file.sip", &[], 1, "no-such-file.sip"),
+    ];
+    for (trunk, sample, more, status, says) in cases {
+        let (told, text) = tried(trunk, sample, more);
+        assert_eq!(told, status, "{sample}: {text}");
+        assert!(text.contains(says), "{sample}: {text}");
+    }
+}
