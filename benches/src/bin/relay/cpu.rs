@@ -1,6 +1,6 @@
 //! Processor time of a process, and its place in the kernel's queue.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -10,12 +10,14 @@ use thread_priority::{
 };
 
 /// Of all threads of a process.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Usage {
     /// On a processor, in nanoseconds, user and system together: the kernel counts it at every
     /// switch, not by sampling.
     pub(crate) cpu_ns: u64,
     pub(crate) voluntary_switches: u64,
+    /// The same nanoseconds by the names of the threads.
+    pub(crate) threads: BTreeMap<String, u64>,
 }
 
 impl Usage {
@@ -25,7 +27,10 @@ impl Usage {
             let task = task?.path();
             let times = fs::read_to_string(task.join("schedstat"))?;
             let times = times.split(' ').next().context("schedstat has three numbers")?;
-            sum.cpu_ns += times.trim().parse::<u64>()?;
+            let spent = times.trim().parse::<u64>()?;
+            sum.cpu_ns += spent;
+            let name = fs::read_to_string(task.join("comm"))?;
+            *sum.threads.entry(name.trim().to_owned()).or_default() += spent;
             let status = fs::read_to_string(task.join("status"))?;
             let switches =
                 status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"));
@@ -34,10 +39,13 @@ impl Usage {
         Ok(sum)
     }
 
-    pub(crate) const fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let before = |name: &str| earlier.threads.get(name).copied().unwrap_or(0);
+        let spent = |(name, now): (&String, &u64)| (name.clone(), now.saturating_sub(before(name)));
         Self {
             cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
             voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
+            threads: self.threads.iter().map(spent).collect(),
         }
     }
 }

@@ -256,7 +256,7 @@ fn drive(args: &Args) -> Result<()> {
     let mut idle = Engine::start(0, With { record: false, ..with })?;
     let (before, window) = (cpu::Usage::of(idle.pid())?, Duration::from_secs(3));
     pace::drain(&mut idle.flows(), window);
-    report.idle(cpu::Usage::of(idle.pid())?.since(before), window);
+    report.idle(cpu::Usage::of(idle.pid())?.since(&before), window);
     report.memory(cpu::resident(idle.pid())?, idle.kernel());
     anyhow::ensure!(!over, "the ratio is over the gate");
     Ok(())
@@ -278,9 +278,9 @@ fn run(relay: &mut impl Relay, window: Duration) -> Result<Run> {
     if let Some(error) = failed {
         return Err(error);
     }
-    let first = usage.first().copied().context("the window has a beginning")?;
-    let last = usage.last().copied().context("the window has an end")?;
-    let (relay, generator) = (last.0.since(first.0), last.1.since(first.1));
+    let first = usage.first().context("the window has a beginning")?;
+    let last = usage.last().context("the window has an end")?;
+    let (relay, generator) = (last.0.since(&first.0), last.1.since(&first.1));
     let counts = last.2.zip(first.2).map(|(last, first)| last.since(first));
     let resident = cpu::resident(pid)?;
     Ok(Run { seen, relay, generator, resident, kernel: relay_kernel, counts })

@@ -12,6 +12,9 @@ pub(crate) const HEADINGS: &str = "          us/packet  generator    sent delive
 /// Rounds whose two runs of the yardstick differ by more are not judged.
 pub(crate) const SPREAD_MAX: f64 = 0.15;
 
+/// A thread that takes less of a packet, in microseconds, is not named.
+const THREAD_MIN: f64 = 0.01;
+
 #[derive(Debug)]
 pub(crate) struct Report {
     rounds: Vec<Round>,
@@ -153,4 +156,10 @@ pub(crate) fn row(name: &str, run: &Run) {
         run.allocations().map_or_else(|| "-".to_owned(), |it| format!("{it:.5}")),
         seen.late_max,
     );
+    let each = run.relay.threads.iter().map(|(name, ns)| (name, *ns as f64 / 1_000.0 / packets));
+    let each: Vec<_> =
+        each.filter(|it| it.1 >= THREAD_MIN).map(|(name, us)| format!("{name} {us:.2}")).collect();
+    if each.len() > 1 {
+        println!("          of which {}", each.join(", "));
+    }
 }

@@ -202,7 +202,7 @@ fn idle(with: With, rounds: usize) -> Result<Idle> {
         let engine = Engine::start(0, with)?;
         let before = cpu::Usage::of(engine.pid())?;
         pace::drain(&mut [], window);
-        let used = cpu::Usage::of(engine.pid())?.since(before);
+        let used = cpu::Usage::of(engine.pid())?.since(&before);
         it.share = used.cpu_ns as f64 / window.as_nanos() as f64;
         it.own = cpu::resident(engine.pid())? as f64;
         it.kernel = engine.kernel() as f64;
