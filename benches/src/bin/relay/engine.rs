@@ -111,7 +111,8 @@ impl Engine {
         let sockets = (0..n_legs).map(|_| Outlet::open()).collect::<Result<Vec<_>, _>>()?;
         let before = cpu::slab()?;
         for (leg, socket) in sockets.into_iter().enumerate() {
-            it.open(leg, socket, srtp && leg % 2 == 0)?;
+            let context = ContextId((leg / parties) as u64);
+            it.open(leg, context, socket, srtp && leg % 2 == 0)?;
         }
         let parties = parties as u64;
         for call in 0..calls as u64 {
@@ -132,13 +133,19 @@ impl Engine {
         Ok(it)
     }
 
-    fn open(&mut self, leg: usize, socket: Outlet, srtp: bool) -> Result<()> {
+    fn open(
+        &mut self,
+        leg: usize,
+        context: ContextId,
+        socket: Outlet,
+        srtp: bool,
+    ) -> Result<()> {
         let offer = offer(&socket, srtp.then_some(&OUR_KEY))?;
         self.order(&Order::Open {
             leg: LegId(leg as u64),
             offer: Some(offer),
             profile: Profile::Plain,
-            context: ContextId(0),
+            context,
         })?;
         let event = self.event()?;
         let Event::Opened { sdp, .. } = event else { bail!("a leg is refused: {event:?}") };
