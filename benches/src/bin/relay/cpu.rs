@@ -1,6 +1,6 @@
 //! Processor time of a process, and its place in the kernel's queue.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, ops::RangeInclusive};
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -71,8 +71,13 @@ fn kibibytes(text: &str, name: &str) -> Option<u64> {
 
 /// Keeps this process, and what it starts, on one processor if there are two.
 pub(crate) fn pin(cpu: usize) {
+    keep_on(cpu..=cpu);
+}
+
+/// The same for several, those of them that there are.
+pub(crate) fn keep_on(cpus: RangeInclusive<usize>) {
     let mut set = CpuSet::new();
-    set.set(cpu);
+    cpus.for_each(|it| set.set(it));
     // With one processor, or without leave, it runs where it may.
     let _refused = sched_setaffinity(None, &set);
 }

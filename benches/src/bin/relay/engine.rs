@@ -30,8 +30,9 @@ const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 /// Outside the range that the kernel hands out for port 0.
 const PORTS: std::ops::RangeInclusive<u16> = 12_000..=22_000;
 
-pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
-    cpu::pin(1);
+/// On the cores beside the generator's, one for each worker as far as there are any.
+pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake, workers: u8) -> Result<()> {
+    cpu::keep_on(1..=usize::from(workers));
     let media = hotline_media::start(MediaConfig {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: PORTS,
@@ -46,7 +47,7 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake) -> Result<()> {
             Intake::Sockets => IntakeChoice::Sockets,
             Intake::Lookup => IntakeChoice::Lookup,
         },
-        workers: 1,
+        workers,
         pin: true,
         coding: Coding::default(),
         recorder: RecorderConfig::default(),
@@ -89,7 +90,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn start(calls: usize, with: With) -> Result<Self> {
         static N: AtomicU32 = AtomicU32::new(0);
-        let With { record, srtp, intake, parties } = with;
+        let With { record, srtp, intake, parties, workers } = with;
         let n_legs = calls * parties;
         let name = format!("hotline-relay-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -99,6 +100,7 @@ impl Engine {
             .arg(&path)
             .arg(n_legs.to_string())
             .arg(intake.to_string())
+            .arg(workers.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -133,13 +135,7 @@ impl Engine {
         Ok(it)
     }
 
-    fn open(
-        &mut self,
-        leg: usize,
-        context: ContextId,
-        socket: Outlet,
-        srtp: bool,
-    ) -> Result<()> {
+    fn open(&mut self, leg: usize, context: ContextId, socket: Outlet, srtp: bool) -> Result<()> {
         let offer = offer(&socket, srtp.then_some(&OUR_KEY))?;
         self.order(&Order::Open {
             leg: LegId(leg as u64),

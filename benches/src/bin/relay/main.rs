@@ -63,6 +63,9 @@ struct Args {
     /// points are calls all the same.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=32))]
     parties: u8,
+    /// Media workers. Calls are spread over them, and they over the cores beside the generator's.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    workers: u8,
     /// Compare with the forwarder on a tick of 5 ms as well.
     #[arg(long)]
     ticked: bool,
@@ -85,7 +88,7 @@ enum Role {
     Ticked { to: SocketAddr },
     /// (Started by the driver.) The engine's media role, under orders from this socket.
     #[command(hide = true)]
-    Engine { socket: std::path::PathBuf, legs: usize, intake: Intake },
+    Engine { socket: std::path::PathBuf, legs: usize, intake: Intake, workers: u8 },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -111,6 +114,7 @@ pub(crate) struct With {
     pub(crate) intake: Intake,
     /// Two hear each other; of more, each hears the sum of all others.
     pub(crate) parties: usize,
+    pub(crate) workers: u8,
 }
 
 /// One run of one relay.
@@ -214,7 +218,9 @@ fn main() -> Result<()> {
     match &args.role {
         Some(Role::Raw { to }) => raw::serve(*to),
         Some(Role::Ticked { to }) => ticked::serve(*to),
-        Some(Role::Engine { socket, legs, intake }) => engine::serve(socket, *legs, *intake),
+        Some(Role::Engine { socket, legs, intake, workers }) => {
+            engine::serve(socket, *legs, *intake, *workers)
+        }
         Some(Role::Table(it)) => table::drive(it),
         None => drive(&args),
     }
@@ -229,6 +235,7 @@ fn drive(args: &Args) -> Result<()> {
         srtp: args.srtp,
         intake: args.intake,
         parties: usize::from(args.parties),
+        workers: args.workers,
     };
     let mut report = Report::new(scheduling, with);
     let raw = |calls| Raw::start("raw", calls * with.parties);

@@ -52,13 +52,15 @@ pub(crate) fn apart([a, b]: [f64; 2]) -> f64 {
 }
 
 impl Report {
-    pub(crate) fn new(real_time: bool, With { record, srtp, intake, parties }: With) -> Self {
+    pub(crate) fn new(real_time: bool, with: With) -> Self {
+        let With { record, srtp, intake, parties, workers } = with;
         println!("{}", hotline_benches::machine());
         println!("schedule  {}", if real_time { "SCHED_FIFO" } else { "normal (refused)" });
         println!("parties   {parties} a call");
         println!("recorded  {}", if record { "every call" } else { "no" });
         println!("protected {}", if srtp { "one leg of each call" } else { "no" });
         println!("intake    {intake}");
+        println!("workers   {workers}");
         Self { rounds: Vec::new(), held: (0, 0, 0) }
     }
 

@@ -49,7 +49,8 @@ struct Row {
     aim: Option<Aim>,
 }
 
-const SOCKETS: With = With { record: false, srtp: false, intake: Intake::Sockets, parties: 2 };
+const SOCKETS: With =
+    With { record: false, srtp: false, intake: Intake::Sockets, parties: 2, workers: 1 };
 
 const LOOKUP: With = With { intake: Intake::Lookup, ..SOCKETS };
 
@@ -69,12 +70,19 @@ const fn three(it: With) -> With {
     With { parties: 3, ..it }
 }
 
+/// Two workers, compared with one in the same group; nothing is aimed at.
+const fn two_workers(name: &'static str, it: With) -> Row {
+    Row { name, subject: Subject::Engine(With { workers: 2, ..it }), aim: None }
+}
+
 /// What is measured between two runs of the yardstick. The recorded come last: the disk has work
 /// after them, and waits.
 const GROUPS: [&[Row]; 3] = [
     &[
         engine(BRIDGE[0], SOCKETS, 1.9, 1.6),
         engine(BRIDGE[1], LOOKUP, 1.3, 1.15),
+        two_workers(TWO[0], SOCKETS),
+        two_workers(TWO[1], LOOKUP),
         Row { name: RTPENGINE, subject: Subject::RtpEngine, aim: None },
     ],
     &[
@@ -93,6 +101,9 @@ const GROUPS: [&[Row]; 3] = [
 
 /// A bridge by each intake.
 pub(crate) const BRIDGE: [&str; 2] = ["bridge, sockets", "bridge, sk_lookup"];
+
+/// The same by two workers.
+pub(crate) const TWO: [&str; 2] = ["two workers, sockets", "two workers, sk_lookup"];
 
 pub(crate) const RTPENGINE: &str = "rtpengine, user space";
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hotline_benches::{median, spread};
 
-use crate::table::{BRIDGE, RTPENGINE};
+use crate::table::{BRIDGE, RTPENGINE, TWO};
 
 /// At most so much is asked for; so much is as good as it gets.
 #[derive(Clone, Copy, Debug)]
@@ -209,18 +209,29 @@ impl Verdicts {
         self.line("allocations a packet, the most of any row", most, ALLOCATIONS);
     }
 
-    /// A bridge beside rtpengine's in the same rounds.
+    /// A bridge beside rtpengine's, and two workers' beside it, in the same rounds.
     fn beside(&mut self, calls: usize, name: &str) {
-        let Some((_, theirs)) = self.samples.get(&(calls, RTPENGINE)) else { return };
-        let Some((_, ours)) = self.samples.get(&(calls, name)) else { return };
-        let pairs = ours.iter().filter(|it| it.flaw.is_none()).filter_map(|own| {
-            let beside = |it: &&Sample| it.flaw.is_none() && it.round == own.round;
-            Some(own.cost / theirs.iter().find(beside)?.cost)
-        });
         let [half, third] = OF_RTPENGINE;
-        let most = if name == BRIDGE[0] { half } else { third };
-        let value = median(pairs.collect());
-        self.line(&format!("{name}: part of rtpengine's cost"), value, Aim { most, extreme: most });
+        let (most, two) = if name == BRIDGE[0] { (half, TWO[0]) } else { (third, TWO[1]) };
+        if let Some(pairs) = self.pairs(calls, name, RTPENGINE) {
+            let (what, aim) =
+                (format!("{name}: part of rtpengine's cost"), Aim { most, extreme: most });
+            self.line(&what, median(pairs), aim);
+        }
+        if let Some(pairs) = self.pairs(calls, two, name) {
+            println!("   {:48} {:>20}", format!("{two}: of one worker's cost"), spread(&pairs, 2));
+        }
+    }
+
+    /// What one row costs as a part of another, in each round in which both count.
+    fn pairs(&self, calls: usize, one: &str, other: &str) -> Option<Vec<f64>> {
+        let [one, other] = [one, other].map(|it| self.samples.get(&(calls, it)));
+        let (one, other) = (&one?.1, &other?.1);
+        let pairs = one.iter().filter(|it| it.flaw.is_none()).filter_map(|it| {
+            let beside = |other: &&Sample| other.flaw.is_none() && other.round == it.round;
+            Some(it.cost / other.iter().find(beside)?.cost)
+        });
+        Some(pairs.collect())
     }
 
     pub(crate) fn print_idle(&mut self) {
