@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, ops::RangeInclusive};
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use thread_priority::{
-    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
+    NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue,
+    ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
 
 /// Of all threads of a process.
@@ -80,6 +80,18 @@ pub(crate) fn keep_on(cpus: RangeInclusive<usize>) {
     cpus.for_each(|it| set.set(it));
     // With one processor, or without leave, it runs where it may.
     let _refused = sched_setaffinity(None, &set);
+}
+
+/// Nice 0, in hundredths of the way from the least to the most urgent.
+const ORDINARY: u8 = 48;
+
+/// Takes back what this process has from a parent in real time.
+pub(crate) fn ordinary() {
+    let other = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+    let _as_it_was = ThreadPriorityValue::try_from(ORDINARY).is_ok_and(|it| {
+        let priority = ThreadPriority::Crossplatform(it);
+        set_thread_priority_and_policy(thread_native_id(), priority, other).is_ok()
+    });
 }
 
 /// Asks for `SCHED_FIFO`, as the engine's worker does.

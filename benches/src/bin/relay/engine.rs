@@ -33,6 +33,7 @@ const PORTS: std::ops::RangeInclusive<u16> = 12_000..=22_000;
 /// On the cores beside the generator's, one for each worker as far as there are any.
 pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake, workers: u8) -> Result<()> {
     cpu::keep_on(1..=usize::from(workers));
+    cpu::ordinary();
     let media = hotline_media::start(MediaConfig {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: PORTS,
