@@ -132,9 +132,15 @@ impl Block {
         self.page.key = key;
     }
 
-    /// Reads its head.
-    pub(crate) const fn touch(&self) -> u64 {
-        self.page.start
+    /// Reads its head, and a channel from this sample to the end of a packet of 20 ms.
+    pub(crate) fn touch(&self, channel: Channel, within: usize) -> u64 {
+        let [left, right] = &self.page.audio;
+        let side = match channel {
+            Channel::Left => left,
+            Channel::Right => right,
+        };
+        let lines = [0, 64, 128, 159].into_iter().filter_map(|it| side.get(within + it));
+        lines.fold(self.page.start, |sum, it| sum ^ u64::from(*it))
     }
 
     /// The sample of the tape after its last.

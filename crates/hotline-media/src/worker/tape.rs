@@ -34,19 +34,21 @@ const OPEN: usize = 4;
 /// may have 1.6 s on their way to the disk.
 pub(crate) const BLOCKS_A_LEG: usize = 6;
 
+/// What each packet needs comes first.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Tape {
-    pub(crate) slot: Slot,
-    /// What names the recording in its blocks.
-    key: u64,
     began: MonoTime,
     /// Everything before this sample is on its way to the file.
     flushed: u64,
-    open: [Option<Block>; OPEN],
-    sides: [Side; 2],
-    mute: Mute,
     /// Samples in all, once the tape ends.
     ending: Option<u64>,
+    sides: [Side; 2],
+    open: [Option<Block>; OPEN],
+    mute: Mute,
+    pub(crate) slot: Slot,
+    /// What names the recording in its blocks.
+    key: u64,
 }
 
 /// Those who are heard on one channel.
@@ -121,16 +123,32 @@ impl Tape {
         self.ending.is_some()
     }
 
-    /// Reads from what a packet on a channel needs.
-    pub(crate) fn touch(&self, channel: Channel) -> u64 {
+    /// Reads from each cache line of it that a packet needs.
+    pub(crate) fn touch(&self) -> u64 {
+        let [_, right] = &self.sides;
+        let [_, second, ..] = &self.open;
+        self.flushed ^ right.sources.len() as u64 ^ u64::from(second.is_some()) ^ self.mute.touch()
+    }
+
+    /// The same of the first source on a channel.
+    pub(crate) fn touch_source(&self, channel: Channel) -> u64 {
+        self.first_source(channel).map_or(0, Source::touch)
+    }
+
+    /// The same of the block in which its next packet is laid, as a rule.
+    pub(crate) fn touch_audio(&self, channel: Channel) -> u64 {
+        let ahead = self.first_source(channel).and_then(|it| it.next_place(self.flushed));
+        let block = ahead.and_then(|it| self.open.get(it / BLOCK)?.as_ref().zip(Some(it % BLOCK)));
+        block.map_or(0, |(block, within)| block.touch(channel, within))
+    }
+
+    fn first_source(&self, channel: Channel) -> Option<&Source> {
         let [left, right] = &self.sides;
         let side = match channel {
             Channel::Left => left,
             Channel::Right => right,
         };
-        let source = side.sources.first().map_or(0, Source::touch);
-        let blocks = self.open.iter().flatten().take(2).map(Block::touch);
-        blocks.fold(source ^ self.flushed, |sum, it| sum ^ it)
+        side.sources.first()
     }
 
     /// Writes what a party on a channel says; over silence if it is alone there, else added to

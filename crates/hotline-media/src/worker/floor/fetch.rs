@@ -6,12 +6,19 @@
 
 use std::hint::black_box;
 
+use hotline_base::media::Channel;
+
 use super::Floor;
-use crate::{intake::Arrival, task::Slot, worker::leg::Leg};
+use crate::{
+    intake::Arrival,
+    task::Slot,
+    worker::{leg::Leg, tape::Tape},
+};
 
 impl Floor {
     /// Reads a little of each cache line that these will need, and changes nothing: first the legs
-    /// that hear them, then what those point to, and what that points to.
+    /// that hear them, then what those point to, and what that points to, down to where their
+    /// audio is laid on tapes.
     pub(in crate::worker) fn fetch(&self, arrivals: &[Arrival]) {
         let mut sum = 0;
         for leg in self.legs_of(arrivals) {
@@ -21,14 +28,14 @@ impl Floor {
             sum ^= leg.guard.touch_receiver();
             sum ^= leg.tap.as_ref().map_or(0, |it| it.touch());
             sum ^= self.listener_of(leg).map_or(0, Leg::touch);
-            for (tape, channel) in leg.tapes.iter().flatten() {
-                if let Some(Some(tape)) = self.tapes.get(tape.index as usize) {
-                    sum ^= tape.touch(*channel);
-                }
-            }
+            sum ^= self.tapes_of(leg).fold(0, |sum, (tape, _)| sum ^ tape.touch());
         }
         for leg in self.legs_of(arrivals) {
             sum ^= self.listener_of(leg).map_or(0, |it| it.guard.touch_sender());
+            sum ^= self.tapes_of(leg).fold(0, |sum, (tape, side)| sum ^ tape.touch_source(side));
+        }
+        for leg in self.legs_of(arrivals) {
+            sum ^= self.tapes_of(leg).fold(0, |sum, (tape, side)| sum ^ tape.touch_audio(side));
         }
         black_box(sum);
     }
@@ -43,6 +50,11 @@ impl Floor {
 
     fn legs_of(&self, arrivals: &[Arrival]) -> impl Iterator<Item = &Leg> {
         arrivals.iter().filter_map(|it| self.legs.get(it.leg as usize)?.as_ref())
+    }
+
+    fn tapes_of<'a>(&'a self, leg: &'a Leg) -> impl Iterator<Item = (&'a Tape, Channel)> {
+        let on = leg.tapes.iter().flatten();
+        on.filter_map(|(tape, side)| Some((self.tapes.get(tape.index as usize)?.as_ref()?, *side)))
     }
 
     fn listener_of(&self, leg: &Leg) -> Option<&Leg> {

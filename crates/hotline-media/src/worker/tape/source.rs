@@ -29,7 +29,9 @@ const FIRST: u8 = 25;
 /// A pause of this many samples (50 ms): nobody hears a step in it.
 const PAUSE: i64 = 400;
 
+/// In two cache lines, whose ends are touched.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Source {
     pub(super) leg: Slot,
     ssrc: Option<u32>,
@@ -49,6 +51,8 @@ pub(super) struct Source {
     highest: u16,
     seen: u64,
 }
+
+const _: () = assert!(size_of::<Source>() == 128, "two cache lines");
 
 /// Where a tape is when a packet comes, in samples from its start.
 pub(super) struct Line {
@@ -77,6 +81,12 @@ impl Source {
     /// Reads from both ends of it.
     pub(super) fn touch(&self) -> u64 {
         self.seen ^ u64::from(self.leg.index)
+    }
+
+    /// Where the packet after the last one begins, so many samples behind this one of the tape.
+    pub(super) fn next_place(&self, from: u64) -> Option<usize> {
+        let at = u64::try_from(self.next + self.offset).ok()?;
+        usize::try_from(at.checked_sub(from)?).ok()
     }
 
     /// Takes note of a packet, and tells whether it came before.

@@ -115,6 +115,21 @@ fn jitter_and_reorder_do_not_move_words() {
 }
 
 #[test]
+fn a_steady_senders_next_packet_lies_where_it_is_looked_for_first() {
+    let mut source = Source::new(CALLER);
+    assert_eq!(source.next_place(0), Some(0));
+    for n in 0..100_u16 {
+        let timestamp = MediaTime(u32::from(n) * 160);
+        let header = Header { marker: n == 0, payload_type: 8, sequence: n, timestamp, ssrc: 7 };
+        let arrived = u64::from(n) * 160 + 800;
+        let line = Line { now: ms(arrived / 8), began: ms(0), arrived, flushed: 320 };
+        let looked_for = source.next_place(320).map(|it| it as u64 + 320);
+        let (at, _) = source.place(&header, 160, &line).unwrap();
+        assert!(n == 0 || looked_for == Some(at), "{n}: {looked_for:?}, {at}");
+    }
+}
+
+#[test]
 fn a_pause_with_a_marker_of_time_stays_a_pause() {
     check(&[(0, 7, 0, 1), (520, 7, 4_160, 2)], 600, &[(1, 20), (0, 500), (2, 20), (0, 60)]);
 }
