@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     engine::{Engine, SOON, text},
     http,
+    outbound::record_to,
     setup::{CARRIER, Setup},
 };
 
@@ -17,6 +18,7 @@ hours = [\"00:00-24:00\"]\n\
 [[transfer_target]]\nid = \"night\"\nname = \"夜间\"\nnumber = \"07715550000\"\nhours = [\"08:00-08:00\"]\n\
 [[transfer_target]]\nid = \"liuzhou\"\nname = \"柳州\"\nskill_group = \"gx.lz.general\"\n\
 cities = [\"450200\"]\n\
+[[transfer_target]]\nid = \"tax\"\nname = \"税务\"\nskill_group = \"gx.lz.general\"\n\
 [[transfer_target]]\nid = \"lead\"\nname = \"值班长\"\nagent_no = \"1002\"\nsupervisors_only = true\n";
 
 async fn engine(gateway: &Robot) -> Engine {
@@ -39,8 +41,8 @@ async fn an_agent_gives_a_caller_away_by_one_button_to_whom_his_plan_does_not_ha
     let of = |key: &str| -> Vec<_> {
         listed["items"].as_array().unwrap().iter().map(|it| it[key].clone()).collect()
     };
-    assert_eq!(of("id"), ["police", "heating", "night"], "{listed:#}");
-    assert_eq!(of("open"), [true, true, false]);
+    assert_eq!(of("id"), ["police", "heating", "night", "tax"], "{listed:#}");
+    assert_eq!(of("open"), [true, true, false, true]);
     assert_eq!((&of("name")[0], &of("category")[0]), (&json!("公安 110"), &json!("应急")));
     assert_eq!(
         (&of("number")[1], &of("hours")[1]),
@@ -80,4 +82,33 @@ async fn an_agent_gives_a_caller_away_by_one_button_to_whom_his_plan_does_not_ha
     caller.until_tone(1_000, SOON).await.unwrap();
     caller.hang_up();
     heating.until_ended(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_calls_by_one_button_whom_his_plan_does_not_have() {
+    let outside = Robot::bind(CARRIER).await.unwrap();
+    let engine = engine(&outside).await;
+    let agent = engine.busy_agent(1).await;
+    let ask = async |body: Value| {
+        let reply = http::post(engine.http(), "/api/v1/agents/1001/dial", &body).await.unwrap();
+        (reply.status, text(&reply.json()["error"]["code"]))
+    };
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    let to = |id: &str| json!({ "directory": id });
+    let by_hand = json!({"number": "07715551234"});
+    assert_eq!(ask(by_hand).await, refused(403, "not_permitted"));
+    assert_eq!(ask(to("liuzhou")).await, refused(404, "unknown_entry"));
+    assert_eq!(ask(to("night")).await, refused(409, "target_away"));
+    assert_eq!(ask(json!({"directory": "police", "number": "110"})).await.0, 400);
+    assert_eq!(ask(to("tax")).await, refused(400, "not_a_number"), "a group is no number");
+
+    engine.command(&agent.no, "dial", to("heating")).await;
+    agent.robot.incoming(SOON).await.unwrap().answer();
+    let heating = outside.incoming(SOON).await.unwrap();
+    assert_eq!(heating.invited().unwrap().request_user, "07715551234");
+    heating.answer();
+    engine.until_state(&agent, "talking").await;
+    heating.hang_up();
+    let record = record_to(&engine, "07715551234").await;
+    assert_eq!(text(&record["outcome"]), "reached");
 }

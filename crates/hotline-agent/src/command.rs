@@ -85,6 +85,12 @@ pub enum Command {
     SignInOutside { number: Pii<String> },
     /// 录音 of any call, by a supervisor who need not be in it.
     ControlRecording { call: CallId, to: RecordingWish },
+    /// 外呼 to an entry of the directory, by its name there.
+    DialListed {
+        entry: String,
+        /// As with [`Command::Dial`].
+        display: Option<String>,
+    },
 }
 
 /// What a supervisor wants of a call's recording.
@@ -175,7 +181,7 @@ impl Command {
             Self::HangUp => Action::HangUp,
             Self::EnterAcw => Action::EnterAcw,
             Self::FinishAcw => Action::FinishAcw,
-            Self::Dial { .. } => Action::Dial,
+            Self::Dial { .. } | Self::DialListed { .. } => Action::Dial,
             Self::Consult { .. } => Action::Consult,
             Self::CancelConsult => Action::CancelConsult,
             Self::Confer => Action::Confer,

@@ -55,6 +55,7 @@ impl Agent {
             | Command::Unmute
             | Command::HangUp
             | Command::Dial { .. }
+            | Command::DialListed { .. }
             | Command::Consult { .. }
             | Command::CancelConsult
             | Command::Confer
@@ -105,6 +106,7 @@ impl Agent {
             | Command::Unmute
             | Command::HangUp
             | Command::Dial { .. }
+            | Command::DialListed { .. }
             | Command::Consult { .. }
             | Command::CancelConsult
             | Command::Confer

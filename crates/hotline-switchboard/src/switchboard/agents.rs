@@ -35,6 +35,9 @@ impl Switchboard {
             Command::SignIn { extension } => self.sign_in(no, extension.clone(), now),
             Command::SignInOutside { number } => self.sign_in_outside(no, number, now),
             Command::Dial { number, display } => self.dial(no, number, display.as_ref(), now),
+            Command::DialListed { entry, display } => {
+                self.dial_listed(no, entry, display.as_ref(), now)
+            }
             Command::SignOut
             | Command::SetReady
             | Command::SetBusy { .. }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use hotline_agent::{Action, Agent, LineEvent, Refused};
+use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
 use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId, media::Profile};
 use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound};
 use hotline_ladder::Role;
@@ -54,7 +54,22 @@ impl Switchboard {
         display: Option<&String>,
         now: Now,
     ) -> Result<(), Refused> {
-        self.dial_from(no, number, display, None, now)
+        self.dial_from(no, number, (display, false), None, now)
+    }
+
+    /// 外呼 to an entry of the directory, which is the permission. Agents and groups are reached in a
+    /// call only.
+    pub(super) fn dial_listed(
+        &mut self,
+        no: &AgentNo,
+        entry: &str,
+        display: Option<&String>,
+        now: Now,
+    ) -> Result<(), Refused> {
+        self.agents.get(no).ok_or(Refused::UnknownAgent)?;
+        let (to, listed) = self.look_up(no, &Target::Entry(entry.to_owned()), now)?;
+        let Target::Number(number) = to else { return Err(Refused::NotANumber) };
+        self.dial_from(no, &number, (display, listed), None, now)
     }
 
     /// 外呼 by the agent's telephone, which called us: what is permitted is the same.
@@ -65,14 +80,14 @@ impl Switchboard {
         phone: Audio,
         now: Now,
     ) -> Result<(), Refused> {
-        self.dial_from(no, number, None, Some(phone), now)
+        self.dial_from(no, number, (None, false), Some(phone), now)
     }
 
     fn dial_from(
         &mut self,
         no: &AgentNo,
         number: &Pii<String>,
-        display: Option<&String>,
+        shown: (Option<&String>, bool),
         phone: Option<Audio>,
         now: Now,
     ) -> Result<(), Refused> {
@@ -84,7 +99,7 @@ impl Switchboard {
         if self.is_closed_to(number) {
             return Err(Refused::Closed);
         }
-        let (number, display, emergency) = self.permitted(no, number, display, now)?;
+        let (number, display, emergency) = self.passed(no, number, shown, now)?;
         self.begin_dialling(no, (number, display, emergency), phone, now)
     }
 

@@ -206,7 +206,12 @@ impl Switchboard {
     }
 
     /// Whom the agent means, and whether the directory permits to call him.
-    fn look_up(&self, no: &AgentNo, to: &Target, now: Now) -> Result<(Target, bool), Refused> {
+    pub(super) fn look_up(
+        &self,
+        no: &AgentNo,
+        to: &Target,
+        now: Now,
+    ) -> Result<(Target, bool), Refused> {
         let Target::Entry(id) = to else { return Ok((to.clone(), false)) };
         let entry = self.config.directory.find(no, id).ok_or(Refused::UnknownEntry)?;
         if !entry.is_open(now.wall) {

@@ -48,8 +48,9 @@ pub(super) struct Rest {
 #[serde(deny_unknown_fields)]
 pub(super) struct Dial {
     /// Left out it is no number, which is said only to those who may ask.
-    #[serde(default)]
-    number: String,
+    number: Option<String>,
+    /// An entry of the directory, instead of a number.
+    directory: Option<String>,
     display_no: Option<String>,
 }
 
@@ -117,8 +118,16 @@ pub(super) async fn dial(
     name: Name,
     Body(body): Body<Dial>,
 ) -> Reply {
-    let (number, display) = (Pii::new(body.number), body.display_no);
-    ask(app, who, name, Command::Dial { number, display }).await
+    let Dial { number, directory, display_no: display } = body;
+    let Some(entry) = directory else {
+        let number = Pii::new(number.unwrap_or_default());
+        return ask(app, who, name, Command::Dial { number, display }).await;
+    };
+    who.may_act_for(&AgentNo::new(&name.0))?;
+    if number.is_some() {
+        return Err(ApiError::field("directory", "name a number or an entry, not both"));
+    }
+    ask(app, who, name, Command::DialListed { entry, display }).await
 }
 
 /// Handlers of commands without parameters.
