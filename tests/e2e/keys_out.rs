@@ -92,3 +92,41 @@ async fn caller_who_takes_no_events_is_told_the_keys_by_info_where_the_trunk_wan
     caller.until("119#", SOON, |it| it.keys == keys("119#")).await.unwrap();
     assert!(caller.heard().since(mark).tone_anywhere(1_209) < 0.1, "no key was heard besides");
 }
+
+/// Agent 1001 calls somebody outside from a telephone that is answered in this way.
+async fn talk_from(carrier: &Robot, answer: impl Fn(&Call)) -> (Engine, Agent, Call, Call) {
+    let (gateways, options_probes) = (vec![carrier.address()], false);
+    let engine = Engine::start(Setup { gateways, options_probes, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    engine.command(&agent.no, "dial", json!({ "number": "13800138000" })).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    answer(&phone);
+    let party = carrier.incoming(SOON).await.unwrap();
+    party.answer();
+    engine.until_state(&agent, "talking").await;
+    (engine, agent, phone, party)
+}
+
+fn pressed(it: &Heard) -> Vec<Key> {
+    it.keys().iter().filter(|it| it.ended).map(|it| it.key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_a_telephone_without_events_tells_by_info_reach_who_is_outside() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let (_engine, _agent, phone, party) = talk_from(&carrier, Call::answer_without_events).await;
+    phone.tell_keys("12#");
+    let all = |it: &Heard| (pressed(it) == keys("12#")).then_some(());
+    party.until_heard("12#", SOON, all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_press_that_a_telephone_tells_by_event_and_by_info_reaches_who_is_outside_once() {
+    let carrier = Robot::bind(CARRIER).await.unwrap();
+    let (_engine, _agent, phone, party) = talk_from(&carrier, Call::answer).await;
+    phone.press("1");
+    phone.tell_keys("1");
+    phone.press("2");
+    let all = |it: &Heard| (pressed(it) == keys("12")).then_some(());
+    party.until_heard("12", SOON, all).await.unwrap();
+}

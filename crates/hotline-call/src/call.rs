@@ -189,6 +189,8 @@ pub struct Call {
     /// Recordings that broke off with a media process, and when; the next one seals them.
     broken_off: BTreeMap<RecordingId, MonoTime>,
     keys: KeyMerger,
+    /// Keys of everybody else's telephones, by leg.
+    keys_inside: BTreeMap<LegId, KeyMerger>,
     facts: Vec<Stamped>,
     outputs: VecDeque<Output>,
 }
@@ -301,6 +303,7 @@ impl Call {
             media_died: false,
             broken_off: BTreeMap::new(),
             keys: KeyMerger::default(),
+            keys_inside: BTreeMap::new(),
             facts: Vec::new(),
             outputs: VecDeque::new(),
         }

@@ -7,23 +7,17 @@ use hotline_cdr::{OfferEnd, Party, RefusedWhy};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LegEvent {
     /// The phone rings, or the network speaks, perhaps with audio before the answer.
-    Ringing {
-        sdp: Option<String>,
-    },
+    Ringing { sdp: Option<String> },
     /// The phone answered our call, with its description of audio.
-    Answered {
-        sdp: Option<String>,
-    },
+    Answered { sdp: Option<String> },
     /// The peer's answer to an offer that our 200 carried, to its INVITE or re-INVITE without one
     /// (RFC 3261 §13.2.1, §14.2). Empty when it forgot its answer.
-    Reanswered {
-        sdp: String,
-    },
+    Reanswered { sdp: String },
     /// The peer offers anew (hold, retrieve, moved). `None` asks us for an offer.
-    Offered {
-        sdp: Option<String>,
-    },
-    Key(Key),
+    Offered { sdp: Option<String> },
+    /// A key by signalling (SIP INFO). `alone`: keys do not also come as events in this leg's audio,
+    /// by which media would pass them on.
+    Key { key: Key, alone: bool },
     /// The peer or the network ended the leg. Does not come after our own [`LegOrder::HangUp`].
     Ended(LegEnd),
 }

@@ -117,6 +117,11 @@ impl Call {
         self.act(Action::Answer);
     }
 
+    /// Answers as a telephone that knows no telephone-events.
+    pub fn answer_without_events(&self) {
+        self.act(Action::AnswerWithoutEvents);
+    }
+
     /// Answers later, by itself.
     pub fn answer_after(&self, delay: Duration) {
         let call = self.clone();

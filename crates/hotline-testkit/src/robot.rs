@@ -79,6 +79,8 @@ pub(crate) enum Command {
 pub(crate) enum Action {
     Ring,
     Answer,
+    /// As a telephone that knows no telephone-events.
+    AnswerWithoutEvents,
     Refuse(u16),
     HangUp,
     Reoffer {

@@ -125,7 +125,7 @@ impl Call {
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Ended(_) => self.aside_ends(env, now),
-            LegEvent::Ringing { .. } | LegEvent::Answered { .. } | LegEvent::Key(_) => (),
+            LegEvent::Ringing { .. } | LegEvent::Answered { .. } | LegEvent::Key { .. } => (),
         }
     }
 

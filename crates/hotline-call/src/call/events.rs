@@ -17,7 +17,11 @@ const LOST_SECS: u32 = 30;
 impl Call {
     /// Something happened on one of this call's legs.
     pub fn handle_leg(&mut self, leg: LegId, event: LegEvent, env: &dyn Environment, now: Now) {
-        if self.aside(leg).is_some() {
+        if let LegEvent::Key { key, alone } = event
+            && leg != self.caller.leg
+        {
+            self.pressed_inside(leg, key, KeyWay::Info, alone, now);
+        } else if self.aside(leg).is_some() {
             self.handle_aside(leg, event, env, now);
         } else if self.is_taking_over(leg) {
             self.handle_takeover(event);
@@ -35,7 +39,7 @@ impl Call {
         match event {
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
-            LegEvent::Key(key) => self.pressed(key, KeyWay::Info, env, now),
+            LegEvent::Key { key, .. } => self.pressed(key, KeyWay::Info, env, now),
             LegEvent::Ended(end) if self.is_outbound() => self.party_ended(end, env, now),
             LegEvent::Ended(end) => self.caller_ended(end, env, now),
             LegEvent::Ringing { sdp } => self.party_rings(sdp, now),
@@ -100,7 +104,7 @@ impl Call {
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Ended(end) => self.agent_ended(end, env, now),
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
-            LegEvent::Key(_) => (),
+            LegEvent::Key { .. } => (),
         }
     }
 
@@ -182,6 +186,8 @@ impl Call {
             MediaEvent::Key { leg, key } => {
                 if leg == self.caller.leg {
                     self.pressed(key, KeyWay::Event, env, now);
+                } else {
+                    self.pressed_inside(leg, key, KeyWay::Event, false, now);
                 }
             }
             MediaEvent::Quiet { leg, secs } => self.quiet(leg, secs, env, now),
@@ -418,6 +424,7 @@ impl Call {
     }
 
     fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {
+        self.keys_inside.remove(&leg);
         if self.open_legs.remove(&leg) {
             self.fact(CallFact::LegClosed { leg, stats }, now);
             self.complete_if_closed(now);

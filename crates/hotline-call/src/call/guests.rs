@@ -231,7 +231,7 @@ impl Call {
                 }
                 None => self.guest_lost(leg, OfferEnd::System, env, now),
             },
-            LegEvent::Ringing { .. } | LegEvent::Answered { .. } | LegEvent::Key(_) => (),
+            LegEvent::Ringing { .. } | LegEvent::Answered { .. } | LegEvent::Key { .. } => (),
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Ended(end) => self.guest_ended(leg, end, env, now),

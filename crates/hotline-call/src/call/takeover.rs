@@ -71,7 +71,7 @@ impl Call {
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Offered { .. } => self.leg(leg, LegOrder::RefuseOffer { status: 491 }),
             LegEvent::Ended(_) => self.drop_takeover(),
-            LegEvent::Ringing { .. } | LegEvent::Answered { .. } | LegEvent::Key(_) => (),
+            LegEvent::Ringing { .. } | LegEvent::Answered { .. } | LegEvent::Key { .. } => (),
         }
     }
 

@@ -64,7 +64,10 @@ impl Switchboard {
                 let sdp = sdp.unwrap_or_default();
                 self.leg(leg, LegEvent::Reanswered { sdp }, now);
             }
-            Event::Key { leg, key } => self.leg(leg, LegEvent::Key(key), now),
+            Event::Key { leg, key } => {
+                let alone = !self.take_events.contains(&leg);
+                self.leg(leg, LegEvent::Key { key, alone }, now);
+            }
             Event::Ended { leg, why } => {
                 self.note_ladder_end(leg, why);
                 if self.way_ended(leg, why, now) || self.rings_otherwise(leg, why, now) {

@@ -214,13 +214,15 @@ impl Actor {
 
     fn act(&mut self, id: LegId, action: Action, now: Now) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
+        let takes_events = !matches!(action, Action::AnswerWithoutEvents);
         match action {
             Action::Ring => self.endpoint.ring(id, None, now),
-            Action::Answer => match leg.invitation.take() {
+            Action::Answer | Action::AnswerWithoutEvents => match leg.invitation.take() {
                 Some(offer) => match leg.answer(&offer) {
                     Ok((sdp, stream)) => {
                         leg.settle(Ok(stream));
                         leg.view.send_modify(|it| it.answered = Some(Instant::now()));
+                        let sdp = if takes_events { sdp } else { without_events(&sdp) };
                         self.endpoint.answer(id, sdp, now);
                     }
                     Err(error) => {

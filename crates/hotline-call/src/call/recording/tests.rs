@@ -224,7 +224,7 @@ impl Story {
 
     fn types(&mut self, keys: &str) {
         for key in keys.chars().map(|it| Key::try_from(it).unwrap()) {
-            self.leg(CALLER, LegEvent::Key(key));
+            self.leg(CALLER, LegEvent::Key { key, alone: true });
         }
     }
 

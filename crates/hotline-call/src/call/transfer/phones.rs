@@ -235,3 +235,36 @@ fn keys_of_an_agent_go_to_everybody_outside_who_hears_him() {
     it.does(|call, now| call.confer(&agent("1001"), now));
     assert_eq!(sent(&mut it, "1002"), (true, vec![CALLER]));
 }
+
+#[test]
+fn a_key_by_info_alone_goes_to_who_is_outside_and_one_press_by_two_ways_once() {
+    let key = Key::try_from('1').unwrap();
+    let info = |alone| LegEvent::Key { key, alone };
+    let mut it = Story::talk();
+    it.leg(AGENT, info(true));
+    assert_eq!(std::mem::take(&mut it.keyed), [CALLER]);
+    // Media passes on what comes as an event; the phone tells of it once more when it is let go.
+    it.leg(AGENT, info(false));
+    assert_eq!(it.keyed, []);
+    it.act(|call, now| {
+        call.handle_media(MediaEvent::Key { leg: AGENT, key }, &Nobody, now);
+        call.handle_leg(AGENT, info(true), &Nobody, now);
+    });
+    assert_eq!(it.keyed, [], "its sound was heard already");
+    it.act(|call, now| {
+        call.handle_leg(AGENT, info(true), &Nobody, now);
+        call.handle_leg(AGENT, info(true), &Nobody, now);
+    });
+    assert_eq!(std::mem::take(&mut it.keyed), [CALLER, CALLER], "two presses");
+    // Nobody outside hears who holds, and whom he asks is not outside.
+    it.consults(TARGET, colleague("1002"));
+    it.answers(TARGET);
+    it.leg(AGENT, info(true));
+    assert_eq!(it.keyed, []);
+    it.does(|call, now| call.confer(&agent("1001"), now));
+    it.leg(TARGET, info(true));
+    assert_eq!(std::mem::take(&mut it.keyed), [CALLER]);
+    // Who is outside presses for our flows alone.
+    it.leg(CALLER, info(true));
+    assert_eq!(it.keyed, []);
+}
