@@ -1,13 +1,13 @@
 //! 外线坐席: agents whose telephone is a number outside.
 
-use hotline_testkit::{Robot, Speech};
+use hotline_testkit::{Call, Robot, Speech};
 use serde_json::{Value, json};
 
 use crate::{
     engine::{Engine, Role, SOON, text},
     http,
     outbound::record_to,
-    people::Agent,
+    people::{Agent, Caller},
     setup::{CARRIER, OPERATOR_TOKEN, Setup},
 };
 
@@ -35,6 +35,27 @@ async fn outside(engine: &Engine, robot: Robot) -> Agent {
     agent
 }
 
+/// Who answers at the number outside hears the question and presses the key.
+async fn accepts(engine: &Engine, phone: &Call) {
+    phone.answer();
+    let question = engine.setup.prompts.sound("seat.confirm");
+    phone.until_sound("seat.confirm", &question, SOON).await.unwrap();
+    phone.press("1");
+}
+
+/// A caller and an agent outside who talk.
+async fn talk(engine: &Engine, agent: &Agent) -> (Caller, Call) {
+    let caller = engine.caller().await;
+    caller.ask_for_person(engine).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    accepts(engine, &phone).await;
+    caller.speak(Speech::tone(700));
+    phone.speak(Speech::tone(440));
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    (caller, phone)
+}
+
 async fn n_out(engine: &Engine) -> Value {
     engine.get("/api/v1/trunks").await["items"][0]["n_out"].clone()
 }
@@ -56,7 +77,7 @@ async fn an_agent_at_a_mobile_telephone_takes_a_caller_through_a_restart_of_cont
         let gateway = Robot::bind(CARRIER).await.unwrap();
         engine = engine_of(&gateway).await;
         let agent = outside(&engine, gateway).await;
-        let (caller, phone) = engine.talk_with(&agent).await;
+        let (caller, phone) = talk(&engine, &agent).await;
         (caller, agent, phone)
     };
     let invited = phone.invited().unwrap();
@@ -130,6 +151,32 @@ async fn an_agent_outside_who_does_not_answer_rejects_or_may_not_be_rung_is_set_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voice_mail_of_an_agent_outside_does_not_take_the_caller() {
+    let gateway = Robot::bind(CARRIER).await.unwrap();
+    let engine = engine_of(&gateway).await;
+    let agent = outside(&engine, gateway).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    let voice_mail = agent.robot.incoming(SOON).await.unwrap();
+    voice_mail.answer();
+    voice_mail.speak(Speech::tone(440));
+    // Another key than the one that was asked for is none.
+    let question = engine.setup.prompts.sound("seat.confirm");
+    voice_mail.until_sound("seat.confirm", &question, SOON).await.unwrap();
+    voice_mail.press("2");
+    voice_mail.until_ended(SOON).await.unwrap();
+    let view = engine.until_state(&agent, "busy").await;
+    assert_eq!(view["reason"]["code"], 2, "as if nobody had answered: {view:#}");
+    engine.until_waiting("gx.nn.general", 1).await;
+    assert!(caller.heard().sound().tone_anywhere(440) < 0.1, "the caller heard him");
+    caller.hang_up();
+    let record = engine.record_of(&caller.number).await;
+    let segment = &record["segments"][0];
+    assert_eq!((&segment["t_br"], &segment["t_agent"]), (&Value::Null, &Value::Null), "{record:#}");
+    assert_eq!(record["recordings"], json!([]), "{record:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_outside_calls_somebody() {
     let gateway = Robot::bind(CARRIER).await.unwrap();
     let engine = engine_of(&gateway).await;
@@ -137,7 +184,7 @@ async fn an_agent_outside_calls_somebody() {
     engine.command(&agent.no, "dial", json!({"number": "13800138020"})).await;
     let phone = agent.robot.incoming(SOON).await.unwrap();
     assert_eq!(phone.invited().unwrap().request_user, MOBILE);
-    phone.answer();
+    accepts(&engine, &phone).await;
     let party = agent.robot.incoming(SOON).await.unwrap();
     assert_eq!(party.invited().unwrap().request_user, "13800138020");
     party.answer();

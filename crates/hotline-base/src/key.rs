@@ -17,6 +17,8 @@ pub struct NotAKey;
 const KEYS: &[u8; 16] = b"0123456789*#ABCD";
 
 impl Key {
+    pub const ONE: Self = Self(1);
+
     /// From an RFC 4733 event code, 0–15.
     pub const fn from_event(code: u8) -> Option<Self> {
         if code < 16 { Some(Self(code)) } else { None }

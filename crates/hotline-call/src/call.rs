@@ -21,6 +21,7 @@ use crate::{LegEvent, LegOrder, OfferUpdate, SavedCall};
 
 mod aside;
 mod audio;
+mod confirm;
 mod ending;
 mod events;
 mod guests;
@@ -40,6 +41,7 @@ mod transfer;
 
 use self::{
     audio::Audio,
+    confirm::Question,
     guests::Guest,
     side::AgentSide,
     suspend::Suspension,
@@ -61,6 +63,11 @@ pub struct Config {
     pub park_music: Option<PromptId>,
     /// 回铃音: what an agent hears while the called party's telephone rings.
     pub ringback: PromptId,
+    /// 外线坐席: how long who answers at a number outside may take to press 1, before which nobody is
+    /// connected to him; `None` asks for no key.
+    pub confirm_outside: Option<Duration>,
+    /// What he hears meanwhile.
+    pub confirm_prompt: PromptId,
     /// A media plane that does not open a leg within this time is not there.
     pub open_limit: Duration,
     /// How long a record waits for its recordings to be sealed.
@@ -74,6 +81,8 @@ impl Default for Config {
             hold_music: PromptId::new("moh.default"),
             park_music: Some(PromptId::new("moh.default")),
             ringback: PromptId::new("tone.ringback"),
+            confirm_outside: Some(Duration::from_secs(15)),
+            confirm_prompt: PromptId::new("seat.confirm"),
             open_limit: Duration::from_millis(500),
             seal_limit: Duration::from_secs(10),
             short_after: ShortAfter::default(),
@@ -170,6 +179,8 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// The caller is in a flow that an agent sent him to.
     suspended: Option<Suspension>,
+    /// Who is rung outside and has not pressed the key, by leg.
+    questions: BTreeMap<LegId, Question>,
     /// An agent changes telephones.
     takeover: Option<Takeover>,
     /// Who had him last.
@@ -291,6 +302,7 @@ impl Call {
             guests: Vec::new(),
             transfer: None,
             suspended: None,
+            questions: BTreeMap::new(),
             takeover: None,
             served: None,
             ticket: None,
@@ -395,6 +407,7 @@ impl Call {
         let guests = opening.chain(self.takeover.as_ref().map(|it| it.until)).min();
         let transfer = self.transfer.as_ref().map(|it| (it.until, "transfer"));
         let guests = guests.map(|it| (it, "leg open"));
+        let guests = earliest(guests, self.question_until().map(|it| (it, "key outside")));
         earliest(earliest(earliest(caller, agent), session), earliest(guests, transfer))
     }
 
@@ -412,6 +425,7 @@ impl Call {
             self.end_offer(OfferEnd::System, env, now);
         }
         self.guests_timeout(env, now);
+        self.questions_timeout(env, now);
         if self.phase == Phase::Live
             && let Some(session) = &mut self.session
         {

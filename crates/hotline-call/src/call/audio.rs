@@ -209,8 +209,7 @@ impl Call {
             self.media(Order::Stop { leg, play });
         }
         let leg = wanted?;
-        self.audio.n_plays += 1;
-        let play = PlayId(OWN_PLAYS + self.audio.n_plays);
+        let play = self.next_play();
         self.media(Order::Play(Play {
             leg,
             play,
@@ -222,6 +221,12 @@ impl Call {
             limit_ms: 0,
         }));
         Some((leg, play))
+    }
+
+    /// The number of a play of the call itself.
+    pub(super) const fn next_play(&mut self) -> PlayId {
+        self.audio.n_plays += 1;
+        PlayId(OWN_PLAYS + self.audio.n_plays)
     }
 
     /// What media was told is forgotten there.

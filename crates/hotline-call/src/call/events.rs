@@ -20,7 +20,9 @@ impl Call {
         if let LegEvent::Key { key, alone } = event
             && leg != self.caller.leg
         {
-            self.pressed_inside(leg, key, KeyWay::Info, alone, now);
+            if !self.answers_question(leg, key, env, now) {
+                self.pressed_inside(leg, key, KeyWay::Info, alone, now);
+            }
         } else if self.aside(leg).is_some() {
             self.handle_aside(leg, event, env, now);
         } else if self.is_taking_over(leg) {
@@ -186,7 +188,7 @@ impl Call {
             MediaEvent::Key { leg, key } => {
                 if leg == self.caller.leg {
                     self.pressed(key, KeyWay::Event, env, now);
-                } else {
+                } else if !self.answers_question(leg, key, env, now) {
                     self.pressed_inside(leg, key, KeyWay::Event, false, now);
                 }
             }
@@ -269,6 +271,9 @@ impl Call {
             if self.is_outbound() {
                 return self.party_settled(now);
             }
+        }
+        if self.is_asked_first(leg, now) {
+            return;
         }
         if self.is_guest(leg) {
             return self.guest_settled(leg, env, now);
@@ -425,6 +430,7 @@ impl Call {
 
     fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {
         self.keys_inside.remove(&leg);
+        self.questions.remove(&leg);
         if self.open_legs.remove(&leg) {
             self.fact(CallFact::LegClosed { leg, stats }, now);
             self.complete_if_closed(now);

@@ -188,6 +188,7 @@ impl Call {
     /// 外线坐席: the leg of this agent goes to a number outside.
     pub fn rings_outside(&mut self, leg: LegId, number: Pii<String>, now: Now) {
         if let Some(offer) = self.called_in(leg) {
+            self.will_ask(leg);
             self.fact(CallFact::RungOutside { offer, leg, number }, now);
         }
     }

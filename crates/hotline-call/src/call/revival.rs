@@ -147,6 +147,7 @@ impl Call {
         if media_died {
             self.play_again();
             self.dial_tones_again();
+            self.ask_again();
         }
         let runs = self.recordings.iter().any(|it| recordings.contains(it));
         let wants = self.is_open() || self.audio.kept_by.is_some();

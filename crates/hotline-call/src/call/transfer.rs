@@ -369,6 +369,8 @@ impl Call {
 }
 
 #[cfg(test)]
+mod outside;
+#[cfg(test)]
 mod phones;
 #[cfg(test)]
 mod suspended;

@@ -15,6 +15,8 @@ pub(crate) fn read(root: &Section<'_, '_>) -> Config {
             other => it.complain("suspended", format!("{other:?} 不认识"), "写 music 或 silence"),
         }
     }
+    let limit = it.secs_or("outside_confirm_secs", 15, 0..=60);
+    config.confirm_outside = (!limit.is_zero()).then_some(limit);
     it.end();
     config
 }

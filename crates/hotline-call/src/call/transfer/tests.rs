@@ -1,6 +1,7 @@
 //! Stories of calls with more than two: who hears whom, and who is left when somebody leaves.
 
 mod recording;
+mod restart;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +13,8 @@ use hotline_cdr::{CallRecord, CalledParty, Controller};
 
 use super::*;
 use crate::{
-    Config, Dialling, LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine, Who, call::nobody::Nobody,
+    Config, Dialling, LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine, Who,
+    call::nobody::Nobody,
 };
 
 pub(super) const AGENT: LegId = LegId(1);
@@ -50,6 +52,15 @@ pub(super) fn by(no: &str) -> Controller {
 
 impl Story {
     pub(super) fn talk() -> Self {
+        let mut it = Self::begin();
+        it.answers(AGENT);
+        it.answers(CALLER);
+        assert!(it.call.is_talking());
+        it
+    }
+
+    /// Agent 1001 wants to call somebody.
+    pub(super) fn begin() -> Self {
         let now = Now { mono: MonoTime(1), wall: WallTime(1_795_305_600_000) };
         let dialling = Dialling {
             call: CallId(9),
@@ -64,7 +75,7 @@ impl Story {
             display: None,
             emergency: false,
         };
-        let mut it = Self {
+        Self {
             call: Call::dial(dialling, Arc::new(Config::default()), now),
             now,
             hears: BTreeMap::new(),
@@ -79,11 +90,7 @@ impl Story {
             outcomes: Vec::new(),
             keyed: Vec::new(),
             facts: Vec::new(),
-        };
-        it.answers(AGENT);
-        it.answers(CALLER);
-        assert!(it.call.is_talking());
-        it
+        }
     }
 
     pub(super) fn act(&mut self, step: impl FnOnce(&mut Call, Now)) {
@@ -579,22 +586,4 @@ fn nobody_hears_who_is_muted_and_no_music_is_played_for_it() {
     it.does(|call, now| call.unmute(&agent("1001"), now));
     assert_eq!((&it.hears[&AGENT][..], &it.hears[&TARGET][..]), (&[TARGET][..], &[AGENT][..]));
     assert!(!it.call.is_muted(&agent("1001")));
-}
-
-#[test]
-fn who_was_only_being_called_when_control_restarted_has_a_visit_that_ended() {
-    let mut it = Story::talk();
-    it.consults(TARGET, colleague("1002"));
-    it.opens(TARGET);
-    let saved = it.call.save().unwrap();
-    assert_eq!(saved.legs(), [CALLER, AGENT]);
-    let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
-    let ended: Vec<_> = std::iter::from_fn(|| call.poll_output())
-        .filter_map(|it| {
-            let Output::Fact(it) = it else { return None };
-            let CallFact::OfferEnded { offer, why } = it.fact else { return None };
-            Some((offer, why))
-        })
-        .collect();
-    assert_eq!(ended, [(OfferId(TARGET.0), OfferEnd::System)]);
 }

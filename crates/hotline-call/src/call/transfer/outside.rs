@@ -1,0 +1,88 @@
+//! Stories of agents at a number outside: asked for a key.
+
+use std::time::Duration;
+
+use hotline_base::{
+    Key, LegId, OfferId, Pii,
+    media::Event as MediaEvent,
+};
+
+use super::{
+    tests::{AGENT, CALLER, Story, TARGET, colleague, outside},
+    *,
+};
+use crate::{LegEvent, call::nobody::Nobody};
+
+/// What who answers outside hears until he presses the key.
+const QUESTION: Option<&str> = Some("seat.confirm");
+
+/// A leg rings outside and is answered.
+fn rings_outside(it: &mut Story, leg: LegId) {
+    it.opens(leg);
+    let number = Pii::new("13800139000".to_owned());
+    it.act(|call, now| call.rings_outside(leg, number, now));
+    it.answers(leg);
+}
+
+fn presses(it: &mut Story, leg: LegId, key: char) {
+    let key = Key::try_from(key).unwrap();
+    it.media(MediaEvent::Key { leg, key });
+}
+
+#[test]
+fn nobody_is_connected_to_an_agent_outside_before_he_presses_the_key() {
+    let mut it = Story::begin();
+    rings_outside(&mut it, AGENT);
+    assert_eq!(it.music(AGENT), QUESTION);
+    presses(&mut it, AGENT, '2');
+    // A new description, such as of a network that repairs its own, answers nothing.
+    it.media(MediaEvent::Settled { leg: AGENT, hold: false });
+    assert_eq!((it.music(AGENT), it.call.is_dialling()), (QUESTION, true));
+    assert!(!it.facts.iter().any(|it| matches!(it, CallFact::AgentAnswered { .. })));
+    presses(&mut it, AGENT, '1');
+    assert_eq!(it.music(AGENT), None);
+    assert!(it.facts.iter().any(|it| matches!(it, CallFact::AgentAnswered { .. })));
+    it.answers(CALLER);
+    it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+    // From now on his keys are for others.
+    it.leg(AGENT, LegEvent::Key { key: Key::ONE, alone: true });
+    assert_eq!(it.keyed, [CALLER]);
+}
+
+#[test]
+fn who_answers_outside_and_presses_nothing_has_not_answered() {
+    let mut it = Story::begin();
+    rings_outside(&mut it, AGENT);
+    let (until, why) = it.call.poll_timeout().unwrap();
+    assert_eq!(why, "key outside");
+    it.now.mono = until;
+    it.act(|call, now| call.handle_timeout(&Nobody, now));
+    assert_eq!((it.hung_up.clone(), it.call.is_over()), (vec![AGENT], true));
+    let no_answer = CallFact::OfferEnded { offer: OfferId(1), why: OfferEnd::NoAnswer };
+    assert!(it.facts.contains(&no_answer), "{:?}", it.facts);
+    // One whom another agent asks: they go on without him.
+    let mut it = Story::talk();
+    it.consults(TARGET, colleague("1002"));
+    rings_outside(&mut it, TARGET);
+    assert_eq!(it.music(TARGET), QUESTION);
+    it.now = it.now + Duration::from_secs(15);
+    it.act(|call, now| call.handle_timeout(&Nobody, now));
+    it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+    assert_eq!((it.hung_up.clone(), it.call.is_over()), (vec![TARGET], false));
+}
+
+#[test]
+fn an_agent_outside_whom_another_asks_is_there_when_he_has_pressed_the_key() {
+    let mut it = Story::talk();
+    it.consults(TARGET, colleague("1002"));
+    rings_outside(&mut it, TARGET);
+    it.table(&[(CALLER, &[]), (AGENT, &[])]);
+    it.leg(TARGET, LegEvent::Key { key: Key::ONE, alone: false });
+    it.table(&[(CALLER, &[]), (AGENT, &[TARGET]), (TARGET, &[AGENT])]);
+    // Somebody outside who is no agent is asked nothing.
+    let mut it = Story::talk();
+    it.consults(TARGET, outside());
+    it.opens(TARGET);
+    it.answers(TARGET);
+    assert_eq!(it.music(TARGET), None);
+}
