@@ -1,5 +1,6 @@
 //! 外线坐席: agents whose telephone is a number outside.
 
+use hotline_dsp::Signal;
 use hotline_testkit::{Call, Robot, Speech};
 use serde_json::{Value, json};
 
@@ -174,6 +175,29 @@ async fn voice_mail_of_an_agent_outside_does_not_take_the_caller() {
     let segment = &record["segments"][0];
     assert_eq!((&segment["t_br"], &segment["t_agent"]), (&Value::Null, &Value::Null), "{record:#}");
     assert_eq!(record["recordings"], json!([]), "{record:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_tone_at_an_agent_outside_is_his_hanging_up() {
+    let gateway = Robot::bind(CARRIER).await.unwrap();
+    let setup = Setup {
+        gateways: vec![gateway.address()],
+        options_probes: false,
+        agent_more: "outside_seat = true\n",
+        trunk_keys: "busy_tone_ends = true\n",
+        ..Setup::default()
+    };
+    let engine = Engine::start(setup).await;
+    let agent = outside(&engine, gateway).await;
+    let (caller, phone) = talk(&engine, &agent).await;
+    phone.speak(Speech::signal(Signal::Busy));
+    phone.until_ended(SOON).await.unwrap();
+    engine.until_state(&agent, "idle").await;
+    until_no_channel_is_out(&engine).await;
+    assert!(caller.view().ended.is_none(), "the flow has the caller again");
+    caller.hang_up();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(text(&record["segments"][0]["released_by"]), "agent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

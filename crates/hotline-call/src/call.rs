@@ -181,6 +181,8 @@ pub struct Call {
     suspended: Option<Suspension>,
     /// Who is rung outside and has not pressed the key, by leg.
     questions: BTreeMap<LegId, Question>,
+    /// Legs whose network's tones are listened for: there the busy tone is a hanging up.
+    heeds_tones: BTreeSet<LegId>,
     /// An agent changes telephones.
     takeover: Option<Takeover>,
     /// Who had him last.
@@ -303,6 +305,7 @@ impl Call {
             transfer: None,
             suspended: None,
             questions: BTreeMap::new(),
+            heeds_tones: BTreeSet::new(),
             takeover: None,
             served: None,
             ticket: None,

@@ -398,11 +398,27 @@ impl Call {
             return;
         }
         self.fact(CallFact::ToneHeard { leg, tone }, now);
-        let hangs_up = tone == NetworkTone::Busy && self.ends_on_busy_tone();
-        let is_party = self.is_outbound() && leg == self.caller.leg;
-        if hangs_up && is_party && matches!(self.caller.state, CallerState::Up) {
+        if tone != NetworkTone::Busy || !self.heeds_tones.contains(&leg) {
+            return;
+        }
+        if leg != self.caller.leg {
+            if self.was_answered(leg) {
+                let hung_up = LegEvent::Ended(LegEnd::HungUp { cause: None });
+                self.handle_leg(leg, hung_up, env, now);
+            }
+        } else if matches!(self.caller.state, CallerState::Up) {
             let reason = EndReason::Normal { tag: "busy_tone".to_owned() };
             self.end(Party::Called, reason, None, env, now);
+        }
+    }
+
+    /// Whether the telephone of an agent's or a guest's leg was picked up.
+    fn was_answered(&self, leg: LegId) -> bool {
+        let agent = self.agent.as_ref().filter(|it| it.offering.leg == leg).map(|it| it.state);
+        let guest = || self.guests.iter().find(|it| it.leg == leg).map(|it| it.state);
+        match agent.or_else(guest) {
+            Some(AgentState::Settling | AgentState::Announcing | AgentState::Talking) => true,
+            Some(AgentState::Opening { .. } | AgentState::Dialing) | None => false,
         }
     }
 
@@ -431,6 +447,7 @@ impl Call {
     fn closed(&mut self, leg: LegId, stats: LegStats, now: Now) {
         self.keys_inside.remove(&leg);
         self.questions.remove(&leg);
+        self.heeds_tones.remove(&leg);
         if self.open_legs.remove(&leg) {
             self.fact(CallFact::LegClosed { leg, stats }, now);
             self.complete_if_closed(now);

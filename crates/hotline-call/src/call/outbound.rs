@@ -49,8 +49,6 @@ pub(super) struct Dialled {
     ringback: bool,
     /// `None`: what the network lets be heard before the answer is not passed on.
     network: Option<Network>,
-    /// Tones of the network are listened for, and the busy tone ends the call.
-    heeds_tones: bool,
     /// The agent's telephone called us; otherwise we ring it.
     by_phone: Option<ByPhone>,
 }
@@ -82,8 +80,8 @@ struct Network {
 
 impl Dialled {
     const fn new(number: Pii<String>, display: Option<String>) -> Self {
-        let (rings, ringback, heeds_tones) = (false, false, false);
-        Self { number, display, rings, ringback, network: None, heeds_tones, by_phone: None }
+        let (rings, ringback) = (false, false);
+        Self { number, display, rings, ringback, network: None, by_phone: None }
     }
 
     /// Of a call that an earlier control process began.
@@ -172,15 +170,17 @@ impl Call {
         display: String,
         now: Now,
     ) {
+        if sound.tones {
+            self.heeds_tones.insert(leg);
+            self.media(Order::HeedTones { leg });
+        } else {
+            self.heeds_tones.remove(&leg);
+        }
         if let Some(offer) = self.called_in(leg) {
             return self.fact(CallFact::PartyWentOut { offer, trunk, gateway, display }, now);
         }
         if let Some(it) = &mut self.dialled {
             it.network = sound.early.then(Network::default);
-            it.heeds_tones = sound.tones;
-        }
-        if sound.tones {
-            self.media(Order::HeedTones { leg });
         }
         self.fact(CallFact::WentOut { trunk, gateway, display }, now);
     }
@@ -206,11 +206,6 @@ impl Call {
         if leg == self.caller.leg {
             self.fact(CallFact::WayRefused { trunk, status }, now);
         }
-    }
-
-    /// Whether the busy tone after the answer is the end of the call.
-    pub(super) fn ends_on_busy_tone(&self) -> bool {
-        self.dialled.as_ref().is_some_and(|it| it.heeds_tones)
     }
 
     /// The agent's own call, before the called party was there.
@@ -397,9 +392,8 @@ impl Call {
             let hears = vec![Hears { listener, speakers: vec![self.caller.leg] }];
             self.media(Order::Mix { hears });
         }
-        let is_invited = matches!(self.caller.state, CallerState::Invited { .. });
-        if is_invited && self.dialled.as_ref().is_some_and(|it| it.heeds_tones) {
-            self.media(Order::HeedTones { leg: self.caller.leg });
+        for leg in self.heeds_tones.clone() {
+            self.media(Order::HeedTones { leg });
         }
         if self.dialled.as_mut().is_some_and(|it| std::mem::take(&mut it.ringback)) {
             self.start_ringback();

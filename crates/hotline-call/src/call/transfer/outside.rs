@@ -1,32 +1,44 @@
-//! Stories of agents at a number outside: asked for a key.
+//! Stories of agents at a number outside: asked for a key, and gone when the busy tone says so.
 
 use std::time::Duration;
 
 use hotline_base::{
-    Key, LegId, OfferId, Pii,
-    media::Event as MediaEvent,
+    Key, LegId, OfferId, Pii, TrunkId,
+    media::{Event as MediaEvent, NetworkTone, Profile},
 };
 
 use super::{
-    tests::{AGENT, CALLER, Story, TARGET, colleague, outside},
+    tests::{AGENT, CALLER, Story, TARGET, agent, colleague, outside},
     *,
 };
-use crate::{LegEvent, call::nobody::Nobody};
+use crate::{LegEvent, NetworkSound, Who, call::nobody::Nobody};
 
 /// What who answers outside hears until he presses the key.
 const QUESTION: Option<&str> = Some("seat.confirm");
 
-/// A leg rings outside and is answered.
+/// A leg rings outside, over a trunk whose busy tone means something, and is answered.
 fn rings_outside(it: &mut Story, leg: LegId) {
     it.opens(leg);
     let number = Pii::new("13800139000".to_owned());
     it.act(|call, now| call.rings_outside(leg, number, now));
+    goes_out(it, leg);
     it.answers(leg);
+}
+
+fn goes_out(it: &mut Story, leg: LegId) {
+    let trunk = (TrunkId::new("ct"), NetworkSound { early: true, tones: true });
+    it.act(|call, now| {
+        call.went_out(leg, trunk, "10.0.0.1:5060".into(), "077112345".into(), now);
+    });
 }
 
 fn presses(it: &mut Story, leg: LegId, key: char) {
     let key = Key::try_from(key).unwrap();
     it.media(MediaEvent::Key { leg, key });
+}
+
+fn busy(it: &mut Story, leg: LegId) {
+    it.media(MediaEvent::Tone { leg, tone: NetworkTone::Busy });
 }
 
 #[test]
@@ -83,6 +95,33 @@ fn an_agent_outside_whom_another_asks_is_there_when_he_has_pressed_the_key() {
     let mut it = Story::talk();
     it.consults(TARGET, outside());
     it.opens(TARGET);
+    goes_out(&mut it, TARGET);
     it.answers(TARGET);
     assert_eq!(it.music(TARGET), None);
+}
+
+#[test]
+fn the_busy_tone_is_the_hanging_up_of_an_agent_outside_and_of_whom_he_asks() {
+    let mut it = Story::begin();
+    rings_outside(&mut it, AGENT);
+    presses(&mut it, AGENT, '1');
+    it.answers(CALLER);
+    assert!(it.call.is_talking());
+    let who = Who { party: outside(), display: None };
+    let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
+    it.does(|call, now| call.consult(&agent("1001"), joining, now));
+    it.opens(TARGET);
+    goes_out(&mut it, TARGET);
+    busy(&mut it, TARGET);
+    assert_eq!(it.hung_up, [], "before the answer the network's response says it");
+    it.answers(TARGET);
+    busy(&mut it, TARGET);
+    it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+    busy(&mut it, AGENT);
+    assert_eq!((it.hung_up.clone(), it.call.is_over()), (vec![TARGET, AGENT, CALLER], true));
+    // A voice mail that hangs up while it is asked for the key.
+    let mut it = Story::begin();
+    rings_outside(&mut it, AGENT);
+    busy(&mut it, AGENT);
+    assert_eq!((it.hung_up.clone(), it.call.is_over()), (vec![AGENT], true));
 }
