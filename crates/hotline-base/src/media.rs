@@ -6,10 +6,10 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::{ContextId, Key, LegId, PlayId, PromptId, RecordingId};
+use crate::{ContextId, Key, LegId, PlayId, PromptId, RecordingId, WallTime};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 9;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -148,6 +148,8 @@ pub enum Event {
         version: u16,
         legs: Vec<LegId>,
         recordings: Vec<RecordingId>,
+        /// When this process began: what is older was brought back from one that died.
+        began: WallTime,
     },
     /// The leg has a port; `sdp` is our answer or our offer.
     Opened {

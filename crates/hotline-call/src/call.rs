@@ -8,7 +8,7 @@ use std::{
 
 use hotline_base::{
     AgentNo, CallId, ContextId, Due, Extension, FlowId, GroupId, Key, KeyMerger, LegId, MonoTime,
-    Now, OfferId, Pii, PromptId, RecordingId, TicketId, TrunkId, earliest,
+    Now, OfferId, Pii, PromptId, RecordingId, TicketId, TrunkId, WallTime, earliest,
     media::{Event as MediaEvent, Order, Profile},
 };
 use hotline_cdr::{
@@ -51,6 +51,7 @@ use self::{
 pub use self::{
     guests::{Joining, Who},
     outbound::{Dialling, NetworkSound},
+    revival::Alive,
     suspend::NotSuspended,
 };
 

@@ -16,8 +16,8 @@ mod saved;
 
 pub use self::{
     call::{
-        Arrival, Call, Config, Dialling, Joining, NetworkSound, NotSuspended, Offering, Output,
-        QueueOrder, Who,
+        Alive, Arrival, Call, Config, Dialling, Joining, NetworkSound, NotSuspended, Offering,
+        Output, QueueOrder, Who,
     },
     hears::{Role, Room, Seat, hears},
     leg::{LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine},

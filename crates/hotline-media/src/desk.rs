@@ -78,6 +78,7 @@ pub(crate) struct Desk {
     kept: VecDeque<Event>,
     /// Recordings that were reported lately; a control that died may not have read them.
     lately: VecDeque<(Instant, Event)>,
+    began: Instant,
 }
 
 /// What the desk knows of a leg.
@@ -165,6 +166,7 @@ impl Desk {
             figures_due: Instant::now() + FIGURES_EVERY,
             kept: VecDeque::new(),
             lately: VecDeque::new(),
+            began: Instant::now(),
             config,
             notes,
             wake,

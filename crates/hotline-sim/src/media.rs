@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{
-    Key, LegId, PlayId, Random, RecordingId,
+    Key, LegId, PlayId, Random, RecordingId, WallTime,
     media::{Event, FailReason, FailedOrder, LegStats, Order, PlayEnd, Recorded, VERSION},
 };
 
@@ -66,7 +66,8 @@ impl MediaModel {
             Order::Hello { .. } => {
                 let legs = self.legs.keys().copied().collect();
                 let recordings = self.recordings.keys().cloned().collect();
-                vec![(soon, Event::Inventory { version: VERSION, legs, recordings })]
+                let began = WallTime::default();
+                vec![(soon, Event::Inventory { version: VERSION, legs, recordings, began })]
             }
             Order::Open { leg, .. } => self.open(leg, soon, faulty, random),
             Order::Answer { leg, answer } if self.legs.contains_key(&leg) => {

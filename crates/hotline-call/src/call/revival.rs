@@ -4,8 +4,17 @@ use hotline_cdr::RecordingChange;
 
 use super::{
     AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId, MonoTime,
-    Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy, Stamped,
+    Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy, Stamped, WallTime,
 };
+
+/// What a media process has, as it says itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Alive<'a> {
+    pub legs: &'a [LegId],
+    pub recordings: &'a [RecordingId],
+    /// When it began.
+    pub began: WallTime,
+}
 
 impl Call {
     /// The media process is gone, and with it every sound. The next one brings back the legs that
@@ -38,14 +47,9 @@ impl Call {
 
     /// After the death of control or of media: media's list of the legs and recordings that live. A
     /// leg that is not there is gone; what a new media process cannot know is ordered again.
-    pub fn reconcile(
-        &mut self,
-        legs: &[LegId],
-        recordings: &[RecordingId],
-        env: &dyn Environment,
-        now: Now,
-    ) {
-        let unseen = self.breaks_off_unseen(recordings, now);
+    pub fn reconcile(&mut self, alive: &Alive<'_>, env: &dyn Environment, now: Now) {
+        let Alive { legs, recordings, began } = *alive;
+        let unseen = self.breaks_off_unseen(recordings, now) || self.was_replaced_unseen(began);
         let media_died = std::mem::take(&mut self.media_died) || unseen;
         let lost: BTreeSet<_> =
             self.open_legs.iter().copied().filter(|it| !legs.contains(it)).collect();
@@ -54,12 +58,17 @@ impl Call {
         if media_died {
             self.forget_sound();
         }
+        if unseen && self.phase == Phase::Live {
+            // It may not outlive this: its flow ended with control.
+            self.fact(CallFact::MediaRestarted, now);
+            self.outputs.push_back(Output::Keep);
+        }
         if self.phase == Phase::Live {
             self.broken_off.retain(|it, _| !recordings.contains(it));
             self.lose(lost, media_died, env, now);
         }
         if self.phase == Phase::Live {
-            if media_died {
+            if media_died && !unseen {
                 self.fact(CallFact::MediaRestarted, now);
                 self.outputs.push_back(Output::Keep);
             }
@@ -84,6 +93,15 @@ impl Call {
         }
         self.broken_off.entry(ran).or_insert(now.mono);
         true
+    }
+
+    /// The same of a call that nobody recorded: the process that has its legs now began after them,
+    /// and no control before this one had seen that.
+    fn was_replaced_unseen(&self, began: WallTime) -> bool {
+        let replaced = |it: &&Stamped| it.fact == CallFact::MediaRestarted;
+        let known = self.facts.iter().rev().find(replaced).or(self.facts.first());
+        let restored = self.facts.iter().any(|it| it.fact == CallFact::ControlRestarted);
+        restored && known.is_some_and(|it| it.at.wall < began)
     }
 
     /// Whether this leg is the call's and is not known to be closed.

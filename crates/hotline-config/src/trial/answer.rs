@@ -6,7 +6,7 @@ use std::{
 };
 
 use hotline_base::{
-    Machine as _, Now, TrunkId,
+    Machine as _, Now, TrunkId, WallTime,
     media::{Event, FailedOrder, Order, VERSION},
 };
 use hotline_sdp::{Codecs, Local};
@@ -88,6 +88,7 @@ fn media(order: Order, local: &Local) -> Option<Event> {
             version: VERSION,
             legs: Vec::new(),
             recordings: Vec::new(),
+            began: WallTime::default(),
         });
     }
     let Order::Open { leg, offer, .. } = order else { return None };

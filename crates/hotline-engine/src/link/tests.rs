@@ -100,6 +100,8 @@ async fn media_of_another_version_is_refused() {
     let mut it = link();
     let (mut media, _) = it.up().await;
     let version = VERSION + 1;
-    write(&mut media, &Event::Inventory { version, legs: vec![], recordings: vec![] }).await;
+    let began = hotline_base::WallTime::default();
+    let inventory = Event::Inventory { version, legs: vec![], recordings: vec![], began };
+    write(&mut media, &inventory).await;
     assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
 }

@@ -1,9 +1,12 @@
 //! What control is told: what the worker and the recorder report, and what was kept for a control
 //! that was not there.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hotline_base::media::{Event, VERSION};
+use hotline_base::{
+    WallTime,
+    media::{Event, VERSION},
+};
 
 use super::{Desk, Slot};
 use crate::{counters::count, task::Report};
@@ -126,6 +129,7 @@ impl Desk {
             version: VERSION,
             legs: self.legs.keys().copied().collect(),
             recordings: self.recordings.keys().cloned().collect(),
+            began: wall_before(self.began.elapsed()),
         });
         self.forget_old();
         let kept = std::mem::take(&mut self.kept);
@@ -143,6 +147,12 @@ impl Desk {
         let now = Instant::now();
         while self.lately.pop_front_if(|it| now.duration_since(it.0) >= LATELY).is_some() {}
     }
+}
+
+/// So long ago, by the clock as it stands now.
+fn wall_before(age: Duration) -> WallTime {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(0))
 }
 
 fn is_recording(event: &Event) -> bool {

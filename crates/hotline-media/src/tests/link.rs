@@ -35,9 +35,8 @@ fn when_control_dies_the_parties_go_on_and_the_next_control_finds_them() {
 
     let mut control = Control::attach(&rig.media);
     control.order(&Order::Hello { version: VERSION });
-    let legs = vec![caller.leg, agent.leg];
-    let recordings = vec![recording.clone()];
-    assert_eq!(control.event(), Event::Inventory { version: VERSION, legs, recordings });
+    let Event::Inventory { legs, recordings, .. } = control.event() else { panic!("no inventory") };
+    assert_eq!((legs, &recordings[..]), (vec![caller.leg, agent.leg], &[recording.clone()][..]));
     assert_eq!(rig.media.counters().events_dropped, 1);
     control.order(&Order::StopRecord { recording: recording.clone() });
     let Event::Recorded(recorded) = control.event() else { panic!("not recorded") };

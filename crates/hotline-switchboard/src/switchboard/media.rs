@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hotline_base::{
-    LegId, Now, RecordingId,
+    Now,
     media::{Event as MediaEvent, Order},
 };
+use hotline_call::Alive;
 
 use super::{Output, Switchboard};
 use crate::{io::Count, timers::Owner};
@@ -42,8 +43,9 @@ impl Switchboard {
 
     pub(super) fn handle_media(&mut self, event: MediaEvent, now: Now) {
         let call = match &event {
-            MediaEvent::Inventory { legs, recordings, .. } => {
-                return self.take_inventory(legs, recordings, now);
+            MediaEvent::Inventory { legs, recordings, began, .. } => {
+                let alive = Alive { legs, recordings, began: *began };
+                return self.take_inventory(&alive, now);
             }
             MediaEvent::Opened { leg, .. }
             | MediaEvent::Settled { leg, .. }
@@ -107,11 +109,12 @@ impl Switchboard {
     }
 
     /// Media says what lives: calls are compared with it, and what nobody owns is closed.
-    fn take_inventory(&mut self, legs: &[LegId], recordings: &[RecordingId], now: Now) {
+    fn take_inventory(&mut self, alive: &Alive<'_>, now: Now) {
+        let Alive { legs, recordings, .. } = *alive;
         self.media_up = true;
         self.timers.set(Owner::Media, None);
         if std::mem::take(&mut self.awaits_inventory) {
-            self.each_call(now, |call, env, now| call.reconcile(legs, recordings, env, now));
+            self.each_call(now, |call, env, now| call.reconcile(alive, env, now));
         }
         for leg in legs {
             let call = self.media_legs.get(leg).and_then(|it| self.calls.get(it));

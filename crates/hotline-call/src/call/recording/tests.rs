@@ -13,7 +13,7 @@ use hotline_ivr::{
     raw::{At, RawBundle, RawEntry, RawFile, RawKind, RawNode},
 };
 
-use crate::{Arrival, Call, Config, LegEnd, LegEvent, Offering, Output, QueueOrder};
+use crate::{Alive, Arrival, Call, Config, LegEnd, LegEvent, Offering, Output, QueueOrder};
 
 const CALLER: LegId = LegId(1);
 const AGENT: LegId = LegId(2);
@@ -368,9 +368,10 @@ fn an_agent_who_drops_before_the_bridge_leaves_the_flows_recording_alone() {
 #[test]
 fn what_a_new_media_process_records_is_as_masked_as_before_and_of_the_flow() {
     let mut it = Story::new();
+    let alive = Alive { legs: &[CALLER], recordings: &[], began: WallTime(0) };
     it.act(|call, now| {
         call.media_down(now);
-        call.reconcile(&[CALLER], &[], &Open, now);
+        call.reconcile(&alive, &Open, now);
     });
     assert_eq!(it.told[2..], ["record 1 0", "mute"], "the secret is still asked for");
     let again = PlayEnd::Finished;

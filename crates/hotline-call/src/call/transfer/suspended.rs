@@ -13,7 +13,7 @@ use hotline_ivr::{
 };
 
 use super::{
-    tests::{AGENT, CALLER, Story, TARGET, agent, by, supervised},
+    tests::{AGENT, CALLER, Story, TARGET, agent, alive, by, supervised},
     *,
 };
 use crate::{Config, LegEvent, NotSuspended, TalkLine, call::nobody::Nobody};
@@ -273,7 +273,7 @@ fn a_recording_that_breaks_off_while_it_is_masked_goes_on_masked() {
     let mut it = Story::suspended();
     it.act(Call::media_down);
     it.muted = false;
-    it.act(|call, now| call.reconcile(&[CALLER, AGENT], &[], &Nobody, now));
+    it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT], &[]), &Nobody, now));
     assert!(it.muted, "the other part begins in the middle of the password");
     assert_eq!((it.music(CALLER), it.music(AGENT)), (Some("ask"), Some("moh.default")));
     it.types("42");
@@ -288,7 +288,7 @@ fn caller_and_agent_talk_when_control_died_with_the_flow() {
     let recordings = saved.recordings.clone();
     let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
     assert_eq!(call.last_flow().map(|it| it.how), Some(FlowReturn::Lost));
-    call.reconcile(&[CALLER, AGENT], &recordings, &Nobody, it.now);
+    call.reconcile(&alive(&[CALLER, AGENT], &recordings), &Nobody, it.now);
     let (mut heard, mut silenced, mut muted) = (Vec::new(), Vec::new(), true);
     let mut began: Vec<(LegId, PlayId)> = Vec::new();
     while let Some(output) = call.poll_output() {

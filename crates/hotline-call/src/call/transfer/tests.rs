@@ -6,14 +6,14 @@ mod restart;
 use std::{collections::BTreeMap, sync::Arc};
 
 use hotline_base::{
-    CallId, Extension, LegId, MonoTime, OfferId, Pii, PlayId, WallTime,
+    CallId, Extension, LegId, MonoTime, OfferId, Pii, PlayId, RecordingId, WallTime,
     media::{Channel, Event as MediaEvent, LegStats, Order, Profile},
 };
 use hotline_cdr::{CallRecord, CalledParty, Controller};
 
 use super::*;
 use crate::{
-    Config, Dialling, LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine, Who,
+    Alive, Config, Dialling, LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine, Who,
     call::nobody::Nobody,
 };
 
@@ -44,6 +44,11 @@ pub(super) struct Story {
 
 pub(super) fn agent(no: &str) -> AgentNo {
     AgentNo::new(no)
+}
+
+/// A media process that has been there all the time.
+pub(super) fn alive<'a>(legs: &'a [LegId], recordings: &'a [RecordingId]) -> Alive<'a> {
+    Alive { legs, recordings, began: WallTime(0) }
 }
 
 pub(super) fn by(no: &str) -> Controller {
@@ -522,7 +527,7 @@ fn a_conference_goes_on_after_a_restart_of_control() {
     let saved = it.call.save().unwrap();
     assert_eq!(saved.legs(), [CALLER, AGENT, TARGET]);
     let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
-    call.reconcile(&[CALLER, AGENT, TARGET], &[], &Nobody, it.now);
+    call.reconcile(&alive(&[CALLER, AGENT, TARGET], &[]), &Nobody, it.now);
     assert!(call.is_talking() && !call.is_over());
     let ended = LegEvent::Ended(LegEnd::HungUp { cause: None });
     call.handle_leg(AGENT, ended.clone(), &Nobody, it.now);
@@ -536,7 +541,7 @@ fn after_media(legs: &[LegId]) -> (Call, Vec<CallFact>) {
     let mut it = Story::three();
     let now = it.now;
     it.call.media_down(now);
-    it.call.reconcile(legs, &[], &Nobody, now);
+    it.call.reconcile(&alive(legs, &[]), &Nobody, now);
     let mut facts = Vec::new();
     while let Some(said) = it.call.poll_output() {
         if let Output::Fact(it) = said {
@@ -574,7 +579,7 @@ fn nobody_hears_who_is_muted_and_no_music_is_played_for_it() {
     // A restart of control does not open a microphone.
     let saved = it.call.save().unwrap();
     it.call = Call::restore(saved, Arc::new(Config::default()), it.now);
-    it.act(|call, now| call.reconcile(&[CALLER, AGENT], &[], &Nobody, now));
+    it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT], &[]), &Nobody, now));
     assert!(it.call.is_muted(&agent("1001")));
     assert_eq!(it.hears[&CALLER], []);
 

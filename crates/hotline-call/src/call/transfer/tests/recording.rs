@@ -76,7 +76,7 @@ fn a_recording_is_stopped_and_started_in_the_talk_and_the_record_shows_every_par
     // Control restarts before the first part is sealed: it knows that nothing runs.
     let saved = it.call.save().unwrap();
     let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
-    call.reconcile(&[CALLER, AGENT, TARGET], &[], &Nobody, it.now);
+    call.reconcile(&alive(&[CALLER, AGENT, TARGET], &[]), &Nobody, it.now);
     assert!(!call.stop_recording_for(&by("1001"), it.now));
     it.seals(&first);
     it.muted = false;
@@ -119,7 +119,7 @@ fn what_broke_off_while_nobody_saw_it_is_told_by_what_runs_no_more() {
         it.call = Call::restore(saved, Arc::new(Config::default()), it.now);
         it.now = it.now + Duration::from_secs(2);
         let running = recordings(&first);
-        it.act(|call, now| call.reconcile(&[CALLER, AGENT], &running, &Nobody, now));
+        it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT], &running), &Nobody, now));
         it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
         it.seals(&first);
         it.leaves(CALLER);

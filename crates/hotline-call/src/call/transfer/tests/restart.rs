@@ -19,3 +19,26 @@ fn who_was_only_being_called_when_control_restarted_has_a_visit_that_ended() {
         .collect();
     assert_eq!(ended, [(OfferId(TARGET.0), OfferEnd::System)]);
 }
+
+#[test]
+fn a_call_that_nobody_records_says_once_that_media_was_replaced_while_nobody_saw_it() {
+    let mut it = Story::talk();
+    it.does(|call, now| call.stop_recording_for(&by("1001"), now));
+    let legs = [CALLER, AGENT];
+    let restarted =
+        |it: &Story| it.facts.iter().filter(|it| matches!(it, CallFact::MediaRestarted)).count();
+    let again = |it: &mut Story, began: WallTime| {
+        let saved = it.call.save().unwrap();
+        it.call = Call::restore(saved, Arc::new(Config::default()), it.now);
+        let alive = Alive { legs: &legs, recordings: &[], began };
+        it.act(|call, now| call.reconcile(&alive, &Nobody, now));
+    };
+    again(&mut it, WallTime(0));
+    assert_eq!(restarted(&it), 0, "media was there before the call");
+    let began = it.now.wall;
+    it.now = it.now + Duration::from_secs(1);
+    again(&mut it, began);
+    assert_eq!((restarted(&it), it.call.is_talking()), (1, true));
+    again(&mut it, began);
+    assert_eq!(restarted(&it), 1, "the record has it");
+}
