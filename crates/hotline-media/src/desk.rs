@@ -96,6 +96,8 @@ struct Entry {
     /// offered it once more to refresh the session; a new version is another text (RFC 3264 §8).
     said: String,
     protection: Protection,
+    /// It was told what to hear.
+    sounds: bool,
 }
 
 /// Free places of a slab.

@@ -128,6 +128,8 @@ pub(crate) struct Opening {
     pub(crate) reports: ReportStart,
     /// Complexity of Opus, 0 to 10.
     pub(crate) complexity: u8,
+    /// A process that died had sent it packets.
+    pub(crate) resumes: bool,
 }
 
 /// What a leg's RTCP begins with.

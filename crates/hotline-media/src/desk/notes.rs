@@ -23,7 +23,7 @@ const RECORD: usize = 4_096;
 const HEAD: usize = 12;
 
 /// The form of [`Note`] and [`Common`].
-const FORM: u8 = 3;
+const FORM: u8 = 4;
 
 /// Rows of a browser's description that no agreement depends on, and most of its length.
 const IDLE_ROWS: [&str; 4] = ["a=candidate:", "a=rtcp-fb:", "a=ssrc:", "a=msid"];
@@ -40,6 +40,8 @@ pub(super) struct Note {
     pub(super) version: u64,
     pub(super) said: String,
     pub(super) theirs: Theirs,
+    /// It was told what to hear: its peer counts on packets.
+    pub(super) sounds: bool,
     /// `None` in the clear.
     pub(super) safe: Option<Safe>,
 }
@@ -106,12 +108,13 @@ pub(super) struct Notes(Option<File>);
 
 impl Note {
     pub(super) fn new(leg: LegId, entry: &super::Entry, theirs: Theirs) -> Self {
-        let super::Entry { context, slot, port, session, version, said, protection, .. } = entry;
+        let super::Entry { slot, port, session, version, said, protection, .. } = entry;
         let (port, session, version, said) = (*port, *session, *version, said.clone());
-        let (context, worker) = (*context, slot.worker);
+        let (context, worker, sounds) = (entry.context, slot.worker, entry.sounds);
         let safe = protection.noted();
         let theirs = if protection.is_guest() { theirs.shortened() } else { theirs };
-        Self { form: FORM, leg, context, worker, port, session, version, said, theirs, safe }
+        let form = FORM;
+        Self { form, leg, context, worker, port, session, version, said, theirs, sounds, safe }
     }
 }
 
@@ -259,8 +262,8 @@ mod tests {
         let said = said.to_owned();
         let (leg, port, safe) = (LegId(leg), 20_000, None);
         let (context, worker) = (ContextId(5), 0);
-        let (session, version) = (7, 2);
-        Note { form: FORM, leg, context, worker, port, session, version, said, theirs, safe }
+        let (session, version, sounds, form) = (7, 2, false, FORM);
+        Note { form, leg, context, worker, port, session, version, said, theirs, sounds, safe }
     }
 
     fn notes() -> Notes {

@@ -134,9 +134,18 @@ impl Desk {
         // RFC 8866 §5.2 wants a number that nobody else uses; 62 bits, so that readers that take
         // it for a signed one are not surprised.
         let session = self.random.next_u64() >> 2;
-        let (codecs, said, version) = (self.codecs(profile), String::new(), 1);
-        let mut entry =
-            Entry { slot, context, port, session, version, codecs, weight: 1, said, protection };
+        let mut entry = Entry {
+            slot,
+            context,
+            port,
+            session,
+            version: 1,
+            codecs: self.codecs(profile),
+            weight: 1,
+            said: String::new(),
+            protection,
+            sounds: false,
+        };
         let (sdp, agreed) = match self.describe_first(&entry, theirs) {
             Ok(described) => described,
             Err(error) => return self.refuse(leg, (slot, port, door), error.into()),
@@ -150,7 +159,8 @@ impl Desk {
         let reports = self.report_start(door.port());
         let complexity = self.config.coding.opus_complexity;
         self.add_leg(leg, entry);
-        let opening = Opening { slot, id: leg, door, secure, out, reports, complexity };
+        let (id, resumes) = (leg, false);
+        let opening = Opening { slot, id, door, secure, out, reports, complexity, resumes };
         self.task(worker, Task::Open(Box::new(opening)));
         self.admit_guest(leg);
         if let Some((stream, security)) = agreed {
@@ -328,8 +338,18 @@ impl Desk {
         Ok((local.version, write(&local)?))
     }
 
+    /// From here on a leg's peer counts on packets, whatever process sends them.
+    fn begins_to_sound(&mut self, leg: LegId) {
+        let Some(entry) = self.legs.get_mut(&leg).filter(|it| !it.sounds) else { return };
+        entry.sounds = true;
+        self.note_again(leg);
+    }
+
     fn mix(&mut self, hears: &[Hears]) {
         for it in hears {
+            if !it.speakers.is_empty() {
+                self.begins_to_sound(it.listener);
+            }
             let Some(leg) = self.legs.get(&it.listener) else { continue };
             let (listener, context) = (leg.slot, leg.context);
             let speakers = self.in_context(context, &it.speakers);
@@ -344,6 +364,7 @@ impl Desk {
             let (leg, play) = (order.leg, order.play);
             return self.say(Event::PlayDone { leg, play, played_ms: 0, end: PlayEnd::Missing });
         }
+        self.begins_to_sound(order.leg);
         let incomplete = parts.len() < order.prompts.len();
         let play = Box::new(Playing::new(order, parts, incomplete));
         self.task(leg.worker, Task::Play { leg, play });
@@ -351,6 +372,7 @@ impl Desk {
 
     fn send_keys(&mut self, leg: LegId, mut keys: Vec<Key>) {
         keys.truncate(KEYS_MAX);
+        self.begins_to_sound(leg);
         if let Some(leg) = self.slot(leg) {
             self.task(leg.worker, Task::SendKeys { leg, keys });
         }

@@ -40,7 +40,7 @@ impl Desk {
     }
 
     fn revive_leg(&mut self, place: u32, note: &Note) -> Option<()> {
-        let Note { leg, context, port, session, version, said, theirs, safe, .. } = note;
+        let Note { leg, context, port, session, version, said, theirs, safe, sounds, .. } = note;
         let worker = self.worker_again(*context, note.worker)?;
         let protection = match safe {
             Some(safe) => Protection::revived(safe)?,
@@ -75,24 +75,37 @@ impl Desk {
         let (codecs, secure) = (local.codecs, protection.is_secure());
         // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
         let out = self.outbound(secrets.map(|it| it.ssrc));
-        let context = *context;
-        let entry =
-            Entry { slot, context, port, session, version, codecs, weight, said, protection };
-        self.add_leg(*leg, entry);
+        let (context, sounds) = (*context, *sounds);
+        self.add_leg(
+            *leg,
+            Entry {
+                slot,
+                context,
+                port,
+                session,
+                version,
+                codecs,
+                weight,
+                said,
+                protection,
+                sounds,
+            },
+        );
         let reports = self.report_start(door.port());
         while self.end_of(worker).is_some_and(|it| !it.has_room(TASKS)) {
             self.wake_workers();
             thread::sleep(Duration::from_millis(1));
         }
         let complexity = self.config.coding.opus_complexity;
-        let opening = Opening { slot, id: *leg, door, secure, out, reports, complexity };
+        let (id, resumes) = (*leg, sounds);
+        let opening = Opening { slot, id, door, secure, out, reports, complexity, resumes };
         self.task(worker, Task::Open(Box::new(opening)));
         self.admit_guest(*leg);
         if let Some((stream, security)) = agreed {
             self.resume_guard(*leg, security);
             self.task(worker, Task::Settle { leg: slot, stream });
         }
-        // Nothing is sent before control is there and says what.
+        // Nothing but silence is sent before control is there and says what.
         self.note(*leg, theirs.clone());
         Some(())
     }

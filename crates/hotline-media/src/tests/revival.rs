@@ -117,12 +117,29 @@ fn the_next_process_brings_legs_back_on_their_ports_and_parties_hear_each_other_
     drop((media, dir));
 }
 
+#[test]
+fn who_was_told_what_to_hear_is_sent_silence_by_the_next_process_before_any_order() {
+    let (lasting, mut rig) = Lasting::start();
+    rig.dir.prompt("tone", 600, 100);
+    let (listener, other) = (rig.phone(1, 440), rig.phone(2, 700));
+    rig.play(listener.leg, 1, &["tone"], 1);
+    rig.play_done();
+    let rig = lasting.restart(rig, &[1, 2]);
+    listener.drain();
+    let sound = listener.listen(10);
+    assert!(sound.iter().all(|it| it.abs() < 16), "silence");
+    assert!(other.hears_nothing(), "it may ring there");
+    drop(rig);
+}
+
 /// A telephone with keys and a plain one hear each other, and only each other's tone.
 fn assert_talk(rig: &mut Rig, safe: &mut SafePhone, plain: &mut Phone) {
     let only = |listener, speaker| Hears { listener, speakers: vec![speaker] };
     let both = vec![only(safe.leg, plain.leg), only(plain.leg, safe.leg)];
     rig.control.order(&Order::Mix { hears: both });
     assert_ne!(greet(&mut rig.control), []);
+    // The next process sent silence until now.
+    plain.drain();
     safe.heard.clear();
     let mut heard = Vec::new();
     for _ in 0..50 {

@@ -376,7 +376,7 @@ impl Phone {
 
     /// What it hears from now on is another stream.
     pub(super) fn forget_stream(&mut self) {
-        self.take_in();
+        self.drain();
         self.last = None;
     }
 
@@ -396,6 +396,11 @@ impl Phone {
             }
         }
         self.socket.set_nonblocking(false).unwrap();
+    }
+
+    /// Forgets what has come.
+    pub(super) fn drain(&self) {
+        while !self.hears_nothing() {}
     }
 
     /// Whether nothing is there to hear.

@@ -67,6 +67,8 @@ pub(crate) struct Leg {
     pub(crate) missed_press: bool,
     /// It is sent silence, because nobody else is heard.
     pub(crate) fills: bool,
+    /// It is sent silence also before anything else: a process that died had sent it packets.
+    pub(crate) resumes: bool,
     /// Found by ICE, not by the description.
     is_guest: bool,
     pub(crate) repack: Repack,
@@ -135,6 +137,7 @@ impl Leg {
             keys: None,
             missed_press: false,
             fills: false,
+            resumes: opening.resumes,
             quiet: (now, 0),
             packets_out: 0,
             octets_out: 0,

@@ -27,8 +27,9 @@ use crate::{
 const PAUSES_AFTER: Duration = Duration::from_millis(200);
 
 impl Floor {
-    /// From here on a leg that hears nobody is sent silence. Not before it was sent anything: who
-    /// was not answered yet hears that it rings as long as no packet comes (RFC 3960 §3.2).
+    /// From here on a leg that hears nobody is sent silence. Not before it was sent anything, by this
+    /// process or one before it: who was not answered yet hears that it rings as long as no packet
+    /// comes (RFC 3960 §3.2).
     pub(super) fn fall_silent(&mut self, slot: Slot, now: MonoTime) {
         if self.leg(slot).is_some_and(|it| it.plan == Plan::Nobody) {
             self.fill_from(slot, now);
@@ -49,7 +50,8 @@ impl Floor {
     fn fill_from(&mut self, slot: Slot, now: MonoTime) {
         let Some(leg) = self.leg_mut(slot) else { return };
         let is_heard = matches!(leg.encoder, Encoder::Nothing) || leg.plan == Plan::Mix;
-        if is_heard || leg.out.last().is_none() || leg.route().is_none() {
+        let rings = leg.out.last().is_none() && !leg.resumes;
+        if is_heard || rings || leg.route().is_none() {
             return;
         }
         leg.fills = true;

@@ -164,18 +164,24 @@ impl House {
             out,
             reports,
             complexity: 3,
+            resumes: false,
         })));
         self.task(Task::Settle { leg: slot, stream: stream(leg, codec, event) });
     }
 
     fn open_with(&mut self, leg: u32, codec: Codec, event: u8, secure: bool) {
+        self.open_as(leg, stream(leg, codec, event), (secure, false));
+    }
+
+    /// `resumes`: a process that died had it.
+    fn open_as(&mut self, leg: u32, stream: Stream, (secure, resumes): (bool, bool)) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let out = Outbound::new(1_000 + leg, 0, 0);
         let (door, reports, id) = (Door::Own(socket), reports(leg), LegId(leg.into()));
         let (slot, complexity) = (slot(leg), 3);
-        let opening = Opening { slot, id, door, secure, out, reports, complexity };
+        let opening = Opening { slot, id, door, secure, out, reports, complexity, resumes };
         self.task(Task::Open(Box::new(opening)));
-        self.task(Task::Settle { leg: slot, stream: stream(leg, codec, event) });
+        self.task(Task::Settle { leg: slot, stream });
     }
 
     fn task(&mut self, task: Task) {
@@ -483,10 +489,10 @@ fn after_a_transfer_the_caller_hears_the_new_agent_only() {
     let out = Outbound::new(2_000, 0, 0);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (door, reports, id) = (Door::Own(socket), reports(other), LegId(2));
-    let (secure, complexity) = (false, 3);
-    let opening = Opening { slot: slot(other), id, door, secure, out, reports, complexity };
+    let (leg, secure, complexity, resumes) = (slot(other), false, 3, false);
+    let opening = Opening { slot: leg, id, door, secure, out, reports, complexity, resumes };
     it.task(Task::Open(Box::new(opening)));
-    it.task(Task::Settle { leg: slot(other), stream: stream(other, Codec::Pcma, 101) });
+    it.task(Task::Settle { leg, stream: stream(other, Codec::Pcma, 101) });
     it.say(AGENT, voice(0, 1), &[1; 160]);
     it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(other)] });
     it.say(AGENT, voice(0, 2), &[1; 160]);

@@ -70,6 +70,20 @@ fn who_was_sent_nothing_yet_or_holds_is_not_sent_silence() {
 }
 
 #[test]
+fn who_was_sent_something_by_a_process_that_died_is_sent_silence_at_once() {
+    for resumes in [false, true] {
+        let mut it = House::empty(4);
+        let line = stream(CALLER, Codec::Pcma, 101);
+        it.open_as(CALLER, line, (false, resumes));
+        assert_eq!(it.heard(CALLER).len(), usize::from(resumes), "before any word of control");
+        it.wait(200);
+        let heard = it.heard(CALLER);
+        assert_eq!(heard.len(), if resumes { 10 } else { 0 });
+        assert!(goes_on(&heard, 20).iter().all(|it| *it == ALAW_SILENCE));
+    }
+}
+
+#[test]
 fn a_speaker_who_pauses_is_silence_for_his_listener_within_a_second() {
     let mut it = House::new();
     for n in 0..10 {
