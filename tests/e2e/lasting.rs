@@ -208,6 +208,8 @@ async fn talk_goes_on_while_the_disk_is_full_and_is_recorded_again_when_there_is
     assert!(caller_side.tone_anywhere(900) > 0.9, "when there was room again");
     let gap = recording["gap_ms"].as_u64().unwrap();
     assert!((100..u64::MAX).contains(&gap), "{recording}");
+    let gaps = record["facts"].as_array().unwrap().iter().find(|it| it["type"] == "recording_gaps");
+    assert_eq!(gaps.unwrap()["gaps"][0]["why"], "disk", "{record:#}");
 
     engine.until_state(&agent, "idle").await;
     let (next, phone) = engine.talk_with(&agent).await;

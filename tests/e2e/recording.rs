@@ -11,6 +11,7 @@ use crate::{
     http, program,
     receiver::Receiver,
     setup::{Setup, TOKEN},
+    survival::parts_sealed,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,6 +124,32 @@ fn sidecar(engine: &Engine, recording: &Value) -> Value {
     let path = format!("recordings/{}", text(&recording["path"]));
     let file = engine.data(&path).with_extension("json");
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_something_is_missing_stands_in_record_and_sidecar_and_is_told_by_verify() {
+    let mut engine = Engine::quick().await;
+    let (caller, _agent, phone) = engine.talk().await;
+    engine.kill(Role::Media).await;
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    phone.hang_up();
+    caller.until_ended(SOON).await.unwrap();
+    let record = parts_sealed(&engine, &caller.number, 2).await;
+    let is_gaps = |it: &&Value| it["type"] == "recording_gaps";
+    let facts: Vec<_> = record["facts"].as_array().unwrap().iter().filter(is_gaps).collect();
+    let [fact] = facts[..] else { panic!("{facts:?}") };
+    let part = &record["recordings"][0];
+    assert_eq!(fact["recording_id"], part["recording_id"]);
+    let gap = &fact["gaps"][0];
+    assert_eq!((&gap["why"], &gap["side"]), (&"media_restarted".into(), &Value::Null), "{fact}");
+    assert_eq!(gap["from_ms"], part["duration_ms"], "it is what lies behind its end");
+    assert_eq!(sidecar(&engine, part)["gaps"], fact["gaps"]);
+    assert_eq!(sidecar(&engine, &record["recordings"][1])["gaps"], serde_json::json!([]));
+    let (is_fine, said) = verify(&engine.data("recordings"));
+    assert!(is_fine && said.contains("(2 recordings, 0 bad)"), "{said}");
+    let told = said.lines().filter(|it| it.contains("媒体进程重启 (media restarted)"));
+    assert_eq!(told.count(), 1, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

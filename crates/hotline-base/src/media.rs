@@ -346,8 +346,8 @@ pub struct Measured {
     /// Audio that arrived for the left and for the right channel, in milliseconds. The rest is
     /// silence: lost on the way, muted, or not sent.
     pub heard_ms: [u64; 2],
-    /// Where audio that arrived could not be written; the first [`GAPS_MAX`] of them.
-    pub gaps: Vec<Gap>,
+    /// What is missing and why; the first [`GAPS_MAX`] of them.
+    pub gaps: Vec<MarkedGap>,
 }
 
 /// Gaps of a recording that are told one by one.
@@ -358,6 +358,43 @@ pub const GAPS_MAX: usize = 64;
 pub struct Gap {
     pub from_ms: u64,
     pub to_ms: u64,
+}
+
+/// A gap, and what is known of it.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MarkedGap {
+    pub gap: Gap,
+    pub why: GapWhy,
+    /// What is missing is one side's; `None` is both.
+    pub channel: Option<Channel>,
+}
+
+/// Why something is missing in a recording. What a person or a flow muted is no gap.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GapWhy {
+    /// The disk did not take it: full, too slow, broken.
+    Disk,
+    /// It arrived, and there was no room on its way to the disk.
+    Shed,
+    /// Packets that were sent did not arrive, 100 ms of them or more.
+    Lost,
+    /// It was said in a codec that is only passed on.
+    Codec,
+    /// The media process died; what the next one records is in another recording.
+    MediaRestarted,
+}
+
+impl GapWhy {
+    /// The word for it in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Shed => "shed",
+            Self::Lost => "lost",
+            Self::Codec => "codec",
+            Self::MediaRestarted => "media_restarted",
+        }
+    }
 }
 
 /// Counted over a leg's life, from our end.

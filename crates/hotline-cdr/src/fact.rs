@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
     AgentNo, Extension, FlowId, GroupId, Key, LegId, Now, OfferId, Pii, RecordingId, TicketId,
     TrunkId,
-    media::{Gap, Hearing, LegQuality, LegStats, NetworkTone},
+    media::{Gap, Hearing, LegQuality, LegStats, MarkedGap, NetworkTone},
 };
 
 use crate::{CalledParty, EndReason, Muting, PartyRole, RecordingControl, TransferMode};
@@ -335,6 +335,11 @@ pub enum CallFact {
     /// A recording that failed is written again; what is missing is a gap.
     RecordingRecovered {
         recording: RecordingId,
+    },
+    /// Why something is missing in a recording that is sealed next; none where nothing is.
+    RecordingGaps {
+        recording: RecordingId,
+        gaps: Vec<MarkedGap>,
     },
 }
 

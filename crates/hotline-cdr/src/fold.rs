@@ -150,6 +150,7 @@ impl Fold {
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
+            | CallFact::RecordingGaps { .. }
             | CallFact::MediaRestarted
             | CallFact::Suspended { .. }
             | CallFact::Returned(_)

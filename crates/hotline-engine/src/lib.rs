@@ -21,6 +21,7 @@ pub mod telemetry;
 mod turn;
 
 pub use hotline_media::{UPLOAD_MAX, convert_upload};
+pub use hotline_store::wire::GapJson;
 
 pub use self::{
     clock::Clock,

@@ -243,6 +243,7 @@ impl Meters {
             | CallFact::RecordingMuted { .. }
             | CallFact::RecordingResumed { .. }
             | CallFact::RecordingMeasured { .. }
+            | CallFact::RecordingGaps { .. }
             | CallFact::RecordingRecovered { .. }
             | CallFact::Suspended { .. }
             | CallFact::RecordingStopped { .. }

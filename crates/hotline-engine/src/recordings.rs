@@ -8,14 +8,16 @@ use std::{
 };
 
 use hotline_media::{FileState, Verified, verify};
-use hotline_store::{ChainHead, Link, digest};
+use hotline_store::{ChainHead, Link, digest, wire::GapJson};
 use serde::Deserialize;
 
 /// What was found of one recording, or of one sidecar.
 #[derive(Debug)]
 pub enum Finding {
-    /// Whole, and as it was when it was sealed.
-    Sound,
+    /// Whole, and as it was when it was sealed, with what is missing in it.
+    Sound {
+        gaps: Vec<GapJson>,
+    },
     BeingWritten,
     BrokenOff,
     Mended,
@@ -35,6 +37,9 @@ pub enum Finding {
 struct Sidecar {
     bytes: u64,
     sha256: String,
+    /// Without reasons in those of earlier versions.
+    #[serde(default)]
+    gaps: Vec<GapJson>,
     /// `None` in those of earlier versions.
     chain: Option<Link>,
 }
@@ -82,7 +87,7 @@ fn compare(recording: &Path, bytes: u64, sha256: &str) -> Finding {
         Err(error) => return Finding::Unreadable(error),
     };
     match serde_json::from_slice::<Sidecar>(&sidecar) {
-        Ok(it) if it.bytes == bytes && it.sha256 == sha256 => Finding::Sound,
+        Ok(it) if it.bytes == bytes && it.sha256 == sha256 => Finding::Sound { gaps: it.gaps },
         Ok(_) => Finding::Altered,
         Err(error) => Finding::Unreadable(error.into()),
     }
@@ -189,7 +194,7 @@ mod tests {
         spoil(dir);
         let mut found = Vec::new();
         verify_recordings(&[dir.to_owned()], false, &mut |path, it| {
-            if !matches!(it, Finding::Sound) {
+            if !matches!(it, Finding::Sound { .. }) {
                 let name = path.file_name().unwrap().to_string_lossy();
                 let it = format!("{it:?}");
                 found.push(format!("{name} {}", it.split('(').next().unwrap()));

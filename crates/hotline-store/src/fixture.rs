@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hotline_agent::{AgentFact, Display, Line, Presence};
 use hotline_base::{
     AgentNo, CallId, FlowId, GroupId, Key, LegId, MonoTime, Now, OfferId, Pii, RecordingId,
-    TicketId, TrunkId, WallTime, media::Gap,
+    TicketId, TrunkId, WallTime,
+    media::{Channel, Gap, GapWhy, MarkedGap},
 };
 use hotline_cdr::{
     CallFact, CallRecord, EndReason, Incoming, Muting, Party, QueueExit, ShortAfter, Stamped,
@@ -183,7 +184,15 @@ pub(crate) fn muted(call: u64) -> CallRecord {
     let ((recording, offer), by) = (started.unwrap(), AgentNo::new("1001"));
     let mute = |how| CallFact::RecordingMuted { recording: recording.clone(), how, by: by.clone() };
     let resumed = CallFact::RecordingResumed { recording: recording.clone(), by: by.clone() };
-    let gaps = vec![Gap { from_ms: 1_000, to_ms: 1_200 }];
+    let gap = |from_ms, to_ms| Gap { from_ms, to_ms };
+    let marked = |gap, why, channel| MarkedGap { gap, why, channel };
+    let (gaps, all) = (
+        vec![gap(1_000, 1_200)],
+        vec![
+            marked(gap(1_000, 1_200), GapWhy::Disk, None),
+            marked(gap(2_000, 2_300), GapWhy::Lost, Some(Channel::Right)),
+        ],
+    );
     let more = [
         (20_000, CallFact::Held { offer, by: Party::Agent }),
         (30_000, CallFact::Retrieved { offer, by: Party::Agent }),
@@ -198,6 +207,7 @@ pub(crate) fn muted(call: u64) -> CallRecord {
                 gaps,
             },
         ),
+        (64_000, CallFact::RecordingGaps { recording: recording.clone(), gaps: all }),
     ];
     facts.extend(more.into_iter().map(|(ms, fact)| Stamped { at: at(call, ms), fact }));
     facts.sort_by_key(|it| it.at.mono);

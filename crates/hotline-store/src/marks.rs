@@ -1,10 +1,12 @@
 //! What lies where on a recording: a call's facts, on the recording's own timeline.
 
-use hotline_base::{Now, OfferId, RecordingId, media::Gap};
+use hotline_base::{Now, OfferId, RecordingId};
 use hotline_cdr::{
     CallFact, CallRecord, CalledParty, Controller, Muting, RecordedAudio, RecordingChange,
 };
 use serde::Serialize;
+
+use crate::wire::GapJson;
 
 /// In milliseconds from the recording's start.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -38,7 +40,7 @@ pub(crate) struct Marks {
     pub(crate) holds: Vec<Quiet>,
     pub(crate) pauses: Vec<Quiet>,
     pub(crate) masks: Vec<Quiet>,
-    pub(crate) gaps: Vec<Span>,
+    pub(crate) gaps: Vec<GapJson>,
     /// Audio that arrived, in milliseconds; `None` when nobody could measure it to the end.
     pub(crate) heard_ms: Option<Heard>,
     /// The same as a share of the duration.
@@ -138,12 +140,15 @@ impl Reading<'_> {
                     self.muted = Some((how, by, self.place(at)));
                 }
             }
+        } else if let CallFact::RecordingGaps { recording, gaps } = fact {
+            if recording == self.id {
+                self.marks.gaps = gaps.iter().map(GapJson::from).collect();
+            }
         } else if let CallFact::RecordingMeasured { recording, heard_ms: [caller, agent], gaps } =
             fact
             && recording == self.id
         {
-            let gap = |it: &Gap| Span { from_ms: it.from_ms, to_ms: it.to_ms };
-            self.marks.gaps = gaps.iter().map(gap).collect();
+            self.marks.gaps = gaps.iter().map(GapJson::from).collect();
             let permille = |heard: u64| (heard * 1_000).checked_div(self.length).unwrap_or(0);
             self.marks.heard_ms = Some(Heard { caller: *caller, agent: *agent });
             self.marks.coverage = Some(Coverage {
@@ -226,6 +231,8 @@ fn is_outside(record: &CallRecord, offer: OfferId) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hotline_base::media::Gap;
+
     use super::*;
     use crate::fixture;
 
@@ -246,7 +253,14 @@ mod tests {
             (it.pauses, it.masks),
             (vec![quiet(30_000, 31_000)], vec![quiet(31_000, 32_500)])
         );
-        assert_eq!(it.gaps, [span(1_000, 1_200)]);
+        let gap = GapJson {
+            why: Some("disk".to_owned()),
+            side: None,
+            ..GapJson::from(&Gap { from_ms: 1_000, to_ms: 1_200 })
+        };
+        let lost =
+            GapJson { from_ms: 2_000, to_ms: 2_300, side: Some("agent".into()), ..gap.clone() };
+        assert_eq!(it.gaps, [gap, GapJson { why: Some("lost".into()), ..lost }]);
         assert_eq!(it.heard_ms, Some(Heard { caller: 50_000, agent: 26_000 }));
         let coverage = Coverage { caller_permille: 961, agent_permille: 500 };
         assert_eq!(it.coverage, Some(coverage));

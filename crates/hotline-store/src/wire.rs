@@ -6,6 +6,7 @@ mod call;
 mod control;
 mod envelope;
 mod fact;
+mod gap;
 mod list;
 mod mask;
 mod news;
@@ -19,6 +20,7 @@ pub use self::{
     control::ControlJson,
     envelope::Envelope,
     fact::FactJson,
+    gap::GapJson,
     list::{ListAuditJson, ListEntryJson},
     mask::masked_number,
     news::{RecordingNewsJson, SealedJson},

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use hotline_engine::{Finding, verify_recordings};
+use hotline_engine::{Finding, GapJson, verify_recordings};
 
 use crate::{Recordings, say};
 
@@ -29,7 +29,11 @@ pub(crate) fn run(action: Recordings) -> Result<ExitCode> {
 /// Whether something is wrong, and what there is to say.
 fn describe(finding: &Finding) -> (bool, Option<String>) {
     match finding {
-        Finding::Sound => (false, None),
+        Finding::Sound { gaps } if gaps.is_empty() => (false, None),
+        Finding::Sound { gaps } => {
+            let gaps: Vec<_> = gaps.iter().map(describe_gap).collect();
+            (false, Some(format!("完整，有缺口 (sound, with gaps): {}", gaps.join("; "))))
+        }
         Finding::BeingWritten => (false, Some("正在录音 (being written)".to_owned())),
         Finding::Mended => (false, Some("已修复文件头 (header mended)".to_owned())),
         Finding::NoSidecar => (false, Some("没有随录信息可核对 (no JSON beside it)".to_owned())),
@@ -45,4 +49,22 @@ fn describe(finding: &Finding) -> (bool, Option<String>) {
         Finding::Damaged => (true, Some("不是完整的录音 (not a whole recording)".to_owned())),
         Finding::Unreadable(error) => (true, Some(format!("不能读取 (unreadable): {error}"))),
     }
+}
+
+/// Where something is missing, whose it is, and why.
+fn describe_gap(it: &GapJson) -> String {
+    let why = match it.why.as_deref() {
+        Some("disk") => "磁盘未写入 (disk)",
+        Some("shed") => "缓冲不足 (shed)",
+        Some("lost") => "丢包 (lost)",
+        Some("codec") => "透传编码 (codec)",
+        Some("media_restarted") => "媒体进程重启 (media restarted)",
+        Some(_) | None => "原因未知 (unknown)",
+    };
+    let side = match it.side.as_deref() {
+        Some("caller") => "来电方 caller ",
+        Some("agent") => "坐席方 agent ",
+        Some(_) | None => "",
+    };
+    format!("{side}{}–{} ms {why}", it.from_ms, it.to_ms)
 }

@@ -2,7 +2,10 @@
 
 use hotline_base::{
     KeyWay,
-    media::{FailReason, FailedOrder, Hearing, LegStats, Measured, NetworkTone, Recorded},
+    media::{
+        FailReason, FailedOrder, Gap, GapWhy, Hearing, LegStats, MarkedGap, Measured, NetworkTone,
+        Recorded,
+    },
 };
 
 use super::{
@@ -428,14 +431,24 @@ impl Call {
         }
         let Recorded { recording, path: _, duration_ms, bytes, sha256, mut gap_ms, .. } = it;
         let n_gaps = it.n_gaps;
+        let mut marked = Vec::new();
         if let Some(measured) = it.measured {
             let Measured { heard_ms, gaps } = *measured;
-            let recording = recording.clone();
+            marked = gaps;
+            let both = marked.iter().filter(|it| it.channel.is_none());
+            let (recording, gaps) = (recording.clone(), both.map(|it| it.gap).collect());
             self.fact(CallFact::RecordingMeasured { recording, heard_ms, gaps }, now);
         }
         if let Some(at) = self.broken_off.remove(&recording) {
             // Who seals it now was not there when it broke off.
-            gap_ms = gap_ms.max(self.recorded_ms(&recording, at).saturating_sub(duration_ms));
+            let missing = self.recorded_ms(&recording, at).saturating_sub(duration_ms);
+            gap_ms = gap_ms.max(missing);
+            let gap = Gap { from_ms: duration_ms, to_ms: duration_ms + missing };
+            marked.push(MarkedGap { gap, why: GapWhy::MediaRestarted, channel: None });
+        }
+        if !marked.is_empty() {
+            let recording = recording.clone();
+            self.fact(CallFact::RecordingGaps { recording, gaps: marked }, now);
         }
         self.fact(
             CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps },

@@ -27,7 +27,18 @@ pub(crate) struct Block {
     pub(super) start: u64,
     /// Samples that count.
     pub(crate) len: usize,
+    /// What is not there, by channel.
+    missing: [Missing; 2],
     page: &'static mut Page,
+}
+
+/// What a channel lacks, in samples of the tape: from the first to before the second. It may have
+/// begun before the block that tells of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Missing {
+    pub(super) lost: Option<(u64, u64)>,
+    /// What was said in a codec that cannot be written.
+    pub(super) unwritten: Option<(u64, u64)>,
 }
 
 /// A block as it lies in memory that outlives the process. It may be killed at any instruction, so
@@ -43,6 +54,10 @@ pub(super) struct Page {
     heard: [u64; 2],
     _rest_of_line: [u64; 4],
     audio: [[u8; BLOCK]; 2],
+}
+
+impl Missing {
+    const NOTHING: Self = Self { lost: None, unwritten: None };
 }
 
 /// What names a recording in memory.
@@ -106,7 +121,8 @@ impl Page {
 impl Block {
     /// A worker's, for ever.
     pub(super) const fn new(page: &'static mut Page, worker: u8) -> Self {
-        Self { tape: Slot { index: 0, generation: 0, worker }, start: 0, len: 0, page }
+        let tape = Slot { index: 0, generation: 0, worker };
+        Self { tape, start: 0, len: 0, missing: [Missing::NOTHING; 2], page }
     }
 
     /// One that lies nowhere else.
@@ -120,6 +136,7 @@ impl Block {
         self.tape = tape;
         self.start = start;
         self.len = BLOCK;
+        self.missing = [Missing::NOTHING; 2];
         // What one recording held never becomes another's.
         self.page.key = 0;
         compiler_fence(SeqCst);
@@ -172,6 +189,30 @@ impl Block {
     /// Somebody said these samples of a channel.
     pub(crate) const fn note_heard(&mut self, channel: Channel, samples: Range<usize>) {
         *self.heard_of(channel) |= units(samples);
+    }
+
+    const fn missing_of(&mut self, channel: Channel) -> &mut Missing {
+        let [left, right] = &mut self.missing;
+        match channel {
+            Channel::Left => left,
+            Channel::Right => right,
+        }
+    }
+
+    /// Packets with these samples of a channel did not arrive. A block tells of one such stretch.
+    pub(crate) fn note_lost(&mut self, channel: Channel, from: u64, to: u64) {
+        self.missing_of(channel).lost.get_or_insert((from, to));
+    }
+
+    /// These samples of a channel were said, and cannot be written.
+    pub(crate) fn note_unwritten(&mut self, channel: Channel, from: u64, to: u64) {
+        let it = self.missing_of(channel).unwritten.get_or_insert((from, to));
+        *it = (it.0.min(from), it.1.max(to));
+    }
+
+    /// What is not there, of the left and of the right channel.
+    pub(super) const fn missing(&self) -> [Missing; 2] {
+        self.missing
     }
 
     /// Takes out of a channel what lies in these samples of the tape.

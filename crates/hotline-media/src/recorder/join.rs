@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use hotline_base::media::Gap;
+use hotline_base::media::{Gap, GapWhy, MarkedGap};
 use hotline_dsp::g711::ALAW_SILENCE;
 
 use super::{
@@ -37,8 +37,8 @@ pub(super) fn join(dir: &Path, job: &mut SealJob) -> io::Result<()> {
         job.n_gaps += 1;
         let gap = Gap { from_ms: kept / SAMPLES_PER_MS, to_ms: job.from / SAMPLES_PER_MS };
         if let Some(it) = &mut job.measured {
-            it.gaps.push(gap);
-            it.gaps.sort_by_key(|it| it.from_ms);
+            it.gaps.push(MarkedGap { gap, why: GapWhy::Disk, channel: None });
+            it.gaps.sort_by_key(|it| it.gap.from_ms);
         }
     }
     if let Some((before, mark)) = job.before.take() {

@@ -11,7 +11,7 @@ use std::{
 
 use hotline_base::{
     RecordingId,
-    media::{GAPS_MAX, Gap, Measured},
+    media::{Channel, GAPS_MAX, Gap, GapWhy, MarkedGap, Measured},
 };
 use hotline_dsp::g711::ALAW_SILENCE;
 
@@ -25,6 +25,10 @@ use crate::wav::{self, HEADER, SAMPLE};
 /// How often a file that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A gap that shows so soon after the disk took very long is the disk's: what had queued up by then
+/// is written first.
+const WAITED: Duration = Duration::from_secs(5);
+
 /// Samples after which the header counts what was written (1 s). Whoever plays a file while it
 /// grows hears as much less of it; who repairs it goes by its length.
 const HEADED_EVERY: u64 = 8_000;
@@ -32,6 +36,13 @@ const HEADED_EVERY: u64 = 8_000;
 /// Samples that must be written after trouble before it is over (1 s): a disk that takes a block
 /// now and then is in trouble.
 const RECOVERED: u64 = 8_000;
+
+/// Stretches of one side that lie so near each other are told as one (400 ms): packets of a codec
+/// that is passed on come when they come.
+const JOINED: u64 = 3_200;
+
+/// Of one side's gaps: others are to have room.
+const SIDES_MAX: usize = GAPS_MAX / 2;
 
 /// Bytes of silence written at once.
 const SILENCE: usize = 16_384;
@@ -56,7 +67,13 @@ pub(super) struct TapeFile {
     n_gaps: u32,
     /// Samples that somebody said, by channel.
     heard: [u64; 2],
-    gaps: Vec<Gap>,
+    gaps: Vec<MarkedGap>,
+    /// Where each side's last stretch that could not be written ends, and its place in `gaps`.
+    unwritten: [Option<(u64, usize)>; 2],
+    /// The disk did not take something since it last took a block.
+    is_refused: bool,
+    /// When the disk last took very long over something.
+    waited: Option<Instant>,
     trouble: Option<String>,
     told: bool,
     /// The first sample that was written after trouble.
@@ -91,6 +108,9 @@ impl TapeFile {
             n_gaps: 0,
             heard: [0; 2],
             gaps: Vec::new(),
+            unwritten: [None; 2],
+            is_refused: false,
+            waited: None,
             trouble: None,
             told: false,
             better_since: None,
@@ -99,6 +119,11 @@ impl TapeFile {
 
     pub(super) const fn recording(&self) -> &RecordingId {
         &self.recording
+    }
+
+    /// The disk took very long over something, whosever it was.
+    pub(super) fn waited(&mut self) {
+        self.waited = Some(Instant::now());
     }
 
     /// The first trouble, once.
@@ -162,6 +187,7 @@ impl TapeFile {
         match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
             Ok(()) => {
                 self.file = Some(file);
+                self.is_refused = false;
                 if self.told && self.better_since.is_none() {
                     self.better_since = Some(block.start);
                 }
@@ -181,7 +207,29 @@ impl TapeFile {
         for (heard, more) in self.heard.iter_mut().zip(block.heard()) {
             *heard += more;
         }
+        let [left, right] = block.missing();
+        for (side, channel, it) in [(0, Channel::Left, left), (1, Channel::Right, right)] {
+            if let Some((from, to)) = it.lost {
+                self.mark(from, to, GapWhy::Lost, Some(channel));
+            }
+            if let Some((from, to)) = it.unwritten {
+                self.note_unwritten(side, channel, from, to);
+            }
+        }
         Ok(())
+    }
+
+    fn note_unwritten(&mut self, side: usize, channel: Channel, from: u64, to: u64) {
+        let Some(last) = self.unwritten.get_mut(side) else { return };
+        if let Some((end, place)) = last.as_mut().filter(|it| from <= it.0 + JOINED) {
+            *end = to;
+            if let Some(it) = self.gaps.get_mut(*place) {
+                it.gap.to_ms = to / SAMPLES_PER_MS;
+            }
+            return;
+        }
+        *last = Some((to, self.gaps.len()));
+        self.mark(from, to, GapWhy::Codec, Some(channel));
     }
 
     /// Silence up to `start`, and a gap if there was any to fill.
@@ -207,8 +255,16 @@ impl TapeFile {
     /// Nothing could be written from one sample to another.
     fn note_gap(&mut self, from: u64, to: u64) {
         self.n_gaps += 1;
-        if self.gaps.len() < GAPS_MAX {
-            self.gaps.push(Gap { from_ms: from / SAMPLES_PER_MS, to_ms: to / SAMPLES_PER_MS });
+        let waited = self.waited.is_some_and(|it| it.elapsed() < WAITED);
+        let why = if self.is_refused || waited { GapWhy::Disk } else { GapWhy::Shed };
+        self.mark(from, to, why, None);
+    }
+
+    fn mark(&mut self, from: u64, to: u64, why: GapWhy, channel: Option<Channel>) {
+        let room = if channel.is_some() { SIDES_MAX } else { GAPS_MAX };
+        if self.gaps.len() < room {
+            let gap = Gap { from_ms: from / SAMPLES_PER_MS, to_ms: to / SAMPLES_PER_MS };
+            self.gaps.push(MarkedGap { gap, why, channel });
         }
     }
 
@@ -257,6 +313,7 @@ impl TapeFile {
     fn note(&mut self, error: &io::Error) {
         self.retry = Some(Instant::now() + RETRY);
         self.better_since = None;
+        self.is_refused = true;
         if !self.told {
             self.told = true;
             self.trouble = Some(error.to_string());
@@ -301,6 +358,7 @@ impl TapeFile {
         let [more_left, more_right] = self.heard;
         let heard = [left + more_left, right + more_right];
         gaps.append(&mut self.gaps);
+        gaps.sort_by_key(|it| it.gap.from_ms);
         Some(SealJob {
             recording: self.recording.clone(),
             path: std::mem::take(&mut self.path),
@@ -356,6 +414,31 @@ mod tests {
         assert_eq!(counted("a"), 7);
         drop(b.seal(6 * BLOCK as u64, true, None, &mut marks).unwrap());
         assert_eq!(counted("b"), 6);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_never_came_was_shed_and_what_was_refused_is_the_disks() {
+        let dir = std::env::temp_dir().join(format!("hotline-gaps-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut marks = Marks::new(dir.clone());
+        let mut tape = TapeFile::new(&dir, RecordingId::new("a"), "a.wav".to_owned(), 0);
+        let mut write = |tape: &mut TapeFile, n: u64| {
+            let mut block = Block::silent();
+            block.begin(Slot { worker: 0, index: 0, generation: 0 }, 1, n * BLOCK as u64);
+            tape.write(&block, &mut marks);
+        };
+        write(&mut tape, 0);
+        write(&mut tape, 2);
+        tape.refuse();
+        tape.retry = None;
+        write(&mut tape, 4);
+        tape.waited();
+        write(&mut tape, 6);
+        let told: Vec<_> =
+            tape.gaps.iter().map(|it| (it.gap.from_ms, it.gap.to_ms, it.why)).collect();
+        let (shed, disk) = (GapWhy::Shed, GapWhy::Disk);
+        assert_eq!(told, [(200, 400, shed), (600, 800, disk), (1_000, 1_200, disk)]);
         fs::remove_dir_all(&dir).unwrap();
     }
 }

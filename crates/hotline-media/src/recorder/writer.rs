@@ -13,7 +13,7 @@ use std::{
 use hotline_base::RecordingId;
 
 use super::{
-    Block, EVERY,
+    Block, EVERY, STUCK,
     marks::Marks,
     room::Room,
     seal::{JOBS_MAX, SealJob, Sealer, Sealing},
@@ -162,6 +162,14 @@ impl Writer {
     }
 
     fn take(&mut self, job: Job) {
+        let began = Instant::now();
+        self.carry_out(job);
+        if began.elapsed() >= STUCK {
+            self.tapes.values_mut().for_each(TapeFile::waited);
+        }
+    }
+
+    fn carry_out(&mut self, job: Job) {
         #[cfg(test)]
         self.stand_still();
         match job {

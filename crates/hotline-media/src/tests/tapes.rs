@@ -4,12 +4,13 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use hotline_base::{
     LegId, RecordingId,
-    media::{Channel, Event, Measured, Order, Recorded},
+    media::{Channel, Event, GapWhy, MarkedGap, Measured, Order, Profile, Recorded},
 };
 use hotline_dsp::{g711::alaw_to_linear, strength};
+use hotline_sdp::{Codec, Codecs, Passed};
 use sha2::{Digest, Sha256};
 
-use super::rig::{Control, Dir, Phone, Rig, start_in};
+use super::rig::{CONTEXT, Control, Dir, LOCAL, Phone, Rig, port_of, start_in};
 use crate::{
     FileState, Verified,
     recorder::n_open,
@@ -264,6 +265,9 @@ fn a_full_disk_costs_a_gap_and_never_the_call() {
     talk.until_recovered("r-1");
     let recorded = talk.stop("r-1");
     assert_eq!(recorded.n_gaps, 1);
+    let [gap] = recorded.measured.clone().unwrap().gaps[..] else { panic!("{recorded:?}") };
+    assert_eq!((gap.why, gap.channel), (GapWhy::Disk, None));
+    assert_eq!(gap.gap.to_ms - gap.gap.from_ms, recorded.gap_ms);
     assert!((400..2_400).contains(&recorded.gap_ms), "{} ms", recorded.gap_ms);
     assert!(recorded.duration_ms >= 2_400, "{} ms", recorded.duration_ms);
     let (left, _) = read(&dir.join("r-1.wav"));
@@ -271,6 +275,62 @@ fn a_full_disk_costs_a_gap_and_never_the_call() {
     let gap = usize::try_from(recorded.gap_ms * 8).unwrap();
     assert!(left[..gap].iter().all(|it| it.unsigned_abs() <= 8), "the gap is silence");
     assert!(sounds(&left[gap..], 500));
+}
+
+#[test]
+fn packets_that_are_lost_are_a_gap_of_their_side_and_pauses_are_none() {
+    let mut talk = Talk::new(Rig::new());
+    talk.record("r-1", "r-1.wav");
+    talk.talk(600);
+    // Ten packets of the caller are lost, and one; and then he pauses for as long.
+    for (lost, paused) in [(10, 0), (1, 0), (0, 10)] {
+        talk.caller.skip(lost, paused);
+        for _ in 0..lost + paused {
+            talk.clock.hear();
+            talk.agent.say();
+        }
+        talk.talk(400);
+    }
+    let recorded = talk.stop("r-1");
+    let [MarkedGap { gap, why, channel }] = recorded.measured.clone().unwrap().gaps[..] else {
+        panic!("{recorded:?}")
+    };
+    assert_eq!((why, channel), (GapWhy::Lost, Some(Channel::Left)));
+    assert_eq!(gap.to_ms - gap.from_ms, 200);
+    assert_eq!((recorded.n_gaps, recorded.gap_ms), (0, 0), "nothing that arrived is missing");
+    let (left, _) = read(&talk.rig.dir.recordings().join("r-1.wav"));
+    let at = |ms: u64| usize::try_from(ms * 8).unwrap();
+    let inside = &left[at(gap.from_ms) + 16..at(gap.to_ms) - 16];
+    assert!(inside.iter().all(|it| it.unsigned_abs() <= 8), "it is silence there");
+}
+
+#[test]
+fn what_is_said_in_a_codec_that_is_passed_on_is_a_gap_of_its_side() {
+    let mut talk = Talk::new(Rig::with(|it| {
+        it.coding.codecs = Codecs::of([Codec::Pcma, Codec::Passed(Passed::G729)]);
+    }));
+    let mut other = Phone::new(4, 900);
+    let offer = other.sdp("sendrecv").replace("RTP/AVP 8 ", "RTP/AVP 18 ");
+    let (leg, profile, context) = (other.leg, Profile::Plain, CONTEXT);
+    talk.rig.control.order(&Order::Open { leg, offer: Some(offer), profile, context });
+    let Event::Opened { sdp, .. } = talk.rig.control.event() else { panic!("not opened") };
+    other.to = (LOCAL, port_of(&sdp)).into();
+    let (recording, path) = (RecordingId::new("r-1"), "r-1.wav".to_owned());
+    let (left, right) = (talk.caller.leg, leg);
+    talk.rig.control.order(&Order::Record { recording, path, left, right });
+    talk.talk(400);
+    for _ in 0..50 {
+        other.say_coded(18, &[7; 20]);
+        talk.talk(20);
+    }
+    talk.talk(400);
+    let recorded = talk.stop("r-1");
+    let [MarkedGap { gap, why, channel }] = recorded.measured.clone().unwrap().gaps[..] else {
+        panic!("{recorded:?}")
+    };
+    assert_eq!((why, channel), (GapWhy::Codec, Some(Channel::Right)));
+    assert!((300..600).contains(&gap.from_ms), "{gap:?}");
+    assert!((900..1_300).contains(&(gap.to_ms - gap.from_ms)), "{gap:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hotline_base::media::Recorded;
+use hotline_base::media::{GapWhy, Recorded};
 
 use super::{
     rig::Rig,
@@ -120,6 +120,8 @@ fn stands_still_alone(legs_max: usize) -> Recorded {
 fn a_disk_that_stands_still_alone_is_an_alarm_and_a_gap_when_every_block_waits_for_it() {
     let recorded = stands_still_alone(3);
     assert!(recorded.n_gaps >= 1 && recorded.gap_ms < 4_500, "{recorded:?}");
+    let gaps = &recorded.measured.as_ref().unwrap().gaps;
+    assert!(gaps.iter().all(|it| (it.why, it.channel) == (GapWhy::Disk, None)), "{gaps:?}");
 }
 
 #[test]

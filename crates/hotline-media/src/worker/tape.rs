@@ -16,7 +16,7 @@ use hotline_sdp::Codec;
 
 use self::{
     mute::Mute,
-    source::{Line, STEP_MAX, Source},
+    source::{Line, Place, STEP_MAX, Source},
 };
 
 use crate::{
@@ -26,6 +26,12 @@ use crate::{
 
 /// Samples that a block stays open after its time, for packets that come late (200 ms).
 const SLACK: u64 = 1_600;
+
+/// Samples that were sent and did not arrive, from which on they are told (100 ms).
+const LOST_MIN: u64 = 800;
+
+/// Samples of a packet that cannot be written (20 ms).
+const UNWRITTEN: u64 = 160;
 
 /// Blocks that are open at once: one being spoken, one waiting for stragglers, two ahead.
 const OPEN: usize = 4;
@@ -171,7 +177,10 @@ impl Tape {
             return;
         }
         let line = Line { now, began, arrived, flushed };
-        let Some((at, hole)) = source.place(said.header, said.audio.len(), &line) else { return };
+        let Some(Place { at, hole, lost }) = source.place(said.header, said.audio.len(), &line)
+        else {
+            return;
+        };
         let put = match (said.codec, alone) {
             (Codec::Pcma, true) => <[u8]>::copy_from_slice,
             (Codec::Pcmu, true) => put_ulaw,
@@ -188,6 +197,32 @@ impl Tape {
             self.lay(channel, at.saturating_sub(hole as u64).max(flushed), filling, put, blocks);
         }
         self.lay(channel, at, said.audio, put, blocks);
+        if lost >= LOST_MIN
+            && let Some(block) =
+                block_at(&mut self.open, (self.slot, self.key, self.flushed), at, blocks)
+        {
+            block.note_lost(channel, at.saturating_sub(lost), at);
+        }
+    }
+
+    /// A party on a channel says something in a codec that cannot be written: 20 ms, or about that.
+    pub(crate) fn pass_over(
+        &mut self,
+        channel: Channel,
+        by: Slot,
+        now: MonoTime,
+        blocks: &mut impl Blocks,
+    ) {
+        let at = self.position(now);
+        let speaks = self.side(channel).sources.iter().any(|it| it.leg == by);
+        if !speaks || self.ending.is_some() || at < self.flushed {
+            return;
+        }
+        if let Some(block) =
+            block_at(&mut self.open, (self.slot, self.key, self.flushed), at, blocks)
+        {
+            block.note_unwritten(channel, at, at + UNWRITTEN);
+        }
     }
 
     /// Puts audio where it belongs, over one block or two.
@@ -201,21 +236,11 @@ impl Tape {
     ) {
         let mut rest = audio;
         while !rest.is_empty() {
-            let ahead = at.saturating_sub(self.flushed) / BLOCK as u64;
             let within = usize::try_from((at - self.flushed) % BLOCK as u64).unwrap_or(0);
             let n = rest.len().min(BLOCK - within);
             let (now, later) = rest.split_at(n);
-            let Some(open) = usize::try_from(ahead).ok().and_then(|it| self.open.get_mut(it))
-            else {
-                return;
-            };
-            if open.is_none() {
-                *open = blocks.take().map(|mut it| {
-                    it.begin(self.slot, self.key, self.flushed + ahead * BLOCK as u64);
-                    it
-                });
-            }
-            if let Some(block) = open {
+            let tape = (self.slot, self.key, self.flushed);
+            if let Some(block) = block_at(&mut self.open, tape, at, blocks) {
                 if let Some(to) = block.channel(channel).get_mut(within..within + n) {
                     put(to, now);
                 }
@@ -288,6 +313,25 @@ impl Tape {
     fn position(&self, now: MonoTime) -> u64 {
         samples_in(now.since(self.began))
     }
+}
+
+/// The open block with this sample of a tape, of which all before `flushed` is gone; `None` when
+/// there is none to be had.
+fn block_at<'a>(
+    open: &'a mut [Option<Block>; OPEN],
+    (tape, key, flushed): (Slot, u64, u64),
+    at: u64,
+    blocks: &mut impl Blocks,
+) -> Option<&'a mut Block> {
+    let ahead = at.checked_sub(flushed)? / BLOCK as u64;
+    let open = usize::try_from(ahead).ok().and_then(|it| open.get_mut(it))?;
+    if open.is_none() {
+        *open = blocks.take().map(|mut it| {
+            it.begin(tape, key, flushed + ahead * BLOCK as u64);
+            it
+        });
+    }
+    open.as_mut()
 }
 
 /// What was not said yet is silence; anything else is added to.

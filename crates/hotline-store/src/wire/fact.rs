@@ -6,7 +6,7 @@ use hotline_base::Pii;
 use hotline_cdr::{CallFact, CalledParty, FailCause};
 use serde::{Deserialize, Serialize};
 
-use super::{ControlJson, QualityJson};
+use super::{ControlJson, GapJson, QualityJson};
 
 /// `type` and the fields of [`CallFact`]; identifiers are text.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -277,6 +277,10 @@ pub enum FactJson {
         /// Pairs of milliseconds from the recording's start.
         gaps: Vec<[u64; 2]>,
     },
+    RecordingGaps {
+        recording_id: String,
+        gaps: Vec<GapJson>,
+    },
     Suspended {
         offer: String,
         flow: String,
@@ -539,6 +543,10 @@ impl From<&CallFact> for FactJson {
                     gaps: gaps.iter().map(|it| [it.from_ms, it.to_ms]).collect(),
                 }
             }
+            CallFact::RecordingGaps { recording, gaps } => Self::RecordingGaps {
+                recording_id: recording.to_string(),
+                gaps: gaps.iter().map(GapJson::from).collect(),
+            },
             CallFact::Suspended { offer, flow } => {
                 Self::Suspended { offer: offer.to_string(), flow: flow.to_string() }
             }

@@ -112,12 +112,17 @@ impl Floor {
                         self.on_key(slot, key, KeyWay::InBand, now);
                     }
                 }
-                // What is not G.711 is decoded first, on the tick.
-                let tapes = tapes.into_iter().filter(|_| codec.is_g711() && !is_dictated);
-                for (tape, channel) in tapes.flatten() {
-                    if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) {
+                // What else is spoken is decoded first, on the tick.
+                let is_written = codec.is_g711() && !is_dictated;
+                for (tape, channel) in tapes.into_iter().flatten() {
+                    let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) else {
+                        continue;
+                    };
+                    if is_written {
                         let said = Said { by: slot, header: &header, codec, audio };
                         tape.write(channel, &said, now, &mut self.out);
+                    } else if !codec.is_spoken() {
+                        tape.pass_over(channel, slot, now, &mut self.out);
                     }
                 }
             }

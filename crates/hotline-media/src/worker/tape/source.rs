@@ -50,6 +50,8 @@ pub(super) struct Source {
     /// not hold a packet twice.
     highest: u16,
     seen: u64,
+    /// Sequence numbers that the newest packet left out.
+    n_missed: u16,
 }
 
 const _: () = assert!(size_of::<Source>() == 128, "two cache lines");
@@ -60,6 +62,16 @@ pub(super) struct Line {
     pub(super) began: MonoTime,
     pub(super) arrived: u64,
     pub(super) flushed: u64,
+}
+
+/// Where a packet belongs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    pub(super) at: u64,
+    /// Samples before it that are to be filled, because the sender is slower than we are.
+    pub(super) hole: usize,
+    /// Samples before it that were sent and did not arrive.
+    pub(super) lost: u64,
 }
 
 impl Source {
@@ -75,6 +87,7 @@ impl Source {
             n_stale: 0,
             highest: 0,
             seen: 0,
+            n_missed: 0,
         }
     }
 
@@ -93,11 +106,13 @@ impl Source {
     pub(super) fn came(&mut self, header: &Header) -> bool {
         let ahead = header.sequence.wrapping_sub(self.highest).cast_signed();
         let stale = !(-64..3_000).contains(&ahead);
+        self.n_missed = 0;
         if self.seen == 0 || stale || self.ssrc != Some(header.ssrc) {
             (self.highest, self.seen) = (header.sequence, 1);
             return false;
         }
         if ahead > 0 {
+            self.n_missed = ahead.unsigned_abs() - 1;
             self.seen = self.seen.checked_shl(u32::from(ahead.unsigned_abs())).unwrap_or(0) | 1;
             self.highest = header.sequence;
             return false;
@@ -109,14 +124,8 @@ impl Source {
     }
 
     /// Where a packet of so many samples belongs: where its timestamp says, on the sender's clock
-    /// as the quickest packets show it. The second figure is how many samples before it are to be
-    /// filled, because the sender is slower than we are. `None` when the block is gone.
-    pub(super) fn place(
-        &mut self,
-        header: &Header,
-        len: usize,
-        line: &Line,
-    ) -> Option<(u64, usize)> {
+    /// as the quickest packets show it. `None` when the block is gone.
+    pub(super) fn place(&mut self, header: &Header, len: usize, line: &Line) -> Option<Place> {
         let is_new = self.ssrc.replace(header.ssrc) != Some(header.ssrc);
         if is_new {
             self.clock = SourceClock::new(SAMPLES_PER_MS);
@@ -124,6 +133,8 @@ impl Source {
         let arrival = self.clock.handle(header.timestamp, line.now);
         let (tick, wanted) = (arrival.tick, self.clock.local(0) - self.clock.ticks(line.began));
         let len = i64::try_from(len).unwrap_or(0);
+        let pause = if is_new || arrival.leapt { 0 } else { (tick - self.next).max(0) };
+        let lost = pause.min(i64::from(self.n_missed) * len);
         let mut hole = 0;
         if is_new || arrival.leapt || tick - self.next >= PAUSE {
             (self.offset, self.is_off) = (wanted, false);
@@ -150,7 +161,8 @@ impl Source {
                 (self.ssrc, self.n_stale) = (None, 0);
             }
         }
-        Some((at?, usize::try_from(hole).unwrap_or(0).min(STEP_MAX)))
+        let hole = usize::try_from(hole).unwrap_or(0).min(STEP_MAX);
+        Some(Place { at: at?, hole, lost: u64::try_from(lost).unwrap_or(0) })
     }
 
     /// The next step of a place that is so many samples off. What is near enough is let be: every
