@@ -261,3 +261,41 @@ async fn talk_goes_on_when_control_and_media_are_killed_at_once() {
     assert_eq!(record["control_restarted"], true);
     engine.until_no_port_is_held().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_talk_that_nobody_records_says_so_too_when_control_and_media_are_killed_at_once() {
+    let mut engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    engine.command(&agent.no, "stop-recording", serde_json::json!({})).await;
+    engine.kill_now(Role::Media);
+    engine.kill(Role::Control).await;
+    caller.speak(Speech::tone(900));
+    phone.until_tone(900, SOON).await.unwrap();
+    phone.hang_up();
+    caller.until_ended(SOON).await.unwrap();
+    let record = parts_sealed(&engine, &caller.number, 1).await;
+    assert_eq!(record["media_restarted"], true, "{record:#}");
+    assert_eq!(record["control_restarted"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_is_asked_for_a_key_is_sent_silence_when_media_was_killed() {
+    let mut engine = Engine::quick().await;
+    let caller = engine.caller().await;
+    caller.hears(&engine, "menu.top.long").await;
+    caller.until_silence(SOON).await.unwrap();
+    let killed = Instant::now();
+    engine.kill_now(Role::Media);
+    // Before the question is asked again, 6 s after it was heard.
+    let other = |it: &Heard| {
+        let packets = it.packets();
+        let first = packets.iter().find(|it| it.at > killed && is_other(packets, it, killed))?;
+        Some((first.at - killed, it.mark()))
+    };
+    let (gap, mark) = caller.until_heard("another stream", SOON, other).await.unwrap();
+    assert!(gap < Duration::from_secs(4), "{gap:?}");
+    let quiet = |it: &Heard| (it.mark() >= mark + 1_600).then(|| it.since(mark).level());
+    let level = caller.until_heard("200 ms of it", SOON, quiet).await.unwrap();
+    assert!(level < 40.0, "silence, and not {level}");
+    tell("silence of a flow when media was killed", &[gap]);
+}
