@@ -18,7 +18,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// 1. The signalled address is always heard, and takes the place of a latched one.
 /// 2. Another address is latched only within [`WINDOW`] of a description when nobody was heard yet,
 ///    or after [`SILENCE`] of the one that was.
-/// 3. It must be [related](related) to the signalled one.
+/// 3. It must be the [same host](is_same_host) as the signalled one, or what came from there must be
+///    [proven](Self::admit) and the signalled one private: behind a NAT nobody knows a peer but by
+///    his keys. Without keys a peer behind a NAT has to name the address that the NAT gives him.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latch {
     signalled: SocketAddr,
@@ -60,8 +62,9 @@ impl Latch {
         }
     }
 
-    /// Whether a valid packet of the expected payload type is the peer's.
-    pub(crate) fn admit(&mut self, from: SocketAddr, now: MonoTime) -> bool {
+    /// Whether a valid packet of the expected payload type is the peer's. `proven`: it was opened
+    /// with his key.
+    pub(crate) fn admit(&mut self, from: SocketAddr, proven: bool, now: MonoTime) -> bool {
         // It was opened with the peer's key, and came from where the peer passed a check.
         if self.by_ice {
             return true;
@@ -71,7 +74,9 @@ impl Latch {
                 None => now.since(self.since) <= WINDOW,
                 Some(_) => now.since(self.last) > SILENCE,
             };
-            let may_latch = may_latch && related(self.signalled.ip(), from.ip());
+            let (signalled, his) = (self.signalled.ip(), from.ip());
+            let is_related = is_same_host(signalled, his) || proven && is_behind(signalled, his);
+            let may_latch = may_latch && is_related;
             if from != self.signalled && !may_latch {
                 return false;
             }
@@ -93,15 +98,19 @@ impl Latch {
     }
 }
 
-/// Whether a packet from `from` can be that of a peer that named `signalled`: the same host, a host
-/// that named its private address and speaks through the public one of its NAT, or a softphone on
-/// our own machine that named the machine's address and speaks over loopback, as the kernel makes
-/// it do. Nobody else can send from there.
-fn related(signalled: IpAddr, from: IpAddr) -> bool {
+/// Whether a packet from `from` is of the host that `signalled` names, or of a softphone on our own
+/// machine that named the machine's address and speaks over loopback, as the kernel makes it do.
+/// Nobody else can send from there.
+fn is_same_host(signalled: IpAddr, from: IpAddr) -> bool {
     let (signalled, from) = (signalled.to_canonical(), from.to_canonical());
-    signalled == from
-        || (from.is_loopback() && !signalled.is_loopback())
-        || (is_private(signalled) && !is_private(from) && !from.is_loopback())
+    signalled == from || (from.is_loopback() && !signalled.is_loopback())
+}
+
+/// Whether a host that named its private address may speak through `from`, the public one of its
+/// NAT. So may everybody else.
+fn is_behind(signalled: IpAddr, from: IpAddr) -> bool {
+    let (signalled, from) = (signalled.to_canonical(), from.to_canonical());
+    is_private(signalled) && !is_private(from) && !from.is_loopback()
 }
 
 fn is_private(it: IpAddr) -> bool {
@@ -124,11 +133,18 @@ mod tests {
     const STRANGER: &str = "203.0.113.9:4000";
 
     /// `(seconds, from, heard)`
+    #[track_caller]
     fn check(signalled: &str, steps: &[(u64, &str, bool)], target: &str) {
+        check_with(signalled, false, steps, target);
+    }
+
+    #[track_caller]
+    fn check_with(signalled: &str, proven: bool, steps: &[(u64, &str, bool)], target: &str) {
         let at = |secs| MonoTime::default() + Duration::from_secs(secs);
         let mut latch = Latch::new(signalled.parse().unwrap(), at(0));
         for (secs, from, heard) in steps {
-            assert_eq!(latch.admit(from.parse().unwrap(), at(*secs)), *heard, "{secs} s {from}");
+            let admitted = latch.admit(from.parse().unwrap(), proven, at(*secs));
+            assert_eq!(admitted, *heard, "{secs} s {from}");
         }
         assert_eq!(latch.target(), Some(target.parse().unwrap()));
     }
@@ -139,10 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_behind_a_nat_is_latched_once() {
+    fn a_peer_whose_nat_changes_his_port_is_latched_once() {
         let steps = [(1, PEER_OTHER_PORT, true), (2, "198.51.100.7:6000", false)];
         check(PEER, &steps, PEER_OTHER_PORT);
-        check("192.168.1.5:4000", &[(1, STRANGER, true), (2, PEER, false)], STRANGER);
+    }
+
+    #[test]
+    fn a_peer_behind_a_nat_is_known_by_his_keys_alone() {
+        let home = "192.168.1.5:4000";
+        check_with(home, true, &[(1, PEER, true), (2, STRANGER, false)], PEER);
+        check(home, &[(0, STRANGER, false), (4, home, true), (60, STRANGER, false)], home);
+        // Keys prove nothing about who named a public address and is elsewhere.
+        check_with(PEER, true, &[(1, STRANGER, false)], PEER);
     }
 
     #[test]
@@ -179,7 +203,7 @@ mod tests {
     fn a_new_description_moves_the_peer_and_hold_does_not() {
         let at = MonoTime::default();
         let mut latch = Latch::new(PEER.parse().unwrap(), at);
-        assert!(latch.admit(PEER_OTHER_PORT.parse().unwrap(), at));
+        assert!(latch.admit(PEER_OTHER_PORT.parse().unwrap(), false, at));
         latch.signal("0.0.0.0:4000".parse().unwrap(), at);
         assert_eq!(latch.target(), Some(PEER_OTHER_PORT.parse().unwrap()));
         latch.signal(STRANGER.parse().unwrap(), at);

@@ -18,7 +18,7 @@ use hotline_sdp::{Codec, Stream};
 
 use super::{
     Floor, TICK,
-    edge::send,
+    edge::{Guard, send},
     repack::wanted,
     speech::{PACKET_MAX, send_speech},
 };
@@ -430,11 +430,12 @@ fn admit(
     datagram: &[u8],
     now: MonoTime,
 ) -> Option<(Header, Kind, Range<usize>)> {
+    let proven = matches!(leg.guard, Guard::Keys(_));
     let heard = parse(datagram).ok().and_then(|packet| {
         let (line, latch) = leg.line.as_mut()?;
         let kind = Leg::kind(line, packet.header.payload_type);
         let heard = match kind {
-            Kind::Voice(_) | Kind::Event => latch.admit(from, now),
+            Kind::Voice(_) | Kind::Event => latch.admit(from, proven, now),
             Kind::Other => latch.target() == Some(from),
         };
         heard.then_some((packet.header, kind, packet.payload))

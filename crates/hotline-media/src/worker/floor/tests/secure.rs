@@ -191,3 +191,50 @@ fn a_guest_is_heard_where_it_was_found_and_sent_to_where_it_chose() {
     it.receive(home, SHARED, &mut [22; 20]);
     assert_eq!(it.floor.out.counters.snapshot().handovers_dropped, 2);
 }
+
+#[test]
+fn v1_who_names_a_private_address_is_mistaken_for_nobody_on_the_internet() {
+    let (home, nat, stranger) = ("192.168.1.5:4000", "198.51.100.7:4000", "203.0.113.9:9");
+    let [home, nat, stranger] = [home, nat, stranger].map(|it| it.parse().unwrap());
+    let at_home = Stream { address: home, ..stream(CALLER, Codec::Pcma, 101) };
+    let mut n = 0;
+    // He sprays for two seconds; nothing comes to him, and nothing of him to the agent.
+    let mut spray = |it: &mut House, peer: SocketAddr| {
+        for _ in 0..100 {
+            n += 1;
+            let mut datagram = vec![0x2B; HEADER_LEN + 160];
+            write_header(&mut datagram, &voice(8, n));
+            it.receive(stranger, CALLER, &mut datagram);
+            it.say(AGENT, voice(8, n), &[9; 160]);
+            it.wait(20);
+        }
+        let sent = std::mem::take(&mut it.wire.sent);
+        let (to_him, to_agent): (Vec<_>, Vec<_>) = sent.iter().partition(|it| it.0 == CALLER);
+        assert!(to_him.len() >= 100 && to_him.iter().all(|it| it.1 == peer));
+        assert!(to_agent.iter().all(|it| !it.2.ends_with(&[0x2B; 160])));
+    };
+    let mut it = House::empty(8);
+    it.open(CALLER, Codec::Pcma, 101);
+    it.open(AGENT, Codec::Pcma, 96);
+    it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT)] });
+    it.task(Task::Hear { listener: slot(AGENT), speakers: vec![slot(CALLER)] });
+    it.task(Task::Settle { leg: slot(CALLER), stream: at_home });
+    spray(&mut it, home);
+    it.say_from(home, CALLER, voice(8, 7), &[1; 160]);
+    assert_eq!(it.heard(AGENT).len(), 1, "he is heard himself");
+    // In a pause of his, and after he offered anew.
+    (0..3).for_each(|_| spray(&mut it, home));
+    it.task(Task::Settle { leg: slot(CALLER), stream: at_home });
+    spray(&mut it, home);
+    let stats = it.floor.leg(slot(CALLER)).unwrap().stats();
+    assert_eq!((stats.packets_in, stats.refused), (1, 500));
+
+    // With keys he is found behind his NAT, and the stranger is not.
+    let (mut it, mut peer) = house(SrtpProfile::AesCm128HmacSha1_80);
+    it.task(Task::Settle { leg: slot(CALLER), stream: at_home });
+    spray(&mut it, home);
+    it.task(Task::Settle { leg: slot(CALLER), stream: at_home });
+    it.receive(nat, CALLER, &mut peer.protected(7, 1));
+    assert_eq!(it.heard(AGENT).len(), 1);
+    spray(&mut it, nat);
+}
