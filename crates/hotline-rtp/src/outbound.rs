@@ -11,6 +11,16 @@ use crate::{Header, MediaTime, samples_in};
 /// Samples (at 8,000 Hz) of a frame; a new source starts on this grid.
 const FRAME: u32 = 160;
 
+/// A speaker whose numbers leap so much further than time went by has begun anew: samples at
+/// 8,000 Hz, and packets, of which nobody sends more than one in 5 ms.
+const LEAP_SAMPLES: u32 = 8_000;
+const LEAP_PACKETS: u16 = 200;
+const PACKET_SAMPLES_MIN: u32 = 40;
+
+/// Or further than this, however long it took; and back: as long as a key is held down.
+const PACKETS_MAX: u16 = 3_000;
+const BACK_SAMPLES: u32 = 80_000;
+
 /// What our own audio and events are stamped with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Stamp {
@@ -129,7 +139,9 @@ impl Outbound {
     ) -> Option<Header> {
         let (sequence, timestamp, marker) = match self.source {
             Source::Relayed { speaker: it, ssrc, sequence, timestamp, first }
-                if it == speaker && ssrc == heard.ssrc && self.follows(heard, sequence) =>
+                if it == speaker
+                    && ssrc == heard.ssrc
+                    && self.follows(heard, (sequence, timestamp), now) =>
             {
                 let ours = heard.sequence.wrapping_add(sequence);
                 if ours.wrapping_sub(first) > u16::MAX / 2 {
@@ -155,10 +167,27 @@ impl Outbound {
         Some(Header { marker, payload_type, sequence, timestamp, ssrc: self.ssrc })
     }
 
-    /// Whether a packet continues what we relay, or the speaker began anew with the same SSRC.
-    fn follows(&self, heard: &Header, sequence: u16) -> bool {
-        let distance = heard.sequence.wrapping_add(sequence).wrapping_sub(self.sequence);
-        !(3_000..=u16::MAX - 3_000).contains(&distance)
+    /// Whether a packet continues what we relay, or the speaker began anew with the same SSRC, as
+    /// gateways do that change what lies behind them.
+    fn follows(&self, heard: &Header, (sequence, timestamp): (u16, u32), now: MonoTime) -> bool {
+        let packets = heard.sequence.wrapping_add(sequence).wrapping_sub(self.sequence);
+        let ticks = (heard.timestamp + timestamp).since(self.timestamp);
+        let distance = ticks.unsigned_abs() / self.scale;
+        if packets > u16::MAX / 2 {
+            return packets >= u16::MAX - PACKETS_MAX && ticks <= 0 && distance <= BACK_SAMPLES;
+        }
+        // The end of a key may be said again after the speech behind it.
+        if ticks < 0 {
+            return packets <= LEAP_PACKETS && distance <= BACK_SAMPLES;
+        }
+        if distance <= LEAP_SAMPLES && packets <= LEAP_PACKETS {
+            return true;
+        }
+        let elapsed = self.sent.map_or(0, |it| samples_in(now.since(it)));
+        let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX);
+        let packets_max = u32::from(LEAP_PACKETS).saturating_add(elapsed / PACKET_SAMPLES_MIN);
+        distance <= elapsed.saturating_add(LEAP_SAMPLES)
+            && u32::from(packets) <= packets_max.min(u32::from(PACKETS_MAX))
     }
 
     /// The timestamp of a new source: as much later as time went by, at least the last packet's

@@ -88,3 +88,39 @@ fn a_key_that_we_send_keeps_its_timestamp_and_the_audio_goes_on_after_it() {
     let after = it.stamp(160, ms(220));
     assert_eq!((after.timestamp.0, after.marker), (1_760, true));
 }
+
+#[test]
+fn a_speaker_whose_numbers_leap_goes_on_in_the_same_stream() {
+    let mut it = Outbound::new(9, 0, 0);
+    // (sequence, timestamp, at): one number leaps, or both, forwards and back.
+    let leaps = [
+        (10, 1_600, 0),
+        (11, 900_000, 20),
+        (12, 160, 40),
+        (512, 320, 60),
+        (40_000, 77, 80),
+        (40_001, 237, 100),
+        (39_000, 397, 120),
+    ];
+    for (n, (sequence, timestamp, at)) in (0..).zip(leaps) {
+        let header = it.relay(1, &heard(7, sequence, timestamp), 8, 160, ms(at)).unwrap();
+        assert_eq!((u32::from(header.sequence), header.timestamp.0), (n + 1, n * 160));
+    }
+}
+
+#[test]
+fn a_pause_or_a_long_loss_is_no_leap() {
+    let mut it = Outbound::new(9, 0, 0);
+    it.relay(1, &heard(7, 10, 0), 8, 160, ms(0));
+    let paused = it.relay(1, &heard(7, 11, 240_000), 8, 160, ms(30_000)).unwrap();
+    assert_eq!((paused.sequence, paused.timestamp.0), (2, 240_000));
+    // Ten seconds of packets of 10 ms that never came.
+    let lost = it.relay(1, &heard(7, 1_011, 320_000), 8, 80, ms(40_000)).unwrap();
+    assert_eq!((lost.sequence, lost.timestamp.0), (1_002, 320_000));
+    // A network that stood still gives them all at once.
+    for n in 1..500_u16 {
+        let header = heard(7, 1_011 + n, 320_000 + u32::from(n) * 80);
+        let burst = it.relay(1, &header, 8, 80, ms(45_000)).unwrap();
+        assert_eq!(burst.sequence, 1_002 + n);
+    }
+}

@@ -19,6 +19,8 @@ struct Table {
     tones: Vec<Tone>,
     /// The next frame each party says.
     said: u16,
+    /// Added to each party's SSRC, sequence numbers and timestamps.
+    numbers: Vec<(u32, u16, u32)>,
     ears: Vec<Ear>,
 }
 
@@ -45,7 +47,7 @@ impl Table {
             tones.push(Tone::new(hz(party), 900));
             ears.push(Ear::default());
         }
-        Self { house, tones, said: 0, ears }
+        Self { house, tones, said: 0, numbers: vec![(0, 0, 0); parties as usize], ears }
     }
 
     /// `hears` lists the listeners with those they hear.
@@ -69,8 +71,11 @@ impl Table {
                         Some(tone) => tone.fill_ulaw(&mut audio),
                         None => {}
                     }
-                    let party = u32::try_from(party).unwrap();
-                    self.house.say(party, voice(payload_type, self.said), &audio);
+                    let (ssrc, sequence, timestamp) = self.numbers[party];
+                    let mut header = voice(payload_type, self.said.wrapping_add(sequence));
+                    header.timestamp = MediaTime(u32::from(self.said) * 160) + timestamp;
+                    header.ssrc += ssrc;
+                    self.house.say(u32::try_from(party).unwrap(), header, &audio);
                 }
                 self.pass(5);
             }
@@ -180,6 +185,90 @@ fn a_switch_of_supervision_is_heard_within_200_ms_and_never_leaks_a_word() {
     }
     assert!(it.ears[c as usize].samples.len() > 5_000);
     it.check_streams();
+}
+
+/// Through all that may happen to whom he hears, a party receives one stream without a gap.
+#[test]
+fn whatever_becomes_of_the_others_a_listener_receives_one_stream_without_a_gap() {
+    let mut it = Table::new(3);
+    let (c, a, t) = (CALLER, AGENT, 2);
+    let talk: [(u32, &[u32]); 3] = [(c, &[a]), (a, &[c]), (t, &[])];
+    let three: [(u32, &[u32]); 3] = [(c, &[a, t]), (a, &[c, t]), (t, &[c, a])];
+    // Two of one law, two of two laws, and all three by a mix; the agent's numbers change.
+    for plan in [talk, [(c, &[t]), (t, &[c]), (a, &[])], three] {
+        it.mix(&plan);
+        it.talk(400);
+        for change in [
+            (1, 0, 0),
+            (1, 30_000, 0),
+            (1, 30_500, 0),
+            (1, 29_000, 0),
+            (1, 29_000, 900_000),
+            (1, 29_000, 100_000),
+            (7, 9, 4_000_000_000),
+        ] {
+            (it.numbers[a as usize], it.numbers[t as usize]) = (change, change);
+            it.talk(400);
+        }
+        assert!(it.heard()[0].iter().eq(plan[0].1), "{plan:?}");
+    }
+    // A prompt; the agent holds, and the caller is with nobody; a transfer; three, and two again.
+    it.mix(&talk);
+    it.talk(200);
+    it.house.play(c, 1, 10, false);
+    it.talk(600);
+    let line = stream(a, Codec::Pcmu, 101);
+    let held = Stream { hold: true, direction: Direction::ReceiveOnly, ..line };
+    it.house.task(Task::Settle { leg: slot(a), stream: held });
+    it.mix(&[(c, &[]), (a, &[])]);
+    it.house.play(c, 2, 10, false);
+    it.talk(400);
+    it.house.task(Task::Settle { leg: slot(a), stream: line });
+    it.mix(&[(c, &[a]), (a, &[c])]);
+    it.talk(200);
+    it.mix(&three);
+    it.talk(200);
+    it.house.task(Task::Close { leg: slot(a) });
+    it.talk(400);
+    assert_eq!([&it.heard()[0], &it.heard()[2]], [&[t], &[c]]);
+    it.ears.remove(a as usize);
+    it.check_streams();
+}
+
+#[test]
+fn three_who_speak_in_packets_of_10_to_60_ms_hear_each_other() {
+    for lengths in [[10, 40, 60], [30, 50, 20]] {
+        let mut it = House::empty(3);
+        (0..3).for_each(|leg| it.open(leg, Codec::Pcma, 101));
+        for leg in 0..3_u32 {
+            let speakers = (0..3).filter(|it| *it != leg).map(slot).collect();
+            it.task(Task::Hear { listener: slot(leg), speakers });
+        }
+        let mut tones: Vec<_> = (0..3).map(|leg| Tone::new(hz(leg), 900)).collect();
+        for ms in (0..2_400_u32).step_by(10) {
+            for (leg, tone) in (0..).zip(&mut tones) {
+                let length = lengths[leg as usize];
+                if ms % length == 0 {
+                    let mut audio = vec![0; (length * 8) as usize];
+                    tone.fill_alaw(&mut audio);
+                    let n = u16::try_from(ms / length).unwrap();
+                    let header = Header { timestamp: MediaTime(ms * 8), ..voice(8, n) };
+                    it.say(leg, header, &audio);
+                }
+            }
+            it.wait(10);
+        }
+        for ear in 0..3 {
+            let heard = it.heard(ear);
+            let sound: Vec<_> = heard.into_iter().flat_map(|it| it.1).map(alaw_to_linear).collect();
+            let frames = sound[sound.len() - 8_000..].chunks_exact(FRAME);
+            for party in 0..3 {
+                let there = frames.clone().filter(|it| strength(it, hz(party)) > 0.3).count();
+                let right = if party == ear { there == 0 } else { there >= 48 };
+                assert!(right, "{lengths:?}: {ear} hears {party} in {there} frames of 50");
+            }
+        }
+    }
 }
 
 #[test]
