@@ -35,6 +35,9 @@ struct Ear {
     samples: Vec<i16>,
     last: Option<Header>,
     n: usize,
+    /// When the last packet came, and the longest time without one.
+    at: Option<MonoTime>,
+    gap: Duration,
 }
 
 impl Mouth {
@@ -73,13 +76,25 @@ impl Mouth {
 impl Ear {
     fn new(codec: Codec) -> Self {
         let opus = Box::new(OpusDecoder::new().unwrap());
-        Self { codec, g722: G722Decoder::default(), opus, samples: Vec::new(), last: None, n: 0 }
+        Self {
+            codec,
+            g722: G722Decoder::default(),
+            opus,
+            samples: Vec::new(),
+            last: None,
+            n: 0,
+            at: None,
+            gap: Duration::ZERO,
+        }
     }
 
     /// Takes the packets and checks that they are one stream on the codec's own clock.
-    fn hear(&mut self, packets: Vec<(Packet, Vec<u8>)>) {
+    fn hear(&mut self, packets: Vec<(Packet, Vec<u8>)>, now: MonoTime) {
         for (Packet { header, .. }, audio) in packets {
             self.n += 1;
+            if let Some(before) = self.at.replace(now) {
+                self.gap = self.gap.max(now.since(before));
+            }
             if let Some(last) = self.last.replace(header) {
                 assert_eq!(header.ssrc, last.ssrc);
                 assert_eq!(header.sequence, last.sequence.wrapping_add(1));
@@ -150,7 +165,7 @@ impl Pair {
         self.house.wait(ms);
         for leg in [CALLER, AGENT] {
             let heard = self.house.heard(leg);
-            self.ears[leg as usize].hear(heard);
+            self.ears[leg as usize].hear(heard, self.house.now);
         }
     }
 
@@ -297,6 +312,9 @@ fn a_peer_that_changes_its_codec_goes_on_as_one_stream_on_another_clock() {
         it.talk(1_000);
         it.check();
     }
+    // Whoever changed, and whoever hears him.
+    let gaps = it.ears.each_ref().map(|it| it.gap);
+    assert!(gaps.iter().all(|it| *it <= Duration::from_millis(40)), "{gaps:?}");
 }
 
 #[test]
@@ -380,7 +398,7 @@ fn three_of_three_codecs_hear_the_two_others_each() {
         }
         house.wait(20);
         for (leg, (_, ear)) in (0..).zip(&mut parties) {
-            ear.hear(house.heard(leg));
+            ear.hear(house.heard(leg), house.now);
         }
     }
     for (n, (_, ear)) in parties.iter().enumerate() {

@@ -171,19 +171,45 @@ fn every_ear_hears_exactly_the_parties_that_the_table_names_and_one_unbroken_str
 fn a_switch_of_supervision_is_heard_within_200_ms_and_never_leaks_a_word() {
     let mut it = Table::new(3);
     let (c, a, s) = (CALLER, AGENT, SUPERVISOR);
-    it.mix(&[(c, &[a]), (a, &[c, s]), (s, &[c, a])]);
+    let none: [&[u32]; 3] = [&[a], &[c], &[]];
+    let listen: [&[u32]; 3] = [&[a], &[c], &[c, a]];
+    let whisper: [&[u32]; 3] = [&[a], &[c, s], &[c, a]];
+    let barge_in: [&[u32]; 3] = [&[a, s], &[c, s], &[c, a]];
+    let order = |it: &mut Table, modes: [&[u32]; 3]| {
+        it.mix(&[(c, modes[0]), (a, modes[1]), (s, modes[2])]);
+    };
+    order(&mut it, none);
     it.talk(400);
-    for (hears, switch) in [(vec![a, s], true), (vec![a], false)] {
-        let before = it.ears[c as usize].samples.len();
-        it.mix(&[(c, hears.as_slice())]);
+    // Each mode after each other.
+    let modes = [listen, whisper, listen, barge_in, whisper, barge_in, listen, barge_in];
+    for mode in modes.into_iter().chain([none, whisper, none, barge_in, none, listen]) {
+        let before: Vec<_> = it.ears.iter().map(|it| it.samples.len()).collect();
+        order(&mut it, mode);
         it.talk(200);
-        let after = &it.ears[c as usize].samples[before..];
-        assert!(after.len() >= 1_440, "{} samples in 200 ms", after.len());
-        let end = &after[after.len() - 320..];
-        assert_eq!(strength(end, hz(s)) > 0.3, switch, "{hears:?}");
-        assert!(strength(end, hz(a)) > 0.3);
+        for (ear, before) in it.ears.iter().zip(before) {
+            let who = it.ears.iter().position(|it| std::ptr::eq(it, ear)).unwrap();
+            let after = &ear.samples[before..];
+            if mode[who].is_empty() {
+                continue;
+            }
+            assert!(after.len() >= 1_280, "{} samples in 200 ms", after.len());
+            for party in [c, a, s] {
+                let shares: Vec<_> =
+                    after.chunks_exact(FRAME).map(|it| strength(it, hz(party))).collect();
+                if mode[who].contains(&party) {
+                    assert!(
+                        shares.last() > Some(&0.25),
+                        "{mode:?}: {who} hears {party} {shares:?}"
+                    );
+                } else {
+                    // From the first packet on.
+                    let leaks = shares.iter().any(|it| *it > 0.15);
+                    assert!(!leaks, "{mode:?}: {who} hears {party} {shares:?}");
+                }
+            }
+        }
+        it.talk(200);
     }
-    assert!(it.ears[c as usize].samples.len() > 5_000);
     it.check_streams();
 }
 

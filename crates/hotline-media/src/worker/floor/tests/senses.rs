@@ -2,8 +2,9 @@
 
 use hotline_base::media::{LegQuality, NetworkTone};
 use hotline_dsp::{
-    DtmfDetector, DtmfTone, FRAME, Signal, SignalTone, Tone, g711::alaw_to_linear, level_dbm0,
-    strength,
+    DtmfDetector, DtmfTone, FRAME, Signal, SignalTone, Tone,
+    g711::{alaw_to_linear, ulaw_to_linear},
+    level_dbm0, strength,
 };
 use hotline_rtp::{
     Reception,
@@ -291,11 +292,12 @@ fn tones_of_the_network_are_told_on_the_leg_that_asks_for_it() {
     assert_eq!(it.reported().iter().filter(|it| it.contains("tone")).collect::<Vec<_>>(), [&told]);
 }
 
-/// Says two seconds of a tone in packets of `ms` to a listener who wants `wanted_ms`, with one
-/// packet lost in the middle if `loses`. Returns the lengths that come and what is heard.
-fn repacked(ms: u32, wanted_ms: u32, loses: bool) -> (Vec<usize>, Vec<i16>) {
+/// Says two seconds of a tone in A-law in packets of `ms` to a listener who wants `wanted_ms` of his
+/// law, with one packet lost in the middle if `loses`. Returns the lengths that come and what is
+/// heard.
+fn repacked(ms: u32, (wanted_ms, law): (u32, Codec), loses: bool) -> (Vec<usize>, Vec<i16>) {
     let mut it = House::new();
-    let stream = Stream { ptime_ms: wanted_ms, ..stream(AGENT, Codec::Pcma, 96) };
+    let stream = Stream { ptime_ms: wanted_ms, ..stream(AGENT, law, 96) };
     it.task(Task::Settle { leg: slot(AGENT), stream });
     let mut tone = Tone::new(600, 8_000);
     for n in 0..2_000 / ms {
@@ -324,26 +326,30 @@ fn repacked(ms: u32, wanted_ms: u32, loses: bool) -> (Vec<usize>, Vec<i16>) {
     let missing = if loses { (ms * 8) as usize } else { 0 };
     assert_eq!(spanned - gaps, missing, "{ms} ms for {wanted_ms}: the clock goes on");
     let lengths = heard.iter().map(|it| it.1.len() / 8).collect();
-    let sound = heard.into_iter().flat_map(|it| it.1).map(alaw_to_linear).collect();
+    let linear = if law == Codec::Pcmu { ulaw_to_linear } else { alaw_to_linear };
+    let sound = heard.into_iter().flat_map(|it| it.1).map(linear).collect();
     (lengths, sound)
 }
 
 #[test]
 fn packets_of_10_to_60_ms_reach_a_listener_in_the_length_he_wants() {
-    for (ms, wanted) in
-        [(10, 20), (20, 20), (30, 20), (40, 20), (60, 20), (20, 30), (20, 60), (60, 10)]
-    {
-        let (lengths, sound) = repacked(ms, wanted, false);
-        assert!(lengths.iter().all(|it| *it == wanted as usize), "{ms} → {wanted}: {lengths:?}");
-        assert!(strength(&sound, 600) > 0.98 && level_dbm0(&sound) > -20.0, "{ms} → {wanted}");
-        assert!(sound.len() >= 1_900 * 8);
+    let all = [10, 20, 30, 40, 50, 60];
+    for (ms, wanted) in all.into_iter().flat_map(|it| all.map(|wanted| (it, wanted))) {
+        for law in [Codec::Pcma, Codec::Pcmu] {
+            let (lengths, sound) = repacked(ms, (wanted, law), false);
+            let right = lengths.iter().all(|it| *it == wanted as usize);
+            assert!(right, "{ms} → {wanted}: {lengths:?}");
+            let (share, level) = (strength(&sound, 600), level_dbm0(&sound));
+            assert!(share > 0.98 && level > -20.0, "{ms} → {wanted} {law}: {share} {level}");
+            assert!(sound.len() >= 1_900 * 8, "{ms} → {wanted}: {}", sound.len());
+        }
     }
 }
 
 #[test]
 fn what_is_lost_on_the_way_to_us_is_missing_in_time_and_not_pushed_together() {
     for (ms, wanted) in [(30, 20), (60, 20), (10, 30)] {
-        let (lengths, _) = repacked(ms, wanted, true);
+        let (lengths, _) = repacked(ms, (wanted, Codec::Pcma), true);
         assert!(lengths.iter().all(|it| *it <= wanted as usize), "{ms} → {wanted}: {lengths:?}");
     }
 }

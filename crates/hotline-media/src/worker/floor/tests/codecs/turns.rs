@@ -77,7 +77,7 @@ fn in_a_conference_of_five_those_who_do_not_talk_are_left_out_and_nobody_who_tal
             }
             house.wait(20);
             for (leg, ear) in (0..).zip(&mut ears) {
-                ear.hear(house.heard(leg));
+                ear.hear(house.heard(leg), house.now);
             }
         }
         assert!(ears[1].share(400) > 0.95, "who talks is heard: {}", ears[1].share(400));
