@@ -1,5 +1,5 @@
-//! 通话转, 三方转 with a department outside: who leaves first, and who then hears whom (the four
-//! outcomes of a transfer), measured at every ear.
+//! 释放转, 成功转, 通话转, 三方转 with a department outside: who leaves first, and who then hears whom
+//! (the four outcomes of a transfer), measured at every ear.
 
 use hotline_testkit::{Call, Robot, Speech};
 use serde_json::json;
@@ -21,20 +21,30 @@ struct Talk {
     department: Robot,
 }
 
+/// An engine whose agents reach a department outside.
+async fn with_department() -> (Engine, Robot) {
+    let department = Robot::bind(CARRIER).await.unwrap();
+    let gateways = vec![department.address()];
+    let setup = Setup { gateways, options_probes: false, ..Setup::default() };
+    (Engine::start(setup).await, department)
+}
+
+/// The department answers and speaks.
+async fn answers(ringing: &Call) {
+    ringing.answer();
+    ringing.until_answered(SOON).await.unwrap();
+    ringing.speak(Speech::tone(THIRD));
+}
+
 impl Talk {
     /// 通话转: the caller waits with music while the two talk.
     async fn consulting() -> Self {
-        let department = Robot::bind(CARRIER).await.unwrap();
-        let gateways = vec![department.address()];
-        let setup = Setup { gateways, options_probes: false, ..Setup::default() };
-        let engine = Engine::start(setup).await;
+        let (engine, department) = with_department().await;
         let (caller, agent, phone) = engine.talk().await;
         let mark = caller.mark();
         engine.command(&agent.no, "consult", json!({ "number": "13800138000" })).await;
         let third = department.incoming(SOON).await.unwrap();
-        third.answer();
-        third.until_answered(SOON).await.unwrap();
-        third.speak(Speech::tone(THIRD));
+        answers(&third).await;
         caller.hears_since(&engine, mark, "moh.default").await;
         hears(&phone, &[THIRD]).await;
         hears(&third, &[AGENT]).await;
@@ -106,4 +116,62 @@ async fn department_is_dropped_when_the_transfer_is_cancelled() {
     ringing.until_ended(SOON).await.unwrap();
     hears(&it.caller, &[AGENT]).await;
     hears(&it.phone, &[CALLER]).await;
+}
+
+/// 释放转: the agent is gone before the department has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_waits_with_music_for_the_department_when_he_is_given_away() {
+    for caller_leaves in [true, false] {
+        let (engine, department) = with_department().await;
+        let (caller, agent, phone) = engine.talk().await;
+        let mark = caller.mark();
+        engine.command(&agent.no, "transfer", json!({ "number": "13800138000" })).await;
+        phone.until_ended(SOON).await.unwrap();
+        engine.until_state(&agent, "idle").await;
+        let third = department.incoming(SOON).await.unwrap();
+        caller.hears_since(&engine, mark, "moh.default").await;
+        answers(&third).await;
+        hears(&caller, &[THIRD]).await;
+        hears(&third, &[CALLER]).await;
+        if caller_leaves {
+            caller.hang_up();
+            third.until_ended(SOON).await.unwrap();
+        } else {
+            third.hang_up();
+            caller.until_ended(SOON).await.unwrap();
+        }
+    }
+}
+
+/// 成功转: the agent hears the department ring, and is gone when it answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_is_released_when_the_department_answers_and_not_before() {
+    let (engine, department) = with_department().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let order = json!({ "number": "13800138000", "on_answer": true });
+    // It refuses: the agent has the caller again.
+    engine.command(&agent.no, "transfer", order.clone()).await;
+    let refuses = department.incoming(SOON).await.unwrap();
+    engine.until_state(&agent, "consulting").await;
+    refuses.reject(486);
+    engine.until_state(&agent, "talking").await;
+    hears(&caller, &[AGENT]).await;
+    hears(&phone, &[CALLER]).await;
+
+    let mark = caller.mark();
+    engine.command(&agent.no, "transfer", order).await;
+    let third = department.incoming(SOON).await.unwrap();
+    caller.hears_since(&engine, mark, "moh.default").await;
+    assert!(phone.view().ended.is_none());
+    answers(&third).await;
+    phone.until_ended(SOON).await.unwrap();
+    hears(&caller, &[THIRD]).await;
+    hears(&third, &[CALLER]).await;
+    engine.until_state(&agent, "idle").await;
+    third.hang_up();
+    caller.until_ended(SOON).await.unwrap();
+    let record = engine.record_of(&caller.number).await;
+    let modes = record["facts"].as_array().unwrap().iter();
+    let modes: Vec<_> = modes.filter(|it| it["type"] == "transferred").collect();
+    assert!(modes.len() == 1 && modes[0]["mode"] == "attended", "{record:#}");
 }

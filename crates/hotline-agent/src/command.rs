@@ -91,6 +91,9 @@ pub enum Command {
         /// As with [`Command::Dial`].
         display: Option<String>,
     },
+    /// 成功转: like [`Command::Consult`], and the agent leaves the caller to whom he asked as soon as
+    /// that one answers.
+    TransferOnAnswer { to: Target },
 }
 
 /// What a supervisor wants of a call's recording.
@@ -186,7 +189,7 @@ impl Command {
             Self::CancelConsult => Action::CancelConsult,
             Self::Confer => Action::Confer,
             Self::CompleteTransfer => Action::CompleteTransfer,
-            Self::Transfer { .. } => Action::Transfer,
+            Self::Transfer { .. } | Self::TransferOnAnswer { .. } => Action::Transfer,
             Self::Suspend { .. } => Action::Suspend,
             Self::SendKeys { .. } => Action::SendKeys,
             Self::Supervise { .. } => Action::Supervise,

@@ -61,6 +61,7 @@ impl Agent {
             | Command::Confer
             | Command::CompleteTransfer
             | Command::Transfer { .. }
+            | Command::TransferOnAnswer { .. }
             | Command::Suspend { .. }
             | Command::SendKeys { .. }
             | Command::Supervise { .. }
@@ -112,6 +113,7 @@ impl Agent {
             | Command::Confer
             | Command::CompleteTransfer
             | Command::Transfer { .. }
+            | Command::TransferOnAnswer { .. }
             | Command::Suspend { .. }
             | Command::SendKeys { .. }
             | Command::Supervise { .. }

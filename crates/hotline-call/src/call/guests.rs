@@ -49,6 +49,8 @@ pub(super) struct Guest {
     /// `Talking`: he is there.
     pub(super) state: AgentState,
     pub(super) held: bool,
+    /// Whom he is asked by leaves when he answers (成功转).
+    pub(super) takes_over: bool,
     pub(super) told: Told,
 }
 
@@ -57,7 +59,8 @@ impl Guest {
         let SavedGuest { offer, leg, party, role, held } = it;
         let told = Told { bridged: true, apart: held, ..Told::default() };
         let (profile, state) = (Profile::default(), AgentState::Talking);
-        Self { offer, leg, party, display: None, profile, role, state, held, told }
+        let (display, takes_over) = (None, false);
+        Self { offer, leg, party, display, profile, role, state, held, takes_over, told }
     }
 
     /// Only of those who are there.
@@ -153,8 +156,10 @@ impl Call {
         self.fact(called, now);
         self.open_leg(leg, None, profile);
         let state = AgentState::Opening { until: now.mono + self.config.open_limit };
-        let (held, told) = (false, Told::default());
-        self.guests.push(Guest { offer, leg, party, display, profile, role, state, held, told });
+        let (held, takes_over, told) = (false, false, Told::default());
+        let guest =
+            Guest { offer, leg, party, display, profile, role, state, held, takes_over, told };
+        self.guests.push(guest);
         self.remix(now);
         true
     }
@@ -297,6 +302,11 @@ impl Call {
         self.remix(now);
         self.settle_parties(Party::Platform, env, now);
         self.outputs.push_back(Output::Keep);
+        let takes_over = self.guest(leg).is_some_and(|it| it.takes_over);
+        let asker = self.agent.as_ref().filter(|_| takes_over && role == PartyRole::Consulted);
+        if let Some(asker) = asker.map(|it| it.offering.agent.clone()) {
+            self.complete_transfer(&asker, env, now);
+        }
     }
 
     /// The first agent who is there has the caller, when nobody else has.

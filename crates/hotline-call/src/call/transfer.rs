@@ -107,6 +107,19 @@ impl Call {
         true
     }
 
+    /// 成功转: the agent consults, and leaves the two to each other when the target answers. Until
+    /// then it is a consultation like any other; without an answer he has the caller again.
+    pub fn transfer_on_answer(&mut self, agent: &AgentNo, it: Joining, now: Now) -> bool {
+        let leg = it.leg;
+        if !self.may_transfer(agent) || !self.consult(agent, it, now) {
+            return false;
+        }
+        if let Some(guest) = self.guest(leg) {
+            guest.takes_over = true;
+        }
+        true
+    }
+
     /// 盲转 (释放转): the agent leaves at once, and somebody else is called for the caller.
     pub fn transfer_to(
         &mut self,

@@ -26,6 +26,7 @@ impl Switchboard {
             | Command::StopRecording => self.command_call(no, command, now),
             Command::Consult { to } => self.consult(no, to, now),
             Command::Transfer { to } => self.transfer(no, to, now),
+            Command::TransferOnAnswer { to } => self.transfer_on_answer(no, to, now),
             Command::Suspend { flow } => self.suspend(no, flow, now),
             Command::SendKeys { keys } => self.send_keys_of(no, keys, now),
             Command::Supervise { agent, how } => self.supervise(no, agent, *how, now),

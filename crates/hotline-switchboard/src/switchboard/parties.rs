@@ -63,6 +63,24 @@ impl Switchboard {
         })
     }
 
+    /// 成功转. Of a skill group it is one agent who is asked, as in a consultation.
+    pub(super) fn transfer_on_answer(
+        &mut self,
+        no: &AgentNo,
+        to: &Target,
+        now: Now,
+    ) -> Result<(), Refused> {
+        let call = self.call_for(no, Action::Transfer)?;
+        if !self.calls.get(&call).is_some_and(|it| it.call.may_transfer(no)) {
+            return Err(self.wrong_state(no, Action::Transfer));
+        }
+        let (to, listed) = self.look_up(no, to, now)?;
+        let it = self.joining(call, no, &to, listed, now)?;
+        self.call_in((call, Action::Transfer), no, it, now, |call, it, _, now| {
+            call.transfer_on_answer(no, it, now)
+        })
+    }
+
     /// 挂起转: the caller goes to a flow while the agent waits.
     pub(super) fn suspend(&mut self, no: &AgentNo, flow: &FlowId, now: Now) -> Result<(), Refused> {
         let call = self.call_for(no, Action::Suspend)?;

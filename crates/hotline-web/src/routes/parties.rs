@@ -23,6 +23,19 @@ pub(super) struct To {
     directory: Option<String>,
 }
 
+/// The same, and when the agent leaves.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Away {
+    agent_no: Option<String>,
+    skill_group: Option<String>,
+    number: Option<String>,
+    directory: Option<String>,
+    /// 成功转: when the target answers, and not at once.
+    #[serde(default)]
+    on_answer: bool,
+}
+
 impl To {
     fn target(self) -> Result<Target, ApiError> {
         match (self.agent_no, self.skill_group, self.number, self.directory) {
@@ -97,12 +110,15 @@ pub(super) async fn transfer(
     State(app): State<App>,
     who: Who,
     name: Name,
-    Body(to): Body<To>,
+    Body(it): Body<Away>,
 ) -> Reply {
     // Who may not ask is told nothing of what he asked.
     who.may_act_for(&AgentNo::new(&name.0))?;
-    let to = to.target()?;
-    ask(app, who, name, Command::Transfer { to }).await
+    let Away { agent_no, skill_group, number, directory, on_answer } = it;
+    let to = To { agent_no, skill_group, number, directory }.target()?;
+    let command =
+        if on_answer { Command::TransferOnAnswer { to } } else { Command::Transfer { to } };
+    ask(app, who, name, command).await
 }
 
 pub(super) async fn suspend(
