@@ -1,10 +1,10 @@
 //! A call is held and taken back, by telephone and by command.
 
-use hotline_testkit::{Call, Speech};
+use hotline_testkit::{Call, Heard, Speech};
 use serde_json::json;
 
 use crate::{
-    engine::{Engine, SOON},
+    engine::{Engine, SOON, text},
     people::Caller,
 };
 
@@ -56,4 +56,33 @@ async fn agent_hears_nothing_of_a_caller_who_holds() {
     caller.retrieve();
     caller.until("retrieve answered", SOON, |it| it.n_reanswered == 2).await.unwrap();
     talk_goes_on(&caller, &phone).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_says_while_he_holds_is_heard_by_nobody_and_in_no_recording() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let mark = caller.mark();
+    engine.command(&agent.no, "hold", json!({})).await;
+    caller.hears_since(&engine, mark, "moh.default").await;
+    // He asks a colleague beside him, and his microphone is open.
+    phone.speak(Speech::tone(1_300));
+    caller.speak(Speech::tone(900));
+    let mark = caller.mark();
+    let passes = |it: &Heard| (it.mark() > mark + 12_000).then_some(());
+    caller.until_heard("more music", SOON, passes).await.unwrap();
+    phone.speak(Speech::tone(440));
+    let mark = caller.mark();
+    let passes = |it: &Heard| (it.mark() > mark + 4_000).then_some(());
+    caller.until_heard("still more", SOON, passes).await.unwrap();
+    engine.command(&agent.no, "retrieve", json!({})).await;
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(900, SOON).await.unwrap();
+    assert!(caller.heard().sound().tone_anywhere(1_300) < 0.05);
+    caller.hang_up();
+    let record = engine.sealed_record_of(&caller.number).await;
+    let id = text(&record["recordings"][0]["recording_id"]);
+    let sides = engine.recording(&id).await;
+    assert!(sides[0].tone_anywhere(900) > 0.9, "the caller's side goes on");
+    assert!(sides[1].tone_anywhere(440) > 0.9 && sides[1].tone_anywhere(1_300) < 0.02);
 }

@@ -6,32 +6,37 @@ use hotline_base::{
 };
 use hotline_cdr::{Controller, RecordingChange};
 
-use super::{AgentState, Call, CallFact, CallerState, Now, Output, Phase};
+use super::{AgentSide, AgentState, Call, CallFact, CallerState, Now, Output, Phase};
 use crate::naming::{recording_id, recording_path};
 
 /// Nobody is on the right channel yet.
 const NOBODY: LegId = LegId(0);
 
 impl Call {
-    /// The right channel is everybody who speaks with the caller or for him: of supervisors those
-    /// whom the caller hears, and nobody who listens or whispers.
+    /// The right channel is everybody who speaks with the caller or for him and whom somebody
+    /// hears: of supervisors those whom the caller hears, and nobody who listens, whispers, holds
+    /// or waits.
     pub(super) fn record_parties(&mut self) {
         let Some(recording) = self.audio.recording.clone() else { return };
-        // Who waits for a caller in a flow is not on the line with him.
-        let waits = self.suspended.is_some();
-        let agent = self.agent.as_ref().filter(|it| match it.state {
-            AgentState::Announcing | AgentState::Talking => !waits,
-            AgentState::Opening { .. } | AgentState::Dialing | AgentState::Settling => false,
-        });
-        let guests = self.guests.iter().filter(|it| !waits && (it.talks() || it.barges_in()));
-        let guests = guests.map(|it| it.leg);
-        let aside = agent.and_then(|it| it.aside.as_ref()).filter(|it| it.is_up());
+        let agent = self.agent.as_ref().filter(|it| it.is_in());
+        let guests = self.guests.iter().filter(|it| it.talks() || it.barges_in());
+        let aside = agent.and_then(|it| it.aside.as_ref());
         let own = agent.map(|it| it.offering.leg).into_iter().chain(aside.map(|it| it.leg));
-        let legs: Vec<_> = own.chain(guests).filter(|it| !self.is_silent(*it)).collect();
+        let legs = own.chain(guests.map(|it| it.leg));
+        let legs: Vec<_> = legs.filter(|it| self.is_heard(*it)).collect();
         if legs != self.audio.recorded {
             self.audio.recorded.clone_from(&legs);
             self.media(Order::RecordSource { recording, channel: Channel::Right, legs });
         }
+    }
+
+    /// Whether somebody hears him, or is about to: who has answered is heard when 报工号 is over.
+    fn is_heard(&self, leg: LegId) -> bool {
+        let announces = |it: &AgentSide| {
+            it.state == AgentState::Announcing && it.offering.leg == leg && !it.is_held()
+        };
+        let will_be = self.agent.as_ref().is_some_and(announces) && !self.is_silent(leg);
+        will_be || self.audio.heard.iter().any(|it| it.speakers.contains(&leg))
     }
 
     /// Records caller (left) and agents (right) from the first agent's answer on, through every

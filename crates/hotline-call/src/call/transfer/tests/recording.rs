@@ -139,3 +139,25 @@ fn what_broke_off_while_nobody_saw_it_is_told_by_what_runs_no_more() {
     let (record, _) = restarted(&|_| Vec::new(), true);
     assert!(!record.media_restarted(), "it never ran");
 }
+
+#[test]
+fn who_holds_is_not_recorded_until_he_is_back() {
+    let mut it = Story::talk();
+    it.does(|call, now| call.hold(&agent("1001"), now));
+    assert_eq!(it.recorded, [], "by command");
+    it.does(|call, now| call.retrieve(&agent("1001"), &Nobody, now));
+    assert_eq!(it.recorded, [AGENT]);
+    it.act(|call, now| call.hold_by_phone(AGENT, true, now));
+    assert_eq!(it.recorded, [], "by his telephone");
+    it.act(|call, now| call.hold_by_phone(AGENT, false, now));
+    it.consults(TARGET, colleague("1002"));
+    it.answers(TARGET);
+    it.does(|call, now| call.confer(&agent("1001"), now));
+    assert_eq!(it.recorded, [AGENT, TARGET]);
+    it.does(|call, now| call.hold(&agent("1002"), now));
+    assert_eq!(it.recorded, [AGENT], "the others go on");
+    it.does(|call, now| call.hold(&agent("1001"), now));
+    assert_eq!(it.recorded, []);
+    it.does(|call, now| call.retrieve(&agent("1002"), &Nobody, now));
+    assert_eq!(it.recorded, [TARGET]);
+}
