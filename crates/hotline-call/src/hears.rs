@@ -145,6 +145,7 @@ mod tests {
     #[test]
     fn everybody_hears_a_supervisor_who_barges_in() {
         oversees(Oversight::BargeIn, "cas", "", "c:as a:cs s:ca");
+        oversees(Oversight::BargeIn, "cats", "", "c:ats a:cts t:cas s:cat");
     }
 
     #[test]

@@ -298,6 +298,33 @@ fn three_who_speak_in_packets_of_10_to_60_ms_hear_each_other() {
 }
 
 #[test]
+fn caller_agent_target_and_supervisor_hear_whom_each_cell_names() {
+    let mut it = Table::new(4);
+    let (c, a, t, s) = (0, 1, 2, 3);
+    let cells: [[&[u32]; 4]; 9] = [
+        // 通话; 咨询, where the supervisor is with the agent, who listens, whispers, barges in.
+        [&[a], &[c], &[], &[c, a]],
+        [&[], &[t], &[a], &[a, t]],
+        [&[], &[t, s], &[a], &[a, t]],
+        [&[], &[t, s], &[a, s], &[a, t]],
+        // 三方, the same.
+        [&[a, t], &[c, t], &[c, a], &[c, a, t]],
+        [&[a, t], &[c, t, s], &[c, a], &[c, a, t]],
+        [&[a, t, s], &[c, t, s], &[c, a, s], &[c, a, t]],
+        // 拦截: the supervisor has the caller; the agent goes, and the target stays or goes.
+        [&[t, s], &[], &[c, s], &[c, t]],
+        [&[s], &[], &[], &[c]],
+    ];
+    for cell in cells {
+        let hears: Vec<_> = (0..).zip(cell).collect();
+        it.mix(&hears);
+        it.talk(400);
+        assert_eq!(it.heard(), cell.map(<[u32]>::to_vec), "{cell:?}");
+    }
+    it.check_streams();
+}
+
+#[test]
 fn a_conference_of_32_hears_31_each_and_goes_on_when_people_leave_and_come() {
     let mut it = Table::new(32);
     let everybody: Vec<u32> = (0..32).collect();
