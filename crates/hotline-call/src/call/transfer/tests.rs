@@ -566,4 +566,3 @@ fn a_call_whose_legs_came_back_says_that_media_was_replaced_and_another_ends_for
     };
     assert!(facts.iter().any(ended), "{facts:?}");
 }
-
