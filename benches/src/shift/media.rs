@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{
-    Key, LegId, PlayId, RecordingId,
+    Key, LegId, PlayId, RecordingId, WallTime,
     media::{Event, LegStats, Order, Play, PlayEnd, Recorded, VERSION},
 };
 
@@ -30,7 +30,10 @@ impl Media {
         match order {
             Order::Hello { .. } => {
                 let (legs, recordings) = (Vec::new(), Vec::new());
-                vec![(SOON, Event::Inventory { version: VERSION, legs, recordings })]
+                vec![(
+                    SOON,
+                    Event::Inventory { version: VERSION, began: WallTime(0), legs, recordings },
+                )]
             }
             Order::Open { leg, .. } => {
                 self.legs.insert(leg, None);
