@@ -361,7 +361,7 @@ impl Shift {
     }
 
     fn drain_switchboard(&mut self) {
-        let mut transmitted = false;
+        let (mut transmitted, mut kept) = (false, BTreeSet::new());
         while let Some(output) = self.switchboard.poll_output() {
             match output {
                 Output::Transmit { flow, bytes } => {
@@ -375,6 +375,9 @@ impl Shift {
                     self.order(order);
                 }
                 Output::Keep { key, value } => {
+                    if key.starts_with("call/") && !kept.insert(key.clone()) {
+                        self.ledger.fail(format!("{key} was written down twice in a turn"));
+                    }
                     match value {
                         Some(value) => self.kept.insert(key, value),
                         None => self.kept.remove(&key),

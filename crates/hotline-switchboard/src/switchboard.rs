@@ -106,6 +106,8 @@ pub struct Switchboard {
     timers: Timers,
     /// What calls said in this turn and nobody has acted on yet.
     from_calls: VecDeque<(CallId, hotline_call::Output)>,
+    /// Calls that a later control process finds as this turn leaves them.
+    to_keep: BTreeSet<CallId>,
     /// The call whose step is running: it is the one to end if the step panics.
     in_step: Option<CallId>,
     media_up: bool,
@@ -187,6 +189,7 @@ impl Switchboard {
             next_ticket: first,
             timers: Timers::default(),
             from_calls: VecDeque::new(),
+            to_keep: BTreeSet::new(),
             in_step: None,
             media_up: false,
             awaits_inventory: false,
@@ -206,6 +209,7 @@ impl Switchboard {
             self.abandon(id, now);
         }
         self.settle(now);
+        self.end_turn(now);
     }
 
     fn take(&mut self, input: Input, now: Now) {
@@ -277,6 +281,15 @@ impl Switchboard {
         }
     }
 
+    /// What is done once a turn, however much happened in it.
+    fn end_turn(&mut self, now: Now) {
+        while let Some(id) = self.to_keep.pop_first() {
+            self.keep_call(id);
+        }
+        self.store_ladders(now);
+        self.settle_traffic(now);
+    }
+
     /// Runs one step of a call and collects what it says.
     fn step(
         &mut self,
@@ -325,8 +338,7 @@ impl Machine for Switchboard {
     fn handle(&mut self, input: Input, now: Now) {
         self.take(input, now);
         self.settle(now);
-        self.store_ladders(now);
-        self.settle_traffic(now);
+        self.end_turn(now);
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -347,8 +359,7 @@ impl Machine for Switchboard {
             }
             self.settle(now);
         }
-        self.store_ladders(now);
-        self.settle_traffic(now);
+        self.end_turn(now);
     }
 
     fn poll_timeout(&self) -> Option<Due> {

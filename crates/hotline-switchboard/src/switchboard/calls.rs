@@ -52,7 +52,7 @@ impl Switchboard {
                 }
             }
             CallOutput::Recording(news) => self.durable.push_back(Output::Recording(news)),
-            CallOutput::Keep => self.keep_call(id),
+            CallOutput::Keep => drop(self.to_keep.insert(id)),
         }
     }
 

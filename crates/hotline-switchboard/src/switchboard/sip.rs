@@ -100,7 +100,7 @@ impl Switchboard {
             Event::Enrolled(it) => self.enrolled(*it, now),
             Event::Changed { leg } => {
                 if let Some(id) = self.legs.get(&leg).copied() {
-                    self.keep_call(id);
+                    self.to_keep.insert(id);
                 }
             }
         }
