@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    io, iter,
     net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Instant as Clock,
@@ -110,6 +110,8 @@ struct Router {
 struct Peer {
     transport: Transport,
     remote: SocketAddr,
+    /// Other addresses whose requests go by it.
+    aliases: Vec<SocketAddr>,
     outbox: mpsc::Sender<Vec<u8>>,
     /// The connection ends when this is dropped.
     alive: Option<oneshot::Sender<()>>,
@@ -276,22 +278,30 @@ impl Router {
         let (outbox, receiver) = mpsc::channel(OUTBOX_MAX);
         let (alive, dropped) = oneshot::channel();
         let own = Own { pong: outbox.downgrade(), outbox: receiver, dropped };
-        self.peers.insert(conn, Peer { transport, remote, outbox, alive: Some(alive) });
+        let aliases = Vec::new();
+        self.peers.insert(conn, Peer { transport, remote, aliases, outbox, alive: Some(alive) });
         self.by_remote.insert((transport, remote), conn);
         *self.by_address.entry(address(remote.ip())).or_default() += 1;
         (conn, own)
     }
 
     fn alias(&mut self, conn: ConnId, remote: SocketAddr) {
-        if let Some(peer) = self.peers.get(&conn) {
+        if let Some(peer) = self.peers.get_mut(&conn) {
             self.by_remote.entry((peer.transport, remote)).or_insert(conn);
+            peer.aliases.push(remote);
         }
     }
 
     async fn forget(&mut self, ended: Ended) {
         let Ended { conn, unreachable } = ended;
         let Some(peer) = self.peers.remove(&conn) else { return };
-        self.by_remote.retain(|_, it| *it != conn);
+        for remote in iter::once(peer.remote).chain(peer.aliases) {
+            let name = (peer.transport, remote);
+            // A later connection of the peer may have it by now.
+            if self.by_remote.get(&name) == Some(&conn) {
+                self.by_remote.remove(&name);
+            }
+        }
         let address = address(peer.remote.ip());
         if let Some(n) = self.by_address.get_mut(&address) {
             *n -= 1;

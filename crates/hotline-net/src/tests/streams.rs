@@ -224,21 +224,30 @@ async fn a_connection_that_cannot_be_made_is_told() {
 }
 
 #[tokio::test]
-async fn a_peer_that_says_alias_gets_requests_by_its_own_connection() {
+async fn a_peer_that_says_alias_gets_requests_by_its_own_connection_while_it_lasts() {
     let mut it = edge(of_trunk());
     let mut trunk = TcpStream::connect(it.tcp).await.unwrap();
+    let its_port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = its_port.local_addr().unwrap();
     let text = String::from_utf8(OPTIONS.to_vec()).unwrap();
+    let text = text.replace("127.0.0.1:5080", &remote.to_string());
     trunk.write_all(text.replace(";branch", ";alias;branch").as_bytes()).await.unwrap();
     let flow = it.sip().await;
     // The answer proves that the note about the alias, sent before, has been read.
     it.transmits.send(Transmit { flow, bytes: b"answer".to_vec() }).await.unwrap();
-    let remote = "127.0.0.1:5080".parse().unwrap();
     let to_its_port = Flow { remote, conn: None, ..flow };
     let mut got = [0; 10];
     trunk.read_exact(&mut got[..6]).await.unwrap();
     it.transmits.send(Transmit { flow: to_its_port, bytes: b"ring".to_vec() }).await.unwrap();
     trunk.read_exact(&mut got[6..]).await.unwrap();
     assert_eq!(&got, b"answerring");
+    drop(trunk);
+    assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
+    it.transmits.send(Transmit { flow: to_its_port, bytes: b"again".to_vec() }).await.unwrap();
+    let (mut second, _) =
+        timeout(Duration::from_secs(5), its_port.accept()).await.unwrap().unwrap();
+    second.read_exact(&mut got[..5]).await.unwrap();
+    assert_eq!(&got[..5], b"again");
 }
 
 #[tokio::test]
