@@ -24,7 +24,8 @@ use crate::{
 /// Another carrier than the one at [`CARRIER`].
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 8));
 
-/// A gateway that answers OPTIONS, whose called parties are all busy, and whose line may be cut.
+/// A gateway that answers OPTIONS, whose called parties are all busy unless said otherwise, and
+/// whose line may be cut.
 struct Gateway {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
@@ -33,6 +34,11 @@ struct Gateway {
 
 impl Gateway {
     async fn bind() -> Self {
+        Self::that_says("486 Busy Here").await
+    }
+
+    /// One that says 100 to an INVITE dies with that.
+    async fn that_says(status_of_invite: &'static str) -> Self {
         let socket = UdpSocket::bind((CARRIER, 0)).await.unwrap();
         let (address, is_cut) = (socket.local_addr().unwrap(), Arc::<AtomicBool>::default());
         let cut = Arc::clone(&is_cut);
@@ -42,11 +48,12 @@ impl Gateway {
                 let request = String::from_utf8_lossy(&buffer[..n]).into_owned();
                 let status = match request.split(' ').next() {
                     Some("OPTIONS") => "200 OK",
-                    Some("INVITE") => "486 Busy Here",
+                    Some("INVITE") => status_of_invite,
                     Some(_) | None => continue,
                 };
                 if !cut.load(Relaxed) {
                     socket.send_to(answer(&request, status).as_bytes(), from).await.unwrap();
+                    cut.fetch_or(status.starts_with("100"), Relaxed);
                 }
             }
         });
@@ -169,6 +176,31 @@ async fn calls_go_over_the_other_carrier_when_one_is_cut_and_come_back_with_it()
         assert!(ear.heard().continuity().is_seamless(), "{:?}", ear.heard().continuity());
         assert!(ear.view().ended.is_none());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_a_gateway_took_and_died_with_is_made_at_the_next() {
+    let (first, other) =
+        (Gateway::that_says("100 Trying").await, Robot::bind(OTHER).await.unwrap());
+    let gateways = vec![first.address, other.address()];
+    let engine = Engine::start(Setup { gateways, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    for address in [first.address, other.address()] {
+        let labels = format!("{{trunk=\"carrier\",gateway=\"{address}\"}}");
+        engine.until_counted(&format!("hotline_trunk_gateway_up{labels}")).await;
+    }
+    let phone = dial(&engine, &agent, "13800138025").await;
+    let party = other.incoming(SOON).await.unwrap();
+    party.answer();
+    engine.until_state(&agent, "talking").await;
+    phone.hang_up();
+    party.until_ended(SOON).await.unwrap();
+    let went = ways(&engine, "13800138025").await;
+    let addresses: Vec<_> = went.iter().map(|it| it.0.clone()).collect();
+    assert_eq!(addresses, [first.address, other.address()].map(|it| it.to_string()));
+    // Not after a second, since it did say something; 6 s on a machine that has time.
+    let pause = went[1].1 - went[0].1;
+    assert!((1_600.0..9_000.0).contains(&pause), "{went:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

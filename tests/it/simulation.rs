@@ -156,6 +156,14 @@ fn shifts_keep_every_promise() {
 
 /// A room of agents and as many lines.
 fn big_room(n: u16) -> Config {
+    let mut it = with_agents(n);
+    it.trunks[0].gateways.clear();
+    // Nothing but the calls themselves tells that somebody is gone.
+    it.sip.probe_every = Duration::ZERO;
+    it
+}
+
+fn with_agents(n: u16) -> Config {
     let mut it = config();
     let (first, account) = (it.agents[0].clone(), it.sip.accounts.values().next().unwrap().clone());
     it.agents = (0..n)
@@ -168,9 +176,6 @@ fn big_room(n: u16) -> Config {
         })
         .collect();
     it.trunks[0].channels_max = usize::from(n);
-    it.trunks[0].gateways.clear();
-    // Nothing but the calls themselves tells that somebody is gone.
-    it.sip.probe_every = Duration::ZERO;
     it
 }
 
@@ -212,25 +217,33 @@ fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched(
     assert!(it.longest_wait <= Duration::from_millis(800), "{it:?}");
 }
 
-/// The ledger holds that nobody waits longer than a second for a silent gateway and that no call fails
-/// while another one is there (R10: 1,000 calls).
+/// R10: 1,000 calls over 20 cuts. The ledger holds that nobody waits longer than a second for a silent
+/// gateway, nor longer than 6 s for one that took his call and died; that no call fails while
+/// another gateway is there; and that no talk ends for a cut of its line.
 #[test]
-fn calls_go_out_though_a_gateway_is_cut_twenty_times() {
-    let mut config = config();
+fn calls_go_out_and_talks_go_on_though_a_gateway_is_cut_twenty_times() {
+    let mut config = with_agents(30);
+    config.agents.iter_mut().for_each(|it| it.groups.truncate(1));
+    // The ledger adds them all up after each event.
+    config.ladder.calls_max = 40;
+    // As it is shipped. Of 90 s only 13 are left when a cut meets the refresh (RFC 4028 §10).
+    config.sip.session_expires = Duration::from_mins(30);
     config.trunks[0].limits.out_max = None;
-    for dialer in config.outbound.dialers.values_mut() {
-        dialer.plan = dialer.plan.clone().map(|it| DialPlan { per_hour: 10_000, ..it });
-    }
-    let (mut n_out, mut n_moved_on) = (0, 0);
-    for seed in 900..906 {
-        let faults = Faults { gateway_cuts: 20, ..Faults::default() };
-        let plan = Plan { calls: 0, span: Duration::from_hours(1), faults };
-        let it = Shift::new(seed, config.clone(), plan).run().unwrap_or_else(|it| panic!("{it}"));
-        n_out += it.n_out;
-        n_moved_on += it.n_moved_on;
-    }
+    let plan = DialPlan {
+        allow: ["1", "0"].map(str::to_owned).to_vec(),
+        deny: Vec::new(),
+        per_hour: 10_000,
+    };
+    let dialer = Dialer { plan: Some(plan), ..Dialer::default() };
+    let dialers = config.agents.iter().map(|it| (it.no.clone(), dialer.clone()));
+    config.outbound.dialers = dialers.collect();
+    let cut_max = Some(Duration::from_secs(25));
+    let faults = Faults { gateway_cuts: 20, cut_max, ..Faults::default() };
+    let plan = Plan { calls: 0, span: Duration::from_mins(36), faults };
+    let it = Shift::new(900, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
     // Most calls meet a cut that the probes have noticed already.
-    assert!(n_out >= 1_000 && n_moved_on >= 15, "{n_out} calls, {n_moved_on} moved on");
+    let met = it.n_moved_on >= 15 && it.n_left >= 1;
+    assert!(it.n_out >= 1_000 && it.outcomes[&Outcome::Reached] >= 300 && met, "{it:?}");
 }
 
 /// Timers and lengths go by the monotonic clock: the same shift has the same calls with the same ends

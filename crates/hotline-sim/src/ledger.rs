@@ -9,11 +9,11 @@ use hotline_base::{
     AgentNo, CallId, CommandId, LegId, MonoTime, OfferId, TicketId,
     media::{Order, Play},
 };
-use hotline_cdr::{CallFact, CallRecord, CalledParty, Outcome, Stamped};
+use hotline_cdr::{CallFact, CallRecord, CalledParty, EndReason, Outcome, Stamped};
 use hotline_ladder::Trace;
 use hotline_switchboard::{AgentUpdate, Config, Count};
 
-use crate::media::MediaModel;
+use crate::{Faults, lines::Invites, media::MediaModel};
 
 /// How many events are told when an invariant breaks.
 const LAST_EVENTS: usize = 60;
@@ -57,8 +57,10 @@ pub(crate) struct Ledger {
     out_max: usize,
     /// No packet is lost, so the gateway that lives is always reached.
     lossless: bool,
+    /// Talks outlive what is cut of their lines.
+    short_cuts: bool,
+    pub(crate) invites: Invites,
     n_out: u64,
-    n_moved_on: u64,
     broken: Option<String>,
     last: VecDeque<String>,
     trace: u64,
@@ -116,15 +118,15 @@ pub struct Report {
     /// tried.
     pub n_out: u64,
     pub n_moved_on: u64,
+    /// Those that a gateway had taken without a ring when it died.
+    pub n_left: u64,
 }
 
-/// How long a gateway may say nothing (requirement R10).
-const SILENT_MAX: Duration = Duration::from_secs(1);
-
 impl Ledger {
-    pub(crate) fn of(config: &Config, lossless: bool) -> Self {
+    pub(crate) fn of(config: &Config, faults: Faults) -> Self {
         let limit = config.trunks.first().and_then(|it| it.limits.out_max);
-        Self { out_max: limit.unwrap_or(usize::MAX), lossless, ..Self::default() }
+        let (lossless, short_cuts) = (faults.loss == 0, faults.cut_max.is_some());
+        Self { out_max: limit.unwrap_or(usize::MAX), lossless, short_cuts, ..Self::default() }
     }
 
     /// Calls that go on.
@@ -201,6 +203,10 @@ impl Ledger {
         }
         if !record.complete {
             return;
+        }
+        let lost = |it: &EndReason| matches!(it, EndReason::PeerGone | EndReason::SessionExpired);
+        if self.short_cuts && record.reason.as_ref().is_some_and(lost) {
+            self.fail(format!("call {call} did not outlive the cut of its line"));
         }
         self.open.remove(&call);
         self.finished_in_turn.insert(call);
@@ -409,9 +415,9 @@ impl Ledger {
             it.rings = true;
         } else if let CallFact::WayRefused { status, .. } = fact {
             it.is_out = false;
-            let waited = at.since(it.went);
-            self.n_moved_on += u64::from(*status == 408);
-            if *status == 408 && waited > SILENT_MAX {
+            if *status == 408
+                && let Some(waited) = self.invites.given_up(it.went, at, self.lossless)
+            {
                 self.fail(format!("call {call} waited {waited:?} for a silent gateway"));
             }
         } else if let CallFact::DialFailed { leg, status: 408, .. } = fact
@@ -537,7 +543,8 @@ impl Ledger {
             n_controlled: self.n_controlled,
             n_outside: self.n_outside,
             n_out: self.n_out,
-            n_moved_on: self.n_moved_on,
+            n_moved_on: self.invites.n_silent,
+            n_left: self.invites.n_left,
         }
     }
 }

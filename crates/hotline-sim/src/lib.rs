@@ -16,6 +16,7 @@ mod callers;
 mod clock;
 mod crowd;
 mod ledger;
+mod lines;
 mod media;
 mod parties;
 mod phones;

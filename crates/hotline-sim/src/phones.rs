@@ -197,7 +197,8 @@ impl Shift {
             }
             Display::SignedOut => Command::SignIn { extension: None },
             Display::Idle | Display::Busy | Display::Acw if self.dials_now() => {
-                if self.random.chance(50) { self.dials() } else { self.supervises(agent) }
+                let dials = self.plan.faults.gateway_cuts > 0 || self.random.chance(50);
+                if dials { self.dials() } else { self.supervises(agent) }
             }
             Display::Busy | Display::Rest => Command::SetReady,
             Display::Acw => Command::FinishAcw,

@@ -12,7 +12,7 @@ use super::{Endpoint, names::ACCEPT};
 use crate::{
     Binding, Dial, EndWhy, Message,
     build::MessageBuilder,
-    leg::{Fork, Leg, Purpose},
+    leg::{Fork, Invite, Leg, Purpose},
     registrar::Key,
     timers::TimerName,
     transaction::TxId,
@@ -124,17 +124,24 @@ impl Endpoint {
         }
     }
 
-    /// Who said nothing until now is given up. A ring that comes later is cancelled, an answer is
-    /// hung up.
+    /// Whoever took a dialled leg is dead, though it may have said 100 before: the leg ends with
+    /// [`EndWhy::NoResponse`], like one to which nobody said anything.
+    pub fn abandon(&mut self, leg: LegId, now: Now) {
+        self.give_forks_up(leg, |_| true, now);
+    }
+
+    /// Who said nothing until now is given up.
     pub(super) fn on_silence(&mut self, leg: LegId, now: Now) {
+        self.give_forks_up(leg, |it| !it.is_ringing, now);
+    }
+
+    /// A ring that comes later is cancelled, an answer is hung up.
+    fn give_forks_up(&mut self, leg: LegId, whose: impl Fn(&Invite) -> bool, now: Now) {
         let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return };
         let clients: Vec<TxId> = it.forks.iter().map(|it| it.client).collect();
         for client in clients {
-            let silent = matches!(
-                self.purposes.get(&client),
-                Some(Purpose::Invite(it)) if !it.is_ringing
-            );
-            if silent {
+            let purpose = self.purposes.get(&client);
+            if matches!(purpose, Some(Purpose::Invite(it)) if whose(it)) {
                 self.transactions.hush(client);
                 self.cancel(client, None, now);
                 self.fork_failed(leg, client, EndWhy::NoResponse, now);

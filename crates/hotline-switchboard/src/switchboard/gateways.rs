@@ -24,6 +24,9 @@ impl Switchboard {
             }
             FleetOutput::Changed { gateway, address, lives } => {
                 let (trunk, address, lives) = (gateway.trunk.clone(), *address, *lives);
+                if !lives {
+                    self.leave_gateway(gateway, now);
+                }
                 let (fleet, random) = (&self.fleet, &mut self.random);
                 self.registrations.gateway_changed(gateway, fleet, random, now.mono);
                 let alone = self.fleet.living(&trunk) == usize::from(lives);

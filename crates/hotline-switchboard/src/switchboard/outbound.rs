@@ -459,6 +459,20 @@ impl Switchboard {
         true
     }
 
+    /// A gateway died: what it took and does not ring yet goes on to one that lives.
+    pub(super) fn leave_gateway(&mut self, gateway: &GatewayId, now: Now) {
+        let fleet = &self.fleet;
+        let is_stuck = |it: &Attempt| {
+            let is_there = it.at.as_ref() == Some(gateway) && !it.rings;
+            is_there && it.ways.iter().any(|it| fleet.lives(it))
+        };
+        let stuck = self.attempts.iter().filter(|it| is_stuck(it.1));
+        let stuck: Vec<LegId> = stuck.map(|it| *it.0).collect();
+        for leg in stuck {
+            self.endpoint.abandon(leg, now);
+        }
+    }
+
     /// A telephone rings, or the network speaks: nothing else is tried any more.
     pub(super) fn way_rings(&mut self, leg: LegId) {
         if let Some(attempt) = self.attempts.get_mut(&leg) {

@@ -372,6 +372,25 @@ fn of_two_forks_that_answer_the_first_talks_and_the_second_gets_ack_and_bye() {
 }
 
 #[test]
+fn who_said_100_and_is_abandoned_is_cancelled_and_hung_up_if_he_answers_later() {
+    let mut it = World::new(GOOD, 62);
+    let mut raw = Peer::new(&mut it);
+    let leg = dial(&mut it);
+    let trying = respond(&it, 100, "f1");
+    raw.send(&mut it, &trying);
+    it.act(B, |it, now| it.abandon(leg, now));
+    assert_eq!(it.ends_of(B, leg), [EndWhy::NoResponse]);
+    let late = respond(&it, 200, "f1");
+    raw.send(&mut it, &late);
+    let sent: Vec<_> = Peer::answers(&it)
+        .iter()
+        .map(|it| String::from_utf8_lossy(it.method().unwrap()).into_owned())
+        .collect();
+    assert_eq!(sent, ["INVITE", "CANCEL", "ACK", "BYE"]);
+    assert_eq!(it.ends_of(B, leg), [EndWhy::NoResponse]);
+}
+
+#[test]
 fn a_200_after_a_487_is_acknowledged_and_ended() {
     let mut it = World::new(GOOD, 61);
     let mut raw = Peer::new(&mut it);
