@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use hotline_sip::EndWhy;
 use hotline_testkit::{Robot, Speech};
 use serde_json::{Value, json};
 use tokio::{net::UdpSocket, task::AbortHandle, time::Instant};
@@ -201,6 +202,40 @@ async fn a_call_that_a_gateway_took_and_died_with_is_made_at_the_next() {
     // Not after a second, since it did say something; 6 s on a machine that has time.
     let pause = went[1].1 - went[0].1;
     assert!((1_600.0..9_000.0).contains(&pause), "{went:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_kept_for_transfers_are_taken_by_nothing_else_and_110_waits_for_none() {
+    let outside = Robot::bind(CARRIER).await.unwrap();
+    let gateways = vec![outside.address()];
+    let (channels_max, trunk_keys) = (2, "channels_reserved = 1\n");
+    let options_probes = false;
+    let setup = Setup { channels_max, trunk_keys, gateways, options_probes, ..Setup::default() };
+    let engine = Engine::start(setup).await;
+    let (caller, agent, phone) = engine.talk().await;
+    let second = engine.busy_agent(2).await;
+
+    let late = engine.caller().await.until_ended(SOON).await.unwrap();
+    assert!(matches!(late, EndWhy::Refused { status: 503, .. }), "{late:?}");
+    dial(&engine, &second, "13800138031").await.until_ended(SOON).await.unwrap();
+    let record = record_to(&engine, "13800138031").await;
+    let facts = record["facts"].as_array().unwrap();
+    assert!(facts.iter().all(|it| it["type"] != "went_out"), "{record:#}");
+    assert_eq!(text(&record["outcome"]), "not_reached");
+
+    engine.command(&agent.no, "transfer", json!({"number": "13800138032"})).await;
+    let party = outside.incoming(SOON).await.unwrap();
+    assert_eq!(party.invited().unwrap().request_user, "13800138032");
+    party.answer();
+    phone.until_ended(SOON).await.unwrap();
+    let full = |it: &Value| (it["items"][0]["n_out"] == 1).then_some(());
+    engine.until("/api/v1/trunks", SOON, full).await;
+
+    engine.until_state(&second, "busy").await;
+    dial(&engine, &second, "110").await;
+    let police = outside.incoming(SOON).await.unwrap();
+    assert_eq!(police.invited().unwrap().request_user, "110");
+    assert!(caller.view().ended.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
