@@ -1,7 +1,7 @@
 //! 二次拨号: an agent presses keys for whom he has called, who takes them in one of three ways.
 
 use hotline_base::Key;
-use hotline_testkit::{Call, Heard, Outgoing, Robot};
+use hotline_testkit::{Call, Codec, Codecs, Heard, Outgoing, Robot};
 use serde_json::json;
 
 use crate::{
@@ -91,6 +91,59 @@ async fn caller_who_takes_no_events_is_told_the_keys_by_info_where_the_trunk_wan
     engine.command(&agent.no, "send-keys", json!({ "keys": "9#" })).await;
     caller.until("119#", SOON, |it| it.keys == keys("119#")).await.unwrap();
     assert!(caller.heard().since(mark).tone_anywhere(1_209) < 0.1, "no key was heard besides");
+}
+
+/// The same with a caller of this codec.
+async fn talk_coded(codec: Codec, trunk_keys: &'static str) -> (Engine, Agent, Call, Caller) {
+    let gateway = Robot::bind(CARRIER).await.unwrap();
+    let setup = Setup {
+        gateways: vec![gateway.address()],
+        trunk_keys,
+        options_probes: false,
+        media_more: "codecs = [\"opus\", \"g722\", \"pcma\", \"pcmu\"]\n",
+        ..Setup::default()
+    };
+    let engine = Engine::start(setup).await;
+    let agent = engine.agent(1).await;
+    agent.robot.speak_codecs(Codecs::of([Codec::Pcma])).await;
+    let telephone = Robot::bind(CARRIER).await.unwrap();
+    telephone.speak_codecs(Codecs::of([codec])).await;
+    let (to, from_user) = ("077112329".to_owned(), "13900139000".to_owned());
+    let outgoing = Outgoing { to, from_user, without_events: true, ..Outgoing::default() };
+    let caller = engine.dial_from(telephone, outgoing).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
+    engine.until_state(&agent, "talking").await;
+    assert_eq!(caller.view().stream.map(|it| it.codec), Some(codec));
+    (engine, agent, phone, caller)
+}
+
+/// 1 and 9 as sound, or both by INFO.
+async fn check_coded(codec: Codec) {
+    let (engine, agent, _phone, caller) = talk_coded(codec, "").await;
+    let mark = caller.mark();
+    engine.command(&agent.no, "send-keys", json!({ "keys": "19" })).await;
+    let both = |it: &Heard| {
+        let sound = it.since(mark);
+        let heard = [697, 1_209, 852, 1_477].iter().all(|it| sound.tone_anywhere(*it) > 0.3);
+        heard.then_some(())
+    };
+    caller.until_heard("1 and 9", SOON, both).await.unwrap();
+    assert!(caller.view().keys.is_empty());
+    drop(engine);
+    let (engine, agent, _phone, caller) = talk_coded(codec, "keys = \"info\"\n").await;
+    engine.command(&agent.no, "send-keys", json!({ "keys": "19" })).await;
+    caller.until("19", SOON, |it| it.keys == keys("19")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_with_opus_and_no_events_gets_the_keys_as_sound_or_by_info() {
+    check_coded(Codec::Opus).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_with_g722_and_no_events_gets_the_keys_as_sound_or_by_info() {
+    check_coded(Codec::G722).await;
 }
 
 /// Agent 1001 calls somebody outside from a telephone that is answered in this way.

@@ -61,7 +61,8 @@ impl Engine {
         self.dial_from(Robot::bind(CARRIER).await.unwrap(), outgoing).await
     }
 
-    async fn dial_from(&self, robot: Robot, outgoing: Outgoing) -> Caller {
+    /// The same from a telephone of his own.
+    pub(crate) async fn dial_from(&self, robot: Robot, outgoing: Outgoing) -> Caller {
         let number = outgoing.from_user.clone();
         let call = robot.dial(self.udp(), outgoing).await.unwrap();
         Caller { number, call, _robot: robot }

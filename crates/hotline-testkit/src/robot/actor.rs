@@ -423,15 +423,30 @@ impl Leg {
     }
 }
 
-/// A description without the formats of telephone-event.
-fn without_events(offer: &str) -> String {
-    let number = hotline_sdp::OFFERED_TELEPHONE_EVENT;
-    let [format, map, parameters] =
-        [format!(" {number}"), format!("a=rtpmap:{number} "), format!("a=fmtp:{number} ")];
-    let rows = offer.lines().filter(|it| !it.starts_with(&map) && !it.starts_with(&parameters));
-    rows.fold(String::new(), |text, row| {
-        let row =
-            if row.starts_with("m=audio") { row.replace(&format, "") } else { row.to_owned() };
-        text + &row + "\r\n"
-    })
+/// A description without the formats of telephone-event, on whichever clocks.
+fn without_events(description: &str) -> String {
+    let number = |row: &str| {
+        let (number, name) = row.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        name.starts_with("telephone-event").then(|| number.to_owned())
+    };
+    let numbers: Vec<_> = description.lines().filter_map(number).collect();
+    let mut kept = String::new();
+    for row in description.lines() {
+        let of = row.strip_prefix("a=rtpmap:").or_else(|| row.strip_prefix("a=fmtp:"));
+        let of = of.and_then(|it| it.split_once(' ')).map(|it| it.0);
+        if of.is_some_and(|it| numbers.iter().any(|number| number == it)) {
+            continue;
+        }
+        if row.starts_with("m=audio") {
+            // Behind the port, which may be the same number.
+            let words = row.split(' ').enumerate();
+            let stays = |(n, it): &(usize, &str)| *n < 3 || numbers.iter().all(|no| no != it);
+            let words: Vec<_> = words.filter(stays).map(|it| it.1).collect();
+            kept += &words.join(" ");
+        } else {
+            kept += row;
+        }
+        kept += "\r\n";
+    }
+    kept
 }

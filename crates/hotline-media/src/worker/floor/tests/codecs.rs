@@ -6,7 +6,8 @@ mod turns;
 use std::mem;
 
 use hotline_dsp::{
-    FRAME, G722Decoder, G722Encoder, OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder, OpusEncoder, Tone,
+    DtmfDetector, FRAME, G722Decoder, G722Encoder, OPUS_SAMPLES_MAX, OpusConfig, OpusDecoder,
+    OpusEncoder, Tone,
     g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear},
     strength,
 };
@@ -297,6 +298,33 @@ fn a_prompt_is_heard_in_every_codec_that_is_spoken_and_then_the_other_party() {
         assert!(it.ears[0].share(400) > 0.9, "{codec}: {}", it.ears[0].share(400));
         it.talk(800);
         it.check();
+    }
+}
+
+#[test]
+fn a_listener_of_any_codec_who_takes_no_events_hears_the_keys() {
+    for codec in SPOKEN {
+        let mut it = Pair::new(Codec::Pcma, codec);
+        let deaf =
+            Stream { telephone_event: None, telephone_event_in: None, ..stream(AGENT, codec, 96) };
+        it.house.task(Task::Settle { leg: slot(AGENT), stream: deaf });
+        it.talk(200);
+        // By command, and by events of the other party.
+        let keys = "1#".chars().map(|it| Key::try_from(it).unwrap()).collect();
+        it.house.task(Task::SendKeys { leg: slot(AGENT), keys });
+        it.talk(600);
+        let mut begin = None;
+        for n in 1..=5 {
+            let (voice, _) = it.mouths[0].next();
+            let begin = begin.get_or_insert(voice.timestamp.0);
+            it.house.say(CALLER, event(101, voice.sequence, *begin), &[7, 10, 0, n * 32]);
+            it.pass(20);
+        }
+        it.talk(800);
+        let mut detector = DtmfDetector::default();
+        let heard = it.ears[1].samples.chunks(FRAME).filter_map(|it| detector.hear(it));
+        assert_eq!(heard.collect::<Vec<_>>(), [1, 11, 7], "{codec}");
+        assert!(it.ears[1].share(CALLER_HZ) > 0.9, "{codec}: and then the other party");
     }
 }
 
