@@ -183,10 +183,13 @@ impl Floor {
                 self.record(tape, [left, right], key, now);
             }
             Task::Source { tape, channel, legs } => self.set_sources(tape, channel, &legs, now),
-            Task::Mute { tape, muted } => {
-                if let Some(tape) = self.tape_mut(tape) {
+            Task::Mute { tape: slot, muted } => {
+                if let Some(tape) = self.tape_mut(slot) {
                     tape.set_muted(muted, now);
                 }
+                // A key that ends a secret question still sounds.
+                let is_on = |it: &&mut Leg| it.tapes.iter().flatten().any(|it| it.0 == slot);
+                self.legs.iter_mut().flatten().filter(is_on).for_each(Leg::hide_press);
             }
             Task::EndRecord { tape } => self.end_record(tape, now),
             Task::Close { leg } => self.close(leg, intake, now),
@@ -322,6 +325,7 @@ impl Floor {
             if leg.tapes.contains(&this) {
                 continue;
             }
+            leg.hide_press();
             match leg.tapes.iter_mut().find(|it| it.is_none()) {
                 Some(place) => {
                     *place = this;

@@ -65,6 +65,10 @@ pub(crate) struct Leg {
     pub(crate) complexity: u8,
     /// Who is heard now was not when his last press began: the rest of it is not for this leg.
     pub(crate) missed_press: bool,
+    /// The same of a press in the sound.
+    pub(crate) missed_tone: bool,
+    /// A press in its sound is under way that is for no tape and no mix: they began during it.
+    pub(crate) hides_press: bool,
     /// It is sent silence, because nobody else is heard.
     pub(crate) fills: bool,
     /// It is sent silence also before anything else: a process that died had sent it packets.
@@ -136,6 +140,8 @@ impl Leg {
             play: None,
             keys: None,
             missed_press: false,
+            missed_tone: false,
+            hides_press: false,
             fills: false,
             resumes: opening.resumes,
             quiet: (now, 0),
@@ -188,7 +194,15 @@ impl Leg {
     /// The tap, made if there is none, with one reader more.
     pub(crate) fn tap_for_one_more(&mut self) {
         let codec = self.codec();
+        if self.tap.is_none() {
+            self.hide_press();
+        }
         self.tap.get_or_insert_with(|| Box::new(Tap::new(codec))).n_readers += 1;
+    }
+
+    /// The rest of a press that is under way in the sound is for nobody who comes now.
+    pub(crate) fn hide_press(&mut self) {
+        self.hides_press |= self.ears.as_ref().is_some_and(|it| it.hears_key());
     }
 
     /// One reader less; the last one takes the tap with him.

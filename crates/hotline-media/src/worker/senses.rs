@@ -310,6 +310,11 @@ impl Ears {
         self.tones = Some(SignalDetector::default());
     }
 
+    /// Whether a key is held down, as of the last packet and up to 40 ms behind it.
+    pub(crate) fn hears_key(&self) -> bool {
+        self.keys.as_ref().is_some_and(DtmfDetector::is_down)
+    }
+
     pub(crate) const fn is_idle(&self) -> bool {
         self.keys.is_none() && self.tones.is_none()
     }

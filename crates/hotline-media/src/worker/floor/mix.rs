@@ -68,7 +68,9 @@ impl Floor {
     fn plan(&mut self, listener: Slot, speakers: Vec<Slot>, now: MonoTime) {
         // A key that ends a flow goes on when the two talk again; it was meant for the flow.
         if let Some(leg) = self.leg_mut(listener) {
-            leg.missed_press |= speakers.iter().any(|it| !leg.hears.contains(it));
+            let is_new = speakers.iter().any(|it| !leg.hears.contains(it));
+            leg.missed_press |= is_new;
+            leg.missed_tone |= is_new;
         }
         self.forget_plan(listener);
         let plan = match speakers.as_slice() {

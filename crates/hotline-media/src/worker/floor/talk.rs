@@ -6,7 +6,7 @@ use std::{net::SocketAddr, ops::Range, sync::atomic::Ordering::Relaxed};
 use hotline_base::{Key, KeyWay, MonoTime, media::PlayEnd};
 use hotline_dsp::{
     FRAME,
-    g711::{self, ALAW_TO_ULAW, ULAW_TO_ALAW},
+    g711::{self, ALAW_SILENCE, ALAW_TO_ULAW, ULAW_SILENCE, ULAW_TO_ALAW},
     opus_ticks,
 };
 use hotline_rtp::{
@@ -56,6 +56,8 @@ pub(super) struct Relayed {
     pub(super) speaker: u64,
     /// A press begins with this packet.
     begins: bool,
+    /// A press is in this sound.
+    presses: bool,
 }
 
 impl Floor {
@@ -81,7 +83,7 @@ impl Floor {
         let looks = was_quiet > 0 || leg.reception.n_packets() % LOOK_EVERY == 1;
         let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
         let is_dictated = leg.dictation.is_some();
-        let mut begins = false;
+        let (mut begins, mut presses) = (false, false);
         match kind {
             Kind::Event => {
                 if let Some(tap) = &mut leg.tap {
@@ -96,24 +98,28 @@ impl Floor {
                 }
             }
             Kind::Voice(codec) => {
-                if let Some(tap) = &mut leg.tap {
+                let mut found = (None, None);
+                if let Some(ears) = leg.ears.as_mut().filter(|_| codec.is_g711()) {
+                    found = ears.hear(codec, audio);
+                    presses = ears.hears_key();
+                }
+                leg.hides_press &= presses;
+                let is_hidden = leg.hides_press;
+                if let Some(tap) = leg.tap.as_mut().filter(|_| !is_hidden) {
                     tap.write(&header, codec, audio, now);
                 }
                 if looks {
                     leg.sense_speech(codec, audio, now);
                 }
-                if let Some(ears) = leg.ears.as_mut().filter(|_| codec.is_g711()) {
-                    let (key, tone) = ears.hear(codec, audio);
-                    let leg = leg.id;
-                    if let Some(tone) = tone {
-                        self.out.report(Report::Tone { leg, tone });
-                    }
-                    if let Some(key) = key {
-                        self.on_key(slot, key, KeyWay::InBand, now);
-                    }
+                let (leg, (key, tone)) = (leg.id, found);
+                if let Some(tone) = tone {
+                    self.out.report(Report::Tone { leg, tone });
+                }
+                if let Some(key) = key {
+                    self.on_key(slot, key, KeyWay::InBand, now);
                 }
                 // What else is spoken is decoded first, on the tick.
-                let is_written = codec.is_g711() && !is_dictated;
+                let is_written = codec.is_g711() && !is_dictated && !is_hidden;
                 for (tape, channel) in tapes.into_iter().flatten() {
                     let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) else {
                         continue;
@@ -136,7 +142,7 @@ impl Floor {
                 return;
             }
         }
-        let relayed = Relayed { header, kind, payload, speaker, begins };
+        let relayed = Relayed { header, kind, payload, speaker, begins, presses };
         if self.lets_wait(arrival.leg, &relayed, datagram, intake, now) {
             return;
         }
@@ -201,6 +207,7 @@ impl Floor {
                 return;
             }
         }
+        leg.missed_tone &= it.presses;
         if leg.is_busy() {
             return;
         }
@@ -217,6 +224,7 @@ impl Floor {
                 None => return,
             },
         };
+        let table = if leg.missed_tone { Some(silence_of(line.codec)) } else { table };
         let Some(payload) = datagram.get(it.payload.clone()) else { return };
         let samples = samples_of(it.kind, payload);
         // A packet with a byte a sample can be cut anywhere.
@@ -469,6 +477,14 @@ fn way(from: Codec, to: Codec) -> Option<Way> {
         (Codec::Pcma, Codec::Pcmu) => Some(Way::By(&ALAW_TO_ULAW)),
         (Codec::Pcmu, Codec::Pcma) => Some(Way::By(&ULAW_TO_ALAW)),
         _ => (from == to).then_some(Way::AsItIs),
+    }
+}
+
+/// In the place of whatever is said.
+const fn silence_of(codec: Codec) -> &'static [u8; 256] {
+    match codec {
+        Codec::Pcmu => &[ULAW_SILENCE; 256],
+        Codec::Pcma | Codec::G722 | Codec::Opus | Codec::Passed(_) => &[ALAW_SILENCE; 256],
     }
 }
 

@@ -237,6 +237,122 @@ fn keys_are_heard_in_the_sound_of_who_has_no_other_way_and_only_of_him() {
     assert_eq!(it.reported(), ["0 key 5", "0 key 5", "0 key #"]);
 }
 
+/// The sound of somebody who presses 1 for 160 ms and then speaks, a frame each 20 ms.
+struct Presser {
+    key: [Tone; 2],
+    voice: Tone,
+    n: u16,
+}
+
+impl Presser {
+    const FRAMES: u16 = 8;
+
+    fn new() -> Self {
+        let tone = |hz| Tone::new(hz, 6_000);
+        Self { key: [tone(697), tone(1_209)], voice: tone(400), n: 0 }
+    }
+
+    /// Says the next frame, and whether a key was heard by then.
+    fn goes_on(&mut self, it: &mut House) -> bool {
+        let mut samples = [0; FRAME];
+        for sample in &mut samples {
+            let [low, high] = &mut self.key;
+            *sample = if self.n < Self::FRAMES {
+                low.next_sample() + high.next_sample()
+            } else {
+                self.voice.next_sample()
+            };
+        }
+        it.tone_frame(CALLER, 8, 100 + self.n, &samples);
+        self.n += 1;
+        it.wait(20);
+        it.reported().iter().any(|it| it == "0 key 1")
+    }
+
+    /// Whether the key is in no frame of this sound, and how many frames the voice is in.
+    fn check(sound: &[i16]) -> usize {
+        for frame in sound.chunks(FRAME) {
+            assert!(strength(frame, 1_209) < 0.2, "a part of the key");
+        }
+        sound.chunks(FRAME).filter(|it| strength(it, 400) > 0.9).count()
+    }
+}
+
+/// Frames of the voice that are lost with the key at most: the detector waits 38 ms for its end.
+const LATE_MAX: usize = 3;
+
+#[test]
+fn who_comes_in_the_middle_of_a_press_in_the_sound_hears_nothing_of_it() {
+    for third in [false, true] {
+        let mut it = House::new();
+        it.without_events(CALLER);
+        let hears = |it: &mut House, speakers: &[u32]| {
+            let speakers = speakers.iter().map(|it| slot(*it)).collect();
+            it.task(Task::Hear { listener: slot(AGENT), speakers });
+        };
+        hears(&mut it, &[]);
+        let mut caller = Presser::new();
+        while !caller.goes_on(&mut it) {}
+        assert!(caller.n < Presser::FRAMES, "it still sounds");
+        it.heard(AGENT);
+        if third {
+            // By a mix.
+            it.open(2, Codec::Pcma, 101);
+            hears(&mut it, &[CALLER, 2]);
+        } else {
+            hears(&mut it, &[CALLER]);
+        }
+        for _ in 0..20 {
+            caller.goes_on(&mut it);
+        }
+        it.wait(60);
+        let heard = it.heard(AGENT);
+        let sound: Vec<_> = heard.into_iter().flat_map(|it| it.1).map(ulaw_to_linear).collect();
+        let n_said = usize::from(caller.n - Presser::FRAMES);
+        let n = Presser::check(&sound);
+        assert!(n + LATE_MAX + usize::from(third) >= n_said, "{n} frames of {n_said}");
+    }
+}
+
+#[test]
+fn a_press_that_ends_what_was_secret_is_on_no_tape() {
+    for begins in [false, true] {
+        let mut it = House::new();
+        it.without_events(CALLER);
+        let record = |it: &mut House| {
+            let [left, right] = [Some(slot(CALLER)), Some(slot(AGENT))];
+            it.task(Task::Record { tape: slot(0), left, right, key: 1 });
+        };
+        if !begins {
+            record(&mut it);
+            it.task(Task::Mute { tape: slot(0), muted: true });
+        }
+        let mut caller = Presser::new();
+        while !caller.goes_on(&mut it) {}
+        assert!(caller.n < Presser::FRAMES, "it still sounds");
+        if begins {
+            record(&mut it);
+        } else {
+            it.task(Task::Mute { tape: slot(0), muted: false });
+        }
+        for _ in 0..20 {
+            caller.goes_on(&mut it);
+        }
+        it.wait(400);
+        it.task(Task::EndRecord { tape: slot(0) });
+        let mut sound = Vec::new();
+        while let Ok(filled) = it.filled.pop() {
+            let Filled::Block(mut block) = filled else { continue };
+            let len = block.len;
+            let audio = block.channel(Channel::Left).iter().take(len);
+            sound.extend(audio.map(|it| alaw_to_linear(*it)));
+        }
+        let n_said = usize::from(caller.n - Presser::FRAMES);
+        let n = Presser::check(&sound);
+        assert!(n + LATE_MAX >= n_said, "{n} frames of {n_said}");
+    }
+}
+
 #[test]
 fn a_press_that_comes_as_event_and_as_sound_is_one_key() {
     let mut it = House::new();
