@@ -18,9 +18,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// 1. The signalled address is always heard, and takes the place of a latched one.
 /// 2. Another address is latched only within [`WINDOW`] of a description when nobody was heard yet,
 ///    or after [`SILENCE`] of the one that was.
-/// 3. It must be the [same host](is_same_host) as the signalled one, or what came from there must be
-///    [proven](Self::admit) and the signalled one private: behind a NAT nobody knows a peer but by
-///    his keys. Without keys a peer behind a NAT has to name the address that the NAT gives him.
+/// 3. It must be the [same host](is_same_host) as the signalled one. Or what came from there is
+///    [proven](Self::admit) and the signalled one is private: behind a NAT nobody knows a peer but
+///    by his keys. Without keys he has to name the address that his NAT has for him.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latch {
     signalled: SocketAddr,
