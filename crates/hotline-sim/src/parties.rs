@@ -13,6 +13,7 @@ impl Shift {
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
         match self.random.below(19) {
             0..3 => Command::Consult { to: self.target() },
+            3 if self.random.chance(50) => Command::TransferOnAnswer { to: self.target() },
             3..5 => Command::Transfer { to: self.target() },
             // Of those who supervise, who else is refused.
             5 => self.supervises(agent),
