@@ -16,7 +16,7 @@ fn nobody_hears_who_is_muted_and_no_music_is_played_for_it() {
     // A restart of control does not open a microphone.
     let saved = it.call.save().unwrap();
     it.call = Call::restore(saved, Arc::new(Config::default()), it.now);
-    it.act(|call, now| call.reconcile(&[CALLER, AGENT], &[], &Nobody, now));
+    it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT], &[]), &Nobody, now));
     assert!(it.call.is_muted(&agent("1001")));
     assert_eq!(it.hears[&CALLER], []);
 
