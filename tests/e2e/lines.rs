@@ -210,7 +210,7 @@ async fn channels_kept_for_transfers_are_taken_by_nothing_else_and_110_waits_for
     let gateways = vec![outside.address()];
     let (channels_max, trunk_keys) = (2, "channels_reserved = 1\n");
     let options_probes = false;
-    let setup = Setup { channels_max, trunk_keys, gateways, options_probes, ..Setup::default() };
+    let setup = Setup { channels_max, gateways, trunk_keys, options_probes, ..Setup::default() };
     let engine = Engine::start(setup).await;
     let (caller, agent, phone) = engine.talk().await;
     let second = engine.busy_agent(2).await;

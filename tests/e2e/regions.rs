@@ -69,7 +69,7 @@ async fn a_call_leaves_by_the_way_of_the_callers_city_else_by_the_cheapest_that_
     ];
     let (gateways, options_probes) = (vec![dear.address()], false);
     let trunk_more = trunk_more.concat();
-    let setup = Setup { sip_more, trunk_more, gateways, options_probes, ..Setup::default() };
+    let setup = Setup { sip_more, gateways, trunk_more, options_probes, ..Setup::default() };
     let engine = Engine::start(setup).await;
 
     // An agent of the whole region calls: the cheapest takes it.
