@@ -17,7 +17,9 @@ use tokio::{
 
 use crate::{
     engine::{Engine, Role, SOON, text},
+    figures::tell,
     setup::{ELSEWHERE, ENGINE, Setup},
+    survival::talks,
 };
 
 /// A-law at its loudest: louder than any tone, any sum of three, and any prompt here.
@@ -180,4 +182,45 @@ async fn v2_packets_that_are_right_in_all_but_their_address_are_heard_and_record
     caller.hang_up();
     phone.until_ended(SOON).await.unwrap();
     check_recordings(&engine, &caller.number).await;
+}
+
+/// As many a second as the kernel takes: the reliability paper, 5, has 100,000.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_at_the_port_of_a_call_is_heard_by_nobody_and_ends_no_call() {
+    const ROUNDS: usize = 4;
+    const PACKETS: u16 = 50_000;
+    let engine = Engine::start(Setup::of_calls(2)).await;
+    let (talks, _agents) = talks(&engine, 2).await;
+    let [flooded, other] = &talks[..] else { panic!("two talks") };
+    let port = flooded.caller.view().stream.unwrap().address;
+    let since = Instant::now();
+    let flood = tokio::task::spawn_blocking(move || {
+        let socket = std::net::UdpSocket::bind((ELSEWHERE, 0)).unwrap();
+        let all = (0..ROUNDS).flat_map(|_| 0..PACKETS);
+        let sent = all.filter(|index| {
+            let it = packet(*index == 0, 8, *index, u32::from(*index) * 160, 77, &LOUD);
+            socket.send_to(&it, port).is_ok()
+        });
+        sent.count()
+    });
+    let n_sent = flood.await.unwrap();
+    tell("packets of a flood at one port, and how long it took", &(n_sent, since.elapsed()));
+    assert!(n_sent > ROUNDS * usize::from(PACKETS / 2));
+    let marks: Vec<_> = talks.iter().map(|it| (it.caller.mark(), it.phone.mark())).collect();
+    for (it, (caller, phone)) in talks.iter().zip(marks) {
+        it.caller.until_tone_since(caller, 440, SOON).await.unwrap();
+        it.phone.until_tone_since(phone, 700, SOON).await.unwrap();
+        assert!(it.caller.view().ended.is_none() && it.phone.view().ended.is_none());
+        for ear in [&*it.caller, &it.phone] {
+            assert_eq!(loud_samples(&ear.heard().since(0)), 0);
+        }
+    }
+    for ear in [&*other.caller, &other.phone] {
+        let continuity = ear.heard().continuity_since(since);
+        tell("the other talk meanwhile", &continuity);
+        assert_eq!(continuity.n_lost, 0, "{continuity:?}");
+    }
+    // Of ended legs.
+    flooded.caller.hang_up();
+    engine.until_counted("hotline_rtp_packets_total{way=\"refused\"}").await;
 }
