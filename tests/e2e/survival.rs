@@ -83,7 +83,7 @@ async fn taken_caller(engine: &Engine) -> Caller {
 }
 
 /// The longest pause between instants from `since` on.
-fn longest_pause(instants: impl Iterator<Item = Instant>, since: Instant) -> Duration {
+pub(crate) fn longest_pause(instants: impl Iterator<Item = Instant>, since: Instant) -> Duration {
     let all: Vec<_> = instants.filter(|it| *it >= since).collect();
     all.windows(2).map(|it| it[1] - it[0]).max().unwrap_or_default()
 }
