@@ -266,6 +266,8 @@ async fn caller_in_danger_is_given_to_110_while_the_engine_drains() {
             break;
         }
         other.hang_up();
+        // A telephone that is gone says nothing, and its call would be waited for.
+        other.until_ended(SOON).await.unwrap();
     }
     let path = format!("/api/v1/agents/{}/consult", agent.no);
     let plain = json!({ "number": "13800138008" });
