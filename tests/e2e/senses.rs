@@ -80,6 +80,26 @@ async fn caller_who_never_makes_a_sound_is_marked_as_a_silent_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telephone_from_which_nothing_comes_is_told_and_marked_as_one_way() {
+    let engine = Engine::quick().await;
+    let agent = engine.agent(1).await;
+    let caller = engine.caller().await;
+    caller.speak(Speech::tone(700));
+    caller.ask_for_person(&engine).await;
+    let ringing = agent.robot.incoming(SOON).await.unwrap();
+    ringing.lose_one_in(1);
+    ringing.answer();
+    ringing.until_answered(SOON).await.unwrap();
+    engine.until_counted("hotline_media_hearing_total{state=\"one_way\"}").await;
+    caller.hang_up();
+    ringing.until_ended(SOON).await.unwrap();
+    let record = complete_record(&engine, &caller.number).await;
+    assert_eq!(record["audio_marks"], serde_json::json!(["agent_one_way"]), "{record:#}");
+    assert_eq!(callers(&record)["one_way"], false);
+    engine.until_counted("hotline_media_legs_total{what=\"one_way\"}").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caller_whose_keys_are_sound_finds_his_way_through_the_menu() {
     let engine = Engine::quick().await;
     let _agent = engine.busy_agent(1).await;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hotline_testkit::{Outgoing, Speech};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -407,6 +407,9 @@ async fn sipp_that_never_sends_sound_is_let_go_after_30_s() {
     let quiet: Vec<_> =
         facts.iter().filter(|it| it["type"] == "media_quiet").map(|it| &it["secs"]).collect();
     assert_eq!(quiet, [&json!(5), &json!(30)]);
+    let path = format!("/api/v1/calls/{}", record["call_id"].as_str().unwrap());
+    let complete = |it: &Value| (it["complete"] == true).then(|| it["audio_marks"].clone());
+    assert_eq!(engine.until(&path, SOON, complete).await, json!(["one_way_audio"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -255,6 +255,20 @@ fn waiting_ends_even_while_an_agent_was_being_connected() {
 }
 
 #[test]
+fn an_answer_cuts_an_announcement_off_at_once() {
+    story(
+        &[(16_000, Agent("1"))],
+        21_000,
+        "0.00 answer
+        0.00 enqueue general 6
+        0.00 play moh.default for ever
+        15.00 play queue.wait
+        16.00 play num.d1 agent.service
+        20.00 connect",
+    );
+}
+
+#[test]
 fn a_caller_hears_how_many_are_in_front() {
     check_with(
         &[MAIN, SURVEY],
