@@ -84,7 +84,7 @@ fn who_was_sent_something_by_a_process_that_died_is_sent_silence_at_once() {
 }
 
 #[test]
-fn a_speaker_who_pauses_is_silence_for_his_listener_within_300_ms() {
+fn a_speaker_who_pauses_is_silence_for_his_listener_within_a_second() {
     let mut it = House::new();
     for n in 0..10 {
         it.wait(20);
@@ -92,7 +92,7 @@ fn a_speaker_who_pauses_is_silence_for_his_listener_within_300_ms() {
     }
     it.wait(3_000);
     let heard = it.heard(CALLER);
-    assert!(heard.len() >= 10 + 135, "{}", heard.len());
+    assert!(heard.len() >= 10 + 95, "{}", heard.len());
     it.say(AGENT, voice(0, 200), &[9; 160]);
     it.wait(20);
     it.say(AGENT, voice(0, 201), &[9; 160]);
@@ -100,7 +100,7 @@ fn a_speaker_who_pauses_is_silence_for_his_listener_within_300_ms() {
     assert_eq!(since.iter().filter(|it| it.1 == [ALAW_SILENCE; 160]).count(), 0);
     let mut all = heard;
     all.extend(since);
-    goes_on(&all, 320);
+    goes_on(&all, 1_300);
 }
 
 #[test]
