@@ -9,7 +9,7 @@ use std::{
 use hotline_acd::Dispatcher;
 use hotline_agent::Agent;
 use hotline_base::{
-    AgentNo, CallId, Due, Key, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
+    AgentNo, CallId, ConnId, Due, Key, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
     TicketId, TrunkId, earliest, media::Order,
 };
 use hotline_call::Call;
@@ -104,6 +104,8 @@ pub struct Switchboard {
     next_call: u64,
     next_ticket: u64,
     timers: Timers,
+    /// Connections by which a message came: nobody here knows any other.
+    conns: BTreeSet<ConnId>,
     /// What calls said in this turn and nobody has acted on yet.
     from_calls: VecDeque<(CallId, hotline_call::Output)>,
     /// Calls that a later control process finds as this turn leaves them.
@@ -188,6 +190,7 @@ impl Switchboard {
             next_call: first,
             next_ticket: first,
             timers: Timers::default(),
+            conns: BTreeSet::new(),
             from_calls: VecDeque::new(),
             to_keep: BTreeSet::new(),
             in_step: None,
@@ -215,6 +218,7 @@ impl Switchboard {
     fn take(&mut self, input: Input, now: Now) {
         match input {
             Input::Sip { flow, message } => {
+                self.conns.extend(flow.conn);
                 if self.turns_away(flow, &message, now) {
                     return;
                 }
@@ -230,6 +234,8 @@ impl Switchboard {
                     self.outputs.push_back(Output::Transmit { flow, bytes });
                 }
             }
+            // Strangers come and go without a word, and each leg would be asked about each of them.
+            Input::ConnectionGone { conn } if !self.conns.remove(&conn) => (),
             Input::ConnectionGone { conn } => {
                 self.registrations.conn_gone(conn, now.mono);
                 self.endpoint.handle_connection_gone(conn, now);
