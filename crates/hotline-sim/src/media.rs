@@ -129,6 +129,11 @@ impl MediaModel {
             let end = PlayEnd::Stopped;
             said.push((soon, done(play.leg, before.id, end)));
         }
+        if play.prompts.iter().any(|it| it.as_str() == "seat.confirm") && random.chance(80) {
+            // Who answers for an agent outside presses what he is asked for; a voice mail does not.
+            let wait = Duration::from_millis(random.between(500, 8_000));
+            said.push((soon + wait, Event::Key { leg: play.leg, key: Key::ONE }));
+        }
         if play.times != 0 {
             let n = u64::try_from(play.prompts.len()).unwrap_or(1).max(1);
             let length = Duration::from_millis(n * random.between(300, 3000));
