@@ -15,8 +15,8 @@ pub enum LegEvent {
     Reanswered { sdp: String },
     /// The peer offers anew (hold, retrieve, moved). `None` asks us for an offer.
     Offered { sdp: Option<String> },
-    /// A key by signalling (SIP INFO). `alone`: keys do not also come as events in this leg's audio,
-    /// by which media would pass them on.
+    /// A key by signalling (SIP INFO). `alone`: keys do not also come as events in this leg's
+    /// audio, by which media would pass them on.
     Key { key: Key, alone: bool },
     /// The peer or the network ended the leg. Does not come after our own [`LegOrder::HangUp`].
     Ended(LegEnd),

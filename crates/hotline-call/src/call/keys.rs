@@ -17,8 +17,8 @@ impl Call {
         self.phase == Phase::Live && !outside.is_empty()
     }
 
-    /// A key of a telephone other than the caller's. One that came by INFO `alone` goes to everybody
-    /// outside who hears that telephone; the same press by two ways is one.
+    /// A key of a telephone other than the caller's. One that came by INFO `alone` goes to
+    /// everybody outside who hears that telephone; the same press by two ways is one.
     pub(super) fn pressed_inside(
         &mut self,
         leg: LegId,

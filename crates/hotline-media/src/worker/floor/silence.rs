@@ -27,9 +27,9 @@ use crate::{
 const PAUSES_AFTER: Duration = Duration::from_millis(200);
 
 impl Floor {
-    /// From here on a leg that hears nobody is sent silence. Not before it was sent anything, by this
-    /// process or one before it: who was not answered yet hears that it rings as long as no packet
-    /// comes (RFC 3960 §3.2).
+    /// From here on a leg that hears nobody is sent silence. Not before it was sent anything, by
+    /// this process or one before it: who was not answered yet hears that it rings as long as no
+    /// packet comes (RFC 3960 §3.2).
     pub(super) fn fall_silent(&mut self, slot: Slot, now: MonoTime) {
         if self.leg(slot).is_some_and(|it| it.plan == Plan::Nobody) {
             self.fill_from(slot, now);
