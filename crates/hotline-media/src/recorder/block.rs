@@ -32,13 +32,13 @@ pub(crate) struct Block {
     page: &'static mut Page,
 }
 
-/// What a channel lacks, in samples of the tape: from the first to before the second. It may have
-/// begun before the block that tells of it.
+/// What a channel lacks, in samples of the tape, of which 32 bits count six days: from the first to
+/// before the second. It may have begun before the block that tells of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Missing {
-    pub(super) lost: Option<(u64, u64)>,
+    pub(super) lost: Option<(u32, u32)>,
     /// What was said in a codec that cannot be written.
-    pub(super) unwritten: Option<(u64, u64)>,
+    pub(super) unwritten: Option<(u32, u32)>,
 }
 
 /// A block as it lies in memory that outlives the process. It may be killed at any instruction, so
@@ -201,11 +201,12 @@ impl Block {
 
     /// Packets with these samples of a channel did not arrive. A block tells of one such stretch.
     pub(crate) fn note_lost(&mut self, channel: Channel, from: u64, to: u64) {
-        self.missing_of(channel).lost.get_or_insert((from, to));
+        self.missing_of(channel).lost.get_or_insert((short(from), short(to)));
     }
 
     /// These samples of a channel were said, and cannot be written.
     pub(crate) fn note_unwritten(&mut self, channel: Channel, from: u64, to: u64) {
+        let (from, to) = (short(from), short(to));
         let it = self.missing_of(channel).unwritten.get_or_insert((from, to));
         *it = (it.0.min(from), it.1.max(to));
     }
@@ -238,6 +239,10 @@ impl Block {
         let counted = units(0..self.len);
         self.page.heard.map(|it| u64::from((it & counted).count_ones()) * UNIT as u64)
     }
+}
+
+fn short(sample: u64) -> u32 {
+    u32::try_from(sample).unwrap_or(u32::MAX)
 }
 
 /// The units whose first sample lies among these.

@@ -210,10 +210,10 @@ impl TapeFile {
         let [left, right] = block.missing();
         for (side, channel, it) in [(0, Channel::Left, left), (1, Channel::Right, right)] {
             if let Some((from, to)) = it.lost {
-                self.mark(from, to, GapWhy::Lost, Some(channel));
+                self.mark(from.into(), to.into(), GapWhy::Lost, Some(channel));
             }
             if let Some((from, to)) = it.unwritten {
-                self.note_unwritten(side, channel, from, to);
+                self.note_unwritten(side, channel, from.into(), to.into());
             }
         }
         Ok(())

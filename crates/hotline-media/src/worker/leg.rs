@@ -28,6 +28,9 @@ use crate::{
 /// Tapes that one leg can be on.
 const TAPES_MAX: usize = 2;
 
+/// The tapes that a leg is on, and where.
+pub(crate) type Tapes = [Option<(Slot, Channel)>; TAPES_MAX];
+
 /// What each packet needs comes first, in nine cache lines: a thousand legs do not fit into a near
 /// cache.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ pub(crate) struct Leg {
     pub(crate) reception: Reception,
     /// Those on the relay path who hear this one.
     pub(crate) relayed_to: Vec<Slot>,
-    pub(crate) tapes: [Option<(Slot, Channel)>; TAPES_MAX],
+    pub(crate) tapes: Tapes,
     pub(crate) guard: Guard,
     pub(crate) play: Option<Box<Playing>>,
     pub(crate) keys: Option<Box<Dialling>>,

@@ -28,7 +28,7 @@ use crate::{
     task::{Report, Slot},
     worker::{
         coder::SPEECH_MAX,
-        leg::{Dialling, Kind, Leg},
+        leg::{Dialling, Kind, Leg, Tapes},
         play::Next,
         senses::LOOK_EVERY,
         tape::Said,
@@ -120,17 +120,8 @@ impl Floor {
                 }
                 // What else is spoken is decoded first, on the tick.
                 let is_written = codec.is_g711() && !is_dictated && !is_hidden;
-                for (tape, channel) in tapes.into_iter().flatten() {
-                    let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) else {
-                        continue;
-                    };
-                    if is_written {
-                        let said = Said { by: slot, header: &header, codec, audio };
-                        tape.write(channel, &said, now, &mut self.out);
-                    } else if !codec.is_spoken() {
-                        tape.pass_over(channel, slot, now, &mut self.out);
-                    }
-                }
+                let said = Said { by: slot, header: &header, codec, audio };
+                self.tape(tapes, &said, is_written, now);
             }
             Kind::Other => {
                 if header.payload_type == COMFORT {
@@ -147,6 +138,18 @@ impl Floor {
             return;
         }
         self.relay_to_all(arrival.leg, &relayed, datagram, intake, now);
+    }
+
+    /// What a party says goes onto its tapes, or is noted there as what cannot be written.
+    fn tape(&mut self, tapes: Tapes, said: &Said<'_>, is_written: bool, now: MonoTime) {
+        for (tape, channel) in tapes.into_iter().flatten() {
+            let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize) else { continue };
+            if is_written {
+                tape.write(channel, said, now, &mut self.out);
+            } else if !said.codec.is_spoken() {
+                tape.pass_over(channel, said.by, now, &mut self.out);
+            }
+        }
     }
 
     /// Sends a packet on to everybody who hears this leg by relay.

@@ -286,11 +286,11 @@ fn who_comes_in_the_middle_of_a_press_in_the_sound_hears_nothing_of_it() {
     for third in [false, true] {
         let mut it = House::new();
         it.without_events(CALLER);
-        let hears = |it: &mut House, speakers: &[u32]| {
+        let plan = |it: &mut House, speakers: &[u32]| {
             let speakers = speakers.iter().map(|it| slot(*it)).collect();
             it.task(Task::Hear { listener: slot(AGENT), speakers });
         };
-        hears(&mut it, &[]);
+        plan(&mut it, &[]);
         let mut caller = Presser::new();
         while !caller.goes_on(&mut it) {}
         assert!(caller.n < Presser::FRAMES, "it still sounds");
@@ -298,9 +298,9 @@ fn who_comes_in_the_middle_of_a_press_in_the_sound_hears_nothing_of_it() {
         if third {
             // By a mix.
             it.open(2, Codec::Pcma, 101);
-            hears(&mut it, &[CALLER, 2]);
+            plan(&mut it, &[CALLER, 2]);
         } else {
-            hears(&mut it, &[CALLER]);
+            plan(&mut it, &[CALLER]);
         }
         for _ in 0..20 {
             caller.goes_on(&mut it);
