@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::net::{UnixListener, UnixStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     rc::Rc,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -20,8 +20,9 @@ use hotline_base::{
     media::{Event, Hears, Order, Profile, VERSION},
 };
 use hotline_media::{Coding, IntakeChoice, MediaConfig, RecorderConfig};
+use rustix::thread::CpuSet;
 
-use crate::{Counts, Intake, Relay, With, cpu, outlet::Outlet, pace::Flow};
+use crate::{Cores, Counts, Intake, Relay, With, cpu, outlet::Outlet, pace::Flow};
 
 /// Key and salt of the generator's legs, and how they are used.
 const OUR_KEY: [u8; 30] = [0x5A; 30];
@@ -30,9 +31,22 @@ const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 /// Outside the range that the kernel hands out for port 0.
 const PORTS: std::ops::RangeInclusive<u16> = 12_000..=22_000;
 
-/// On the cores beside the generator's, one for each worker as far as there are any.
-pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake, workers: u8) -> Result<()> {
-    cpu::keep_on(1..=usize::from(workers));
+/// What the driver tells the process.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    socket: PathBuf,
+    legs: usize,
+    intake: Intake,
+    workers: u8,
+    cores: Cores,
+}
+
+pub(crate) fn serve(args: &Args) -> Result<()> {
+    let Args { socket, legs, intake, workers, cores } = args;
+    cpu::keep_on(match cores {
+        Cores::Own => 1..=usize::from(*workers),
+        Cores::All => 0..=CpuSet::MAX_CPU - 1,
+    });
     cpu::ordinary();
     let media = hotline_media::start(MediaConfig {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -42,14 +56,14 @@ pub(crate) fn serve(socket: &Path, legs: usize, intake: Intake, workers: u8) -> 
         recording_dir: socket.with_extension("recordings"),
         port_quarantine: Duration::from_secs(40),
         busy_max: 100,
-        legs_max: legs.max(1),
+        legs_max: (*legs).max(1),
         lang: "zh".to_owned(),
         intake: match intake {
             Intake::Sockets => IntakeChoice::Sockets,
             Intake::Lookup => IntakeChoice::Lookup,
         },
-        workers,
-        pin: true,
+        workers: *workers,
+        pin: *cores == Cores::Own,
         coding: Coding::default(),
         recorder: RecorderConfig::default(),
     })?;
@@ -91,7 +105,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn start(calls: usize, with: With) -> Result<Self> {
         static N: AtomicU32 = AtomicU32::new(0);
-        let With { record, srtp, intake, parties, workers } = with;
+        let With { record, srtp, intake, parties, workers, cores } = with;
         let n_legs = calls * parties;
         let name = format!("hotline-relay-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -102,6 +116,7 @@ impl Engine {
             .arg(n_legs.to_string())
             .arg(intake.to_string())
             .arg(workers.to_string())
+            .arg(cores.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -66,6 +66,9 @@ struct Args {
     /// Media workers. Calls are spread over them, and they over the cores beside the generator's.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     workers: u8,
+    /// Where the engine runs.
+    #[arg(long, value_enum, default_value_t = Cores::Own)]
+    cores: Cores,
     /// Compare with the forwarder on a tick of 5 ms as well.
     #[arg(long)]
     ticked: bool,
@@ -88,7 +91,7 @@ enum Role {
     Ticked { to: SocketAddr },
     /// (Started by the driver.) The engine's media role, under orders from this socket.
     #[command(hide = true)]
-    Engine { socket: std::path::PathBuf, legs: usize, intake: Intake, workers: u8 },
+    Engine(engine::Args),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -106,6 +109,23 @@ impl std::fmt::Display for Intake {
     }
 }
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Cores {
+    /// Beside the generator's, one for each worker as far as there are any, and workers are pinned.
+    Own,
+    /// Wherever the kernel puts its threads.
+    All,
+}
+
+impl std::fmt::Display for Cores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Own => "own",
+            Self::All => "all",
+        })
+    }
+}
+
 /// What the engine does besides relaying.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct With {
@@ -115,6 +135,7 @@ pub(crate) struct With {
     /// Two hear each other; of more, each hears the sum of all others.
     pub(crate) parties: usize,
     pub(crate) workers: u8,
+    pub(crate) cores: Cores,
 }
 
 /// One run of one relay.
@@ -218,9 +239,7 @@ fn main() -> Result<()> {
     match &args.role {
         Some(Role::Raw { to }) => raw::serve(*to),
         Some(Role::Ticked { to }) => ticked::serve(*to),
-        Some(Role::Engine { socket, legs, intake, workers }) => {
-            engine::serve(socket, *legs, *intake, *workers)
-        }
+        Some(Role::Engine(it)) => engine::serve(it),
         Some(Role::Table(it)) => table::drive(it),
         None => drive(&args),
     }
@@ -236,6 +255,7 @@ fn drive(args: &Args) -> Result<()> {
         intake: args.intake,
         parties: usize::from(args.parties),
         workers: args.workers,
+        cores: args.cores,
     };
     let mut report = Report::new(scheduling, with);
     let raw = |calls| Raw::start("raw", calls * with.parties);

@@ -53,14 +53,14 @@ pub(crate) fn apart([a, b]: [f64; 2]) -> f64 {
 
 impl Report {
     pub(crate) fn new(real_time: bool, with: With) -> Self {
-        let With { record, srtp, intake, parties, workers } = with;
+        let With { record, srtp, intake, parties, workers, cores } = with;
         println!("{}", hotline_benches::machine());
         println!("schedule  {}", if real_time { "SCHED_FIFO" } else { "normal (refused)" });
         println!("parties   {parties} a call");
         println!("recorded  {}", if record { "every call" } else { "no" });
         println!("protected {}", if srtp { "one leg of each call" } else { "no" });
         println!("intake    {intake}");
-        println!("workers   {workers}");
+        println!("workers   {workers}, cores {cores}");
         Self { rounds: Vec::new(), held: (0, 0, 0) }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::{
-    Intake, Relay, Run, With, cpu,
+    Cores, Intake, Relay, Run, With, cpu,
     engine::Engine,
     ng::{self, RtpEngine},
     pace,
@@ -49,8 +49,14 @@ struct Row {
     aim: Option<Aim>,
 }
 
-const SOCKETS: With =
-    With { record: false, srtp: false, intake: Intake::Sockets, parties: 2, workers: 1 };
+const SOCKETS: With = With {
+    record: false,
+    srtp: false,
+    intake: Intake::Sockets,
+    parties: 2,
+    workers: 1,
+    cores: Cores::Own,
+};
 
 const LOOKUP: With = With { intake: Intake::Lookup, ..SOCKETS };
 
