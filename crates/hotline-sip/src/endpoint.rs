@@ -200,6 +200,8 @@ impl Endpoint {
         let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
         self.arm_restored(leg, now);
+        // The numbers we use from here on must not be used again by the process after this one.
+        self.say(Event::Changed { leg });
         Some(leg)
     }
 

@@ -249,6 +249,32 @@ fn after_a_restart_our_refreshes_go_on_and_a_peer_that_left_meanwhile_is_noticed
     }
 }
 
+#[test]
+fn no_process_uses_a_number_of_the_ones_before_it() {
+    let mut it = World::new(GOOD, 84);
+    let (a, b) = it.talk();
+    let changed = |it: &World| it.said(A, |it| matches!(it, Event::Changed { leg } if *leg == a));
+    let mut saved = it.ends[A].save(a).unwrap();
+    for process in 1..=50 {
+        it.ends[A] = Endpoint::new(config(), 90 + process, 1);
+        let before = changed(&it);
+        assert_eq!(it.act(A, |it, now| it.restore(&saved, now)), Some(a));
+        // The keeper writes down what it is told to, and nothing else.
+        if changed(&it) > before {
+            saved = it.ends[A].save(a).unwrap();
+        }
+        // In this time most of them refresh the session.
+        it.secs(25);
+    }
+    let n_asked = it.count(B, "UPDATE");
+    assert!(n_asked > 20, "{n_asked}");
+    assert_eq!(it.count(A, "200/UPDATE"), n_asked, "a number used twice is refused by 500");
+    it.hang_up(A, a);
+    it.secs(1);
+    assert_eq!(it.ends_of(B, b), [EndWhy::Bye { cause: Some(16) }]);
+    it.check_silence();
+}
+
 /// How long after a 491 the offer of `leg` is made again.
 fn pause_after_glare(it: &mut World, raw: &mut raw::Peer, leg: LegId) -> u128 {
     it.act(B, |it, now| it.reoffer(leg, "ours".to_owned(), now));
