@@ -1,6 +1,6 @@
 //! What an agent's own commands do to him, while his line is free and while it is not.
 
-use hotline_base::Now;
+use hotline_base::{Extension, Now, Pii};
 
 use super::{Agent, SignInState, Until};
 use crate::{BusyReason, Command, Pending, Presence, PresenceEvent, Refused};
@@ -10,16 +10,10 @@ impl Agent {
         let refused = Refused::WrongState { display: self.display(), command: command.action() };
         match command {
             Command::SignIn { extension } => {
-                self.go(PresenceEvent::SignIn).map_err(|()| refused)?;
-                let usual = || self.config.extension.clone();
-                self.extension = Some(extension.clone().unwrap_or_else(usual));
-                self.signed_in(now);
+                self.sign_in(extension.clone(), None, now).map_err(|()| refused)?;
             }
             Command::SignInOutside { number } => {
-                self.go(PresenceEvent::SignIn).map_err(|()| refused)?;
-                self.extension = Some(self.config.extension.clone());
-                self.outside = Some(number.clone());
-                self.signed_in(now);
+                self.sign_in(None, Some(number.clone()), now).map_err(|()| refused)?;
             }
             Command::SignOut => self.sign_out().map_err(|()| refused)?,
             Command::SetReady => {
@@ -80,12 +74,21 @@ impl Agent {
         Ok(())
     }
 
-    fn signed_in(&mut self, now: Now) {
+    fn sign_in(
+        &mut self,
+        extension: Option<Extension>,
+        outside: Option<Pii<String>>,
+        now: Now,
+    ) -> Result<(), ()> {
+        self.go(PresenceEvent::SignIn)?;
+        self.extension = extension.or_else(|| Some(self.config.extension.clone()));
+        self.outside = outside;
         self.device = true;
         match self.config.sign_in_state {
             SignInState::Idle => self.become_idle(PresenceEvent::SetReady, now),
             SignInState::Busy => self.reason = Some(BusyReason::Own),
         }
+        Ok(())
     }
 
     pub(super) fn command_for_later(&mut self, command: &Command) -> Result<(), Refused> {
