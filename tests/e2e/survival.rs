@@ -144,11 +144,13 @@ async fn no_gap_is_heard_while_control_is_killed_again_and_again_and_no_port_is_
     engine.until_no_port_is_held().await;
 }
 
-/// How long an ear heard nothing around an instant.
+/// How long an ear heard nothing around an instant; the silence that the next process sends at once
+/// is nothing.
 pub(crate) fn silence(heard: &Heard, around: Instant) -> Duration {
     let packets = heard.packets();
     let before = packets.iter().rfind(|it| it.at <= around).map(|it| it.at);
-    let after = packets.iter().find(|it| it.at > around && is_other(packets, it, around));
+    let after =
+        packets.iter().find(|it| it.at > around && !it.is_silent && is_other(packets, it, around));
     after.map_or(Duration::MAX, |it| it.at - before.unwrap_or(around))
 }
 

@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     Heard, Match, Sound, Speech,
     audio::Audio,
+    heard::SILENCE,
     robot::{Action, Command},
     sound::samples_of,
 };
@@ -296,7 +297,7 @@ impl Call {
                 return Some(());
             }
             let start = heard.mark().checked_sub(window).filter(|it| *it >= mark)?;
-            (heard.since(start).level() < 40.0).then_some(())
+            (heard.since(start).level() < SILENCE).then_some(())
         })
         .await
     }

@@ -103,6 +103,7 @@ mod tests {
                 marker: false,
                 is_event: false,
                 n_samples: 160,
+                is_silent: false,
             })
             .collect()
     }

@@ -43,6 +43,8 @@ pub struct PacketHeard {
     pub is_event: bool,
     /// Length of the payload in ticks of its timestamps; 0 for a key.
     pub n_samples: u32,
+    /// Nothing is to be heard in it.
+    pub is_silent: bool,
 }
 
 /// A key that the peer sent.
@@ -64,6 +66,9 @@ struct Anchor {
     timestamp: u32,
     sample: usize,
 }
+
+/// A lower level is silence.
+pub(crate) const SILENCE: f64 = 40.0;
 
 /// A jump of the timestamp by more than this is a new beginning, not silence.
 const JUMP_MAX: usize = 80_000;
@@ -151,12 +156,14 @@ impl Heard {
             marker: packet.marker,
             is_event,
             n_samples: 0,
+            is_silent: true,
         };
         if is_event {
             self.note_key(&packet, at);
         } else if let Some(codec) = codec {
             heard.n_samples = coder::ticks(codec, packet.payload);
             self.note_sound(&packet, codec);
+            heard.is_silent = self.last(Duration::from_millis(10)).level() < SILENCE;
         } else {
             self.n_refused += 1;
             return;
