@@ -2,12 +2,14 @@
 //! directory that goes away.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    ops::RangeInclusive,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -178,12 +180,28 @@ pub(super) fn start_in(dir: &Path, change: impl FnOnce(&mut MediaConfig)) -> Med
     start(config).unwrap()
 }
 
+/// A range of ports that no other role has before this test is over, in this process or another,
+/// and no telephone ever: the kernel gives it a port from 32,768 up. `sk_lookup` takes a datagram
+/// past the socket that is bound to its port.
+fn ports() -> RangeInclusive<u16> {
+    const N: u16 = 100;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    thread_local!(static CLAIMED: RefCell<Vec<TcpListener>> = const { RefCell::new(Vec::new()) });
+    loop {
+        let first = 10_000 + NEXT.fetch_add(1, Relaxed) % 100 * N;
+        // An address that nothing else here has.
+        if let Ok(claim) = TcpListener::bind(("127.0.0.77", first)) {
+            CLAIMED.with_borrow_mut(|it| it.push(claim));
+            return first..=first + N - 1;
+        }
+    }
+}
+
 /// A role in `dir` with a range of ports of its own.
 pub(super) fn config_in(dir: &Path) -> MediaConfig {
-    let first = UdpSocket::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port() & !1;
     MediaConfig {
         address: LOCAL,
-        ports: first.min(65_000)..=first.min(65_000) + 100,
+        ports: ports(),
         browser_port: None,
         prompt_dirs: vec![dir.join("missing"), dir.join("prompts")],
         recording_dir: dir.join("recordings"),
