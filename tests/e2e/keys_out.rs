@@ -68,12 +68,8 @@ async fn talk_without_events(trunk_keys: &'static str) -> (Engine, Agent, Call, 
     (engine, agent, phone, caller)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn caller_who_takes_no_events_hears_the_keys() {
-    let (engine, agent, _phone, caller) = talk_without_events("").await;
-    let mark = caller.mark();
-    engine.command(&agent.no, "send-keys", json!({ "keys": "19" })).await;
-    // 1 is 697 and 1209 Hz, 9 is 852 and 1477 Hz (ITU-T Q.23).
+/// Both as sound alone: 1 is 697 and 1209 Hz, 9 is 852 and 1477 Hz (ITU-T Q.23).
+async fn hears_1_and_9(caller: &Call, mark: usize) {
     let both = |it: &Heard| {
         let sound = it.since(mark);
         let heard = [697, 1_209, 852, 1_477].iter().all(|it| sound.tone_anywhere(*it) > 0.3);
@@ -81,6 +77,14 @@ async fn caller_who_takes_no_events_hears_the_keys() {
     };
     caller.until_heard("1 and 9", SOON, both).await.unwrap();
     assert!(caller.view().keys.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_who_takes_no_events_hears_the_keys() {
+    let (engine, agent, _phone, caller) = talk_without_events("").await;
+    let mark = caller.mark();
+    engine.command(&agent.no, "send-keys", json!({ "keys": "19" })).await;
+    hears_1_and_9(&caller, mark).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,13 +127,7 @@ async fn check_coded(codec: Codec) {
     let (engine, agent, _phone, caller) = talk_coded(codec, "").await;
     let mark = caller.mark();
     engine.command(&agent.no, "send-keys", json!({ "keys": "19" })).await;
-    let both = |it: &Heard| {
-        let sound = it.since(mark);
-        let heard = [697, 1_209, 852, 1_477].iter().all(|it| sound.tone_anywhere(*it) > 0.3);
-        heard.then_some(())
-    };
-    caller.until_heard("1 and 9", SOON, both).await.unwrap();
-    assert!(caller.view().keys.is_empty());
+    hears_1_and_9(&caller, mark).await;
     drop(engine);
     let (engine, agent, _phone, caller) = talk_coded(codec, "keys = \"info\"\n").await;
     engine.command(&agent.no, "send-keys", json!({ "keys": "19" })).await;
