@@ -129,7 +129,9 @@ fn sidecar(engine: &Engine, recording: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn why_something_is_missing_stands_in_record_and_sidecar_and_is_told_by_verify() {
-    let mut engine = Engine::quick().await;
+    let receiver = Receiver::start().await;
+    let push = Some(receiver.address);
+    let mut engine = Engine::start(Setup { push, ..Setup::default() }).await;
     let (caller, _agent, phone) = engine.talk().await;
     engine.kill(Role::Media).await;
     caller.speak(Speech::tone(900));
@@ -146,6 +148,12 @@ async fn why_something_is_missing_stands_in_record_and_sidecar_and_is_told_by_ve
     assert_eq!((&gap["why"], &gap["side"]), (&"media_restarted".into(), &Value::Null), "{fact}");
     assert_eq!(gap["from_ms"], part["duration_ms"], "it is what lies behind its end");
     assert_eq!(sidecar(&engine, part)["gaps"], fact["gaps"]);
+    let seals = |it: &crate::receiver::Pushed| {
+        it.kind() == "recording.sealed" && it.json()["data"]["recording_id"] == part["recording_id"]
+    };
+    let pushed = receiver.until(SOON, |it| it.iter().any(seals)).await;
+    let sealed = pushed.iter().find(|it| seals(it)).unwrap().json();
+    assert_eq!(sealed["data"]["gaps"], fact["gaps"]);
     assert_eq!(sidecar(&engine, &record["recordings"][1])["gaps"], serde_json::json!([]));
     let (is_fine, said) = verify(&engine.data("recordings"));
     assert!(is_fine && said.contains("(2 recordings, 0 bad)"), "{said}");

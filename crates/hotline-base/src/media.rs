@@ -123,6 +123,16 @@ pub enum Channel {
     Right,
 }
 
+impl Channel {
+    /// Who is on it, in the word of records.
+    pub const fn side(self) -> &'static str {
+        match self {
+            Self::Left => "caller",
+            Self::Right => "agent",
+        }
+    }
+}
+
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub struct Play {
     pub leg: LegId,

@@ -1,7 +1,7 @@
 //! What others are told of a recording at once, and not only when its call is over.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{AgentNo, CallId, OfferId, RecordingId, WallTime, media::Gap};
+use hotline_base::{AgentNo, CallId, OfferId, RecordingId, WallTime, media::MarkedGap};
 
 use crate::{CallFact, CalledParty, Stamped};
 
@@ -51,7 +51,7 @@ pub enum RecordingEvent {
         n_gaps: u32,
         /// Audio that arrived for the caller's and for the agents' channel, if it was measured.
         heard_ms: Option<[u64; 2]>,
-        gaps: Vec<Gap>,
+        gaps: Vec<MarkedGap>,
     },
     /// The recording may still go on when its disk is back.
     Failed { reason: String },
@@ -99,13 +99,16 @@ fn sealed<'a>(fact: &'a CallFact, before: &[Stamped]) -> Option<(&'a RecordingId
     else {
         return None;
     };
-    let measured = before.iter().rev().find_map(|it| {
-        let CallFact::RecordingMeasured { recording: of, heard_ms, gaps } = &it.fact else {
+    let heard_ms = before.iter().rev().find_map(|it| {
+        let CallFact::RecordingMeasured { recording: of, heard_ms, .. } = &it.fact else {
             return None;
         };
-        (of == recording).then(|| (*heard_ms, gaps.clone()))
+        (of == recording).then_some(*heard_ms)
     });
-    let (heard_ms, gaps) = measured.unzip();
+    let gaps = before.iter().rev().find_map(|it| {
+        let CallFact::RecordingGaps { recording: of, gaps } = &it.fact else { return None };
+        (of == recording).then(|| gaps.clone())
+    });
     let event = RecordingEvent::Sealed {
         duration_ms: *duration_ms,
         bytes: *bytes,

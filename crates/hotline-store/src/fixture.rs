@@ -200,14 +200,14 @@ pub(crate) fn muted(call: u64) -> CallRecord {
         (39_000, mute(Muting::Masked)),
         (40_500, resumed),
         (
-            64_000,
+            63_900,
             CallFact::RecordingMeasured {
                 recording: recording.clone(),
                 heard_ms: [50_000, 26_000],
                 gaps,
             },
         ),
-        (64_000, CallFact::RecordingGaps { recording: recording.clone(), gaps: all }),
+        (63_900, CallFact::RecordingGaps { recording: recording.clone(), gaps: all }),
     ];
     facts.extend(more.into_iter().map(|(ms, fact)| Stamped { at: at(call, ms), fact }));
     facts.sort_by_key(|it| it.at.mono);

@@ -1,6 +1,6 @@
 //! What is missing in a recording, as JSON.
 
-use hotline_base::media::{Channel, Gap, MarkedGap};
+use hotline_base::media::{Gap, MarkedGap};
 use serde::{Deserialize, Serialize};
 
 /// In milliseconds from the recording's start.
@@ -16,11 +16,8 @@ pub struct GapJson {
 
 impl From<&MarkedGap> for GapJson {
     fn from(it: &MarkedGap) -> Self {
-        let side = it.channel.map(|it| match it {
-            Channel::Left => "caller",
-            Channel::Right => "agent",
-        });
-        let (why, side) = (Some(it.why.as_str().to_owned()), side.map(str::to_owned));
+        let side = it.channel.map(|it| it.side().to_owned());
+        let why = Some(it.why.as_str().to_owned());
         Self { why, side, ..Self::from(&it.gap) }
     }
 }

@@ -3,6 +3,8 @@
 use hotline_cdr::{RecordingEvent, RecordingNews};
 use serde::Serialize;
 
+use super::GapJson;
+
 /// `data` of `recording.started`, `recording.sealed` and `recording.failed`. What an event does not
 /// say is left out.
 #[derive(Debug, Serialize)]
@@ -26,8 +28,8 @@ pub struct SealedJson {
     pub sha256: String,
     pub gap_ms: u64,
     pub n_gaps: u32,
-    /// Pairs of milliseconds from the start.
-    pub gaps: Vec<[u64; 2]>,
+    /// As in the sidecar.
+    pub gaps: Vec<GapJson>,
     /// Audio that arrived, and its share of the duration in thousandths; `null` when nobody could
     /// measure it to the end.
     pub caller_heard_ms: Option<u64>,
@@ -70,11 +72,35 @@ impl SealedJson {
             sha256: sha256.clone(),
             gap_ms: *gap_ms,
             n_gaps: *n_gaps,
-            gaps: gaps.iter().map(|it| [it.from_ms, it.to_ms]).collect(),
+            gaps: gaps.iter().map(GapJson::from).collect(),
             caller_heard_ms: caller,
             agent_heard_ms: agent,
             caller_coverage_permille: caller.map(permille),
             agent_coverage_permille: agent.map(permille),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotline_cdr::{CallFact, recording_news};
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_sealed_recording_says_in_its_push_why_something_is_missing() {
+        let record = fixture::muted(7);
+        let sealed =
+            |it: &hotline_cdr::Stamped| matches!(it.fact, CallFact::RecordingSealed { .. });
+        let at = record.facts.iter().position(sealed).unwrap();
+        let news = recording_news(record.call, &record.facts[..=at]).unwrap();
+        let data = serde_json::to_value(RecordingNewsJson::from(&news)).unwrap();
+        let gaps = json!([
+            {"from_ms": 1_000, "to_ms": 1_200, "why": "disk", "side": null},
+            {"from_ms": 2_000, "to_ms": 2_300, "why": "lost", "side": "agent"}
+        ]);
+        assert_eq!(data["gaps"], gaps);
     }
 }

@@ -86,8 +86,12 @@ fn of_an_agent_nobody_listens_to_only_the_newest_state_is_kept() {
 
 #[test]
 fn what_becomes_of_a_recording_is_an_event_of_its_agents() {
-    use hotline_base::media::Gap;
+    use hotline_base::media::{Channel, Gap, GapWhy, MarkedGap};
     use hotline_cdr::RecordingEvent;
+    let gap = |from_ms, to_ms, why, channel| {
+        let gap = Gap { from_ms, to_ms };
+        MarkedGap { gap, why, channel }
+    };
     let feeds = Feeds::new(42);
     let mut news = RecordingNews {
         call: CallId(7),
@@ -108,7 +112,10 @@ fn what_becomes_of_a_recording_is_an_event_of_its_agents() {
         gap_ms: 200,
         n_gaps: 1,
         heard_ms: Some([1_500, 500]),
-        gaps: vec![Gap { from_ms: 100, to_ms: 300 }],
+        gaps: vec![
+            gap(100, 300, GapWhy::Disk, None),
+            gap(700, 900, GapWhy::Lost, Some(Channel::Right)),
+        ],
     };
     feeds.publish_recording(&news.agents[0], &news);
     let mut next = || parsed(&listening.rest.try_recv().unwrap());
@@ -119,7 +126,11 @@ fn what_becomes_of_a_recording_is_an_event_of_its_agents() {
     let sealed = next();
     assert_eq!(sealed["type"], "recording.sealed");
     let it = &sealed["recording"];
-    assert_eq!(it["gaps"], serde_json::json!([[100, 300]]));
+    let gaps = serde_json::json!([
+        {"from_ms": 100, "to_ms": 300, "why": "disk", "side": null},
+        {"from_ms": 700, "to_ms": 900, "why": "lost", "side": "agent"}
+    ]);
+    assert_eq!(it["gaps"], gaps);
     assert_eq!(it["caller_coverage_permille"], 750);
     assert_eq!(it["agent_coverage_permille"], 250);
     // Who comes later is told how the agent is.

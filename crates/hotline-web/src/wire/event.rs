@@ -1,6 +1,6 @@
 //! What an agent's WebSocket says.
 
-use hotline_base::{FlowId, Pii};
+use hotline_base::{FlowId, Pii, media::MarkedGap};
 use hotline_cdr::{FlowReturn, RecordingEvent, RecordingNews};
 use serde::Serialize;
 
@@ -74,11 +74,28 @@ struct SealedJson {
     sha256: String,
     gap_ms: u64,
     n_gaps: u32,
-    gaps: Vec<[u64; 2]>,
+    gaps: Vec<GapJson>,
     caller_heard_ms: Option<u64>,
     agent_heard_ms: Option<u64>,
     caller_coverage_permille: Option<u64>,
     agent_coverage_permille: Option<u64>,
+}
+
+/// What is missing, in milliseconds from the start.
+#[derive(Serialize)]
+struct GapJson {
+    from_ms: u64,
+    to_ms: u64,
+    why: &'static str,
+    /// `None` is both.
+    side: Option<&'static str>,
+}
+
+impl From<&MarkedGap> for GapJson {
+    fn from(it: &MarkedGap) -> Self {
+        let (from_ms, to_ms) = (it.gap.from_ms, it.gap.to_ms);
+        Self { from_ms, to_ms, why: it.why.as_str(), side: it.channel.map(|it| it.side()) }
+    }
 }
 
 impl From<&RecordingNews> for RecordingJson {
@@ -104,7 +121,7 @@ impl From<&RecordingNews> for RecordingJson {
                     sha256: sha256.clone(),
                     gap_ms: *gap_ms,
                     n_gaps: *n_gaps,
-                    gaps: gaps.iter().map(|it| [it.from_ms, it.to_ms]).collect(),
+                    gaps: gaps.iter().map(GapJson::from).collect(),
                     caller_heard_ms: caller,
                     agent_heard_ms: agent,
                     caller_coverage_permille: caller.map(permille),
