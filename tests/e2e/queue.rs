@@ -187,8 +187,10 @@ async fn agent_hears_which_hotline_it_is_and_both_hear_his_number_before_they_ar
     let phone = agent.robot.incoming(SOON).await.unwrap();
     let mark = caller.mark();
     phone.answer();
+    phone.speak(Speech::tone(700));
     let sound = |prompt: &str| engine.setup.prompts.sound(prompt);
     let own = phone.until_sound("greet.gjj", &sound("greet.gjj"), SOON).await.unwrap();
+    phone.speak(Speech::Silence);
     let his = phone.until_sound("agent.service", &sound("agent.service"), SOON).await.unwrap();
     assert!(own.at < his.at, "first which hotline it is");
     caller.hears_since(&engine, mark, "agent.service").await;
@@ -196,4 +198,9 @@ async fn agent_hears_which_hotline_it_is_and_both_hear_his_number_before_they_ar
     engine.until_state(&agent, "talking").await;
     phone.speak(Speech::tone(440));
     caller.until_tone(440, SOON).await.unwrap();
+    caller.hang_up();
+    let record = engine.sealed_record_of(&caller.number).await;
+    let id = text(&record["recordings"][0]["recording_id"]);
+    let agents = engine.recording(&id).await.remove(1);
+    assert!(agents.tone_anywhere(440) > 0.9 && agents.tone_anywhere(700) < 0.02, "nobody heard it");
 }

@@ -6,7 +6,7 @@ use hotline_base::{
 };
 use hotline_cdr::{Controller, RecordingChange};
 
-use super::{AgentSide, AgentState, Call, CallFact, CallerState, Now, Output, Phase};
+use super::{AgentState, Call, CallFact, CallerState, Now, Output, Phase};
 use crate::naming::{recording_id, recording_path};
 
 /// Nobody is on the right channel yet.
@@ -30,27 +30,23 @@ impl Call {
         }
     }
 
-    /// Whether somebody hears him, or is about to: who has answered is heard when 报工号 is over.
+    /// Whether somebody hears him: who has answered is not heard before 报工号 is over.
     fn is_heard(&self, leg: LegId) -> bool {
-        let announces = |it: &AgentSide| {
-            it.state == AgentState::Announcing && it.offering.leg == leg && !it.is_held()
-        };
-        let will_be = self.agent.as_ref().is_some_and(announces) && !self.is_silent(leg);
-        will_be || self.audio.heard.iter().any(|it| it.speakers.contains(&leg))
+        self.audio.heard.iter().any(|it| it.speakers.contains(&leg))
     }
 
-    /// Records caller (left) and agents (right) from the first agent's answer on, through every
-    /// hold, consultation and transfer.
+    /// Records the caller (left) from the first agent's answer on, through every hold, consultation
+    /// and transfer, and agents (right) while they are heard.
     pub(super) fn record(&mut self, now: Now) {
         let Some(side) = &self.agent else { return };
-        let (offer, agent) = (side.offering.offer, side.offering.leg);
+        let offer = side.offering.offer;
         // What a flow kept out of the recording was between it and the caller.
         self.mute_by_node(None, now);
         if let Some(recording) = self.audio.recording.clone() {
             self.fact(CallFact::RecordingFollows { recording, offer }, now);
             return self.record_parties();
         }
-        let (recording, path) = self.begin_part(agent, now);
+        let (recording, path) = self.begin_part(NOBODY, now);
         self.fact(CallFact::RecordingStarted { recording, path, offer }, now);
         self.mute_again(now);
     }

@@ -70,7 +70,7 @@ fn tape(action: &str, next: &str) -> RawNode {
 
 /// Records, asks for a secret of two digits, keeps one more key out of the recording, queues, and
 /// after the talk records what the caller still says.
-fn bundle() -> Arc<Bundle> {
+fn bundle(announces: bool) -> Arc<Bundle> {
     let mut ask = vec![("next", text("mask"))];
     let fields = [("type", "collect"), ("prompt", "ask"), ("secret", "true"), ("var", "pin")];
     ask.extend(fields.map(|(key, value)| (key, text(value))));
@@ -79,7 +79,11 @@ fn bundle() -> Arc<Bundle> {
     let outcomes = ["timeout", "full", "no_agents", "closed", "error"];
     let mut out: Vec<_> = outcomes.iter().map(|it| (*it, text("bye"))).collect();
     out.push(("agent_done", text("more")));
-    let queue = map(vec![("type", text("queue")), ("group", text("general")), ("out", map(out))]);
+    let mut queue = vec![("type", text("queue")), ("group", text("general")), ("out", map(out))];
+    if announces {
+        queue.push(("caller_whisper", text("ask")));
+    }
+    let queue = map(queue);
     let flow = map(vec![
         ("ivr", text("1")),
         ("id", text("main")),
@@ -134,6 +138,10 @@ struct Story {
 impl Story {
     /// The caller is in the flow.
     fn new() -> Self {
+        Self::of(bundle(false))
+    }
+
+    fn of(bundle: Arc<Bundle>) -> Self {
         let now = Now { mono: MonoTime(1_000_000_000), wall: WallTime(1_795_305_600_000) };
         let flow = FlowId::new("main");
         let arrival = Arrival {
@@ -159,7 +167,7 @@ impl Story {
                 started_at: now.wall,
                 recording_id: String::new(),
             },
-            bundle: bundle(),
+            bundle,
         };
         let mut it = Self {
             call: Call::new(arrival, Arc::new(Config::default()), now),
@@ -339,6 +347,23 @@ fn a_flow_records_its_caller_into_the_talk_and_after_it_until_it_says_stop() {
     assert_eq!(record.segments[0].recording, Some(audio.recording.clone()));
     assert_eq!(it.news.len(), 2);
     assert!(matches!(it.news[..], [RecordingEvent::Started, RecordingEvent::Sealed { .. }]));
+}
+
+#[test]
+fn an_agent_is_on_the_recording_from_when_he_is_heard_and_not_from_his_answer() {
+    let mut it = Story::of(bundle(true));
+    it.types("42");
+    it.answered();
+    // Not even where a flow's recording, or none, runs already.
+    let agent = Controller::Agent(AgentNo::new("1001"));
+    assert!(it.act(|call, now| call.stop_recording_for(&agent, now)));
+    assert!(
+        it.act(|call, now| call.start_recording_for(&Controller::Flow(FlowId::new("main")), now))
+    );
+    assert_eq!(it.told[2..], ["unmute", "stop", "record 1 0"], "报工号 plays");
+    let play = *it.plays.last().unwrap();
+    it.media(MediaEvent::PlayDone { leg: CALLER, play, played_ms: 2_000, end: PlayEnd::Finished });
+    assert_eq!(it.told[5..], ["right 2"]);
 }
 
 #[test]
