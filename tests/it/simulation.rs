@@ -226,7 +226,7 @@ fn calls_go_out_and_talks_go_on_though_a_gateway_is_cut_twenty_times() {
     config.agents.iter_mut().for_each(|it| it.groups.truncate(1));
     // The ledger adds them all up after each event.
     config.ladder.calls_max = 40;
-    // As it is shipped. Of 90 s only 13 are left when a cut meets the refresh (RFC 4028 §10).
+    // As it is shipped. A refresh that meets a peer who hung up in the cut ends as if he were lost.
     config.sip.session_expires = Duration::from_mins(30);
     config.trunks[0].limits.out_max = None;
     let plan = DialPlan {

@@ -83,16 +83,18 @@ impl Session {
         format!("{};refresher={role}", self.secs)
     }
 
-    /// How long after a sign of life we ask for the next (RFC 4028 §7.2).
-    pub(crate) const fn refresh_after(self) -> Duration {
-        Duration::from_secs(self.secs as u64 / 2)
+    /// How long after a sign of life we ask for the next (RFC 4028 §7.2): half the time, and so
+    /// early that a refresh can be sent for as `long` as it may, should the network be cut.
+    pub(crate) fn refresh_after(self, long: Duration) -> Duration {
+        let half = Duration::from_secs(u64::from(self.secs / 2));
+        half.min(self.ends_after().saturating_sub(long))
     }
 
-    /// How long after a sign of life the session is given up: early enough that both sides count it
-    /// as over (RFC 4028 §10).
+    /// How long after a sign of life the session is given up. A peer that agreed counts, too: early
+    /// enough that both sides take it as over (RFC 4028 §10).
     pub(crate) fn ends_after(self) -> Duration {
-        let secs = u64::from(self.secs);
-        Duration::from_secs(secs.saturating_sub((secs / 3).min(32)))
+        let margin = if self.agreed { (self.secs / 3).min(32) } else { 0 };
+        Duration::from_secs(u64::from(self.secs.saturating_sub(margin)))
     }
 }
 

@@ -135,11 +135,11 @@ impl Endpoint {
         else {
             return;
         };
-        // RFC 3261 §12.2.1.2: these say that the dialog is gone.
-        if matches!(status, 408 | 481) {
-            if is_refresh {
-                return self.session_over(leg, now);
-            }
+        // RFC 3261 §12.2.1.2: these say that the dialog is gone. A refresh has time for another try.
+        if status == 481 && is_refresh {
+            return self.session_over(leg, now);
+        }
+        if matches!(status, 408 | 481) && !is_refresh {
             let hang_up = HangUp { status: 480, reason: None };
             return self.hang_up_because(leg, hang_up, EndWhy::NoResponse, now);
         }

@@ -13,10 +13,10 @@ use crate::{
     leg::{Leg, Offer, Purpose, Talk},
     session::{Session, Wish, has_option, min_se_of},
     timers::TimerName,
-    transaction::TxId,
+    transaction::{Tempo, TxId},
 };
 
-/// When a refresh cannot be sent now, or was refused for the moment.
+/// When a refresh cannot be sent now, was refused for the moment, or met nobody.
 const LATER: Duration = Duration::from_secs(5);
 
 /// Within this time after a restart sessions that are ours are refreshed.
@@ -32,14 +32,11 @@ impl Endpoint {
         let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
         let session = up.talk.session;
         self.timers.cancel(leg, TimerName::Refresh);
-        self.timers.cancel(leg, TimerName::Session);
         if session.ours {
-            self.timers.set(leg, TimerName::Refresh, now.mono + session.refresh_after());
+            let wait = session.refresh_after(Tempo::of(&self.config).limit());
+            self.timers.set(leg, TimerName::Refresh, now.mono + wait);
         }
-        // A peer that knows no timers shows by any answer that it lives.
-        if session.agreed {
-            self.timers.set(leg, TimerName::Session, now.mono + session.ends_after());
-        }
+        self.timers.set(leg, TimerName::Session, now.mono + session.ends_after());
     }
 
     /// After a restart nobody knows when the last sign came. What is ours is refreshed soon, spread
@@ -120,19 +117,20 @@ impl Endpoint {
                 let talk = Talk { session, ..up.talk.clone() };
                 self.settle_talk(leg, talk, now);
             }
-            408 | 481 => self.session_over(leg, now),
+            481 => self.session_over(leg, now),
             422 => {
                 up.talk.session.secs = up.talk.session.secs.max(min_se_of(message));
                 self.timers.set(leg, TimerName::Refresh, now.mono);
             }
-            // Something else runs, or the peer is busy.
-            491 | 500 | 503 => self.timers.set(leg, TimerName::Refresh, now.mono + LATER),
+            // Something else runs, the peer is busy, or nobody answered.
+            408 | 491 | 500 | 503 => self.on_refresh_refused(leg, status, now),
             // It has no UPDATE after all.
             _ => {
-                let may_update = false;
-                let talk = Talk { may_update, ..up.talk.clone() };
-                let again = !talk.sdp.is_empty();
-                self.settle_talk(leg, talk, now);
+                let again = !up.talk.sdp.is_empty();
+                if std::mem::take(&mut up.talk.may_update) {
+                    self.say(Event::Changed { leg });
+                }
+                self.on_refresh_refused(leg, status, now);
                 if again {
                     self.timers.set(leg, TimerName::Refresh, now.mono);
                 }
@@ -140,15 +138,16 @@ impl Endpoint {
         }
     }
 
-    /// A refreshing re-INVITE was refused for another reason than that the dialog is gone.
+    /// A refresh was refused for another reason than that the dialog is gone, or met nobody. It is
+    /// made again until the session ends.
     pub(super) fn on_refresh_refused(&mut self, leg: LegId, status: u16, now: Now) {
         let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
         if status == 422 {
             self.timers.set(leg, TimerName::Refresh, now.mono);
-        } else if up.talk.session.agreed {
-            // The session's end stands.
+        } else if up.talk.session.agreed || matches!(status, 408 | 503) {
             self.timers.set(leg, TimerName::Refresh, now.mono + LATER);
         } else {
+            // A peer that knows no timers shows by any answer that it lives.
             self.arm_session(leg, now);
         }
     }

@@ -102,11 +102,8 @@ impl Endpoint {
             Some(Purpose::Bye(leg)) => {
                 self.remove_leg(leg);
             }
-            // A lost connection says nothing of the peer: the next refresh opens another.
-            Some(Purpose::Refresh(leg)) if status == 503 => {
-                self.timers.set(leg, TimerName::Refresh, now.mono);
-            }
-            Some(Purpose::Refresh(leg)) => self.session_over(leg, now),
+            // The next one opens another connection.
+            Some(Purpose::Refresh(leg)) => self.on_refresh_refused(leg, status, now),
             Some(Purpose::Register(it)) => self.end_registration(&it, status, None),
             Some(Purpose::Refer(leg)) => self.say(Event::ReferProgress { leg, status }),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),

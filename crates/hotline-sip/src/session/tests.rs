@@ -71,8 +71,14 @@ fn the_calling_side_takes_what_the_2xx_says() {
 
 #[test]
 fn a_refresh_comes_at_half_time_and_the_end_a_little_before_the_peers() {
-    let it = |secs| Session { secs, ours: true, agreed: true };
-    assert_eq!(it(1_800).refresh_after().as_secs(), 900);
-    assert_eq!(it(1_800).ends_after().as_secs(), 1_768);
-    assert_eq!(it(90).ends_after().as_secs(), 60);
+    let it = |secs, agreed| {
+        let it = Session { secs, ours: true, agreed };
+        (it.refresh_after(Duration::from_secs(32)).as_secs(), it.ends_after().as_secs())
+    };
+    assert_eq!(it(1_800, true), (900, 1_768));
+    assert_eq!(it(128, true), (64, 96));
+    // Earlier where a refresh of 32 s would not fit in.
+    assert_eq!(it(90, true), (28, 60));
+    // A peer without timers ends nothing.
+    assert_eq!((it(1_800, false), it(90, false)), ((900, 1_800), (45, 90)));
 }

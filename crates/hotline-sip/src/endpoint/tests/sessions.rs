@@ -1,6 +1,7 @@
 //! Stories of signs of life: who asks, what is refused, and that no dialog outlives its peer.
 
 use super::*;
+use crate::leg::Leg;
 
 const SDP: &str = "Content-Type: application/sdp\r\n";
 
@@ -49,14 +50,9 @@ fn a_peer_that_vanished_is_noticed_by_both_roles_and_nothing_is_left() {
         it.ends[1 - end] = Endpoint::new(config(), 99, 5_000);
         // What arrives there meets nobody: not even a 481.
         it.drop = Some((1 - end, ""));
-        it.secs(1_700);
-        if end == A {
-            // 900 s, then timer F.
-            assert_eq!(it.ends_of(end, leg), [EndWhy::Expired]);
-        } else {
-            assert_eq!(it.ends_of(end, leg), []);
-        }
-        it.secs(69);
+        it.secs(1_765);
+        assert_eq!(it.ends_of(end, leg), []);
+        it.secs(4);
         assert_eq!(it.ends_of(end, leg), [EndWhy::Expired]);
         it.check_silence();
     }
@@ -162,9 +158,110 @@ fn an_update_that_the_peer_does_not_have_becomes_a_reinvite() {
     it.millis(1);
     assert_eq!(requests(&it).last().unwrap(), "INVITE");
     assert_eq!(it.said(B, |it| matches!(it, Event::Changed { leg } if *leg == b)), 1);
-    // It answers nothing any more: timer B, for a peer that agreed to timers.
-    it.secs(33);
+    // It answers nothing any more: it is asked once more every 37 s until the session ends.
+    it.secs(267);
+    assert_eq!((n_of(&it, "INVITE"), it.ends_of(B, b)), (8, vec![]));
+    it.secs(2);
     assert_eq!(it.ends_of(B, b), [EndWhy::Expired]);
+}
+
+/// How many different requests of a method reached the raw peer.
+fn n_of(world: &World, method: &str) -> usize {
+    let all = raw::Peer::answers(world);
+    let numbers = all.iter().filter(|it| it.method() == Some(method.as_bytes()));
+    numbers.map(|it| it.cseq().number).collect::<BTreeSet<_>>().len()
+}
+
+/// A talk whose session is as short as one may be, refreshed by us by UPDATE or re-INVITE.
+fn short_talk(seed: u64, method: &str) -> (World, LegId, LegId) {
+    let mut it = World::new(GOOD, seed);
+    let mut config = config();
+    config.session_expires = Duration::from_secs(90);
+    it.ends = [Endpoint::new(config.clone(), seed, 1), Endpoint::new(config, seed + 1, 1001)];
+    let (a, b) = it.talk();
+    for (end, leg) in [(A, a), (B, b)] {
+        let Some(Leg::Up(up)) = it.ends[end].legs.get_mut(&leg) else { panic!("not up") };
+        up.talk.may_update = method == "UPDATE";
+    }
+    (it, a, b)
+}
+
+/// Answers every offer that waits at an end.
+fn accept_offers(it: &mut World, end: usize, leg: LegId, secs: u64) {
+    for _ in 0..secs {
+        it.secs(1);
+        it.act(end, |it, now| it.accept_offer(leg, "answer".to_owned(), now));
+    }
+}
+
+#[test]
+fn no_cut_of_13_s_ends_a_session_of_90_s_whoever_refreshes_and_however() {
+    for (method, deaf) in [("UPDATE", A), ("UPDATE", B), ("INVITE", A), ("INVITE", B)] {
+        for start in 0..60 {
+            let (mut it, a, b) = short_talk(7_000, method);
+            accept_offers(&mut it, B, b, start);
+            it.drop = Some((deaf, ""));
+            accept_offers(&mut it, B, b, 13);
+            it.drop = None;
+            accept_offers(&mut it, B, b, 120);
+            let ends = (it.ends_of(A, a), it.ends_of(B, b));
+            assert_eq!(ends, (vec![], vec![]), "{method}, cut towards {deaf} after {start} s");
+            let n = (it.count(B, "UPDATE"), it.count(B, "INVITE"));
+            assert!(n.0 + n.1 >= 3 && (method == "UPDATE" || n.1 > 1), "{method}, {start}: {n:?}");
+        }
+    }
+}
+
+/// The peer of `refresher=uas`, or one that knows no timers, and the answers that mean that nobody
+/// was there; `""` is none.
+#[test]
+fn a_refresh_that_meets_nobody_is_made_again_and_the_next_one_keeps_the_session() {
+    for (method, who) in [
+        ("UPDATE", "Allow: UPDATE\r\nSupported: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
+        ("INVITE", "Supported: timer\r\nSession-Expires: 600;refresher=uas\r\n"),
+        ("INVITE", "Session-Expires: 600\r\n"),
+    ] {
+        for status in [0, 408, 503] {
+            let mut it = World::new(GOOD, 85);
+            let (mut raw, b) = called_with(&mut it, who);
+            it.secs(301);
+            assert_eq!(n_of(&it, method), 1);
+            for tries in 2..5 {
+                if status != 0 {
+                    let refusal = raw::respond_with(&it, method, status, "f1", "", "");
+                    raw.send(&mut it, &refusal);
+                }
+                it.secs(if status == 0 { 37 } else { 5 });
+                assert_eq!((n_of(&it, method), it.ends_of(B, b)), (tries, vec![]), "{status}");
+            }
+            let more = format!("Require: timer\r\nSession-Expires: 600;refresher=uac\r\n{SDP}");
+            let ok = raw::respond_with(&it, method, 200, "f1", &more, "their answer");
+            raw.send(&mut it, &ok);
+            // The whole time runs anew.
+            it.secs(290);
+            assert_eq!((n_of(&it, method), it.ends_of(B, b)), (4, vec![]), "{status}");
+            it.secs(11);
+            assert_eq!(n_of(&it, method), 5);
+            // The session does not outlive its peer.
+            it.secs(300);
+            assert_eq!(it.ends_of(B, b), [EndWhy::Expired], "{status} {who}");
+        }
+    }
+}
+
+#[test]
+fn a_refresh_whose_connection_breaks_goes_by_another_after_a_moment() {
+    let mut it = World::new(Link { transport: Transport::Tcp, ..GOOD }, 86);
+    let (a, b) = it.talk();
+    it.secs(897);
+    it.drop = Some((B, "UPDATE"));
+    it.secs(3);
+    it.act(A, |it, now| it.handle_connection_gone(ConnId(7), now));
+    it.drop = None;
+    it.secs(4);
+    assert_eq!(it.count(B, "UPDATE"), 0);
+    it.secs(2);
+    assert_eq!((it.count(B, "UPDATE"), it.ends_of(A, a), it.ends_of(B, b)), (1, vec![], vec![]));
 }
 
 #[test]
