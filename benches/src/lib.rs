@@ -5,6 +5,8 @@ use std::{fs, time::Duration};
 use rustix::time::{ClockId, clock_gettime};
 
 pub mod flow;
+#[cfg(test)]
+mod gone;
 pub mod shift;
 
 /// Machine, kernel, load and build, a line each.

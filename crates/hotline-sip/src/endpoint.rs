@@ -30,6 +30,7 @@ pub(crate) use self::enrol::Registrant;
 use self::{enrol::Registration, overload::TurnedAway};
 use crate::{
     Admit, Binding, Config, EndWhy, Event, Feedback, Flow, Message, Output,
+    by_conn::ByConn,
     dialog::Dialog,
     leg::{Leg, Offer, Purpose, Talk, Up},
     registrar::{Fired, Registrar},
@@ -50,6 +51,8 @@ pub struct Endpoint {
     purposes: BTreeMap<TxId, Purpose>,
     legs: BTreeMap<LegId, Leg>,
     dialogs: BTreeMap<Hashed, LegId>,
+    /// Legs with a dialog.
+    by_conn: ByConn<LegId>,
     timers: Timers<LegId>,
     registrar: Registrar,
     registrations: BTreeMap<Registrant, Registration>,
@@ -76,6 +79,7 @@ impl Endpoint {
             purposes: BTreeMap::new(),
             legs: BTreeMap::new(),
             dialogs: BTreeMap::new(),
+            by_conn: ByConn::new(),
             timers: Timers::new(),
             registrar: Registrar::new(seed),
             registrations: BTreeMap::new(),
@@ -114,14 +118,8 @@ impl Endpoint {
     /// Transactions on the connection fail and phones registered through it are unbound. Dialogs
     /// stay: their next request goes by a new connection.
     pub fn handle_connection_gone(&mut self, conn: ConnId, now: Now) {
-        for leg in self.legs.values_mut() {
-            let dialog = match leg {
-                Leg::Incoming(it) => &mut it.dialog,
-                Leg::Up(it) => &mut it.dialog,
-                Leg::Closing(it) => &mut it.dialog,
-                Leg::Outgoing { .. } => continue,
-            };
-            if dialog.flow.conn == Some(conn) {
+        for leg in self.by_conn.take(conn) {
+            if let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) {
                 dialog.reroute();
             }
         }
@@ -197,6 +195,7 @@ impl Endpoint {
         dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
         self.dialogs.insert(key, leg);
+        self.by_conn.insert(dialog.flow.conn, leg);
         let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
         self.arm_restored(leg, now);
@@ -218,12 +217,7 @@ impl Endpoint {
     /// Where the requests of a leg's dialog go, once there is one; the answered one, of a leg that
     /// we dialled.
     pub fn peer_of(&self, leg: LegId) -> Option<SocketAddr> {
-        match self.legs.get(&leg)? {
-            Leg::Incoming(it) => Some(it.dialog.flow.remote),
-            Leg::Up(it) => Some(it.dialog.flow.remote),
-            Leg::Closing(it) => Some(it.dialog.flow.remote),
-            Leg::Outgoing(_) => None,
-        }
+        Some(self.legs.get(&leg)?.dialog()?.flow.remote)
     }
 
     /// Where to reach an extension's phones, the best first; also those that do not react.
@@ -270,14 +264,9 @@ impl Endpoint {
         let leg = self.legs.remove(&id)?;
         self.timers.cancel_all(&id);
         self.drop_refer(id);
-        let dialog = match &leg {
-            Leg::Incoming(it) => Some(&it.dialog),
-            Leg::Up(it) => Some(&it.dialog),
-            Leg::Closing(it) => Some(&it.dialog),
-            Leg::Outgoing { .. } => None,
-        };
-        if let Some(dialog) = dialog {
+        if let Some(dialog) = leg.dialog() {
             self.dialogs.remove(&dialog.key());
+            self.by_conn.remove(dialog.flow.conn, &id);
             self.subscriptions.leg_ends(id, dialog);
         }
         Some(leg)

@@ -33,6 +33,27 @@ pub(crate) enum Leg {
     Closing(Box<Closing>),
 }
 
+impl Leg {
+    /// `None` of a leg that we dial: it may have several.
+    pub(crate) fn dialog(&self) -> Option<&Dialog> {
+        match self {
+            Self::Incoming(it) => Some(&it.dialog),
+            Self::Up(it) => Some(&it.dialog),
+            Self::Closing(it) => Some(&it.dialog),
+            Self::Outgoing(_) => None,
+        }
+    }
+
+    pub(crate) fn dialog_mut(&mut self) -> Option<&mut Dialog> {
+        match self {
+            Self::Incoming(it) => Some(&mut it.dialog),
+            Self::Up(it) => Some(&mut it.dialog),
+            Self::Closing(it) => Some(&mut it.dialog),
+            Self::Outgoing(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) server: TxId,

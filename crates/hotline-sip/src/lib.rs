@@ -10,6 +10,7 @@
 
 mod body;
 mod build;
+mod by_conn;
 mod dialog;
 mod digest;
 mod endpoint;

@@ -9,11 +9,7 @@ mod authenticate;
 mod lockout;
 mod wish;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use hotline_base::{ConnId, Due, Extension, MonoTime, Now, Random};
 
@@ -23,6 +19,7 @@ use self::{
 };
 use crate::{
     Binding, Config, Event, Flow, Message, PeerMisbehaved, Transport, UnboundWhy,
+    by_conn::ByConn,
     digest::{Algorithm, Nonces},
     text::decode,
     timers::{TimerName, Timers},
@@ -36,7 +33,7 @@ pub(crate) struct Registrar {
     bindings: BTreeMap<Extension, Vec<Binding>>,
     /// How many contacts came by each path.
     paths: BTreeMap<(Transport, SocketAddr), usize>,
-    by_conn: BTreeMap<ConnId, BTreeSet<Key>>,
+    by_conn: ByConn<Key>,
     timers: Timers<Key>,
     next: u64,
     nonces: Nonces,
@@ -84,7 +81,7 @@ impl Registrar {
         Self {
             bindings: BTreeMap::new(),
             paths: BTreeMap::new(),
-            by_conn: BTreeMap::new(),
+            by_conn: ByConn::new(),
             timers: Timers::new(),
             next: 0,
             nonces: Nonces::new(process),
@@ -296,7 +293,7 @@ impl Registrar {
 
     /// RFC 5626 §5.3: what came by a connection cannot be reached without it.
     pub(crate) fn handle_connection_gone(&mut self, conn: ConnId) -> Vec<Event> {
-        let keys = self.by_conn.get(&conn).cloned().unwrap_or_default();
+        let keys = self.by_conn.take(conn);
         let gone =
             keys.iter().flat_map(|(extension, id)| self.take_if(extension, |it| it.id == *id));
         gone.map(|it| unbound(it, UnboundWhy::ConnectionGone)).collect()
@@ -325,10 +322,7 @@ impl Registrar {
         let path = (binding.flow.transport, binding.flow.remote);
         let n = self.paths.entry(path).or_default();
         *n = n.saturating_add(1);
-        if let Some(conn) = binding.flow.conn {
-            let key = (binding.extension.clone(), binding.id);
-            self.by_conn.entry(conn).or_default().insert(key);
-        }
+        self.by_conn.insert(binding.flow.conn, (binding.extension.clone(), binding.id));
         self.bindings.entry(binding.extension.clone()).or_default().push(binding);
     }
 
@@ -348,14 +342,7 @@ impl Registrar {
                     self.paths.remove(&path);
                 }
             }
-            if let Some(conn) = it.flow.conn
-                && let Some(keys) = self.by_conn.get_mut(&conn)
-            {
-                keys.remove(&key);
-                if keys.is_empty() {
-                    self.by_conn.remove(&conn);
-                }
-            }
+            self.by_conn.remove(it.flow.conn, &key);
         }
         gone
     }

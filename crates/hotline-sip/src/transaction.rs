@@ -20,7 +20,7 @@ use hotline_base::{ConnId, Due, Hashed, MonoTime};
 
 use self::{client::ClientTransaction, server::ServerTransaction};
 pub(crate) use self::{client::cancel_of, server::Again};
-use crate::{Config, Flow, Output, timers::Timers};
+use crate::{Config, Flow, Output, by_conn::ByConn, timers::Timers};
 
 /// One transaction, of either direction.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -88,6 +88,7 @@ pub(crate) struct Transactions {
     clients: BTreeMap<TxId, Box<ClientTransaction>>,
     client_keys: BTreeMap<ClientKey, TxId>,
     timers: Timers<TxId>,
+    by_conn: ByConn<TxId>,
     gone: Vec<TxId>,
     /// Peers that take no connection, and until when that is believed.
     no_stream: BTreeMap<SocketAddr, MonoTime>,
@@ -104,6 +105,7 @@ impl Transactions {
             clients: BTreeMap::new(),
             client_keys: BTreeMap::new(),
             timers: Timers::new(),
+            by_conn: ByConn::new(),
             gone: Vec::new(),
             no_stream: BTreeMap::new(),
         }
@@ -136,14 +138,20 @@ impl Transactions {
     }
 
     pub(crate) fn handle_connection_gone(&mut self, conn: ConnId) -> Vec<Notice> {
-        let servers = self.servers.iter().filter(|it| it.1.flow.conn == Some(conn));
-        let servers: Vec<TxId> = servers.map(|it| *it.0).collect();
-        let clients = self.clients.iter().filter(|it| it.1.flow.conn == Some(conn));
-        let clients: Vec<TxId> = clients.map(|it| *it.0).collect();
-        let servers =
-            servers.into_iter().filter_map(|id| self.break_server(id)).collect::<Vec<_>>();
-        let clients = clients.into_iter().filter_map(|id| self.break_client(id));
+        let ids = self.by_conn.take(conn);
+        let servers: Vec<_> = ids.iter().filter_map(|id| self.break_server(*id)).collect();
+        let clients = ids.iter().filter_map(|id| self.break_client(*id));
         servers.into_iter().chain(clients.collect::<Vec<_>>()).collect()
+    }
+
+    /// Nothing is kept for a connection that has no transaction by it.
+    #[cfg(test)]
+    pub(crate) fn check_connections(&self) {
+        for (conn, id) in self.by_conn.all() {
+            let client = self.clients.get(id).map(|it| it.flow.conn);
+            let server = self.servers.get(id).map(|it| it.flow.conn);
+            assert_eq!(client.or(server), Some(Some(conn)));
+        }
     }
 
     /// Transactions that ended since the last call: what belongs to them may be forgotten.
@@ -160,6 +168,7 @@ impl Transactions {
         self.timers.cancel_all(&id);
         if let Some(it) = self.servers.remove(&id) {
             self.gone.push(id);
+            self.by_conn.remove(it.flow.conn, &id);
             self.server_keys.remove(&it.key);
             if let Some(merge) = it.merge {
                 self.merge_keys.remove(&merge);
@@ -170,6 +179,7 @@ impl Transactions {
     fn remove_client(&mut self, id: TxId) {
         self.timers.cancel_all(&id);
         if let Some(it) = self.clients.remove(&id) {
+            self.by_conn.remove(it.flow.conn, &id);
             self.client_keys.remove(&it.key);
             self.gone.push(id);
         }

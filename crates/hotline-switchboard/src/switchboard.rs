@@ -234,7 +234,7 @@ impl Switchboard {
                     self.outputs.push_back(Output::Transmit { flow, bytes });
                 }
             }
-            // Strangers come and go without a word, and each leg would be asked about each of them.
+            // Strangers come and go without a word.
             Input::ConnectionGone { conn } if !self.conns.remove(&conn) => (),
             Input::ConnectionGone { conn } => {
                 self.registrations.conn_gone(conn, now.mono);

@@ -35,9 +35,13 @@ impl Endpoint {
         }
         dialog.remote_cseq = Some(cseq);
         // Who knows both tags is the peer: it may have moved (NAT, a new connection).
-        dialog.flow = flow;
-        let refused = refusal(&message);
+        let before = std::mem::replace(&mut dialog.flow, flow).conn;
         let tag = String::from_utf8_lossy(&dialog.local_tag).into_owned();
+        if before != flow.conn && self.legs.get(&leg).is_some_and(|it| it.dialog().is_some()) {
+            self.by_conn.remove(before, &leg);
+            self.by_conn.insert(flow.conn, leg);
+        }
+        let refused = refusal(&message);
         let method = message.known_method();
         let Some(id) = self.transactions.begin_server(message.clone(), flow, tag) else { return };
         if let Some((status, header)) = refused {
@@ -70,12 +74,7 @@ impl Endpoint {
         if let Some(Leg::Outgoing { .. }) = self.legs.get(&leg) {
             return self.early_in(leg, message).map(|it| &mut it.dialog);
         }
-        match self.legs.get_mut(&leg)? {
-            Leg::Incoming(it) => Some(&mut it.dialog),
-            Leg::Up(it) => Some(&mut it.dialog),
-            Leg::Closing(it) => Some(&mut it.dialog),
-            Leg::Outgoing { .. } => None,
-        }
+        self.legs.get_mut(&leg)?.dialog_mut()
     }
 
     fn on_bye(&mut self, leg: LegId, id: TxId, message: &Message, now: Now) {

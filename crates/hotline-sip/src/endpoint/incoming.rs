@@ -80,6 +80,7 @@ impl Endpoint {
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
         self.purposes.insert(server, Purpose::Asked(leg));
         self.dialogs.insert(dialog.key(), leg);
+        self.by_conn.insert(flow.conn, leg);
         let incoming = Incoming {
             server,
             dialog,

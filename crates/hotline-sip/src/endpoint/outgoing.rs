@@ -189,6 +189,7 @@ impl Endpoint {
         self.end_other_forks(leg, id, now);
         self.timers.cancel_all(&leg);
         self.dialogs.insert(dialog.key(), leg);
+        self.by_conn.insert(dialog.flow.conn, leg);
         let talk = Talk {
             session: Session::settled(message, invite.secs),
             sdp: invite.dial.take().map(|it| it.sdp).unwrap_or_default(),

@@ -200,6 +200,7 @@ impl World {
             assert!(n_steps < 100_000, "the world turns without moving");
         }
         self.now = end;
+        self.check_connections();
     }
 
     fn step(&mut self) {
@@ -285,6 +286,16 @@ impl World {
         self.act(end, |it, now| it.hang_up(leg, why, now));
     }
 
+    /// Each leg is known by the connection of its dialog, and nothing by any other.
+    fn check_connections(&self) {
+        for it in &self.ends {
+            let legs = it.legs.iter().filter_map(|it| Some((it.1.dialog()?.flow.conn?, it.0)));
+            let legs: BTreeSet<_> = legs.collect();
+            assert_eq!(it.by_conn.all().collect::<BTreeSet<_>>(), legs);
+            it.transactions.check_connections();
+        }
+    }
+
     /// Everything must be over two timeouts later.
     fn check_silence(&mut self) {
         self.drop = None;
@@ -294,6 +305,7 @@ impl World {
             assert_eq!((it.purposes.len(), it.dialogs.len(), it.timers.next()), (0, 0, None));
             assert_eq!(it.subscriptions.next(), None);
         }
+        self.check_connections();
         // A raw peer leaves its answers in the air.
         assert!(self.flying.is_empty() || self.link.delay.0 >= 3_600_000);
     }

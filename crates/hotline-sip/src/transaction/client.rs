@@ -60,6 +60,7 @@ impl Transactions {
         }
         self.timers.set(id, limit, now + tempo.limit());
         self.client_keys.insert(key.clone(), id);
+        self.by_conn.insert(flow.conn, id);
         let interval = tempo.t1;
         let it = ClientTransaction { flow, key, state, request, datagram, ack: None, interval };
         self.clients.insert(id, Box::new(it));
@@ -78,6 +79,7 @@ impl Transactions {
             && it.flow.transport == flow.transport
         {
             it.flow.conn = flow.conn;
+            self.by_conn.insert(flow.conn, id);
         }
     }
 

@@ -74,6 +74,7 @@ impl Transactions {
             self.merge_keys.insert(merge.clone(), id);
         }
         self.server_keys.insert(key.clone(), id);
+        self.by_conn.insert(flow.conn, id);
         let it = ServerTransaction {
             flow,
             key,

@@ -84,6 +84,7 @@ impl Transactions {
         let Some(it) = self.clients.get_mut(&id) else { return false };
         let Some(datagram) = it.datagram.take() else { return false };
         it.request = datagram;
+        self.by_conn.remove(it.flow.conn, &id);
         it.flow = Flow { transport: Transport::Udp, conn: None, ..it.flow };
         transmit(out, it.flow, it.request.bytes());
         let again = match it.state {
