@@ -145,9 +145,45 @@ fn the_howler_grows_louder_and_the_reminder_beeps_every_ten_seconds() {
     assert!(level_after(Signal::ThreeWayReminder, 5) < -70.0);
 }
 
+/// Milliseconds of tone and silence in turn, and the pitch of the first tone, as an ear has them.
+fn measured(signal: Signal) -> (Vec<usize>, usize) {
+    let mut tone = SignalTone::new(signal);
+    let mut samples = vec![0; 22 * 8_000];
+    tone.fill(&mut samples);
+    let is_loud = |it: &[i16]| it.iter().any(|it| it.unsigned_abs() > 200);
+    // Windows longer than a period of the lowest tone.
+    let windows: Vec<_> = samples.chunks(40).map(is_loud).collect();
+    let parts = windows.chunk_by(|a, b| a == b).map(|it| it.len() * 5);
+    let parts: Vec<_> = parts.collect();
+    let first = &samples[..parts[0].min(1_000) * 8];
+    let n_rises = first.windows(2).filter(|it| it[0] < 0 && it[1] >= 0).count();
+    (parts, n_rises * 8_000 / first.len())
+}
+
+/// GF 002-9002, read from the sound and not from the table.
 #[test]
-fn the_plan_has_every_signal_once() {
-    for row in &PLAN {
-        assert_eq!(row.signal.row().cadence, row.cadence);
+fn every_signal_sounds_as_gf_002_9002_has_it() {
+    let expected: [(Signal, usize, &[usize]); 8] = [
+        (Signal::Dial, 450, &[]),
+        (Signal::RingBack, 450, &[1_000, 4_000]),
+        (Signal::Busy, 450, &[350, 350]),
+        (Signal::Congestion, 450, &[700, 700]),
+        (Signal::Vacant, 450, &[100, 100, 100, 100, 100, 100, 400, 400]),
+        (Signal::CallWaiting, 450, &[400, 4_000]),
+        (Signal::Howler, 950, &[]),
+        (Signal::ThreeWayReminder, 1_400, &[400, 10_000]),
+    ];
+    assert_eq!(expected.len(), PLAN.len());
+    for (signal, hz, cadence) in expected {
+        let (parts, pitch) = measured(signal);
+        assert!(pitch.abs_diff(hz) <= 20, "{signal:?}: {pitch} Hz");
+        if cadence.is_empty() {
+            assert_eq!(parts, [22_000], "{signal:?} is continuous");
+        }
+        // The last one is cut off.
+        let whole = &parts[..parts.len() - 1];
+        for (found, expected) in whole.iter().zip(cadence.iter().cycle()) {
+            assert!(found.abs_diff(*expected) <= 10, "{signal:?}: {parts:?}");
+        }
     }
 }
