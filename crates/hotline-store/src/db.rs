@@ -7,10 +7,16 @@ mod lists;
 mod load;
 mod outbox;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     Pool, Sqlite, Transaction,
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::{sync::watch, time::timeout};
@@ -34,12 +40,21 @@ pub struct DatabaseConfig {
     /// How long a statement waits for somebody else's lock.
     pub busy_max: Duration,
     pub n_readers: u32,
+    pub n_searchers: u32,
+    /// A search that takes longer is stopped.
+    pub search_max: Duration,
 }
 
 impl DatabaseConfig {
-    /// Five seconds for a lock, four readers.
+    /// Five seconds for a lock, four readers, two who search for at most 30 s.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, busy_max: Duration::from_secs(5), n_readers: 4 }
+        Self {
+            path,
+            busy_max: Duration::from_secs(5),
+            n_readers: 4,
+            n_searchers: 2,
+            search_max: Duration::from_secs(30),
+        }
     }
 }
 
@@ -48,6 +63,9 @@ impl DatabaseConfig {
 pub struct Database {
     writer: Pool<Db>,
     readers: Pool<Db>,
+    /// Who may have to look at every record, so that nobody else waits for them.
+    searchers: Pool<Db>,
+    search_max: Duration,
     /// Counts additions to the outbox.
     added: Arc<watch::Sender<u64>>,
     /// Whether the tables have this version's form.
@@ -85,7 +103,9 @@ impl Database {
         let readers = options.clone().create_if_missing(false);
         Self {
             writer: pool(1).connect_lazy_with(options),
-            readers: pool(config.n_readers).connect_lazy_with(readers),
+            readers: pool(config.n_readers).connect_lazy_with(readers.clone()),
+            searchers: pool(config.n_searchers).connect_lazy_with(readers),
+            search_max: config.search_max,
             added: Arc::new(watch::channel(0).0),
             ready: Arc::new(watch::channel(false).0),
             ready_max: config.busy_max,
@@ -99,11 +119,26 @@ impl Database {
         Ok(())
     }
 
-    /// Readers wait for the tables when they are faster than the loader.
+    /// For questions that an index answers.
     async fn reader(&self) -> Result<&Pool<Db>, StoreError> {
+        self.tables().await?;
+        Ok(&self.readers)
+    }
+
+    /// For one question that may lead through all records. It is stopped when its time is over.
+    async fn searcher(&self) -> Result<PoolConnection<Db>, StoreError> {
+        self.tables().await?;
+        let mut it = self.searchers.acquire().await?;
+        let end = Instant::now() + self.search_max;
+        it.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
+        Ok(it)
+    }
+
+    /// Readers wait for the tables when they are faster than the loader.
+    async fn tables(&self) -> Result<(), StoreError> {
         let mut ready = self.ready.subscribe();
         match timeout(self.ready_max, ready.wait_for(|it| *it)).await {
-            Ok(Ok(_)) => Ok(&self.readers),
+            Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(StoreError::Away(sqlx::Error::PoolTimedOut)),
         }
     }
@@ -111,6 +146,7 @@ impl Database {
     /// Closes all connections when what runs has ended.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.searchers.close().await;
         self.writer.close().await;
     }
 
@@ -124,6 +160,9 @@ impl Database {
         self.added.send_modify(|it| *it = it.wrapping_add(1));
     }
 }
+
+/// Instructions of the database's machine between two looks at the clock: under a millisecond.
+const STEPS: i32 = 10_000;
 
 /// Numbers of ours in the database's signed ones, bit for bit.
 const fn signed(it: u64) -> i64 {

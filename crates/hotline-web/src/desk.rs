@@ -209,6 +209,8 @@ pub enum ArchiveError {
     Away,
     #[error("the cursor is not one of ours")]
     BadCursor,
+    #[error("the search took too long and was stopped")]
+    TooLong,
 }
 
 /// One part of the engine and whether it is well.

@@ -76,6 +76,7 @@ impl ApiError {
             Self::List(error) => {
                 StatusCode::from_u16(list_refusal(error).0).unwrap_or(StatusCode::CONFLICT)
             }
+            Self::Archive(ArchiveError::TooLong) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Command(CommandError::Busy | CommandError::Away, _)
             | Self::Archive(ArchiveError::Away) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -117,6 +118,11 @@ impl ApiError {
                 "archive_away",
                 "the database cannot be reached; calls go on, try again later",
                 "数据库暂不可用，通话不受影响，请稍后重试",
+            ),
+            Self::Archive(ArchiveError::TooLong) => it(
+                "search_too_long",
+                "the search took too long and was stopped; narrow it, such as by `from` and `to`",
+                "查询耗时过长，已中止，请缩小范围（例如限定 from 和 to）",
             ),
             Self::List(error) => {
                 let (_, code, english, chinese, _) = list_refusal(error);
@@ -249,7 +255,7 @@ impl IntoResponse for ApiError {
             | Self::NotFound(_)
             | Self::MethodNotAllowed
             | Self::TooLarge
-            | Self::Archive(ArchiveError::Away)
+            | Self::Archive(ArchiveError::Away | ArchiveError::TooLong)
             | Self::Gone => (None, None),
         };
         let agent = agent.map(|it| AgentJson::from(&*it));

@@ -164,6 +164,7 @@ impl Archive for Shelf {
         let answer = match filter.after.as_deref() {
             _ if self.is_away => Err(ArchiveError::Away),
             Some("bad") => Err(ArchiveError::BadCursor),
+            Some("long") => Err(ArchiveError::TooLong),
             Some(_) | None => Ok(CallPage {
                 items: vec!["{\"call_id\":\"2\"}".to_owned(), "{\"call_id\":\"1\"}".to_owned()],
                 next: Some("5.1".to_owned()),

@@ -100,6 +100,7 @@ pub(super) fn json(it: &impl serde::Serialize) -> Result<String, ArchiveError> {
 pub(super) fn away(error: StoreError) -> ArchiveError {
     match error {
         StoreError::BadCursor => ArchiveError::BadCursor,
+        StoreError::TooLong => ArchiveError::TooLong,
         StoreError::Away(_) | StoreError::Form(_) | StoreError::Json(_) => {
             tracing::warn!(%error, "A question to the database has no answer.");
             ArchiveError::Away

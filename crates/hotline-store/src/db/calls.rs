@@ -65,7 +65,7 @@ impl Database {
         let mut sql = select(query, sight)?;
         sql.push(" ORDER BY c.t_in DESC, c.call_id DESC LIMIT ");
         sql.push_bind(i64::try_from(n_max + 1).unwrap_or(i64::MAX));
-        let rows = sql.build().fetch_all(self.reader().await?).await?;
+        let rows = sql.build().fetch_all(&mut *self.searcher().await?).await?;
         let mut page = CallPage::default();
         for row in rows.iter().take(n_max) {
             page.items.push(shown(row.try_get(2)?, sight)?);

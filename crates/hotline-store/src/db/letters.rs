@@ -48,7 +48,7 @@ impl Database {
         }
         sql.push(" ORDER BY died_at DESC, seq DESC LIMIT ");
         sql.push_bind(i64::try_from(n_max + 1).unwrap_or(i64::MAX));
-        let rows = sql.build().fetch_all(self.reader().await?).await?;
+        let rows = sql.build().fetch_all(&mut *self.searcher().await?).await?;
         let mut page = LetterPage::default();
         for row in rows.iter().take(n_max) {
             let (target, key): (String, String) = (row.try_get(0)?, row.try_get(1)?);

@@ -221,7 +221,7 @@ impl Database {
         }
         sql.push(" ORDER BY id DESC LIMIT ");
         sql.push_bind(i64::try_from(n_max + 1).unwrap_or(i64::MAX));
-        let rows = sql.build().fetch_all(self.reader().await?).await?;
+        let rows = sql.build().fetch_all(&mut *self.searcher().await?).await?;
         let items = rows.iter().take(n_max).map(|it| entry(it, sight));
         let items: Vec<_> = items.collect::<Result<_, _>>()?;
         let last = items.last().filter(|_| rows.len() > n_max);

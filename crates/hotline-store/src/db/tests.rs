@@ -1,6 +1,13 @@
 //! Stories of the tables.
 
-use std::{collections::BTreeSet, fs, sync::mpsc};
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+};
 
 use hotline_base::{AgentNo, CallId, Pii, RecordingId, WallTime};
 use sqlx::Row;
@@ -45,6 +52,57 @@ async fn database(dir: &TempDir) -> Database {
     let database = Database::new(&config);
     database.prepare().await.unwrap();
     database
+}
+
+/// Many calls of nobody, written at once.
+async fn fill(database: &Database, n: i64) {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+         INSERT INTO calls (call_id, version, t_in, called_no, called_raw, outcome, duration_ms,
+                            wait_ms, talk_ms, record_json, facts_json)
+         SELECT i, 1, i, '12345', '12345', 'answered', 0, 0, 0, '{}', '[]' FROM n";
+    sqlx::query(sql).bind(n).execute(&database.writer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_is_stopped_and_keeps_nobody_waiting() {
+    let dir = TempDir::new().unwrap();
+    let database = |search_max| {
+        let config = DatabaseConfig::new(dir.path().join("hotline.db"));
+        Database::new(&DatabaseConfig { search_max, ..config })
+    };
+    let hasty = database(Duration::ZERO);
+    hasty.prepare().await.unwrap();
+    fill(&hasty, 20_000).await;
+    // Of this there is no index and no such call: all are looked at.
+    let query = CallQuery { outcome: Some("lost".to_owned()), n_max: 1, ..CallQuery::default() };
+    for _ in 0..3 {
+        let it = hasty.calls(&query, &Sight::All).await;
+        assert!(matches!(it, Err(StoreError::TooLong)), "{it:?}");
+    }
+    let patient = database(Duration::from_secs(30));
+    patient.prepare().await.unwrap();
+    assert_eq!(patient.calls(&query, &Sight::All).await.unwrap(), CallPage::default());
+
+    // As many as may search do not end, and whoever asks by a key or writes is served.
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (mut conn, stop) = (patient.searcher().await.unwrap(), Arc::clone(&stop));
+        let goes_on = move || !stop.load(Ordering::Relaxed);
+        conn.lock_handle().await.unwrap().set_progress_handler(1_000, goes_on);
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+             SELECT COUNT(*) FROM n";
+        held.push(tokio::spawn(async move { sqlx::query(endless).fetch_one(&mut *conn).await }));
+    }
+    assert!(patient.call(CallId(7_000_000), &Sight::All).await.unwrap().is_none());
+    load(&patient, &[record(0, &answered(8_000_000, 1, "1001", "138"))], 100).await;
+    assert!(patient.call(CallId(8_000_000), &Sight::All).await.unwrap().is_some());
+    assert!(held.iter().all(|it| !it.is_finished()));
+    stop.store(true, Ordering::Relaxed);
+    for it in held {
+        let it = StoreError::from(it.await.unwrap().unwrap_err());
+        assert!(matches!(it, StoreError::TooLong), "{it:?}");
+    }
 }
 
 async fn load(database: &Database, entries: &[Entry], next: u64) {

@@ -255,6 +255,15 @@ async fn one_call_is_found_or_not() {
 }
 
 #[tokio::test]
+async fn a_search_that_took_too_long_is_said_so() {
+    let it = house().get("/api/v1/calls?after=long", "system").await;
+    assert_eq!(it.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let error = &it.json()["error"];
+    assert_eq!(error["code"], "search_too_long");
+    assert!(error["message_zh"].as_str().unwrap().contains("from"));
+}
+
+#[tokio::test]
 async fn absent_database_is_said_so() {
     let house = house_with("".into(), false);
     let it = house.get("/api/v1/calls", "system").await;
