@@ -132,11 +132,11 @@ impl Floor {
         if self.is_report_time(now) {
             self.senses_due = now + SENSES_EVERY;
             self.sense(intake, now);
+            self.find_pauses(now);
         }
         if self.n_legs > 0 && self.quiet_due <= now {
             self.quiet_due = now + QUIET_EVERY;
             self.report_quiet(now);
-            self.find_pauses(now);
         }
     }
 

@@ -91,7 +91,7 @@ impl Floor {
             leg.hears = speakers;
             leg.plan = plan;
         }
-        self.fall_silent(listener, now);
+        self.fill_from(listener, now);
     }
 
     /// Whether packets of one are heard by the other as they come.

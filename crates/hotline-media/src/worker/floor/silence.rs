@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hotline_base::MonoTime;
 use hotline_dsp::{FRAME, g711::ALAW_SILENCE};
-use hotline_rtp::HEADER_LEN;
+use hotline_rtp::{HEADER_LEN, Header};
 
 use super::{
-    Floor,
+    Floor, TICK,
     speech::{PACKET_MAX, send_speech},
 };
 use crate::{
@@ -23,16 +23,39 @@ use crate::{
     },
 };
 
-/// A speaker from whom nothing came for so long pauses: his listener gets silence of ours.
+/// A speaker from whom nothing came for so long pauses, though he did not say so: his listener gets
+/// silence of ours. Less may be a stall of the network, after which everything comes at once; silence
+/// in its place would put off what the listener hears.
 const PAUSES_AFTER: Duration = Duration::from_millis(200);
 
+/// What is sent to a leg goes on, if the last of it was sent so recently.
+const GOES_ON: Duration = Duration::from_millis(80);
+
 impl Floor {
-    /// From here on a leg that hears nobody is sent silence. Not before it was sent anything, by
-    /// this process or one before it: who was not answered yet hears that it rings as long as no
-    /// packet comes (RFC 3960 §3.2).
+    /// From here on a leg is sent silence until somebody it hears says something. Nothing changes
+    /// while packets are passed on to it.
     pub(super) fn fall_silent(&mut self, slot: Slot, now: MonoTime) {
-        if self.leg(slot).is_some_and(|it| it.plan == Plan::Nobody) {
+        let Some(leg) = self.leg(slot) else { return };
+        let recent = leg.out.last().is_some_and(|(_, at)| now.since(at) < GOES_ON);
+        if !leg.out.is_relayed() || !recent {
             self.fill_from(slot, now);
+        }
+    }
+
+    /// A speaker says that he pauses, and how loud his room is (RFC 3389): nobody waits for his next
+    /// packet.
+    pub(super) fn rest(&mut self, speaker: u32, header: &Header, level: &[u8], now: MonoTime) {
+        let Some(Some(leg)) = self.legs.get_mut(speaker as usize) else { return };
+        leg.senses.hear_noise(now);
+        if let Some(tap) = &mut leg.tap {
+            tap.rest(header, level, now);
+        }
+        let listener =
+            |it: &Self, n| it.legs.get(speaker as usize)?.as_ref()?.relayed_to.get(n).copied();
+        let mut n = 0;
+        while let Some(listener) = listener(self, n) {
+            n += 1;
+            self.fill_from(listener, now);
         }
     }
 
@@ -47,7 +70,9 @@ impl Floor {
         }
     }
 
-    fn fill_from(&mut self, slot: Slot, now: MonoTime) {
+    /// Not before it was sent anything, by this process or one before it: who was not answered yet
+    /// hears that it rings as long as no packet comes (RFC 3960 §3.2).
+    pub(super) fn fill_from(&mut self, slot: Slot, now: MonoTime) {
         let Some(leg) = self.leg_mut(slot) else { return };
         let is_heard = matches!(leg.encoder, Encoder::Nothing) || leg.plan == Plan::Mix;
         let rings = leg.out.last().is_none() && !leg.resumes;
@@ -55,9 +80,6 @@ impl Floor {
             return;
         }
         leg.fills = true;
-        if leg.out.is_relayed() {
-            leg.out.pause();
-        }
         self.set_busy(slot.index, now);
     }
 
@@ -66,10 +88,14 @@ impl Floor {
         let busy = self.busy_percent;
         let Some(Some(leg)) = self.legs.get_mut(index as usize) else { return false };
         let route = leg.route().filter(|_| leg.fills);
-        let Some(route) = route.filter(|_| leg.plan != Plan::Mix && !leg.out.is_relayed()) else {
+        let Some(route) = route.filter(|_| leg.plan != Plan::Mix) else {
             leg.fills = false;
             return false;
         };
+        // Whoever is heard next may say something before the last packet is over.
+        if leg.out.is_relayed() && leg.out.last().is_some_and(|(_, at)| now.since(at) < TICK) {
+            return true;
+        }
         let mut packet = [0; PACKET_MAX];
         let Some(audio) = packet.last_chunk_mut::<SPEECH_MAX>() else { return true };
         let n = leg.encode_alaw(&[ALAW_SILENCE; FRAME], audio, busy);

@@ -125,10 +125,7 @@ impl Floor {
             }
             Kind::Other => {
                 if header.payload_type == COMFORT {
-                    leg.senses.hear_noise(now);
-                }
-                if let Some(tap) = leg.tap.as_mut().filter(|_| header.payload_type == COMFORT) {
-                    tap.rest(&header, audio, now);
+                    self.rest(arrival.leg, &header, audio, now);
                 }
                 return;
             }
@@ -227,6 +224,7 @@ impl Floor {
                 None => return,
             },
         };
+        leg.fills = false;
         let table = if leg.missed_tone { Some(silence_of(line.codec)) } else { table };
         let Some(payload) = datagram.get(it.payload.clone()) else { return };
         let samples = samples_of(it.kind, payload);

@@ -213,6 +213,42 @@ fn a_switch_of_supervision_is_heard_within_200_ms_and_never_leaks_a_word() {
     it.check_streams();
 }
 
+/// The same of people who say nothing: their telephones leave pauses out (DTX).
+#[test]
+fn whoever_comes_and_goes_without_a_word_a_listener_receives_one_stream_without_a_gap() {
+    let mut it = Table::new(3);
+    let (c, a, t) = (CALLER, AGENT, 2);
+    let talk: [(u32, &[u32]); 3] = [(c, &[a]), (a, &[c]), (t, &[])];
+    let given: [(u32, &[u32]); 3] = [(c, &[t]), (t, &[c]), (a, &[])];
+    let three: [(u32, &[u32]); 3] = [(c, &[a, t]), (a, &[c, t]), (t, &[c, a])];
+    let nobody: [(u32, &[u32]); 3] = [(c, &[]), (a, &[]), (t, &[])];
+    it.mix(&three);
+    it.talk(200);
+    for before in [talk, given, three] {
+        for after in [talk, given, three, nobody].into_iter().filter(|it| *it != before) {
+            it.mix(&before);
+            it.talk(200);
+            it.mix(&after);
+            it.pass(400);
+        }
+    }
+    // A prompt ends; whoever was heard holds and is back.
+    it.mix(&talk);
+    it.house.play(c, 1, 10, false);
+    it.pass(600);
+    let line = stream(a, Codec::Pcmu, 101);
+    let held = Stream { hold: true, direction: Direction::ReceiveOnly, ..line };
+    it.house.task(Task::Settle { leg: slot(a), stream: held });
+    it.mix(&[(c, &[])]);
+    it.pass(200);
+    it.house.task(Task::Settle { leg: slot(a), stream: line });
+    it.mix(&[(c, &[a])]);
+    it.pass(200);
+    it.talk(200);
+    it.ears.remove(a as usize);
+    it.check_streams();
+}
+
 /// Through all that may happen to whom he hears, a party receives one stream without a gap.
 #[test]
 fn whatever_becomes_of_the_others_a_listener_receives_one_stream_without_a_gap() {

@@ -84,7 +84,7 @@ fn who_was_sent_something_by_a_process_that_died_is_sent_silence_at_once() {
 }
 
 #[test]
-fn a_speaker_who_pauses_is_silence_for_his_listener_within_a_second() {
+fn a_speaker_who_pauses_without_a_word_is_silence_for_his_listener_soon() {
     let mut it = House::new();
     for n in 0..10 {
         it.wait(20);
@@ -92,7 +92,7 @@ fn a_speaker_who_pauses_is_silence_for_his_listener_within_a_second() {
     }
     it.wait(3_000);
     let heard = it.heard(CALLER);
-    assert!(heard.len() >= 10 + 95, "{}", heard.len());
+    assert!(heard.len() >= 10 + 134, "{}", heard.len());
     it.say(AGENT, voice(0, 200), &[9; 160]);
     it.wait(20);
     it.say(AGENT, voice(0, 201), &[9; 160]);
@@ -100,7 +100,54 @@ fn a_speaker_who_pauses_is_silence_for_his_listener_within_a_second() {
     assert_eq!(since.iter().filter(|it| it.1 == [ALAW_SILENCE; 160]).count(), 0);
     let mut all = heard;
     all.extend(since);
-    goes_on(&all, 1_300);
+    goes_on(&all, 320);
+}
+
+/// He says so by a packet of comfort noise, and its like now and then; nothing of it is sent on.
+#[test]
+fn a_speaker_who_says_that_he_pauses_is_silence_for_his_listener_at_once() {
+    for (asked, gap) in [(20, 40), (30, 60)] {
+        let mut it = House::new();
+        let wants = Stream { ptime_ms: asked, ..stream(CALLER, Codec::Pcma, 101) };
+        it.task(Task::Settle { leg: slot(CALLER), stream: wants });
+        let mut said = 0;
+        for spurt in 0..3_u16 {
+            let from = spurt * 60;
+            for n in from..from + 20 {
+                it.say(AGENT, voice(0, n), &[9; 160]);
+                said += 1;
+                it.wait(20);
+            }
+            for n in [from + 20, from + 40] {
+                it.say(AGENT, Header { payload_type: 13, ..voice(0, n) }, &[60]);
+                it.wait(400);
+            }
+        }
+        let heard = it.heard(CALLER);
+        let sound = goes_on(&heard, gap);
+        let n_said = sound.iter().filter(|it| **it != ALAW_SILENCE).count();
+        assert!(n_said + 3 * 240 >= said * 160, "{asked} ms: {n_said} samples of {said} packets");
+        let spurts = sound.chunk_by(|a, b| a == b).filter(|it| it[0] != ALAW_SILENCE).count();
+        assert_eq!(spurts, 3, "{asked} ms: silence is between them and not within");
+        let sent = i32::try_from(sound.len() / 8).unwrap();
+        assert!((3_600 - sent).abs() <= 120, "{asked} ms: {sent} ms");
+    }
+}
+
+/// A session that is refreshed in the middle of a word, and a network that stalls, add no silence.
+#[test]
+fn nothing_is_put_between_the_packets_of_who_speaks() {
+    let mut it = House::new();
+    for n in 0..50 {
+        it.say(AGENT, voice(0, n), &[9; 160]);
+        if n % 10 == 5 {
+            it.task(Task::Settle { leg: slot(CALLER), stream: stream(CALLER, Codec::Pcma, 101) });
+        }
+        it.wait(if n == 30 { 170 } else { 20 });
+    }
+    let heard = it.heard(CALLER);
+    assert_eq!(heard.len(), 50);
+    goes_on(&heard, 20);
 }
 
 #[test]
