@@ -1,6 +1,9 @@
 //! What an agent's WebSocket says.
 
-use hotline_base::{FlowId, Pii, media::MarkedGap};
+use hotline_base::{
+    FlowId, Pii,
+    media::{Channel, MarkedGap},
+};
 use hotline_cdr::{FlowReturn, RecordingEvent, RecordingNews};
 use serde::Serialize;
 
@@ -94,7 +97,7 @@ struct GapJson {
 impl From<&MarkedGap> for GapJson {
     fn from(it: &MarkedGap) -> Self {
         let (from_ms, to_ms) = (it.gap.from_ms, it.gap.to_ms);
-        Self { from_ms, to_ms, why: it.why.as_str(), side: it.channel.map(|it| it.side()) }
+        Self { from_ms, to_ms, why: it.why.as_str(), side: it.channel.map(Channel::side) }
     }
 }
 
