@@ -8,7 +8,7 @@ use hotline_rtp::{
     rtcp::{Kind, kind_of},
 };
 
-use super::Floor;
+use super::{Floor, QUIET_SECS};
 use crate::{
     counters::count,
     intake::{Arrival, Intake, REPORTS, SHARED},
@@ -222,12 +222,17 @@ impl Floor {
         self.guests.remove(address);
     }
 
-    /// Where a leg with ICE is sent to from now on.
+    /// Where a leg with ICE is sent to from now on; nowhere when its peer has not passed a check for
+    /// 30 s, or has said goodbye. One that holds says nothing else by which it could be missed.
     pub(super) fn choose(&mut self, slot: Slot, to: Option<SocketAddr>) {
         let Some(leg) = self.leg_mut(slot) else { return };
         leg.path = to;
-        if let Some((_, latch)) = &mut leg.line {
-            latch.choose(to);
+        let Some((_, latch)) = &mut leg.line else { return };
+        latch.choose(to);
+        if to.is_none() && !leg.expects_audio() {
+            let [_, secs] = QUIET_SECS;
+            let leg = leg.id;
+            self.out.report(Report::Quiet { leg, secs });
         }
     }
 }

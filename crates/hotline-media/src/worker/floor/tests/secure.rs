@@ -192,6 +192,25 @@ fn a_guest_is_heard_where_it_was_found_and_sent_to_where_it_chose() {
     assert_eq!(it.floor.out.counters.snapshot().handovers_dropped, 2);
 }
 
+/// A page that is closed while it holds sends no packet less than before.
+#[test]
+fn a_guest_who_holds_is_missed_when_his_checks_cease() {
+    let mut it = House::empty(8);
+    it.open_guest(CALLER, Codec::Pcma, 101);
+    let home = address(30);
+    let choose = |it: &mut House, to| it.task(Task::Choose { leg: slot(CALLER), to });
+    choose(&mut it, Some(home));
+    choose(&mut it, None);
+    assert!(it.reported().is_empty(), "who should be heard is missed by his silence");
+    let stream = stream(CALLER, Codec::Pcma, 101);
+    let held = Stream { hold: true, direction: Direction::ReceiveOnly, ..stream };
+    it.task(Task::Settle { leg: slot(CALLER), stream: held });
+    choose(&mut it, Some(home));
+    assert!(it.reported().is_empty());
+    choose(&mut it, None);
+    assert_eq!(it.reported(), ["0 quiet 30"]);
+}
+
 #[test]
 fn v1_who_names_a_private_address_is_mistaken_for_nobody_on_the_internet() {
     let (home, nat, stranger) = ("192.168.1.5:4000", "198.51.100.7:4000", "203.0.113.9:9");
