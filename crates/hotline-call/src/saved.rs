@@ -30,7 +30,9 @@ pub struct SavedTalk {
     pub group: GroupId,
     /// The two hear each other; otherwise the announcement before runs.
     pub bridged: bool,
-    pub held: bool,
+    /// Hold by a re-INVITE of the telephone, and by command.
+    pub held_by_phone: bool,
+    pub held_by_desk: bool,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]

@@ -35,7 +35,9 @@ impl AgentSide {
     }
 
     pub(super) fn restore(saved: SavedTalk) -> Self {
-        let line = if saved.held { TalkLine::Held } else { TalkLine::Talking };
+        // Who holds during the announcement has not left anybody yet.
+        let apart = saved.bridged && (saved.held_by_phone || saved.held_by_desk);
+        let line = if apart { TalkLine::Held } else { TalkLine::Talking };
         Self {
             offering: Offering {
                 offer: saved.offer,
@@ -47,9 +49,9 @@ impl AgentSide {
                 profile: Profile::default(),
             },
             state: if saved.bridged { AgentState::Talking } else { AgentState::Announcing },
-            held_by_phone: false,
-            held_by_desk: saved.held,
-            told: Told { line, bridged: saved.bridged, apart: saved.held },
+            held_by_phone: saved.held_by_phone,
+            held_by_desk: saved.held_by_desk,
+            told: Told { line, bridged: saved.bridged, apart },
             aside: None,
         }
     }
@@ -63,7 +65,8 @@ impl AgentSide {
             extension: it.extension.clone(),
             group: it.group.clone(),
             bridged: self.state == AgentState::Talking,
-            held: self.is_held(),
+            held_by_phone: self.held_by_phone,
+            held_by_desk: self.held_by_desk,
         }
     }
 

@@ -29,7 +29,7 @@ struct KeptCall<'a> {
 }
 
 /// The form of [`KeptCall`]; other forms are not read.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 impl Switchboard {
     /// Writes down what a later control process needs to end this call well.
@@ -172,7 +172,8 @@ impl Switchboard {
         let id = saved.call;
         if let Some(talk) = &saved.talk {
             let via = if is_outbound(&saved.facts) { Via::Own } else { Via::Direct };
-            self.seat((id, talk.offer), &talk.agent, via, (talk.bridged, talk.held), now);
+            let held = talk.bridged && (talk.held_by_phone || talk.held_by_desk);
+            self.seat((id, talk.offer), &talk.agent, via, (talk.bridged, held), now);
         }
         for guest in &saved.guests {
             match &guest.party {

@@ -42,3 +42,21 @@ fn a_call_that_nobody_records_says_once_that_media_was_replaced_while_nobody_saw
     again(&mut it, began);
     assert_eq!(restarted(&it), 1, "the record has it");
 }
+
+/// The telephone holds, control restarts, and the telephone retrieves.
+#[test]
+fn a_telephone_that_held_before_a_restart_of_control_takes_the_caller_back_after_it() {
+    let mut it = Story::talk();
+    let reoffered = |it: &mut Story, hold| {
+        let sdp = "ours".to_owned();
+        it.media(MediaEvent::Reanswered { leg: AGENT, sdp, hold });
+    };
+    reoffered(&mut it, true);
+    it.table(&[(AGENT, &[]), (CALLER, &[])]);
+    let saved = it.call.save().unwrap();
+    it.call = Call::restore(saved, Arc::new(Config::default()), it.now);
+    it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT], &[]), &Nobody, now));
+    it.table(&[(AGENT, &[]), (CALLER, &[])]);
+    reoffered(&mut it, false);
+    it.table(&[(AGENT, &[CALLER]), (CALLER, &[AGENT])]);
+}
