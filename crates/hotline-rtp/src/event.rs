@@ -22,6 +22,9 @@ const STRAGGLER: i32 = 40_000;
 /// (200 ms): packets of an event come every 20 to 50 ms (§2.5.1.2).
 const GOES_ON_MAX: u16 = 1_600;
 
+/// A key that is held down is told of again within so many samples (60 ms).
+const UPDATED_WITHIN: i32 = 480;
+
 /// Finds presses in the event packets of one source.
 #[derive(Clone, Debug, Default)]
 pub struct EventReceiver {
@@ -84,6 +87,15 @@ impl EventReceiver {
         }
         self.last = Some(this);
         Key::from_event(code)
+    }
+
+    /// Whether speech was said while the last key was down: its tone, which some gateways leave in
+    /// (RFC 4733 §2.1 has them take it out).
+    pub fn covers(&self, speech: &Header) -> bool {
+        self.last.is_some_and(|it| {
+            let lasts = i32::from(it.duration) + if it.ended { 0 } else { UPDATED_WITHIN };
+            it.ssrc == speech.ssrc && (0..lasts).contains(&speech.timestamp.since(it.timestamp))
+        })
     }
 }
 

@@ -17,6 +17,8 @@ const TALK_POWER: i64 = 70 * 70;
 /// More than the jitter buffer ever holds back.
 const DELAY_MAX_MS: i64 = 200;
 
+const FRAME_MS: i64 = 20;
+
 /// Frames that a piece of 20 ms lies in: it may begin in one and end in the next.
 const PIECE_FRAMES: u8 = 2;
 
@@ -37,6 +39,8 @@ pub(crate) struct Tap {
     /// Frames to go until the party is taken for silent, as of this mix.
     talking: u8,
     judged: u64,
+    /// Frames to go until nothing waits here of the last press that was in the sound.
+    pressing: u8,
     /// Mixes and tapes that read it.
     pub(crate) n_readers: usize,
 }
@@ -57,6 +61,7 @@ impl Tap {
             saying: 0,
             talking: 0,
             judged: 0,
+            pressing: 0,
             n_readers: 0,
         }
     }
@@ -90,6 +95,32 @@ impl Tap {
         let header = Header { payload_type: codec.offered_payload_type(), ..*header };
         let ticks = if codec == Codec::Opus { opus_ticks(audio).unwrap_or(0) } else { 0 };
         self.jitter.insert(&header, audio, ticks, now);
+    }
+
+    /// The same, of somebody who may press a key: its sound is known, and not heard where an event
+    /// tells of it.
+    pub(crate) fn hear(
+        &mut self,
+        header: &Header,
+        codec: Codec,
+        audio: &[u8],
+        (presses, told): (bool, bool),
+        now: MonoTime,
+    ) {
+        if presses {
+            // What comes now is heard when what waits before it was.
+            self.pressing = u8::try_from(self.delay_ms / FRAME_MS).unwrap_or(0) + 1;
+        }
+        if told {
+            self.skip(header);
+        } else {
+            self.write(header, codec, audio, now);
+        }
+    }
+
+    /// Whether a press may be in the last frame.
+    pub(crate) const fn is_pressing(&self) -> bool {
+        self.pressing > 0
     }
 
     /// Comfort noise (RFC 3389).
@@ -137,8 +168,9 @@ impl Tap {
     }
 
     fn advance(&mut self, at: MonoTime) {
-        let Self { decoder, jitter, playback, saying, .. } = self;
+        let Self { decoder, jitter, playback, saying, pressing, .. } = self;
         *saying = saying.saturating_sub(1);
+        *pressing = pressing.saturating_sub(1);
         for _ in 0..PIECES_MAX {
             if playback.is_ready() {
                 break;

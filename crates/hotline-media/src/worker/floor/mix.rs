@@ -232,10 +232,43 @@ impl Floor {
                 }
             }
             for member in group.members.iter().filter(|it| it.hears) {
+                let missed = self.missed_presses(member.slot, &group.members, gated, due);
+                let mut sum = sum;
+                for (sum, missed) in sum.iter_mut().zip(missed.into_iter().flatten()) {
+                    *sum -= missed;
+                }
                 self.send_mix(member.slot, sum, gated, intake, (due, now));
             }
         }
         self.groups = groups;
+    }
+
+    /// What is heard of those who press a key in their sound, where the listener came in the middle of
+    /// it or is sent the same key by us.
+    fn missed_presses(
+        &mut self,
+        listener: Slot,
+        members: &[Member],
+        gated: bool,
+        due: MonoTime,
+    ) -> Option<[i32; FRAME]> {
+        let misses = |it: &Leg| it.missed_tone || it.keys.is_some();
+        self.leg(listener).filter(|it| misses(it))?;
+        let (mut sum, mut is_pressed) = ([0; FRAME], false);
+        for member in members.iter().filter(|it| it.slot != listener) {
+            let turn = self.turn;
+            let Some(leg) = self.leg_mut(member.slot) else { continue };
+            if !leg.tap.as_ref().is_some_and(|it| it.is_pressing()) {
+                continue;
+            }
+            is_pressed = true;
+            let said = leg.said(turn, due, gated);
+            for (sum, sample) in sum.iter_mut().zip(said.into_iter().flatten()) {
+                *sum += i32::from(*sample);
+            }
+        }
+        self.leg_mut(listener)?.missed_tone = is_pressed;
+        Some(sum)
     }
 
     /// Sends `sum` less what the listener says himself.

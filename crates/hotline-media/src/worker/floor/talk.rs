@@ -58,6 +58,8 @@ pub(super) struct Relayed {
     begins: bool,
     /// A press is in this sound.
     presses: bool,
+    /// And an event tells of it.
+    told: bool,
 }
 
 impl Floor {
@@ -83,7 +85,7 @@ impl Floor {
         let looks = was_quiet > 0 || leg.reception.n_packets() % LOOK_EVERY == 1;
         let (slot, tapes, speaker) = (leg.slot, leg.tapes, leg.speaker());
         let is_dictated = leg.dictation.is_some();
-        let (mut begins, mut presses) = (false, false);
+        let (mut begins, mut presses, mut told) = (false, false, false);
         match kind {
             Kind::Event => {
                 if let Some(tap) = &mut leg.tap {
@@ -105,8 +107,9 @@ impl Floor {
                 }
                 leg.hides_press &= presses;
                 let is_hidden = leg.hides_press;
+                told = codec.is_g711() && leg.events.covers(&header);
                 if let Some(tap) = leg.tap.as_mut().filter(|_| !is_hidden) {
-                    tap.write(&header, codec, audio, now);
+                    tap.hear(&header, codec, audio, (presses, told), now);
                 }
                 if looks {
                     leg.sense_speech(codec, audio, now);
@@ -130,7 +133,7 @@ impl Floor {
                 return;
             }
         }
-        let relayed = Relayed { header, kind, payload, speaker, begins, presses };
+        let relayed = Relayed { header, kind, payload, speaker, begins, presses, told };
         if self.lets_wait(arrival.leg, &relayed, datagram, intake, now) {
             return;
         }
@@ -207,7 +210,8 @@ impl Floor {
                 return;
             }
         }
-        leg.missed_tone &= it.presses;
+        // A key that he is sent meanwhile is the same press, told by signalling.
+        leg.missed_tone = it.presses && (leg.missed_tone || leg.keys.is_some());
         if leg.is_busy() {
             return;
         }
@@ -225,7 +229,8 @@ impl Floor {
             },
         };
         leg.fills = false;
-        let table = if leg.missed_tone { Some(silence_of(line.codec)) } else { table };
+        let mutes = leg.missed_tone || it.told;
+        let table = if mutes { Some(silence_of(line.codec)) } else { table };
         let Some(payload) = datagram.get(it.payload.clone()) else { return };
         let samples = samples_of(it.kind, payload);
         // A packet with a byte a sample can be cut anywhere.

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod codecs;
+mod keys;
 mod mixing;
 mod secure;
 mod senses;
