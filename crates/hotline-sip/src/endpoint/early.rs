@@ -84,14 +84,20 @@ impl Endpoint {
         }
     }
 
-    /// The INVITE is over or given up: its early dialogs are no more.
-    pub(super) fn forget_early(&mut self, invite: &mut Invite, now: Now) -> Vec<Early> {
+    /// The INVITE is given up: nothing of its early dialogs is ours any more but the numbers that
+    /// were used in them, for the BYE to who answers all the same.
+    pub(super) fn leave_early(&mut self, invite: &mut Invite, now: Now) {
         if let Some(server) = invite.asked.take() {
             self.respond(server, 487, &[], now);
         }
         for it in &invite.early {
             self.dialogs.remove(&it.dialog.key());
         }
+    }
+
+    /// The INVITE is over: its early dialogs are no more.
+    pub(super) fn forget_early(&mut self, invite: &mut Invite, now: Now) -> Vec<Early> {
+        self.leave_early(invite, now);
         std::mem::take(&mut invite.early)
     }
 

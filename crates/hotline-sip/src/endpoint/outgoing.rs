@@ -297,7 +297,7 @@ impl Endpoint {
     pub(super) fn cancel(&mut self, client: TxId, reason: Option<String>, now: Now) {
         let Some(Purpose::Invite(mut invite)) = self.purposes.remove(&client) else { return };
         invite.leg = None;
-        self.forget_early(&mut invite, now);
+        self.leave_early(&mut invite, now);
         if invite.cancel == Cancel::No {
             invite.cancel = Cancel::Wanted { reason };
             if invite.is_ringing {

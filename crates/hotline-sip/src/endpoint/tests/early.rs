@@ -194,3 +194,23 @@ fn a_bye_of_a_telephone_that_has_not_answered_is_none() {
     raw.send(&mut it, &bye);
     assert_eq!((raw.statuses(&it), it.ends_of(B, leg)), (vec![481], vec![]));
 }
+
+/// It was given up, or another telephone was faster.
+#[test]
+fn who_rang_reliably_and_answers_what_was_cancelled_is_hung_up_by_a_number_never_used() {
+    let mut it = World::new(GOOD, 111);
+    let mut raw = raw::Peer::new(&mut it);
+    let leg = raw::dial(&mut it);
+    let early = reliable(&it, 183, "f1", 4_000, "answer");
+    raw.send(&mut it, &early);
+    let ok = raw::respond_with(&it, "PRACK", 200, "f1", "", "");
+    raw.send(&mut it, &ok);
+    it.hang_up(B, leg);
+    let next = reliable(&it, 180, "f1", 4_001, "");
+    raw.send(&mut it, &next);
+    let ok = raw::respond_with(&it, "INVITE", 200, "f1", "", "");
+    raw.send(&mut it, &ok);
+    assert_eq!(sent(&it), ["PRACK f1", "CANCEL ", "PRACK f1", "ACK f1", "BYE f1"]);
+    let bye = raw::Peer::last(&it);
+    assert_eq!((bye.method(), bye.cseq().number), (Some(&b"BYE"[..]), 4));
+}
