@@ -5,7 +5,7 @@ use hotline_testkit::{Heard, Outgoing, Robot, Speech};
 use serde_json::Value;
 
 use crate::{
-    engine::{Engine, SOON, text},
+    engine::{Engine, Role, SOON, text},
     outbound::{dial, record_to},
     setup::{CARRIER, Setup},
 };
@@ -145,7 +145,7 @@ async fn busy_tone_of_an_analogue_line_ends_the_call_that_no_bye_ends() {
         trunk_keys: "busy_tone_ends = true\n",
         ..Setup::default()
     };
-    let engine = Engine::start(setup).await;
+    let mut engine = Engine::start(setup).await;
     let agent = engine.busy_agent(1).await;
     let phone = dial(&engine, &agent, "13800138000").await;
     let party = carrier.incoming(SOON).await.unwrap();
@@ -153,6 +153,8 @@ async fn busy_tone_of_an_analogue_line_ends_the_call_that_no_bye_ends() {
     engine.until_state(&agent, "talking").await;
     party.speak(Speech::tone(700));
     phone.until_tone(700, SOON).await.unwrap();
+    // Control dies, and whoever was called hangs up before there is another.
+    engine.kill_now(Role::Control);
     party.speak(Speech::signal(Signal::Busy));
     phone.until_ended(SOON).await.unwrap();
     party.until_ended(SOON).await.unwrap();

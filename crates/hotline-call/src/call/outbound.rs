@@ -185,6 +185,18 @@ impl Call {
         self.fact(CallFact::WentOut { trunk, gateway, display }, now);
     }
 
+    /// After a restart of control: a busy tone on this leg ends it, as its trunk says.
+    pub fn heed_tones(&mut self, leg: LegId) {
+        self.heeds_tones.insert(leg);
+    }
+
+    /// What the network says from now on, and says already: control or media may not have heard it.
+    pub(super) fn heed_tones_again(&mut self) {
+        for leg in self.heeds_tones.clone() {
+            self.media(Order::HeedTones { leg });
+        }
+    }
+
     /// 外线坐席: the leg of this agent goes to a number outside.
     pub fn rings_outside(&mut self, leg: LegId, number: Pii<String>, now: Now) {
         if let Some(offer) = self.called_in(leg) {
@@ -391,9 +403,6 @@ impl Call {
         {
             let hears = vec![Hears { listener, speakers: vec![self.caller.leg] }];
             self.media(Order::Mix { hears });
-        }
-        for leg in self.heeds_tones.clone() {
-            self.media(Order::HeedTones { leg });
         }
         if self.dialled.as_mut().is_some_and(|it| std::mem::take(&mut it.ringback)) {
             self.start_ringback();

@@ -167,6 +167,7 @@ impl Call {
             self.dial_tones_again();
             self.ask_again();
         }
+        self.heed_tones_again();
         let runs = self.recordings.iter().any(|it| recordings.contains(it));
         let wants = self.is_open() || self.audio.kept_by.is_some();
         if !self.recordings.is_empty() && !runs && wants {

@@ -129,7 +129,11 @@ impl Switchboard {
         self.restore_ladder(&saved, arrival.as_ref(), now);
         self.restore_credentials(&saved, arrival.as_ref());
         self.seat_all(&saved, now);
-        let call = Call::restore(saved, Arc::clone(&self.call_config), now);
+        let heeded = self.heeded(&saved, arrival.as_ref());
+        let mut call = Call::restore(saved, Arc::clone(&self.call_config), now);
+        for leg in heeded {
+            call.heed_tones(leg);
+        }
         for (no, agent) in &mut self.agents {
             if agent.call() == Some(id) {
                 agent.set_muted(call.is_muted(no));
@@ -148,6 +152,17 @@ impl Switchboard {
         };
         self.calls.insert(id, Box::new(entry));
         self.step(id, now, |_, _, _| ());
+    }
+
+    /// The legs whose trunks say that their busy tone is a hang-up.
+    fn heeded(&self, saved: &SavedCall<'_>, arrival: Option<&Arrived>) -> Vec<LegId> {
+        let main = saved.caller.zip(arrival).filter(|_| is_outbound(&saved.facts));
+        let main = main.map(|(leg, it)| (leg, &it.trunk));
+        let outside =
+            others(saved).filter_map(|(offer, leg)| Some((leg, went_out(&saved.facts, offer)?.0)));
+        let ends = |trunk| self.admission.trunk(trunk).is_some_and(|it| it.busy_tone_ends);
+        let legs = main.into_iter().chain(outside).filter(|it| ends(it.1));
+        legs.map(|it| it.0).collect()
     }
 
     /// Secrets are not on the disk: who we are in the calls over a trunk is looked up again.

@@ -325,6 +325,27 @@ fn a_telephone_that_nobody_picks_up_calls_nobody() {
 }
 
 #[test]
+fn a_busy_tone_ends_a_call_that_is_older_than_control_and_is_asked_for_again() {
+    let mut it = Story::begin();
+    it.heeds_tones = true;
+    it.agent_answers();
+    it.party_answers();
+    let saved = it.call.save().unwrap();
+    let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
+    call.heed_tones(PARTY);
+    it.call = call;
+    it.said.clear();
+    let legs = [AGENT, PARTY];
+    let alive = crate::Alive { legs: &legs, recordings: &[], began: WallTime(0) };
+    it.call.reconcile(&alive, &Nobody, it.now);
+    it.listen();
+    // The one that sounds may have begun when nobody listened.
+    assert_eq!(it.count(|it| matches!(it, Output::Media(Order::HeedTones { leg: PARTY }))), 1);
+    it.media(MediaEvent::Tone { leg: PARTY, tone: NetworkTone::Busy });
+    assert!(it.hung_up(AGENT) && it.hung_up(PARTY));
+}
+
+#[test]
 fn a_busy_tone_after_the_answer_ends_the_call_over_a_trunk_that_says_so_and_over_no_other() {
     let busy = |leg| MediaEvent::Tone { leg, tone: NetworkTone::Busy };
     let heeds = |it: &Output| matches!(it, Output::Media(Order::HeedTones { leg: PARTY }));
