@@ -390,7 +390,7 @@ impl World {
 
     fn send(&mut self, flow: Flow, bytes: &[u8]) {
         if let Ok(message) = Message::parse(bytes) {
-            let input = Input::Sip { flow: reversed(flow), message };
+            let input = Input::Sip { flow: reversed(flow), message, waited_us: 0 };
             self.after(Duration::from_micros(500), What::Input(input));
         }
     }

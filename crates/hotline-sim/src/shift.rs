@@ -456,7 +456,7 @@ impl Shift {
         if flow.local == addr(SWITCHBOARD) {
             self.ledger.invites.heard(&message);
             self.message_waits();
-            self.input(Input::Sip { flow, message });
+            self.input(Input::Sip { flow, message, waited_us: 0 });
         } else if [addr(TRUNK), addr(GATEWAY)].contains(&flow.local) {
             self.carrier.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
         } else if let Some(phone) =

@@ -24,6 +24,8 @@ pub enum Input {
     Sip {
         flow: Flow,
         message: Message,
+        /// How long it waited for its turn since it reached the socket, in microseconds.
+        waited_us: u64,
     },
     /// Bytes that are no SIP message; `reply` goes back if there is one.
     SipBroken {

@@ -217,9 +217,9 @@ impl Switchboard {
 
     fn take(&mut self, input: Input, now: Now) {
         match input {
-            Input::Sip { flow, message } => {
+            Input::Sip { flow, message, waited_us } => {
                 self.conns.extend(flow.conn);
-                if self.turns_away(flow, &message, now) {
+                if self.turns_away(flow, &message, Duration::from_micros(waited_us), now) {
                     return;
                 }
                 let admit = self.admit(flow);

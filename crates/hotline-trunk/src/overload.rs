@@ -88,6 +88,9 @@ const BURST_OF_PARTAKERS: Duration = Duration::from_millis(300);
 /// The work of calls comes after them: a cut shows what it did only then.
 const PATIENCE: Duration = Duration::from_millis(800);
 
+/// As many times the longest wait.
+const LATE: u32 = 3;
+
 /// Easy steps after which there is no rate any more.
 const EASY_STEPS: u32 = 10;
 
@@ -116,7 +119,7 @@ impl Overload {
     }
 
     /// A new call. `false`: it is too much and is to be refused.
-    pub fn offer(&mut self, upstream: Upstream, now: MonoTime) -> bool {
+    pub fn offer(&mut self, upstream: Upstream, waited: Duration, now: MonoTime) -> bool {
         let burst = match upstream {
             Upstream::Plain => {
                 self.n_plain += 1;
@@ -127,7 +130,9 @@ impl Overload {
                 BURST_OF_PARTAKERS
             }
         };
-        if let Some(rate) = self.limit() {
+        let late = self.rate.is_some() && waited > self.config.wait_max.saturating_mul(LATE);
+        let limit = if late { Some(thousandths(self.config.per_sec_min)) } else { self.limit() };
+        if let Some(rate) = limit {
             let step = Duration::from_secs(1_000).checked_div(narrow(rate)).unwrap_or(BURST);
             let even = self.even.max(now);
             if even - now > burst.max(step) {

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn step((now, input): &(Now, Option<Input>)) -> (Now, Step) {
     let step = match input {
-        Some(Input::Sip { flow, message }) => Step::Datagram(*flow, message.bytes().to_vec()),
+        Some(Input::Sip { flow, message, .. }) => Step::Datagram(*flow, message.bytes().to_vec()),
         Some(it) => Step::Input(Box::new(it.clone())),
         None => Step::Timer,
     };
@@ -108,7 +108,8 @@ fn replay(config: &Config, shift: &Shift, steps: &[(Now, Step)], steady: bool) -
             Step::Datagram(flow, bytes) => {
                 told.n_in += 1;
                 if let Ok(message) = Message::parse(bytes) {
-                    switchboard.handle(Input::Sip { flow: *flow, message }, *now);
+                    let input = Input::Sip { flow: *flow, message, waited_us: 0 };
+                    switchboard.handle(input, *now);
                 }
             }
             Step::Input(it) => switchboard.handle(Input::clone(it), *now),

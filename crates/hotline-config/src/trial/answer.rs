@@ -52,7 +52,7 @@ pub(super) fn answers(
     let mut answers = Answers::default();
     let call_id = message.call_id().to_vec();
     let mut inputs = vec![Input::MediaUp];
-    let mut first = Some(Input::Sip { flow, message });
+    let mut first = Some(Input::Sip { flow, message, waited_us: 0 });
     for _ in 0..STEPS_MAX {
         // The message comes when media is ready.
         let Some(input) = inputs.pop().or_else(|| first.take()) else { break };

@@ -72,15 +72,14 @@ pub(crate) struct State {
 /// How long messages waited on their way from the socket to their turn.
 #[derive(Debug)]
 struct Waits {
-    least: Option<Duration>,
+    least_us: Option<u64>,
     told: Instant,
 }
 
 impl Waits {
-    fn note(&mut self, it: &NetInput) {
-        if let NetInput::Sip { at, .. } = it {
-            let waited = at.elapsed();
-            self.least = Some(self.least.map_or(waited, |it| it.min(waited)));
+    fn note(&mut self, it: &Input) {
+        if let Input::Sip { waited_us, .. } = it {
+            self.least_us = Some(self.least_us.map_or(*waited_us, |it| it.min(*waited_us)));
         }
     }
 
@@ -89,9 +88,9 @@ impl Waits {
         if self.told.elapsed() < TELL_EVERY {
             return None;
         }
-        let least = self.least.take()?;
+        let least_us = self.least_us.take()?;
         self.told = Instant::now();
-        Some(u64::try_from(least.as_micros()).unwrap_or(u64::MAX))
+        Some(least_us)
     }
 }
 
@@ -106,7 +105,7 @@ impl State {
             stale: true,
             spool_takes: true,
             disk_takes: true,
-            waits: Waits { least: None, told: Instant::now() },
+            waits: Waits { least_us: None, told: Instant::now() },
         }
     }
 }
@@ -121,10 +120,7 @@ impl Rim<Switchboard> for Hands {
         }
         loop {
             match self.inbox.next().await? {
-                Arrived::Net(it) => {
-                    self.state.waits.note(&it);
-                    return Some(from_net(it));
-                }
+                Arrived::Net(it) => return Some(self.take_net(it)),
                 Arrived::Link(LinkInput::Event(Event::Figures(it))) => self.meters.media(&it),
                 Arrived::Link(it) => return Some(self.take_link(it)),
                 Arrived::Asked(it) => return Some(self.take_asked(it)),
@@ -145,7 +141,7 @@ impl Rim<Switchboard> for Hands {
         }
         loop {
             match self.inbox.try_next()? {
-                Waiting::Net(it) => return Some(from_net(it)),
+                Waiting::Net(it) => return Some(self.take_net(it)),
                 Waiting::Link(LinkInput::Event(Event::Figures(it))) => self.meters.media(&it),
                 Waiting::Link(it) => return Some(self.take_link(it)),
             }
@@ -232,6 +228,12 @@ impl Rim<Switchboard> for Hands {
 }
 
 impl Hands {
+    fn take_net(&mut self, it: NetInput) -> Input {
+        let input = from_net(it);
+        self.state.waits.note(&input);
+        input
+    }
+
     fn take_link(&mut self, it: LinkInput) -> Input {
         match it {
             LinkInput::Up { epoch } => {

@@ -192,9 +192,29 @@ impl Inbox {
 /// What the wire says, as an input.
 pub(crate) fn from_net(it: NetInput) -> Input {
     match it {
-        NetInput::Sip { flow, message, at: _ } => Input::Sip { flow, message },
+        NetInput::Sip { flow, message, at } => {
+            let waited_us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+            Input::Sip { flow, message, waited_us }
+        }
         NetInput::Broken { flow, why, reply } => Input::SipBroken { flow, why, reply },
         NetInput::ConnectionGone { conn } => Input::ConnectionGone { conn },
         NetInput::Unreachable { flow } => Input::Unreachable { flow },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotline_sip::{Flow, Message, Transport};
+
+    use super::*;
+
+    #[test]
+    fn message_says_how_long_it_waited() {
+        let any = "127.0.0.1:5060".parse().unwrap();
+        let flow = Flow { transport: Transport::Udp, local: any, remote: any, conn: None };
+        let at = std::time::Instant::now().checked_sub(Duration::from_millis(150)).unwrap();
+        let input = from_net(NetInput::Sip { flow, message: Message::blank(), at });
+        let Input::Sip { waited_us, .. } = input else { panic!("a message") };
+        assert!(waited_us >= 150_000, "{waited_us}");
     }
 }

@@ -61,7 +61,13 @@ impl Door {
 
 impl Switchboard {
     /// Whether this is a call too many; then it has its answer.
-    pub(super) fn turns_away(&mut self, flow: Flow, message: &Message, now: Now) -> bool {
+    pub(super) fn turns_away(
+        &mut self,
+        flow: Flow,
+        message: &Message,
+        waited: Duration,
+        now: Now,
+    ) -> bool {
         if !self.endpoint.is_new_call(message) || self.closed().is_some() {
             return false;
         }
@@ -71,7 +77,7 @@ impl Switchboard {
         if !self.endpoint.was_turned_away(message) {
             let takes_part = message.takes_part();
             let upstream = if takes_part { Upstream::TakesPart } else { Upstream::Plain };
-            if self.door.overload.offer(upstream, now.mono) {
+            if self.door.overload.offer(upstream, waited, now.mono) {
                 return false;
             }
             let id = self.new_call();
