@@ -199,8 +199,10 @@ impl Overload {
         let OverloadConfig { wait_max, per_sec_min, .. } = self.config;
         let least = thousandths(per_sec_min);
         let stands = waited > wait_max;
+        // A machine that stood still for a moment has a queue, too, but one that shrinks.
+        let grows = stands && waited >= self.waited && self.waited > wait_max;
         let Some(rate) = self.rate else {
-            if stands {
+            if grows {
                 (self.knee, self.cut) = (u64::MAX, now);
                 self.rate = Some((self.taken * 8 / 10).max(least));
                 self.n_easy = 0;
@@ -210,13 +212,14 @@ impl Overload {
         // A queue that shrinks needs no lower rate, only time.
         let severe = waited > wait_max.saturating_mul(4);
         let patience = if severe { PATIENCE / 4 } else { PATIENCE };
-        let next = if stands && waited >= self.waited && now.since(self.cut) >= patience {
+        let next = if grows && now.since(self.cut) >= patience {
             self.knee = rate;
             self.cut = now;
             rate / 100 * if severe { 75 } else { 90 }
         } else if waited < wait_max / 2 {
-            // Fast to where it was good, carefully beyond.
-            rate + if rate < self.knee / 10 * 9 { rate / 32 } else { rate / 200 }
+            // Fast to where it was good, carefully beyond, and the faster the longer that is well.
+            let calm = now.since(self.cut).as_secs().min(5);
+            rate + if rate < self.knee / 10 * 9 { rate / 32 } else { rate / (256 >> calm) }
         } else {
             rate
         };

@@ -329,7 +329,8 @@ impl Statistics {
         Some((it.trunk, outcome))
     }
 
-    fn count(&mut self, trunk: &TrunkId, way: Way, outcome: Outcome, now: Now) {
+    /// An attempt that is over as it begins.
+    pub fn count(&mut self, trunk: &TrunkId, way: Way, outcome: Outcome, now: Now) {
         let row = self.rows.entry(key(trunk, way, now)).or_default();
         *row.outcomes.entry(outcome).or_default() += 1;
         *self.totals.entry((trunk.clone(), way, outcome)).or_default() += 1;

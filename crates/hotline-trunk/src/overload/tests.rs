@@ -234,3 +234,24 @@ fn call_that_waited_long_already_is_one_too_many() {
     let few = taken(&mut it, long, 2_000_000);
     assert!((1..=3).contains(&few), "{few}");
 }
+
+#[test]
+fn machine_that_stood_still_once_under_load_refuses_nobody() {
+    let mut it = Server::new(OverloadConfig::default());
+    it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    it.free = it.now + 400_000;
+    let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
+}
+
+#[test]
+fn rate_that_was_brought_down_for_nothing_is_gone_after_five_seconds() {
+    let mut it = Server::new(OverloadConfig::default());
+    it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    it.overload.rate = Some(CAPACITY * 1_000 / 4);
+    it.overload.knee = CAPACITY * 1_000 / 3;
+    it.overload.cut = at(it.now).mono;
+    it.run(CAPACITY * 8 / 10, 5, Upstream::Plain);
+    let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
+}
