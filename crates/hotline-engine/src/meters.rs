@@ -57,6 +57,7 @@ pub(crate) struct Meters {
     wait: Histogram,
     dropped_transmits: Counter,
     dropped_orders: Counter,
+    turned_away: Counter,
     lost_lines: Counter,
     lost_commits: Counter,
     calls: Gauge,
@@ -97,6 +98,11 @@ impl Meters {
             ),
             dropped_transmits: dropped("transmit"),
             dropped_orders: dropped("order"),
+            turned_away: all.counter(
+                "hotline_calls_refused_total",
+                "Calls refused on the wire.",
+                &[("why", "overload")],
+            ),
             lost_lines: dropped("log_line"),
             lost_commits: all.counter(
                 "hotline_spool_lost_total",
@@ -417,11 +423,7 @@ impl Meters {
             Count::NotRestored => "not_restored",
             Count::OrphanLeg => "orphan_leg",
             Count::RulesSpoiled => "rules_spoiled",
-            Count::TurnedAway => {
-                let help = "Calls refused on the wire.";
-                self.count("hotline_calls_refused_total", help, ("why", "overload"));
-                return;
-            }
+            Count::TurnedAway => return self.turned_away.add(1),
         };
         self.count("hotline_events_total", help, ("what", what));
     }

@@ -30,12 +30,18 @@ impl Endpoint {
     /// The tag of a response without a transaction: the same for a repeated request and for the
     /// ACK of the response (RFC 3261 §8.2.7).
     pub(super) fn stateless_tag(&self, message: &Message) -> String {
+        tag_of(self.stateless_number(message))
+    }
+
+    /// What is written in that tag.
+    pub(super) fn stateless_number(&self, message: &Message) -> u32 {
         let mut hash = Sha256::new();
         hash.update(self.config.secret);
         hash.update(message.call_id());
         hash.update(message.from_tag());
         hash.update(message.cseq().number.to_be_bytes());
-        hex(slice(&hash.finalize(), 0, 4))
+        let [a, b, c, d, ..]: [u8; 32] = hash.finalize().into();
+        u32::from_be_bytes([a, b, c, d])
     }
 
     pub(super) fn fresh_via(&mut self, flow: Flow) -> String {
@@ -46,4 +52,8 @@ impl Endpoint {
     pub(super) fn contact(&self, user: &str, flow: Flow) -> String {
         contact(user, flow, self.config.sent_by(flow))
     }
+}
+
+pub(super) fn tag_of(number: u32) -> String {
+    hex(&number.to_be_bytes())
 }

@@ -80,8 +80,7 @@ impl Switchboard {
             if self.door.overload.offer(upstream, waited, now.mono) {
                 return false;
             }
-            let id = self.new_call();
-            self.traffic.turned_away(id, &trunk, now);
+            self.traffic.turned_away(&trunk, now);
             self.outputs.push_back(Output::Count(Count::TurnedAway));
             if self.door.turned_away.replace(now.mono).is_none() {
                 let per_sec = self.door.overload.per_sec();

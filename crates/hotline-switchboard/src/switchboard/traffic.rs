@@ -95,10 +95,8 @@ impl Traffic {
     }
 
     /// An INVITE that did not become a call because there were too many.
-    pub(super) fn turned_away(&mut self, call: CallId, trunk: &TrunkId, now: Now) {
-        let id = AttemptId::of(call, Way::In);
-        self.statistics.begun(id, trunk, now);
-        self.statistics.ended(id, Outcome::Ours, now);
+    pub(super) fn turned_away(&mut self, trunk: &TrunkId, now: Now) {
+        self.statistics.count(trunk, Way::In, Outcome::Ours, now);
     }
 
     /// A caller hears that it rings.
