@@ -83,7 +83,7 @@ impl Default for Flood {
             window: Duration::from_secs(2),
             ban: Duration::from_mins(5),
             strangers_per_sec_max: 1_000,
-            known_per_sec_max: 10_000,
+            known_per_sec_max: 30_000,
             handshakes_per_sec_max: 200,
             buffered_max: 256 << 20,
             friends: Vec::new(),
