@@ -11,7 +11,10 @@ use hotline_base::LegId;
 use hotline_benches::quantile;
 use hotline_sip::{EndWhy, Event};
 
-use crate::party::{Party, wait, wall_ns};
+use crate::{
+    party::{Party, wait},
+    wire::wall_ns,
+};
 
 /// What became of the calls of one span.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,8 @@ use hotline_sip::Event;
 
 use crate::{
     engine::{Engine, Flows, Setup},
-    party::{CARRIER, OFFICE, Party, wait, wall_ns},
+    party::{CARRIER, OFFICE, Party, wait},
+    wire::wall_ns,
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -104,7 +105,8 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
 impl Floor {
     fn open(args: &Args, freed: Freed, program: Option<PathBuf>) -> Result<Self> {
         let acw_manual = freed == Freed::ByCommand;
-        let setup = Setup { flows: Flows::Short, agents: args.agents, acw_manual, program };
+        let setup =
+            Setup { flows: Flows::Short, agents: args.agents, acw_manual, taken: None, program };
         let mut engine = Engine::start(&setup)?;
         let carrier = Party::bind(CARRIER, engine.sip)?;
         let mut office = Party::bind(OFFICE, engine.sip)?;

@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) agents: usize,
     /// Agents end their after-call work by command; otherwise there is none.
     pub(crate) acw_manual: bool,
+    /// New calls a second that are taken at most; `None`: as many as the machine bears.
+    pub(crate) taken: Option<u32>,
     /// The `hotline` program; beside this one unless said otherwise.
     pub(crate) program: Option<PathBuf>,
 }
@@ -264,6 +266,9 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
          [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = 8000\n\
          area_code = \"0771\"\ncity = \"450100\"\n"
     );
+    if let Some(it) = setup.taken {
+        write!(text, "[sip.overload]\ncalls_per_sec_min = 1\ncalls_per_sec_max = {it}\n")?;
+    }
     if setup.flows != Flows::Full {
         text += "[flows]\ndir = \"flows\"\n";
         let write = if setup.flows == Flows::Keys { flow::write_keys } else { flow::write_short };

@@ -2,7 +2,8 @@
 //!
 //! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
 //! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
-//! socket. `answer`: from a caller's INVITE to its 200. `overload`: three times what the engine bears. `flood`: strangers beside honest callers.
+//! socket. `answer`: from a caller's INVITE to its 200. `overload`: three times what the engine bears. `refusal`: a call
+//! too many. `flood`: strangers beside honest callers.
 //! `soak`: what calls leave behind. `idle`: what is spent while nobody calls.
 //! See `benches/README.md`.
 
@@ -25,9 +26,12 @@ mod idle;
 mod office;
 mod overload;
 mod party;
+mod refusal;
 mod setup;
 mod sipp;
 mod soak;
+mod throng;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -54,6 +58,8 @@ enum What {
     Answer(answer::Args),
     /// Three times what the engine bears: goodput, refusals, calls in progress
     Overload(overload::Args),
+    /// Processor time of a call that is refused for overload
+    Refusal(refusal::Args),
     /// Strangers at ten times the honest load: completion, set-up delay, memory
     Flood(flood::Args),
     /// Hundreds of thousands of short calls: what is left of them when all is quiet
@@ -75,6 +81,7 @@ fn main() -> Result<()> {
         What::Dispatch(it) => dispatch::run(&it, args.program),
         What::Answer(it) => answer::run(&it, args.program),
         What::Overload(it) => overload::run(&it, args.program),
+        What::Refusal(it) => refusal::run(&it, args.program),
         What::Flood(it) => flood::run(&it, args.program),
         What::Soak(it) => soak::run(&it, args.program),
         What::Idle(it) => idle::run(&it, args.program),

@@ -20,6 +20,8 @@ use crate::{
     engine::{Engine, Flows, Setup},
     office::{GUESTS_FROM, Office},
     party::{CARRIER, Party},
+    throng::Throng,
+    wire::n_lost,
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -29,6 +31,9 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', default_values_t =
         [50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0, 450.0, 500.0, 550.0, 600.0])]
     rates: Vec<f64>,
+    /// The rated figure, where it is known: nothing is looked for.
+    #[arg(long)]
+    rated: Option<f64>,
     /// How long each of these is held.
     #[arg(long, default_value_t = 8)]
     rate_secs: u64,
@@ -47,17 +52,18 @@ const GUESTS: usize = 20;
 const TALK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
-    let setup = Setup { flows: Flows::Short, agents: args.agents, acw_manual: false, program };
+    let setup =
+        Setup { flows: Flows::Short, agents: args.agents, acw_manual: false, taken: None, program };
     let mut engine = Engine::start(&setup)?;
     let office = Office::open(&mut engine, args.agents, TALK)?;
     let guests = Guests::begin(engine.sip)?;
     let n_guests = guests.n_talking();
     ensure!(n_guests == GUESTS, "{n_guests} are in a talk\n{}", engine.log());
 
-    let mut crowd = Crowd::new(Party::bind(CARRIER, engine.sip)?, 13_900_000_000);
+    let mut crowd = Throng::new(engine.sip)?;
     println!("\n phase      rate  load  dialled completed refused failed  per s   {HEAD}");
-    let mut rated = None;
-    for rate in &args.rates {
+    let mut rated = args.rated;
+    for rate in args.rates.iter().filter(|_| args.rated.is_none()) {
         let seen = phase(&mut crowd, "ramp", *rate, args.rate_secs)?;
         let n = seen.dialled;
         if seen.refused + seen.failed > 0 || seen.completed < n {
@@ -87,6 +93,14 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         first.refused, later.refused
     );
     println!("== engine: {:.2} cores; {}", spent / args.secs as f64, memory(&engine));
+    println!(
+        "== INVITEs said again: {}; datagrams lost at the engine's socket {}, above the rate of a \
+         trunk {}, at the callers' {}",
+        crowd.n_repeated,
+        n_lost(engine.sip)?,
+        engine.metric("hotline_sip_edge_total{what=\"known_over_rate\"}")?,
+        crowd.n_lost()?,
+    );
     let still = guests.n_talking();
     guests.hang_up()?;
     println!("== talks in progress: {n_guests} before, {still} after");
@@ -135,7 +149,7 @@ impl Guests {
 
 const HEAD: &str = "set-up ms: p50    p99   most   refusal ms: p50    p99   most";
 
-fn phase(crowd: &mut Crowd, name: &str, rate: f64, secs: u64) -> Result<Seen> {
+fn phase(crowd: &mut Throng, name: &str, rate: f64, secs: u64) -> Result<Seen> {
     crowd.call(rate, Duration::from_secs(secs))?;
     // What completes within the span counts, and what it began may end after it.
     let within = crowd.seen.completed;

@@ -2,10 +2,8 @@
 //! audio is sent; what the engine sends goes to a socket that nobody reads.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    os::fd::AsRawFd as _,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -13,14 +11,8 @@ use hotline_base::{Extension, LegId, MonoTime, Now, WallTime};
 use hotline_sip::{
     Account, Admit, Config, Dial, Endpoint, Event, Flow, HangUp, Message, Output, Transport,
 };
-use nix::sys::{
-    socket::{
-        ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
-        sockopt::{RcvBuf, ReceiveTimestampns},
-    },
-    time::TimeSpec,
-};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::wire::{Wire, wait_for, wall_ns};
 
 pub(crate) const ENGINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const CARRIER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -28,7 +20,7 @@ pub(crate) const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 pub(crate) const PASSWORD: &str = "bench";
 
 pub(crate) struct Party {
-    socket: UdpSocket,
+    wire: Wire,
     sink: UdpSocket,
     endpoint: Endpoint,
     flow: Flow,
@@ -42,17 +34,13 @@ pub(crate) type Heard = (u64, Event);
 
 impl Party {
     pub(crate) fn bind(ip: IpAddr, engine: SocketAddr) -> Result<Self> {
-        let socket = UdpSocket::bind((ip, 0))?;
-        socket.set_nonblocking(true)?;
-        setsockopt(&socket, ReceiveTimestampns, &true)?;
-        // As much as the system allows.
-        setsockopt(&socket, RcvBuf, &(4 << 20))?;
-        let local = socket.local_addr()?;
+        let wire = Wire::bind(ip)?;
+        let local = wire.address;
         let config = Config::new("hotline", ip, [7; 32]);
         let flow = Flow { transport: Transport::Udp, local, remote: engine, conn: None };
         Ok(Self {
             endpoint: Endpoint::new(config, wall_ns(), 1),
-            socket,
+            wire,
             sink: UdpSocket::bind((ip, 0))?,
             flow,
             birth: Instant::now(),
@@ -116,7 +104,7 @@ impl Party {
     /// Takes all that has come, lets timers fire, and says what happened.
     pub(crate) fn turn(&mut self) -> Result<Vec<Heard>> {
         let mut buffer = vec![0; hotline_sip::MESSAGE_MAX];
-        while let Some((at, n)) = self.receive(&mut buffer)? {
+        while let Some((at, n)) = self.wire.receive(&mut buffer)? {
             if let Ok(message) = Message::parse(buffer.get(..n).unwrap_or_default()) {
                 let (flow, now) = (self.flow, self.now());
                 self.endpoint.handle_message(flow, message, Admit::Trusted, now);
@@ -131,24 +119,6 @@ impl Party {
         Ok(std::mem::take(&mut self.events))
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<Option<(u64, usize)>> {
-        let mut space = nix::cmsg_space!(TimeSpec);
-        let mut places = [io::IoSliceMut::new(buffer)];
-        let fd = self.socket.as_raw_fd();
-        let got = recvmsg::<()>(fd, &mut places, Some(&mut space), MsgFlags::empty());
-        let message = match got {
-            Ok(it) => it,
-            Err(nix::Error::EAGAIN) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let stamp = message.cmsgs()?.find_map(|it| {
-            let ControlMessageOwned::ScmTimestampns(it) = it else { return None };
-            Some(Duration::from(it))
-        });
-        let stamp = stamp.context("the kernel stamps datagrams")?;
-        Ok(Some((u64::try_from(stamp.as_nanos())?, message.bytes)))
-    }
-
     fn flush(&mut self) -> Result<()> {
         self.flush_at(wall_ns())
     }
@@ -157,7 +127,7 @@ impl Party {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit { flow, bytes } => {
-                    self.socket.send_to(&bytes, flow.remote)?;
+                    self.wire.send(&bytes, flow.remote)?;
                 }
                 Output::Event(event) => self.events.push((at, event)),
             }
@@ -210,12 +180,6 @@ impl Party {
     }
 }
 
-/// Nanoseconds since 1970, as the kernel stamps datagrams.
-pub(crate) fn wall_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// Sleeps until something comes for one of them or a timer is due, no longer than `most`.
 pub(crate) fn wait(all: &[&Party], most: Duration) -> Result<()> {
     let due = all.iter().filter_map(|it| {
@@ -223,9 +187,6 @@ pub(crate) fn wait(all: &[&Party], most: Duration) -> Result<()> {
         Some(at.since(it.now().mono))
     });
     let most = due.min().map_or(most, |it| it.min(most));
-    let mut fds: Vec<_> = all.iter().map(|it| PollFd::new(&it.socket, PollFlags::IN)).collect();
-    match poll(&mut fds, Some(&Timespec::try_from(most)?)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    let wires: Vec<_> = all.iter().map(|it| &it.wire).collect();
+    wait_for(&wires, most)
 }

@@ -130,7 +130,8 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
 }
 
 fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
-    let setup = Setup { flows: args.flows, agents: args.agents, acw_manual: false, program };
+    let setup =
+        Setup { flows: args.flows, agents: args.agents, acw_manual: false, taken: None, program };
     let mut engine = Engine::start(&setup)?;
     let usual = if args.flows == Flows::Full { 8_000 } else { 500 };
     let talk = Duration::from_millis(args.talk_ms.unwrap_or(usual));

@@ -98,7 +98,8 @@ struct World {
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let begin = Instant::now();
     let last = begin + Duration::from_mins(args.minutes);
-    let setup = Setup { flows: Flows::Keys, agents: args.agents, acw_manual: false, program };
+    let setup =
+        Setup { flows: Flows::Keys, agents: args.agents, acw_manual: false, taken: None, program };
     let mut engine = Engine::start(&setup)?;
     let office = Office::open(&mut engine, args.agents, WITH_AGENT)?;
     let mut world = World {

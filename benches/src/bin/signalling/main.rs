@@ -8,6 +8,7 @@
 mod call;
 mod dialogs;
 mod parse;
+mod refusal;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum What {
     Parse(parse::Args),
     /// A call of two legs, from the bytes of its messages to its record
     Call(call::Args),
+    /// A call that is refused for overload: time and allocations
+    Refusal(refusal::Args),
     /// Memory of calls that live
     Dialogs(dialogs::Args),
 }
@@ -35,6 +38,7 @@ fn main() -> Result<()> {
     match args.what {
         What::Parse(it) => parse::run(&it),
         What::Call(it) => call::run(&it),
+        What::Refusal(it) => refusal::run(&it),
         What::Dialogs(it) => dialogs::run(&it),
     }
 }
