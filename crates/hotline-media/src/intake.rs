@@ -44,6 +44,10 @@ pub(crate) trait Intake {
 
     fn flush(&mut self);
 
+    /// From now on a leg's port hears this peer alone, where that makes sending to him cheaper;
+    /// with `None` it hears everybody again.
+    fn connect(&mut self, _leg: u32, _peer: Option<SocketAddr>) {}
+
     /// Sends from the port after the leg's own, which is that of its RTCP.
     fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool;
 

@@ -1,5 +1,5 @@
 //! A socket a leg on plain epoll: works everywhere, silent legs are free, wakes at once or, under
-//! load, after half a millisecond.
+//! load, after half a millisecond. A port whose peer is known for certain is connected to him.
 
 use std::{
     io,
@@ -12,6 +12,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
     fd::OwnedFd,
     io::Errno,
+    net::connect_unspec,
 };
 
 use super::{BATCH, Inbox, Intake, REPORTS, SHARED, pace::Pace};
@@ -34,7 +35,7 @@ const WAKE: u64 = u64::MAX;
 pub(crate) struct Sockets {
     epoll: OwnedFd,
     wake: Wake,
-    legs: Vec<Option<UdpSocket>>,
+    legs: Vec<Option<Port>>,
     /// Those of RTCP, which nobody waits for: they are visited now and then.
     reports: OwnedFd,
     reporters: Vec<Option<UdpSocket>>,
@@ -46,6 +47,40 @@ pub(crate) struct Sockets {
     empties: bool,
     pace: Pace,
     system_calls: u64,
+}
+
+/// A leg's port.
+#[derive(Debug)]
+struct Port {
+    socket: UdpSocket,
+    /// Whom it is connected to: it hears nobody else, and the kernel need not find the way to him
+    /// for each packet.
+    peer: Option<SocketAddr>,
+}
+
+impl Port {
+    fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<usize> {
+        if self.peer == Some(to)
+            && let Ok(n) = self.socket.send(datagram)
+        {
+            return Ok(n);
+        }
+        // An error may be of an earlier packet that nobody took, and this one is not sent then.
+        self.socket.send_to(datagram, to)
+    }
+
+    /// One that is not connected works as well, only dearer. Its port stays, because it was bound
+    /// to that one and not to any.
+    fn connect(&mut self, peer: Option<SocketAddr>) {
+        if self.peer == peer {
+            return;
+        }
+        let done = match peer {
+            Some(peer) => self.socket.connect(peer),
+            None => connect_unspec(&self.socket).map_err(io::Error::from),
+        };
+        self.peer = peer.filter(|_| done.is_ok());
+    }
 }
 
 impl Sockets {
@@ -132,7 +167,7 @@ impl Intake for Sockets {
                 self.read_shared(inbox);
                 continue;
             }
-            let Some(Some(socket)) = self.legs.get(leg as usize) else { continue };
+            let Some(Some(Port { socket, .. })) = self.legs.get(leg as usize) else { continue };
             loop {
                 let mut is_read = false;
                 let has_room = inbox.receive(|place| {
@@ -155,16 +190,21 @@ impl Intake for Sockets {
     }
 
     fn send(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
-        let socket = match leg {
-            SHARED => self.shared.as_ref(),
-            _ => self.legs.get(leg as usize).and_then(Option::as_ref),
-        };
-        let Some(socket) = socket else { return false };
         self.system_calls += 1;
-        socket.send_to(datagram, to).is_ok()
+        match (leg, self.legs.get(leg as usize), &self.shared) {
+            (SHARED, _, Some(socket)) => socket.send_to(datagram, to).is_ok(),
+            (_, Some(Some(port)), _) => port.send(to, datagram).is_ok(),
+            (_, _, _) => false,
+        }
     }
 
     fn flush(&mut self) {}
+
+    fn connect(&mut self, leg: u32, peer: Option<SocketAddr>) {
+        if let Some(Some(port)) = self.legs.get_mut(leg as usize) {
+            port.connect(peer);
+        }
+    }
 
     fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
         let Some(Some(socket)) = self.reporters.get(leg as usize) else { return false };
@@ -204,7 +244,7 @@ impl Intake for Sockets {
         let place = self.legs.get_mut(leg as usize).ok_or(io::ErrorKind::StorageFull)?;
         let data = epoll::EventData::new_u64(u64::from(leg));
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
-        *place = Some(socket);
+        *place = Some(Port { socket, peer: None });
         Ok(())
     }
 
@@ -218,7 +258,10 @@ impl Intake for Sockets {
     fn remove(&mut self, leg: u32) -> Option<UdpSocket> {
         // Closing it ends epoll's watch.
         drop(self.reporters.get_mut(leg as usize).and_then(Option::take));
-        let socket = self.legs.get_mut(leg as usize)?.take()?;
+        let mut port = self.legs.get_mut(leg as usize)?.take()?;
+        // Whoever still sends here shall not be told that nobody is here.
+        port.connect(None);
+        let Port { socket, .. } = port;
         // A socket that epoll does not know needs no leave-taking.
         let _unknown = epoll::delete(&self.epoll, &socket);
         Some(socket)
@@ -226,5 +269,72 @@ impl Intake for Sockets {
 
     fn system_calls(&self) -> u64 {
         self.system_calls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+
+    fn socket() -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(PATIENCE).unwrap();
+        socket
+    }
+
+    /// A leg at the port of a peer, as nobody else has it, and at an address that nobody else uses.
+    fn with_a_leg(peer: &UdpSocket) -> (Sockets, SocketAddr) {
+        let mut sockets = Sockets::new(1, Wake::new().unwrap()).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 78], peer.local_addr().unwrap().port()));
+        let own = UdpSocket::bind(address).unwrap();
+        own.set_nonblocking(true).unwrap();
+        sockets.add(0, own).unwrap();
+        (sockets, address)
+    }
+
+    /// Who is heard next.
+    fn heard(sockets: &mut Sockets) -> SocketAddr {
+        let mut inbox = Inbox::new();
+        sockets.fill(&mut inbox, PATIENCE).unwrap();
+        inbox.arrivals()[0].from
+    }
+
+    #[test]
+    fn a_connected_port_hears_its_peer_alone_and_everybody_again_afterwards() {
+        let (peer, stranger) = (socket(), socket());
+        let (mut sockets, port) = with_a_leg(&peer);
+        let [his, strange] = [&peer, &stranger].map(|it| it.local_addr().unwrap());
+        for (connected, first) in [(None, strange), (Some(his), his), (None, strange)] {
+            sockets.connect(0, connected);
+            stranger.send_to(&[1], port).unwrap();
+            peer.send_to(&[1], port).unwrap();
+            assert_eq!(heard(&mut sockets), first, "{connected:?}");
+            if first == strange {
+                assert_eq!(heard(&mut sockets), his);
+            }
+            // He hears us whether his port is connected or not, and so does anybody else.
+            for (to, ear) in [(his, &peer), (strange, &stranger)] {
+                assert!(sockets.send(0, to, &[2, 3]));
+                assert_eq!(ear.recv_from(&mut [0; 9]).unwrap(), (2, port));
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_that_found_nobody_does_not_cost_the_one_after_it() {
+        let peer = socket();
+        let (mut sockets, _) = with_a_leg(&peer);
+        let his = peer.local_addr().unwrap();
+        sockets.connect(0, Some(his));
+        drop(peer);
+        assert!(sockets.send(0, his, &[1]), "the kernel says only later that nobody was there");
+        let peer = UdpSocket::bind(his).unwrap();
+        peer.set_read_timeout(PATIENCE).unwrap();
+        assert!(sockets.send(0, his, &[2]));
+        let mut heard = [0; 9];
+        assert_eq!(peer.recv(&mut heard).unwrap(), 1);
+        assert_eq!(heard[0], 2);
     }
 }

@@ -136,7 +136,7 @@ impl Floor {
         }
         if self.n_legs > 0 && self.quiet_due <= now {
             self.quiet_due = now + QUIET_EVERY;
-            self.report_quiet(now);
+            self.report_quiet(intake, now);
         }
     }
 
@@ -149,7 +149,7 @@ impl Floor {
     ) -> bool {
         match task {
             Task::Open(opening) => self.open(*opening, intake, now),
-            Task::Settle { leg, stream } => self.settle(leg, stream, now),
+            Task::Settle { leg, stream } => self.settle(leg, stream, intake, now),
             Task::Share { socket } => {
                 if let Err(error) = intake.share(socket) {
                     tracing::error!(%error, "The port of browsers cannot be heard.");
@@ -229,7 +229,7 @@ impl Floor {
         self.n_legs += 1;
     }
 
-    fn settle(&mut self, slot: Slot, stream: Stream, now: MonoTime) {
+    fn settle(&mut self, slot: Slot, stream: Stream, intake: &mut impl Intake, now: MonoTime) {
         let Some(leg) = self.leg_mut(slot) else { return };
         let before = leg.codec();
         let latch = match leg.line.take() {
@@ -241,6 +241,7 @@ impl Floor {
             None => Latch::new(stream.address, now),
         };
         leg.line = Some((stream, latch));
+        leg.connect(intake);
         leg.quiet = (now, 0);
         let expects = leg.expects_audio();
         leg.senses.expect(expects, now);
@@ -381,7 +382,12 @@ impl Floor {
         self.out.report(Report::Closed { leg: leg.id, slot, socket, stats, quality });
     }
 
-    fn report_quiet(&mut self, now: MonoTime) {
+    fn report_quiet(&mut self, intake: &mut impl Intake, now: MonoTime) {
+        // Well before the latch lets go of them.
+        let is_quiet = |it: &&mut Leg| now.since(it.quiet.0) >= QUIET_EVERY;
+        for leg in self.legs.iter_mut().flatten().filter(is_quiet) {
+            leg.disconnect(intake);
+        }
         for leg in self.legs.iter_mut().flatten().filter(|it| it.expects_audio()) {
             let (since, said) = leg.quiet;
             let Some(secs) = QUIET_SECS.get(usize::from(said)) else { continue };

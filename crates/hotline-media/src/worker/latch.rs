@@ -86,6 +86,11 @@ impl Latch {
         true
     }
 
+    /// The only address that may be heard until it is silent: the signalled one, once it spoke.
+    pub(crate) fn only(&self) -> Option<SocketAddr> {
+        self.heard.filter(|it| *it == self.signalled && !self.by_ice)
+    }
+
     /// Reads from both ends of it.
     pub(crate) const fn touch(&self) -> u64 {
         self.last.0 ^ self.signalled.port() as u64

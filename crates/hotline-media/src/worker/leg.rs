@@ -21,7 +21,7 @@ use super::{
     tap::Tap,
 };
 use crate::{
-    intake::SHARED,
+    intake::{Intake, SHARED},
     task::{Door, Opening, Slot},
 };
 
@@ -66,6 +66,8 @@ pub(crate) struct Leg {
     pub(crate) plan: Plan,
     /// Of what Opus encodes, while the load allows it.
     pub(crate) complexity: u8,
+    /// Its port hears the peer alone.
+    is_connected: bool,
     /// Who is heard now was not when his last press began: the rest of it is not for this leg.
     pub(crate) missed_press: bool,
     /// The same of a press in the sound.
@@ -148,6 +150,7 @@ impl Leg {
             fills: false,
             resumes: opening.resumes,
             quiet: (now, 0),
+            is_connected: false,
             packets_out: 0,
             octets_out: 0,
             refused: 0,
@@ -270,6 +273,22 @@ impl Leg {
             return None;
         }
         Some((*line, latch.target()?))
+    }
+
+    /// Lets its port hear the peer alone while nobody else may be heard, and everybody otherwise.
+    pub(crate) fn connect(&mut self, intake: &mut impl Intake) {
+        let only = self.line.as_ref().and_then(|(_, latch)| latch.only());
+        if only.is_some() != self.is_connected {
+            self.is_connected = only.is_some();
+            intake.connect(self.slot.index, only);
+        }
+    }
+
+    /// Lets everybody be heard again: soon another address may take the peer's place.
+    pub(crate) fn disconnect(&mut self, intake: &mut impl Intake) {
+        if std::mem::take(&mut self.is_connected) {
+            intake.connect(self.slot.index, None);
+        }
     }
 
     /// Whether ICE finds it.

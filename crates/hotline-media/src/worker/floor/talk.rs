@@ -76,6 +76,7 @@ impl Floor {
         }
         let Some(Some(leg)) = self.legs.get_mut(arrival.leg as usize) else { return };
         let Some((header, kind, payload)) = admit(leg, arrival.from, datagram, now) else { return };
+        leg.connect(intake);
         let (_, was_quiet) = std::mem::replace(&mut leg.quiet, (now, 0));
         if was_quiet > 0 {
             self.out.report(Report::Quiet { leg: leg.id, secs: 0 });

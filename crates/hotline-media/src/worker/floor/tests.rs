@@ -2,6 +2,7 @@
 
 mod allocation;
 mod codecs;
+mod connecting;
 mod keys;
 mod mixing;
 mod secure;
@@ -43,6 +44,8 @@ struct Wire {
     sent: Vec<(u32, SocketAddr, Vec<u8>)>,
     /// RTCP from the port after the leg's own.
     reports: Vec<(u32, SocketAddr, Vec<u8>)>,
+    /// Whom ports were told to hear alone, or that they hear everybody.
+    connected: Vec<(u32, Option<SocketAddr>)>,
     /// Counts only, for tests that must not allocate.
     silent: bool,
     n_sent: usize,
@@ -63,6 +66,12 @@ impl Intake for Wire {
     }
 
     fn flush(&mut self) {}
+
+    fn connect(&mut self, leg: u32, peer: Option<SocketAddr>) {
+        if !self.silent {
+            self.connected.push((leg, peer));
+        }
+    }
 
     fn send_report(&mut self, leg: u32, to: SocketAddr, datagram: &[u8]) -> bool {
         if !self.silent {
