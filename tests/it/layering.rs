@@ -36,7 +36,7 @@ const TABLE: &[Row] = &[
     ("4", "engine", false, "0-3"),
     ("5", "config", false, "0-4"),
     ("6", "hotline", false, "engine, config, testkit"),
-    ("dev", "sim", true, "base, sip, trunk, ivr, agent, acd, call, cdr, ladder, switchboard"),
+    ("dev", "sim", true, "base, sip, sdp, trunk, ivr, agent, acd, call, cdr, ladder, switchboard"),
     ("dev", "testkit", false, "base, sip, sdp, rtp, dsp"),
 ];
 

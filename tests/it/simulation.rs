@@ -1,4 +1,5 @@
-//! Shifts on virtual time. `HOTLINE_SEED=17 cargo test -p hotline-tests shift` lives one again.
+//! Shifts on virtual time. `HOTLINE_SEED=17 cargo test -p hotline-tests shift` lives one again,
+//! `HOTLINE_SEED=100..200` as many new ones.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +15,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use hotline_base::{AgentNo, Extension};
 use hotline_cdr::Outcome;
 use hotline_sim::{Crowd, Faults, GATEWAY, Plan, Report, Shift, Start, TRUNK, Vanish};
-use hotline_switchboard::{Config, Dialer};
+use hotline_switchboard::{Config, Dialer, Srtp};
 use hotline_trunk::DialPlan;
 
 use crate::house;
@@ -59,6 +60,7 @@ fn config() -> Config {
     it.trunks[0].gateways = vec![gateway(TRUNK, 20), gateway(GATEWAY, 10)];
     // The shortest there is, so that every talk of some length is refreshed.
     it.sip.session_expires = it.sip.min_se;
+    it.srtp = Srtp::Tls;
     it
 }
 
@@ -114,10 +116,12 @@ fn live(seed: u64, config: &Config) -> Report {
 fn shifts_keep_every_promise() {
     let configs = [config(), recording_flows()];
     let config = |seed: u64| &configs[usize::from(!seed.is_multiple_of(2))];
-    if let Ok(seed) = std::env::var("HOTLINE_SEED") {
-        let seed = seed.parse().expect("HOTLINE_SEED is a number");
-        let report = live(seed, config(seed));
-        println!("{report:#?}");
+    if let Ok(seeds) = std::env::var("HOTLINE_SEED") {
+        let (first, end) = seeds.split_once("..").unwrap_or((&seeds, ""));
+        let first = first.parse().expect("HOTLINE_SEED is a number, or two with .. between");
+        for seed in first..end.parse().unwrap_or(first + 1) {
+            println!("{:#?}", live(seed, config(seed)));
+        }
         return;
     }
     let mut sum = BTreeMap::<Outcome, u64>::new();

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use hotline_base::{AgentNo, CommandId, LegId, MonoTime, media};
+use hotline_base::{AgentNo, CommandId, ConnId, LegId, MonoTime, media};
 use hotline_sip::Flow;
 
 /// Something that happens to somebody.
@@ -35,9 +35,37 @@ pub(crate) enum Event {
     PhoneRegisters {
         phone: usize,
     },
+    /// It has a new connection, and says where it is.
+    PhoneConnects {
+        phone: usize,
+    },
     PhoneLosesPower,
     PhoneReturns {
         phone: usize,
+    },
+    /// A browser's page is loaded again.
+    PageReloads {
+        phone: usize,
+    },
+    /// A browser comes to another network.
+    PageMoves {
+        phone: usize,
+    },
+    ConnectionGone {
+        conn: ConnId,
+    },
+    /// There is no connection that this could go by.
+    Unreachable {
+        flow: Flow,
+    },
+    /// DTLS with a browser is done.
+    CertificateShown {
+        leg: LegId,
+    },
+    /// By now media must have closed the leg, if it is still the same process.
+    MustBeClosed {
+        leg: LegId,
+        life: u32,
     },
     AgentActs {
         agent: AgentNo,
@@ -73,6 +101,7 @@ pub(crate) enum CallerDeed {
 pub(crate) enum PhoneDeed {
     Answers,
     Rejects,
+    Holds,
     HangsUp,
 }
 

@@ -56,6 +56,9 @@ impl Shift {
             CalleeDeed::Answers => self.carrier.answer(leg, sdp, now),
             CalleeDeed::Refuses(status) => self.carrier.refuse(leg, status, now),
             CalleeDeed::HangsUp => {
+                if let Some(peer) = self.callees.get(&leg).copied() {
+                    self.hung_up(peer);
+                }
                 self.carrier.hang_up(leg, HangUp { status: 480, reason: None }, now);
             }
         }

@@ -8,7 +8,9 @@ use hotline_sip::{Dial, Event as SipEvent, HangUp, Output as SipOutput};
 use crate::{
     Shift,
     agenda::{CallerDeed, Event},
-    shift::{TRUNK, addr, reversed, to_switchboard},
+    shift::{TRUNK, addr, reversed},
+    voice::leg_of,
+    wire::to_switchboard,
 };
 
 /// One caller, by the carrier's leg.
@@ -17,6 +19,8 @@ pub(crate) struct Caller {
     /// The number shown; unique in a shift.
     pub(crate) number: String,
     pub(crate) answered: bool,
+    /// Media's leg at the other end, once it is answered.
+    pub(crate) peer: Option<LegId>,
 }
 
 const KEYS: &[u8] = b"0000123459*#";
@@ -39,7 +43,7 @@ impl Shift {
             from_host: None,
             credentials: None,
         };
-        self.callers.insert(leg, Caller { number, answered: false });
+        self.callers.insert(leg, Caller { number, answered: false, peer: None });
         let now = self.at();
         self.carrier.dial(leg, dial, now);
         if self.random.chance(8) {
@@ -55,6 +59,9 @@ impl Shift {
             CallerDeed::HangsUp => {
                 let why = HangUp { status: 487, reason: Some("Q.850;cause=16".to_owned()) };
                 self.carrier.hang_up(leg, why, now);
+                if let Some(peer) = caller.peer {
+                    self.hung_up(peer);
+                }
             }
             CallerDeed::Holds => {
                 let held = format!("{}a=sendonly\r\n", self.sdp);
@@ -83,20 +90,28 @@ impl Shift {
 
     fn caller_hears(&mut self, event: SipEvent) {
         match event {
-            SipEvent::Answered { leg, .. } => {
+            SipEvent::Answered { leg, sdp } => {
                 if let Some(caller) = self.callers.get_mut(&leg) {
                     caller.answered = true;
+                    caller.peer = sdp.as_deref().and_then(leg_of);
                 }
                 self.plan_caller(leg);
             }
             SipEvent::Ended { leg, .. } => {
                 self.callers.remove(&leg);
+                self.callees.remove(&leg);
             }
             SipEvent::Offered { leg, .. } => {
                 let (sdp, now) = (self.sdp.to_owned(), self.at());
                 self.carrier.accept_offer(leg, sdp, now);
             }
-            SipEvent::Invited(it) => self.callee_is_called(it.leg),
+            SipEvent::Invited(it) => {
+                let peer = it.sdp.as_deref().and_then(leg_of);
+                self.callees.extend(
+                    peer.filter(|_| it.flow.local == addr(TRUNK)).map(|peer| (it.leg, peer)),
+                );
+                self.callee_is_called(it.leg);
+            }
             SipEvent::Confirmed { leg } => self.callee_talks(leg),
             SipEvent::Ringing { .. }
             | SipEvent::Changed { .. }

@@ -45,6 +45,8 @@ pub(crate) struct Ledger {
     /// What flows and supervisors did to recordings.
     n_controlled: u64,
     n_outside: u64,
+    /// Browsers whose certificate was not the one that was described.
+    pub(crate) n_impostors: u64,
     /// Agents who muted themselves, and where.
     muted: BTreeMap<OfferId, CallId>,
     /// Callers who left while others talked on: nobody is bridged to them.
@@ -114,6 +116,8 @@ pub struct Report {
     pub n_controlled: u64,
     /// Offers and calls for which an agent's number outside was rung.
     pub n_outside: u64,
+    /// Browsers whose certificate was not the one that was described.
+    pub n_impostors: u64,
     /// INVITEs to gateways for agents' own calls, and those after whose silence the next one was
     /// tried.
     pub n_out: u64,
@@ -263,8 +267,15 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn end_turn(&mut self) {
-        self.finished_in_turn.clear();
+    /// Of a call that is over media has nothing.
+    pub(crate) fn end_turn(&mut self, media: &MediaModel) {
+        for call in std::mem::take(&mut self.finished_in_turn) {
+            let open = self.call_legs.iter().find(|it| *it.1 == call && media.has(*it.0));
+            if let Some((leg, _)) = open.filter(|_| !media.is_reviving()) {
+                let leg = *leg;
+                self.fail(format!("call {call} is over, and media has its {leg} still"));
+            }
+        }
     }
 
     pub(crate) fn agent(&mut self, update: &AgentUpdate) {
@@ -449,6 +460,9 @@ impl Ledger {
         if self.unheard.contains(&call) || media.is_reviving() {
             return;
         }
+        if media.protection(*agent).is_none() {
+            return self.fail(format!("call {call} talks by a leg that nobody answered"));
+        }
         let is_muted = self.muted.contains_key(&offer);
         let bridged =
             if is_muted { media.hears(*agent, *caller) } else { media.is_bridged(*caller, *agent) };
@@ -542,6 +556,7 @@ impl Ledger {
             n_suspended: self.n_suspended,
             n_controlled: self.n_controlled,
             n_outside: self.n_outside,
+            n_impostors: self.n_impostors,
             n_out: self.n_out,
             n_moved_on: self.invites.n_silent,
             n_left: self.invites.n_left,

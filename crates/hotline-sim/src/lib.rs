@@ -18,10 +18,13 @@ mod crowd;
 mod ledger;
 mod lines;
 mod media;
+mod pages;
 mod parties;
 mod phones;
 mod shift;
 mod vanish;
+mod voice;
+mod wire;
 
 pub use self::{
     clock::Start,

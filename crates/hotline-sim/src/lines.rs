@@ -35,6 +35,12 @@ impl Shift {
         self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
     }
 
+    /// By a process that knows nothing of it.
+    pub(crate) fn gateway_is_asked_anew(&mut self) {
+        self.gateway.1 = self.now;
+        self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
+    }
+
     /// Nothing goes either way.
     pub(crate) fn is_cut(&self, flow: Flow) -> bool {
         !self.gateway.0 && [flow.local, flow.remote].contains(&addr(GATEWAY))

@@ -4,17 +4,34 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{
     Key, LegId, PlayId, Random, RecordingId, WallTime,
-    media::{Event, FailReason, FailedOrder, LegStats, Order, PlayEnd, Recorded, VERSION},
+    media::{Event, FailReason, FailedOrder, LegStats, Order, PlayEnd, Profile, Recorded, VERSION},
 };
+use hotline_sdp::{Fingerprint, Remote, Security, Stream, asked};
+
+use crate::voice::{Voice, profile_of, session_of};
 
 /// Legs, plays and recordings of one media process.
 #[derive(Debug, Default)]
 pub(crate) struct MediaModel {
-    legs: BTreeMap<LegId, Option<Play>>,
+    legs: BTreeMap<LegId, Leg>,
     recordings: BTreeMap<RecordingId, String>,
     /// As `Mix` said last.
     hears: BTreeMap<LegId, Vec<LegId>>,
     reviving: bool,
+    /// Legs whose browsers are to prove who they are.
+    to_check: Vec<LegId>,
+}
+
+#[derive(Debug)]
+struct Leg {
+    play: Option<Play>,
+    voice: Voice,
+    /// How what was agreed last is protected, and whether the peer holds.
+    agreed: Option<(Security, bool)>,
+    /// The session of the peer's last description.
+    peer: Option<u64>,
+    /// Nothing comes from the peer any more.
+    silent: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +43,8 @@ struct Play {
 /// What media will say, and after how long.
 pub(crate) type Said = Vec<(Duration, Event)>;
 
-const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
-                   m=audio 20000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+/// Of our certificate.
+const FINGERPRINT: Fingerprint = Fingerprint([0xAB; 32]);
 
 impl MediaModel {
     pub(crate) fn n_legs(&self) -> usize {
@@ -57,7 +74,49 @@ impl MediaModel {
 
     /// Whether the caller hears a play.
     pub(crate) fn is_playing(&self, leg: LegId) -> bool {
-        self.legs.get(&leg).is_some_and(Option::is_some)
+        self.legs.get(&leg).is_some_and(|it| it.play.is_some())
+    }
+
+    pub(crate) fn has(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
+    /// How the leg is protected, once that is agreed.
+    pub(crate) fn protection(&self, leg: LegId) -> Option<Profile> {
+        let (security, _) = self.legs.get(&leg)?.agreed.as_ref()?;
+        Some(profile_of(security))
+    }
+
+    /// The browser as it described itself last.
+    pub(crate) fn browser(&self, leg: LegId) -> Option<&Remote> {
+        match &self.legs.get(&leg)?.agreed.as_ref()?.0 {
+            Security::WebRtc(it) => Some(it),
+            Security::Plain | Security::Sdes { .. } => None,
+        }
+    }
+
+    /// Whether the peer of a leg is who describes himself by this session: several telephones may
+    /// have rung for it.
+    pub(crate) fn is_with(&self, leg: LegId, session: u64) -> bool {
+        self.legs.get(&leg).is_some_and(|it| it.peer == Some(session))
+    }
+
+    /// Nothing comes from the peer of a leg any more. Whom it misses, it says; a browser's checks
+    /// go on while it holds, and so their end is noticed.
+    pub(crate) fn falls_silent(&mut self, leg: LegId) -> Said {
+        let Some(it) = self.legs.get_mut(&leg) else { return Vec::new() };
+        it.silent = true;
+        it.misses(leg)
+    }
+
+    /// The same again, by a process that brought legs back.
+    pub(crate) fn still_silent(&self) -> Said {
+        self.legs.iter().filter(|it| it.1.silent).flat_map(|(leg, it)| it.misses(*leg)).collect()
+    }
+
+    /// Legs whose browsers are to prove who they are, since this was asked.
+    pub(crate) fn to_check(&mut self) -> Vec<LegId> {
+        std::mem::take(&mut self.to_check)
     }
 
     pub(crate) fn order(&mut self, order: Order, faulty: bool, random: &mut Random) -> Said {
@@ -69,21 +128,17 @@ impl MediaModel {
                 let began = WallTime::default();
                 vec![(soon, Event::Inventory { version: VERSION, legs, recordings, began })]
             }
-            Order::Open { leg, .. } => self.open(leg, soon, faulty, random),
-            Order::Answer { leg, answer } if self.legs.contains_key(&leg) => {
-                let hold = answer.contains("a=sendonly");
-                vec![(soon, Event::Settled { leg, hold })]
+            Order::Open { leg, offer, profile, .. } => {
+                self.open(leg, (offer.as_deref(), profile), (soon, faulty), random)
             }
-            Order::Reoffer { leg, offer } if self.legs.contains_key(&leg) => {
-                let hold = offer.contains("a=sendonly");
-                vec![(soon, Event::Reanswered { leg, sdp: SDP.to_owned(), hold })]
-            }
-            Order::Describe { leg } if self.legs.contains_key(&leg) => {
-                vec![(soon, Event::Described { leg, sdp: SDP.to_owned() })]
+            Order::Answer { leg, answer } if self.has(leg) => self.answer(leg, &answer, soon),
+            Order::Reoffer { leg, offer } if self.has(leg) => self.reoffer(leg, &offer, soon),
+            Order::Describe { leg } => {
+                let it = self.legs.get_mut(&leg).map(|it| it.voice.offer());
+                it.map(|sdp| (soon, Event::Described { leg, sdp })).into_iter().collect()
             }
             Order::Answer { .. }
             | Order::Reoffer { .. }
-            | Order::Describe { .. }
             | Order::SendKeys { .. }
             | Order::HeedTones { .. } => Vec::new(),
             Order::Mix { hears } => {
@@ -104,16 +159,78 @@ impl MediaModel {
         }
     }
 
-    fn open(&mut self, leg: LegId, soon: Duration, faulty: bool, random: &mut Random) -> Said {
+    fn open(
+        &mut self,
+        leg: LegId,
+        (offer, profile): (Option<&str>, Profile),
+        (soon, faulty): (Duration, bool),
+        random: &mut Random,
+    ) -> Said {
         if faulty && random.chance(3) {
-            let reason = FailReason::NoPort;
-            return vec![(soon, Event::Failed { leg, order: FailedOrder::Open, reason })];
+            return failed(leg, FailedOrder::Open, FailReason::NoPort, soon);
         }
-        self.legs.insert(leg, None);
+        let profile = offer.map_or(profile, |it| asked(it).map_or(profile, |it| it.profile));
+        let mut it = Leg {
+            play: None,
+            voice: Voice::new(profile, leg.0, FINGERPRINT),
+            agreed: None,
+            peer: offer.and_then(session_of),
+            silent: false,
+        };
+        match offer.map(|offer| it.voice.answer(offer)) {
+            Some(Ok(agreed)) => it.agree(agreed),
+            Some(Err(why)) => return failed(leg, FailedOrder::Open, why.into(), soon),
+            None => drop(it.voice.offer()),
+        }
+        let sdp = it.voice.said.clone();
+        self.legs.insert(leg, it);
+        self.check(leg);
         // Slower than control waits.
         let slow = faulty && random.chance(2);
         let after = if slow { Duration::from_millis(700) } else { soon };
-        vec![(after, Event::Opened { leg, sdp: SDP.to_owned() })]
+        vec![(after, Event::Opened { leg, sdp })]
+    }
+
+    fn answer(&mut self, leg: LegId, answer: &str, soon: Duration) -> Said {
+        let Some(it) = self.legs.get_mut(&leg) else { return Vec::new() };
+        match it.voice.settle(answer) {
+            Ok(agreed) => {
+                let hold = agreed.0.hold;
+                it.agree(agreed);
+                it.peer = session_of(answer);
+                self.check(leg);
+                vec![(soon, Event::Settled { leg, hold })]
+            }
+            Err(why) => failed(leg, FailedOrder::Answer, why.into(), soon),
+        }
+    }
+
+    /// A call keeps its kind of protection.
+    fn reoffer(&mut self, leg: LegId, offer: &str, soon: Duration) -> Said {
+        let before = self.browser(leg).map(|it| it.ufrag.clone());
+        let Some(it) = self.legs.get_mut(&leg) else { return Vec::new() };
+        let asked = asked(offer);
+        if asked.as_ref().is_some_and(|asked| asked.profile != it.voice.profile) {
+            return failed(leg, FailedOrder::Reoffer, FailReason::NoCommonCodec, soon);
+        }
+        if asked.and_then(|it| it.ufrag) != before {
+            it.voice.restart();
+        }
+        match it.voice.answer(offer) {
+            Ok(agreed) => {
+                let (hold, sdp) = (agreed.0.hold, it.voice.said.clone());
+                it.agree(agreed);
+                self.check(leg);
+                vec![(soon, Event::Reanswered { leg, sdp, hold })]
+            }
+            Err(why) => failed(leg, FailedOrder::Reoffer, why.into(), soon),
+        }
+    }
+
+    fn check(&mut self, leg: LegId) {
+        if self.browser(leg).is_some() {
+            self.to_check.push(leg);
+        }
     }
 
     fn play(
@@ -122,8 +239,8 @@ impl MediaModel {
         soon: Duration,
         random: &mut Random,
     ) -> Said {
-        let Some(slot) = self.legs.get_mut(&play.leg) else { return Vec::new() };
-        let before = slot.replace(Play { id: play.play, stop_on_key: play.stop_on_key });
+        let Some(leg) = self.legs.get_mut(&play.leg) else { return Vec::new() };
+        let before = leg.play.replace(Play { id: play.play, stop_on_key: play.stop_on_key });
         let mut said = Vec::new();
         if let Some(before) = before {
             let end = PlayEnd::Stopped;
@@ -152,8 +269,8 @@ impl MediaModel {
             return false;
         };
         match self.legs.get_mut(leg) {
-            Some(slot) if slot.is_some_and(|it| it.id == *play) => {
-                *slot = None;
+            Some(it) if it.plays(*play) => {
+                it.play = None;
                 false
             }
             Some(_) | None => true,
@@ -162,8 +279,8 @@ impl MediaModel {
 
     fn stop(&mut self, leg: LegId, play: PlayId, soon: Duration) -> Said {
         match self.legs.get_mut(&leg) {
-            Some(slot) if slot.is_some_and(|it| it.id == play) => {
-                *slot = None;
+            Some(it) if it.plays(play) => {
+                it.play = None;
                 vec![(soon, done(leg, play, PlayEnd::Stopped))]
             }
             Some(_) | None => Vec::new(),
@@ -172,12 +289,12 @@ impl MediaModel {
 
     /// The caller presses a key.
     pub(crate) fn press(&mut self, leg: LegId, key: Key) -> Vec<Event> {
-        let Some(slot) = self.legs.get_mut(&leg) else { return Vec::new() };
+        let Some(it) = self.legs.get_mut(&leg) else { return Vec::new() };
         let mut said = Vec::new();
-        if let Some(play) = *slot
+        if let Some(play) = it.play
             && play.stop_on_key
         {
-            *slot = None;
+            it.play = None;
             said.push(done(leg, play.id, PlayEnd::Key(key)));
         }
         said.push(Event::Key { leg, key });
@@ -195,7 +312,7 @@ impl MediaModel {
         self.reviving = true;
         self.hears.clear();
         if brings_back {
-            self.legs.values_mut().for_each(|it| *it = None);
+            self.legs.values_mut().for_each(|it| it.play = None);
         } else {
             self.legs.clear();
         }
@@ -223,6 +340,30 @@ impl MediaModel {
             None => Vec::new(),
         }
     }
+}
+
+impl Leg {
+    fn agree(&mut self, (stream, security): (Stream, Security)) {
+        self.agreed = Some((security, stream.hold));
+    }
+
+    fn plays(&self, play: PlayId) -> bool {
+        self.play.is_some_and(|it| it.id == play)
+    }
+
+    fn misses(&self, leg: LegId) -> Said {
+        let Some((security, hold)) = &self.agreed else { return Vec::new() };
+        let quiet = |secs| (Duration::from_secs(u64::from(secs)), Event::Quiet { leg, secs });
+        match (hold, profile_of(security)) {
+            (false, _) => vec![quiet(5), quiet(30)],
+            (true, Profile::WebRtc) => vec![quiet(30)],
+            (true, Profile::Plain | Profile::Sdes) => Vec::new(),
+        }
+    }
+}
+
+fn failed(leg: LegId, order: FailedOrder, reason: FailReason, soon: Duration) -> Said {
+    vec![(soon, Event::Failed { leg, order, reason })]
 }
 
 fn sealed(recording: RecordingId, path: String, n_gaps: u32) -> Recorded {

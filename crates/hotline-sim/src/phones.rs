@@ -1,16 +1,18 @@
 //! Agents and their phones: they answer late, twice or never, and wish at bad moments.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use hotline_agent::{Command, Display};
-use hotline_base::{AgentNo, Extension, LegId, Pii, Random};
-use hotline_sip::{Endpoint, Event as SipEvent, HangUp, Output as SipOutput};
+use hotline_base::{AgentNo, ConnId, Extension, LegId, Pii, Random, media::Profile};
+use hotline_sdp::Fingerprint;
+use hotline_sip::{Endpoint, Event as SipEvent, Flow, HangUp, Output as SipOutput, Transport};
 use hotline_switchboard::{Config, Input};
 
 use crate::{
-    Shift,
+    SWITCHBOARD, Shift,
     agenda::{Event, PhoneDeed},
-    shift::{account_of, reversed, to_switchboard},
+    shift::{account_of, addr, reversed},
+    voice::{Voice, leg_of, profile_of},
 };
 
 /// How long a registration lasts, and after how long it is renewed.
@@ -21,58 +23,151 @@ const RENEWAL: Duration = Duration::from_mins(25);
 pub(crate) struct Phone {
     pub(crate) agent: AgentNo,
     pub(crate) extension: Extension,
+    pub(crate) transport: Transport,
+    pub(crate) profile: Profile,
     pub(crate) address: SocketAddr,
+    /// What it is connected by, where its way of signalling wants that.
+    pub(crate) conn: Option<ConnId>,
     pub(crate) endpoint: Endpoint,
     /// Parameters of its Contact.
-    params: &'static str,
+    params: String,
     /// It has no power.
     pub(crate) is_off: bool,
+    /// Of its page.
+    pub(crate) certificate: Fingerprint,
+    /// By its own legs.
+    pub(crate) voices: BTreeMap<LegId, Line>,
 }
 
+/// What a telephone says of one of its legs.
+pub(crate) struct Line {
+    pub(crate) own: Voice,
+    /// Media's leg at the other end.
+    pub(crate) peer: LegId,
+    /// It was answered.
+    pub(crate) is_up: bool,
+}
+
+/// Way of signalling and priority of telephones, for each agent another choice: those of one agent
+/// ring together, or stand in for each other.
+const KINDS: [&[(Transport, &str)]; 6] = [
+    &[(Transport::Udp, ""), (Transport::Udp, "")],
+    &[(Transport::Wss, "")],
+    &[(Transport::Udp, ""), (Transport::Wss, ";q=0.5")],
+    &[(Transport::Tls, "")],
+    &[(Transport::Ws, ""), (Transport::Wss, ""), (Transport::Tls, ";q=0.5")],
+    &[(Transport::Udp, "")],
+];
+
 impl Phone {
-    /// A desk phone for everybody; every second agent has another one, which rings with it or
-    /// stands in for it.
     pub(crate) fn all(config: &Config, random: &mut Random) -> Vec<Self> {
-        let numbered = config.agents.iter().zip(1u8..);
-        let kinds = |n: u8| match n % 4 {
-            1 => vec![(2, ""), (3, "")],
-            3 => vec![(2, ""), (3, ";q=0.5;+sip.instance=\"<urn:uuid:soft>\";reg-id=1")],
-            _ => vec![(2, "")],
-        };
-        numbered
-            .flat_map(|(agent, n)| kinds(n).into_iter().map(move |kind| (agent, n, kind)))
-            .map(|(agent, n, (net, params))| Self {
+        let first = usize::try_from(random.below(KINDS.len() as u64)).unwrap_or(0);
+        let kinds = KINDS.iter().cycle().skip(first);
+        let numbered = config.agents.iter().zip(1u8..).zip(kinds);
+        let each = numbered.flat_map(|(agent, kinds)| {
+            kinds.iter().zip(2..).map(move |(kind, net)| (agent, net, kind))
+        });
+        each.map(|((agent, n), net, (transport, params))| {
+            let instance = format!(";+sip.instance=\"<urn:uuid:{n}-{net}>\";reg-id=1");
+            let instance = if transport.is_reliable() { instance.as_str() } else { "" };
+            Self {
                 agent: agent.no.clone(),
                 extension: agent.extension.clone(),
+                transport: *transport,
+                profile: config.srtp.profile(*transport),
                 address: SocketAddr::from(([10, 0, net, n], 5060)),
+                conn: None,
                 endpoint: Endpoint::new(config.sip.clone(), random.next_u64(), 1),
-                params,
+                params: format!("{params}{instance}"),
                 is_off: false,
-            })
-            .collect()
+                certificate: certificate(random.next_u64()),
+                voices: BTreeMap::new(),
+            }
+        })
+        .collect()
     }
+
+    fn flow(&self) -> Flow {
+        Flow {
+            transport: self.transport,
+            local: self.address,
+            remote: addr(SWITCHBOARD),
+            conn: self.conn,
+        }
+    }
+
+    /// Whether what comes by this flow comes to it.
+    pub(crate) fn is_at(&self, flow: Flow) -> bool {
+        let is_here = if self.transport.is_reliable() {
+            self.conn.is_some() && self.conn == flow.conn
+        } else {
+            self.address == flow.local
+        };
+        is_here && !self.is_off
+    }
+
+    /// To another network.
+    pub(crate) fn moves(&mut self) {
+        let port = self.address.port();
+        self.address.set_port(port + 1);
+    }
+
+    /// A loaded page, or a telephone that was switched on, knows nothing. Gives the connection and
+    /// the legs that it had.
+    pub(crate) fn begin_anew(
+        &mut self,
+        config: &hotline_sip::Config,
+        seed: u64,
+        first_leg: u64,
+    ) -> (Option<ConnId>, Vec<Line>) {
+        self.endpoint = Endpoint::new(config.clone(), seed, first_leg);
+        self.certificate = certificate(seed);
+        (self.conn.take(), std::mem::take(&mut self.voices).into_values().collect())
+    }
+}
+
+fn certificate(seed: u64) -> Fingerprint {
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(it, byte)| *it = byte);
+    Fingerprint(bytes)
 }
 
 impl Shift {
     pub(crate) fn phone_registers(&mut self, phone: usize) {
-        let now = self.at();
+        let (now, fresh) = (self.at(), self.new_connection());
         let Some(it) = self.phones.get_mut(phone).filter(|it| !it.is_off) else { return };
+        if it.transport.is_reliable() {
+            it.conn.get_or_insert(fresh);
+        }
         if let Some(account) = account_of(&self.config, &it.extension) {
-            it.endpoint.set_contact_params(it.params);
-            it.endpoint.register(&it.extension, &account, to_switchboard(it.address), EXPIRES, now);
+            it.endpoint.set_contact_params(&it.params);
+            it.endpoint.register(&it.extension, &account, it.flow(), EXPIRES, now);
         }
         self.after(RENEWAL, Event::PhoneRegisters { phone });
+    }
+
+    /// The switchboard's process died, and every connection with it.
+    pub(crate) fn connections_end(&mut self) {
+        let now = self.at();
+        for phone in 0..self.phones.len() {
+            let Some(it) = self.phones.get_mut(phone) else { continue };
+            if let Some(conn) = it.conn.take() {
+                it.endpoint.handle_connection_gone(conn, now);
+                let wait = self.millis(500, 5_000);
+                self.after(wait, Event::PhoneConnects { phone });
+            }
+        }
     }
 
     /// Everything it knew is gone, and nobody is told.
     pub(crate) fn phone_loses_power(&mut self) {
         let n = u64::try_from(self.phones.len()).unwrap_or(u64::MAX);
         let phone = usize::try_from(self.random.below(n)).unwrap_or(0);
-        let (seed, first_leg) = (self.random.next_u64(), self.random.next_u64() >> 8);
-        let endpoint = Endpoint::new(self.config.sip.clone(), seed, first_leg);
         let Some(it) = self.phones.get_mut(phone) else { return };
-        it.endpoint = endpoint;
         it.is_off = true;
+        // What it was connected by hangs until nothing answers.
+        let wait = self.millis(500, 90_000);
+        self.phone_forgets(phone, wait);
         let wait = self.millis(1_000, 120_000);
         self.after(wait, Event::PhoneReturns { phone });
     }
@@ -90,33 +185,46 @@ impl Shift {
                 self.phones.get_mut(phone).and_then(|it| it.endpoint.poll_output())
             {
                 match output {
-                    SipOutput::Transmit { flow, bytes } => self.send(reversed(flow), bytes),
+                    SipOutput::Transmit { flow, bytes } => self.phone_sends(phone, flow, bytes),
                     SipOutput::Event(event) => self.phone_hears(phone, event),
                 }
             }
         }
     }
 
+    /// By the connection it has now, if it needs one.
+    fn phone_sends(&mut self, phone: usize, flow: Flow, bytes: Vec<u8>) {
+        let Some(it) = self.phones.get(phone) else { return };
+        if !it.transport.is_reliable() {
+            self.send(reversed(flow), bytes);
+        } else if it.conn.is_some() {
+            self.send(reversed(it.flow()), bytes);
+        }
+    }
+
     fn phone_hears(&mut self, phone: usize, event: SipEvent) {
-        let now = self.at();
         match event {
-            SipEvent::Invited(it) => self.phone_rings(phone, it.leg),
+            SipEvent::Invited(it) => self.phone_rings(phone, it.leg, it.sdp.as_deref()),
             SipEvent::Confirmed { leg } => {
+                if let Some(it) = self.phones.get_mut(phone).and_then(|it| it.voices.get_mut(&leg))
+                {
+                    it.is_up = true;
+                }
                 if self.random.chance(15) {
-                    let held = format!("{}a=sendonly\r\n", self.sdp);
-                    if let Some(it) = self.phones.get_mut(phone) {
-                        it.endpoint.reoffer(leg, held, now);
-                    }
+                    self.phone_acts(phone, leg, PhoneDeed::Holds);
                 }
                 if self.random.chance(60) {
                     let wait = self.millis(0, 60_000);
                     self.after(wait, Event::PhoneActs { phone, leg, deed: PhoneDeed::HangsUp });
                 }
             }
-            SipEvent::Offered { leg, .. } => {
-                let sdp = self.sdp.to_owned();
+            SipEvent::Offered { leg, sdp } => self.phone_is_offered(phone, leg, sdp.as_deref()),
+            SipEvent::Reanswered { leg, sdp: Some(sdp) } => {
+                self.phone_is_answered(phone, leg, &sdp);
+            }
+            SipEvent::Ended { leg, .. } => {
                 if let Some(it) = self.phones.get_mut(phone) {
-                    it.endpoint.accept_offer(leg, sdp, now);
+                    it.voices.remove(&leg);
                 }
             }
             SipEvent::RegisterDone { ok: false, .. } => {
@@ -130,7 +238,6 @@ impl Shift {
             | SipEvent::ReferProgress { .. }
             | SipEvent::Referred { .. }
             | SipEvent::Key { .. }
-            | SipEvent::Ended { .. }
             | SipEvent::Bound { .. }
             | SipEvent::Unbound { .. }
             | SipEvent::Unreachable { .. }
@@ -144,17 +251,30 @@ impl Shift {
         }
     }
 
-    fn phone_rings(&mut self, phone: usize, leg: LegId) {
+    fn phone_rings(&mut self, phone: usize, leg: LegId, offer: Option<&str>) {
         let now = self.at();
-        let reliable = self.random.chance(30);
-        let sdp = self.sdp.to_owned();
-        if let Some(it) = self.phones.get_mut(phone) {
-            if reliable {
-                it.endpoint.ring_reliably(leg, sdp, now);
-            } else {
-                it.endpoint.ring(leg, None, now);
-            }
+        let session = self.random.next_u64() >> 1;
+        // Somebody on the way who describes himself instead.
+        let false_certificate = self.random.chance(2);
+        let Some(it) = self.phones.get_mut(phone) else { return };
+        let certificate = if false_certificate { certificate(session) } else { it.certificate };
+        let mut own = Voice::new(it.profile, session, certificate);
+        let (Some(peer), Some(offer)) = (offer.and_then(leg_of), offer) else {
+            return self.ledger.fail("a telephone is called without an offer".to_owned());
+        };
+        let security = match own.answer(offer) {
+            Ok((_, security)) => security,
+            Err(why) => return self.ledger.fail(format!("a telephone cannot answer: {why}")),
+        };
+        // Browsers do not know of reliable responses.
+        let reliable = it.profile != Profile::WebRtc && self.random.chance(30);
+        if reliable {
+            it.endpoint.ring_reliably(leg, own.said.clone(), now);
+        } else {
+            it.endpoint.ring(leg, None, now);
         }
+        it.voices.insert(leg, Line { own, peer, is_up: false });
+        self.check_profile(profile_of(&security), phone);
         let (wait, deed) = match self.random.below(100) {
             0..70 => (self.millis(200, 6000), PhoneDeed::Answers),
             // Around the end of the lease.
@@ -174,15 +294,39 @@ impl Shift {
         self.after(wait, Event::PhoneActs { phone, leg, deed });
     }
 
-    pub(crate) fn phone_acts(&mut self, phone: usize, leg: LegId, deed: PhoneDeed) {
-        let (now, sdp) = (self.at(), self.sdp.to_owned());
+    /// The other side offers anew, or wants an offer.
+    fn phone_is_offered(&mut self, phone: usize, leg: LegId, offer: Option<&str>) {
+        let now = self.at();
         let Some(it) = self.phones.get_mut(phone) else { return };
+        let Some(line) = it.voices.get_mut(&leg) else { return };
+        let agreed = offer.map(|offer| line.own.answer(offer));
+        if offer.is_none() {
+            line.own.offer();
+        }
+        it.endpoint.accept_offer(leg, line.own.said.clone(), now);
+        match agreed {
+            Some(Ok((_, security))) => self.check_profile(profile_of(&security), phone),
+            Some(Err(why)) => self.ledger.fail(format!("a telephone cannot answer: {why}")),
+            None => (),
+        }
+    }
+
+    pub(crate) fn phone_acts(&mut self, phone: usize, leg: LegId, deed: PhoneDeed) {
+        let now = self.at();
+        let Some(it) = self.phones.get_mut(phone) else { return };
+        let Some(line) = it.voices.get_mut(&leg) else { return };
+        let is_with = line.is_up && self.media.is_with(line.peer, line.own.session());
+        let gone = Some(line.peer).filter(|_| is_with && deed == PhoneDeed::HangsUp);
         match deed {
-            PhoneDeed::Answers => it.endpoint.answer(leg, sdp, now),
+            PhoneDeed::Answers => it.endpoint.answer(leg, line.own.said.clone(), now),
             PhoneDeed::Rejects => it.endpoint.refuse(leg, 486, now),
+            PhoneDeed::Holds => it.endpoint.reoffer(leg, line.own.hold(), now),
             PhoneDeed::HangsUp => {
                 it.endpoint.hang_up(leg, HangUp { status: 480, reason: None }, now);
             }
+        }
+        if let Some(peer) = gone {
+            self.phone_hung_up(phone, peer);
         }
     }
 

@@ -8,11 +8,11 @@ use std::{
 
 use borsh::BorshDeserialize;
 use hotline_base::{
-    CallId, Extension, LegId, Machine, MonoTime, Now, Random,
+    CallId, ConnId, Extension, LegId, Machine, MonoTime, Now, Random,
     media::{Event as MediaEvent, Order, Recorded},
 };
 use hotline_cdr::CallFact;
-use hotline_sip::{Endpoint, Flow, Message, Transport};
+use hotline_sip::{Endpoint, Flow};
 use hotline_switchboard::{Config, Input, Output, Switchboard};
 
 use crate::{
@@ -54,6 +54,8 @@ pub struct Faults {
     pub doubled: u64,
     /// Media refuses, is slow, does not take an order, and dies once.
     pub media: bool,
+    /// How often it dies besides.
+    pub media_deaths: u32,
     /// The disk fails once.
     pub disk: bool,
     /// The control process dies once.
@@ -89,9 +91,11 @@ pub struct Shift {
     pub(crate) media_life: u32,
     pub(crate) media_up: bool,
     pub(crate) carrier: Endpoint,
-    /// Whether the second gateway answers, and since when.
+    /// Whether the second gateway answers, and since when that could be known.
     pub(crate) gateway: (bool, MonoTime),
     pub(crate) callers: BTreeMap<LegId, Caller>,
+    /// Media's legs of whom the switchboard calls over the line that is never cut, by the carrier's.
+    pub(crate) callees: BTreeMap<LegId, LegId>,
     pub(crate) phones: Vec<Phone>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
     pub(crate) ledger: Ledger,
@@ -103,7 +107,11 @@ pub struct Shift {
     /// Dialogs the switchboard had when its peers vanished.
     pub(crate) vanished: Option<usize>,
     pub(crate) backlog: Backlog,
+    /// What callers and called parties describe.
     pub(crate) sdp: &'static str,
+    /// When what was sent last by a connection arrives, to the switchboard and from it.
+    pub(crate) last_by: BTreeMap<(ConnId, bool), MonoTime>,
+    pub(crate) n_connections: u64,
 }
 
 impl Shift {
@@ -141,6 +149,7 @@ impl Shift {
             media_up: true,
             gateway: (true, now),
             callers: BTreeMap::new(),
+            callees: BTreeMap::new(),
             phones,
             kept: BTreeMap::new(),
             ledger,
@@ -150,6 +159,8 @@ impl Shift {
             vanished: None,
             backlog: Backlog::default(),
             sdp: OFFER,
+            last_by: BTreeMap::new(),
+            n_connections: 0,
         };
         it.plan_shift();
         it
@@ -176,11 +187,16 @@ impl Shift {
             let wait = self.part_of(span);
             self.after(wait, Event::MediaDies);
         }
+        for n in 0..self.plan.faults.media_deaths {
+            let deaths = self.plan.faults.media_deaths;
+            self.after(span * (n + 1) / (deaths + 1), Event::MediaDies);
+        }
         for _ in 0..self.plan.faults.power_cuts {
             let wait = self.part_of(span);
             self.after(wait, Event::PhoneLosesPower);
         }
         self.plan_clock();
+        self.plan_pages();
         for n in 0..self.plan.faults.gateway_cuts {
             self.after(span * (n + 1) / (self.plan.faults.gateway_cuts + 1), Event::GatewayDies);
         }
@@ -282,6 +298,13 @@ impl Shift {
             Event::CalleeActs { leg, deed } => self.callee_acts(leg, deed),
             Event::PhoneActs { phone, leg, deed } => self.phone_acts(phone, leg, deed),
             Event::PhoneRegisters { phone } => self.phone_registers(phone),
+            Event::PhoneConnects { phone } => self.phone_connects(phone),
+            Event::PageReloads { phone } => self.page_reloads(phone),
+            Event::PageMoves { phone } => self.page_moves(phone),
+            Event::ConnectionGone { conn } => self.input(Input::ConnectionGone { conn }),
+            Event::Unreachable { flow } => self.input(Input::Unreachable { flow }),
+            Event::CertificateShown { leg } => self.certificate_shown(leg),
+            Event::MustBeClosed { leg, life } => self.check_closed(leg, life),
             Event::PhoneLosesPower => self.phone_loses_power(),
             Event::PhoneReturns { phone } => self.phone_returns(phone),
             Event::AgentActs { agent } => self.agent_acts(&agent),
@@ -300,6 +323,9 @@ impl Shift {
                 self.input(Input::MediaUp);
                 for recorded in std::mem::take(&mut self.broken_off) {
                     self.tell_media(Duration::from_millis(5), MediaEvent::Recorded(recorded));
+                }
+                for (after, event) in self.media.still_silent() {
+                    self.tell_media(after, event);
                 }
             }
             Event::DiskFails => {
@@ -324,6 +350,8 @@ impl Shift {
         let seed = self.random.next_u64();
         self.switchboard = Switchboard::new(self.config.clone(), seed, self.at());
         self.ledger.control_died();
+        self.gateway_is_asked_anew();
+        self.connections_end();
         let entries = self.kept.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         self.input(Input::Restored { entries });
         if self.media_up {
@@ -401,7 +429,7 @@ impl Shift {
                 Output::LadderShown { .. } | Output::TrafficShown { .. } => (),
             }
         }
-        self.ledger.end_turn();
+        self.ledger.end_turn(&self.media);
         while let Some((call, order)) = self.lost.pop_front() {
             self.input(Input::OrderLost(order));
             self.ledger.must_have_ended(call);
@@ -424,46 +452,15 @@ impl Shift {
         for (after, event) in self.media.order(order, faulty, &mut self.random) {
             self.tell_media(after, event);
         }
+        for leg in self.media.to_check() {
+            let wait = self.millis(20, 400);
+            self.after(wait, Event::CertificateShown { leg });
+        }
     }
 
     pub(crate) fn tell_media(&mut self, after: Duration, event: MediaEvent) {
         let event = Event::Media { life: self.media_life, event: Told(event) };
         self.after(after, event);
-    }
-
-    /// Puts a datagram on the wire; `flow` is the receiver's view.
-    pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
-        let faults = if self.faulty { self.plan.faults } else { Faults::default() };
-        let to_peers = flow.local != addr(SWITCHBOARD);
-        if (to_peers && self.vanished.is_some()) || self.random.chance(faults.loss) {
-            return;
-        }
-        let n = if self.random.chance(faults.doubled) { 2 } else { 1 };
-        for _ in 0..n {
-            let delay = Duration::from_micros(self.random.between(200, 30_000));
-            self.after(delay, Event::Arrives { flow, bytes: bytes.clone() });
-        }
-    }
-
-    fn arrives(&mut self, flow: Flow, bytes: &[u8]) {
-        let Ok(message) = Message::parse(bytes) else {
-            return self.ledger.fail(format!("cannot read what was sent: {}", start_line(bytes)));
-        };
-        let now = self.at();
-        if self.is_cut(flow) {
-            return;
-        }
-        if flow.local == addr(SWITCHBOARD) {
-            self.ledger.invites.heard(&message);
-            self.message_waits();
-            self.input(Input::Sip { flow, message, waited_us: 0 });
-        } else if [addr(TRUNK), addr(GATEWAY)].contains(&flow.local) {
-            self.carrier.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
-        } else if let Some(phone) =
-            self.phones.iter_mut().find(|it| it.address == flow.local && !it.is_off)
-        {
-            phone.endpoint.handle_message(flow, message, hotline_sip::Admit::Trusted, now);
-        }
     }
 
     fn at_rest(&self) -> Result<(), String> {
@@ -515,7 +512,7 @@ impl Shift {
         Duration::from_millis(self.random.between(low, high))
     }
 
-    fn part_of(&mut self, span: Duration) -> Duration {
+    pub(crate) fn part_of(&mut self, span: Duration) -> Duration {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.random.below(millis))
     }
@@ -535,16 +532,12 @@ pub(crate) fn addr(it: &str) -> SocketAddr {
     it.parse().expect("an address")
 }
 
-pub(crate) fn to_switchboard(from: SocketAddr) -> Flow {
-    Flow { transport: Transport::Udp, local: from, remote: addr(SWITCHBOARD), conn: None }
-}
-
 /// The same path seen from its other end.
 pub(crate) const fn reversed(flow: Flow) -> Flow {
-    Flow { transport: flow.transport, local: flow.remote, remote: flow.local, conn: None }
+    Flow { transport: flow.transport, local: flow.remote, remote: flow.local, conn: flow.conn }
 }
 
-fn start_line(bytes: &[u8]) -> String {
+pub(crate) fn start_line(bytes: &[u8]) -> String {
     let line = bytes.split(|it| *it == b'\r').next().unwrap_or_default();
     String::from_utf8_lossy(line).into_owned()
 }
@@ -558,6 +551,13 @@ fn name_of(event: &Event) -> String {
         | Event::CalleeActs { .. }
         | Event::PhoneActs { .. }
         | Event::PhoneRegisters { .. }
+        | Event::PhoneConnects { .. }
+        | Event::PageReloads { .. }
+        | Event::PageMoves { .. }
+        | Event::ConnectionGone { .. }
+        | Event::Unreachable { .. }
+        | Event::CertificateShown { .. }
+        | Event::MustBeClosed { .. }
         | Event::PhoneLosesPower
         | Event::PhoneReturns { .. }
         | Event::AgentActs { .. }

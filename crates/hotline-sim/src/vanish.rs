@@ -28,6 +28,7 @@ impl Shift {
         self.callers.clear();
         for phone in &mut self.phones {
             phone.endpoint = Endpoint::new(sip.clone(), self.random.next_u64(), 1);
+            phone.voices.clear();
         }
         if self.plan.faults.vanish == Vanish::Heard {
             for leg in self.media.legs() {
@@ -50,6 +51,9 @@ impl Event {
             | Self::PhoneRegisters { .. }
             | Self::AgentActs { .. }
             | Self::CalleeActs { .. }
+            | Self::PhoneConnects { .. }
+            | Self::PageReloads { .. }
+            | Self::PageMoves { .. }
             | Self::PhoneLosesPower
             | Self::PhoneReturns { .. }
             | Self::GatewayDies
@@ -57,6 +61,10 @@ impl Event {
             | Self::GatewayIsKnown => true,
             Self::Arrives { .. }
             | Self::Media { .. }
+            | Self::ConnectionGone { .. }
+            | Self::Unreachable { .. }
+            | Self::CertificateShown { .. }
+            | Self::MustBeClosed { .. }
             | Self::MediaDies
             | Self::MediaReturns
             | Self::DiskFails
