@@ -200,6 +200,20 @@ fn a_thousand_peers_that_vanish_leave_nothing_behind() {
     assert!(n_vanished >= 1_000, "only {n_vanished} dialogs lost their peer");
 }
 
+/// Calls wait in long queues. What a death takes from one frees its agent for the next, whose fresh
+/// leg the new process has not listed: it is neither lost nor left open.
+#[test]
+fn media_that_dies_again_and_again_leaves_no_leg_open() {
+    let mut config = config();
+    config.trunks[0].channels_max = 100;
+    for seed in 600..603 {
+        let faults = Faults { media_deaths: 40, gateway_cuts: 1, ..Faults::default() };
+        let plan = Plan { calls: 250, span: Duration::from_secs(400), faults };
+        let it = Shift::new(seed, config.clone(), plan).run().unwrap_or_else(|it| panic!("{it}"));
+        assert!(it.outcomes[&Outcome::Lost] > 20, "{it:?}");
+    }
+}
+
 /// How much of it gets through is measured in `hotline-trunk`; here everything that a call may do
 /// goes on meanwhile, in a switchboard that is told how far its machine is behind.
 #[test]

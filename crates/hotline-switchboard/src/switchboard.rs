@@ -328,12 +328,14 @@ impl Switchboard {
         });
     }
 
+    /// All calls at once: what one of them lets go is offered to others only when they have taken
+    /// the step, too.
     fn each_call(&mut self, now: Now, step: impl Fn(&mut Call, &CallEnvironment<'_>, Now)) {
         let all: Vec<_> = self.calls.keys().copied().collect();
         for id in all {
             self.step(id, now, &step);
-            self.settle(now);
         }
+        self.settle(now);
     }
 }
 
