@@ -89,15 +89,20 @@ struct Shared {
 pub fn control(setup: Control) -> Result<(), Error> {
     let _logging = telemetry::begin(&setup.config.telemetry, "control");
     let supervisor = child::begin().map_err(Error::io("the control role"))?;
-    // Three, so that a long answer of the web or a slow database delays no packet, and records that
-    // the journal keeps anyhow delay neither. One thread each: a second one is woken to look for
+    // Four, so that a long answer of the web or a slow database delays no packet, and neither do
+    // records that the journal keeps anyhow, nor strangers who want to be let in by TLS. One thread each: a second one is woken to look for
     // work at every turn, which costs more than it does.
     let (edge, outside) = (runtime("edge", || ())?, runtime("outside", || ())?);
     let records = runtime("records", priority::lower)?;
-    let around = Around { outside: outside.handle().clone(), records: records.handle().clone() };
+    let handshakes = runtime("handshakes", priority::lower)?;
+    let around = Around {
+        outside: outside.handle().clone(),
+        records: records.handle().clone(),
+        handshakes: handshakes.handle().clone(),
+    };
     let outcome = edge.block_on(run(setup, supervisor, around));
     // A task that hangs must not keep the process.
-    for it in [edge, outside, records] {
+    for it in [edge, outside, records, handshakes] {
         it.shutdown_timeout(Duration::from_secs(1));
     }
     outcome
@@ -111,6 +116,8 @@ struct Around {
     /// Database, sidecars and pushes. Their threads wait for all others, and so do those that the
     /// database starts there.
     records: Handle,
+    /// Whoever wants to speak TLS. Its thread waits for all others, too.
+    handshakes: Handle,
 }
 
 fn runtime(name: &str, begin: impl Fn() + Send + Sync + 'static) -> Result<Runtime, Error> {

@@ -6,7 +6,8 @@ use rustix::{process::setpriority_process, thread::gettid};
 /// Of the thread that decides, where it is permitted (`CAP_SYS_NICE`).
 const URGENT: i32 = -10;
 
-/// Of the threads that carry records out of the journal, which keeps them meanwhile.
+/// Of the threads that carry records out of the journal, which keeps them meanwhile, and of those
+/// that let peers in by TLS.
 const PATIENT: i32 = 10;
 
 /// For the calling thread, and the threads that it starts.

@@ -77,9 +77,17 @@ pub struct Sockets {
     pub streams: Vec<(Transport, std::net::TcpListener)>,
 }
 
-/// Serves until the transmissions end. The gate is shared with who knows the telephones. Datagrams
-/// are read by tasks of the runtime `datagrams`: where that is the reader's of the inputs, no thread
-/// is woken for another one.
+/// Whose threads do what the caller's runtime does not.
+#[derive(Clone, Debug)]
+pub struct Threads {
+    /// Reads datagrams. Where it is the reader's of the inputs, no thread is woken for another one.
+    pub datagrams: Handle,
+    /// Lets peers in by TLS, each of whom costs as much as a call: whatever comes, it takes the time
+    /// of these threads alone.
+    pub handshakes: Handle,
+}
+
+/// Serves until the transmissions end. The gate is shared with who knows the telephones.
 ///
 /// # Errors
 /// When a socket cannot be registered with the runtime.
@@ -89,7 +97,7 @@ pub async fn run(
     counters: Arc<Counters>,
     gate: Arc<Gate>,
     control: (mpsc::Sender<NetInput>, mpsc::Receiver<Transmit>),
-    datagrams: Handle,
+    threads: Threads,
 ) -> std::io::Result<()> {
-    router::run(sockets, config, counters, gate, control, datagrams).await
+    router::run(sockets, config, counters, gate, control, threads).await
 }

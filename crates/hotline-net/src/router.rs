@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    Config, Count, Counters, Gate, NetInput, Sockets, Transmit,
+    Config, Count, Counters, Gate, NetInput, Sockets, Threads, Transmit,
     connection::{self, Ended},
     gate::address,
     icmp,
@@ -56,18 +56,18 @@ pub(crate) async fn run(
     counters: Arc<Counters>,
     gate: Arc<Gate>,
     (to_control, mut from_control): (mpsc::Sender<NetInput>, mpsc::Receiver<Transmit>),
-    datagrams: Handle,
+    threads: Threads,
 ) -> io::Result<()> {
     let mut readers = JoinSet::new();
     let (notes, mut waiting) = mpsc::channel(ACCEPTED_MAX);
     let first_conn = config.first_conn;
-    let certificates = Arc::new(Certificates::new(config.tls.clone()));
+    let certificates = Arc::new(Certificates::new(config.tls.clone(), threads.handshakes));
     let config = Arc::new(config);
     let buffered = Arc::default();
     let shared = Shared { counters, gate, config, certificates, to_control, notes, buffered };
     let mut router = Router::new(shared.clone(), first_conn);
     for socket in sockets.udp {
-        router.add_udp(socket, &mut readers, &datagrams)?;
+        router.add_udp(socket, &mut readers, &threads.datagrams)?;
     }
     for (transport, listener) in sockets.streams {
         listener.set_nonblocking(true)?;

@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Config, Count, Counters, Flood, Gate, NetInput, Sockets, Transmit, run};
+use crate::{Config, Count, Counters, Flood, Gate, NetInput, Sockets, Threads, Transmit, run};
 
 const OPTIONS: &[u8] = b"OPTIONS sip:12345@127.0.0.1 SIP/2.0\r\n\
 Via: SIP/2.0/TCP 127.0.0.1:5080;branch=z9hG4bK1\r\n\
@@ -40,6 +40,10 @@ fn edge(config: Config) -> Edge {
 
 /// `tcp` of what comes is where `transport` is spoken.
 fn edge_at(local: &str, transport: Transport, config: Config) -> Edge {
+    edge_with(local, transport, config, Handle::current())
+}
+
+fn edge_with(local: &str, transport: Transport, config: Config, handshakes: Handle) -> Edge {
     let udp = UdpSocket::bind(local).unwrap();
     let tcp = TcpListener::bind(local).unwrap();
     let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
@@ -50,7 +54,8 @@ fn edge_at(local: &str, transport: Transport, config: Config) -> Edge {
     let gate = Arc::new(Gate::new(config.flood.clone(), Arc::clone(&counters)));
     let shared = (Arc::clone(&counters), Arc::clone(&gate));
     let control = (to_control, from_control);
-    tokio::spawn(run(sockets, config, shared.0, shared.1, control, Handle::current()));
+    let threads = Threads { datagrams: Handle::current(), handshakes };
+    tokio::spawn(run(sockets, config, shared.0, shared.1, control, threads));
     Edge { udp: udp_at, tcp: tcp_at, counters, gate, inputs, transmits }
 }
 

@@ -25,6 +25,7 @@ use rustls::{
 };
 use tokio::{
     net::TcpStream,
+    runtime::Handle,
     sync::Semaphore,
     time::{Instant, interval, timeout_at},
 };
@@ -196,7 +197,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
 pub(crate) struct Certificates {
     tls: Option<Tls>,
     current: RwLock<Option<Loaded>>,
-    handshakes: Semaphore,
+    handshakes: Arc<Semaphore>,
+    threads: Handle,
 }
 
 impl fmt::Debug for Certificates {
@@ -206,9 +208,9 @@ impl fmt::Debug for Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn new(tls: Option<Tls>) -> Self {
-        let it =
-            Self { tls, current: RwLock::new(None), handshakes: Semaphore::new(HANDSHAKES_MAX) };
+    pub(crate) fn new(tls: Option<Tls>, threads: Handle) -> Self {
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let it = Self { tls, current: RwLock::new(None), handshakes, threads };
         it.load();
         it
     }
@@ -272,13 +274,19 @@ impl Certificates {
         if !shared.gate.may_shake(flow.remote.ip(), std::time::Instant::now()) {
             return None;
         }
-        let handshake = async {
-            // Who is known waits for nobody: strangers can leave all of theirs half done.
-            let is_known = shared.gate.is_known(flow.remote.ip());
-            let _permit = if is_known { None } else { Some(self.handshakes.acquire().await.ok()?) };
-            self.current()?.acceptor.accept(stream).await.ok()
+        // Who is known waits for nobody: strangers can leave all of theirs half done.
+        let is_known = shared.gate.is_known(flow.remote.ip());
+        let permits = (!is_known).then(|| Arc::clone(&self.handshakes));
+        let acceptor = self.current().map(|it| it.acceptor);
+        let handshake = async move {
+            let _permit = match permits {
+                Some(it) => Some(it.acquire_owned().await.ok()?),
+                None => None,
+            };
+            acceptor?.accept(stream).await.ok()
         };
-        let Ok(Some(stream)) = timeout_at(deadline, handshake).await else {
+        let handshake = self.threads.spawn(timeout_at(deadline, handshake));
+        let Ok(Ok(Some(stream))) = handshake.await else {
             shared.counters.add(Count::HandshakeFailed);
             // It cost more than any request: counted as one.
             shared.gate.judge(flow.remote, std::time::Instant::now());

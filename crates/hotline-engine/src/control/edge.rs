@@ -109,8 +109,10 @@ impl Edge {
         });
         let first_conn = crate::clock::first_id(clock.now().wall);
         let config = hotline_net::Config { first_conn, ..self.setup.config.net.clone() };
+        let threads =
+            hotline_net::Threads { datagrams: control, handshakes: self.around.handshakes.clone() };
         self.transmitting = Some(tokio::spawn(async move {
-            let run = hotline_net::run(handed.sip, config, net, gate, (from_net, to_net), control);
+            let run = hotline_net::run(handed.sip, config, net, gate, (from_net, to_net), threads);
             if let Err(error) = run.await {
                 tracing::error!(%error, "The signalling sockets do not work.");
             }

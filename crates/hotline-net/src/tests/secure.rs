@@ -344,6 +344,41 @@ async fn v22_two_thousand_handshakes_at_once_cost_what_is_configured_and_a_trunk
     assert_eq!(flow.remote.ip().to_string(), "127.0.0.9");
 }
 
+#[test]
+fn v22_handshakes_have_threads_of_their_own_and_nobody_else_waits_for_them() {
+    let threads = |name| {
+        let mut it = tokio::runtime::Builder::new_multi_thread();
+        it.worker_threads(1).thread_name(name).enable_all().build().unwrap()
+    };
+    let (edge, handshakes) = (threads("edge"), threads("handshakes"));
+    // As if so many came that no time is left for another one.
+    let (go_on, stop) = std::sync::mpsc::channel::<()>();
+    handshakes.spawn(async move { stop.recv().unwrap_or_default() });
+    let to = handshakes.handle().clone();
+    edge.block_on(async move {
+        let pki = Pki::new();
+        let config = Config { tls: Some(pki.tls()), ..Config::default() };
+        let mut it = edge_with("127.0.0.1:0", Transport::Tls, config, to);
+        let name = ServerName::try_from("sip.example").unwrap();
+        let stream = TcpStream::connect(it.tcp).await.unwrap();
+        let connector = pki.client(None, &TLS13);
+        let connecting = tokio::spawn(async move { connector.connect(name, stream).await });
+        while it.counters.of(Count::Accepted) < 1 {
+            tokio::task::yield_now().await;
+        }
+        // Who is there already is served.
+        let phone = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        phone.send_to(OPTIONS, it.udp).await.unwrap();
+        assert_eq!(it.sip().await.transport, Transport::Udp);
+        assert!(!connecting.is_finished());
+        drop(go_on);
+        let mut stream =
+            timeout(Duration::from_secs(30), connecting).await.unwrap().unwrap().unwrap();
+        stream.write_all(OPTIONS).await.unwrap();
+        assert_eq!(it.sip().await.transport, Transport::Tls);
+    });
+}
+
 async fn browser(
     to: SocketAddr,
     protocol: Option<&str>,
