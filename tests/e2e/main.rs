@@ -60,6 +60,7 @@ mod seams;
 mod senses;
 mod setup;
 mod spraying;
+mod storms;
 mod strangers;
 mod supervision;
 mod survey;

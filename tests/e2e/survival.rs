@@ -70,8 +70,8 @@ pub(crate) async fn talks(engine: &Engine, n: usize) -> (Vec<Talk>, Vec<Agent>) 
     (talks, robots)
 }
 
-/// A caller who tries again when so many at once are too many for a busy machine.
-async fn taken_caller(engine: &Engine) -> Caller {
+/// A caller who tries again when he is one too many for a busy machine.
+pub(crate) async fn taken_caller(engine: &Engine) -> Caller {
     loop {
         let caller = engine.caller().await;
         let decided = |it: &hotline_testkit::View| it.answered.is_some() || it.ended.is_some();

@@ -47,7 +47,7 @@ pub(crate) async fn secure(setup: Setup) -> (Engine, TempDir) {
     (Engine::start(Setup { sip_more: sip, ..setup }).await, folder)
 }
 
-fn note(engine: &Engine) -> Value {
+pub(crate) fn note(engine: &Engine) -> Value {
     serde_json::from_str(&fs::read_to_string(engine.data("engine.json")).unwrap()).unwrap()
 }
 
@@ -91,7 +91,7 @@ async fn tunnel(engine: &Engine, kind: Tunnel, folder: &Path) -> SocketAddr {
     at
 }
 
-fn connector(folder: &Path) -> TlsConnector {
+pub(crate) fn connector(folder: &Path) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("crt")).unwrap()).unwrap();
     let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
