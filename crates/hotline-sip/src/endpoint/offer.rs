@@ -135,7 +135,7 @@ impl Endpoint {
         else {
             return;
         };
-        // RFC 3261 §12.2.1.2: these say that the dialog is gone. A refresh has time for another try.
+        // RFC 3261 §12.2.1.2: these say that the dialog is gone. A refresh can be tried again.
         if status == 481 && is_refresh {
             return self.session_over(leg, now);
         }
