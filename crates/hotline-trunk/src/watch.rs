@@ -89,6 +89,11 @@ impl Tally {
         Self { n: self.n + other.n, failed: self.failed + other.failed }
     }
 
+    /// What is left of a sum without one of its parts.
+    const fn without(self, part: Self) -> Self {
+        Self { n: self.n - part.n, failed: self.failed - part.failed }
+    }
+
     /// Whether at least so many of a hundred failed.
     const fn reaches(self, percent: u64) -> bool {
         self.n > 0 && self.failed * 100 >= self.n * percent
@@ -129,20 +134,17 @@ impl Watch {
                 seen.pieces.pop_front();
             }
         }
-        let recent: BTreeMap<String, Tally> = self
-            .carriers
-            .iter()
-            .map(|(name, seen)| (name.clone(), seen.tally(now, Duration::ZERO, window)))
-            .collect();
+        let recent = |it: &Seen| it.tally(now, Duration::ZERO, window);
+        let all = self.carriers.values().map(recent).fold(Tally::default(), Tally::plus);
         let mut alarms = Vec::new();
         for (name, seen) in &mut self.carriers {
-            let own = recent.get(name).copied().unwrap_or_default();
-            let others = recent.iter().filter(|it| it.0 != name).map(|it| *it.1);
-            let others = others.fold(Tally::default(), Tally::plus);
+            let own = recent(seen);
+            let others = all.without(own);
+            // Asked for last: the hour before has hundreds of pieces.
             let usual =
-                if others.n >= attempts_min { others } else { seen.tally(now, window, whole) };
+                || if others.n >= attempts_min { others } else { seen.tally(now, window, whole) };
             let rises =
-                own.n >= attempts_min && own.reaches(raise_percent) && own.towers_over(usual);
+                own.n >= attempts_min && own.reaches(raise_percent) && own.towers_over(usual());
             let changed = if seen.raised {
                 if own.reaches(clear_percent) {
                     seen.well_since = None;
@@ -184,7 +186,8 @@ impl Watch {
 impl Seen {
     /// What lies between `from` and `to` ago.
     fn tally(&self, now: MonoTime, from: Duration, to: Duration) -> Tally {
-        let within = |it: &&(MonoTime, Tally)| (from..to).contains(&now.since(it.0));
-        self.pieces.iter().filter(within).map(|it| it.1).fold(Tally::default(), Tally::plus)
+        let newest_first = self.pieces.iter().rev().skip_while(|it| now.since(it.0) < from);
+        let within = newest_first.take_while(|it| now.since(it.0) < to);
+        within.map(|it| it.1).fold(Tally::default(), Tally::plus)
     }
 }
