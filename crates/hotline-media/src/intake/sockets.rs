@@ -274,6 +274,8 @@ impl Intake for Sockets {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
@@ -336,5 +338,46 @@ mod tests {
         let mut heard = [0; 9];
         assert_eq!(peer.recv(&mut heard).unwrap(), 1);
         assert_eq!(heard[0], 2);
+    }
+
+    /// A leg, and its address.
+    fn leg(sockets: &mut Sockets, leg: u32) -> SocketAddr {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        sockets.add(leg, socket).unwrap();
+        address
+    }
+
+    /// Few at a time, as packets come, and more than fit into a batch; at once and by the tick.
+    #[test]
+    fn thousands_of_datagrams_to_sockets_of_their_own_allocate_nothing() {
+        const LEGS: u32 = 100;
+        let mut sockets = Sockets::new(LEGS as usize, Wake::new().unwrap()).unwrap();
+        let addresses: Vec<_> = (0..LEGS).map(|it| leg(&mut sockets, it)).collect();
+        let mut inbox = Inbox::new();
+        let (mut heard, mut strange) = (0, 0);
+        let counted = allocation_counter::measure(|| {
+            for round in 0..200_u8 {
+                let n = if round % 2 == 0 { 2 } else { LEGS };
+                for to in 0..n {
+                    let from = (to + 1) % LEGS;
+                    assert!(sockets.send(from, addresses[to as usize], &[round; 172]));
+                }
+                sockets.flush();
+                let mut here = 0;
+                while here < n {
+                    sockets.fill(&mut inbox, PATIENCE).unwrap();
+                    for (arrival, bytes) in inbox.drain() {
+                        here += 1;
+                        let from = addresses[((arrival.leg + 1) % LEGS) as usize];
+                        strange += u32::from(arrival.from != from || *bytes != [round; 172]);
+                    }
+                }
+                heard += here;
+            }
+        });
+        assert_eq!((heard, strange), (100 * (2 + LEGS), 0));
+        assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     }
 }

@@ -1,7 +1,7 @@
 //! Every test of the whole role, once more on the other intake and with two workers.
 
 use std::{
-    env,
+    env, fs,
     net::{Ipv4Addr, Ipv6Addr},
     process::Command,
     sync::{Mutex, PoisonError},
@@ -47,11 +47,25 @@ fn run_again(modules: &[&str], intake: &str, workers: u8) {
     assert!(n >= 20, "{n} tests were run");
 }
 
-/// Those of the whole role, and not this one.
-const MODULES: [&str; 12] = [
-    "browsers", "calls", "codecs", "link", "parties", "reports", "revival", "sdes", "senses",
-    "stalls", "tapes", "workers",
+/// Those of the whole role.
+const MODULES: [&str; 14] = [
+    "browsers", "calls", "codecs", "kills", "link", "parties", "reports", "revival", "sdes",
+    "senses", "stalls", "tapes", "volumes", "workers",
 ];
+
+/// This one, what the others stand on, and what has nothing to do with packets.
+const APART: [&str; 4] = ["both", "page", "priority", "rig"];
+
+#[test]
+fn no_tests_of_the_whole_role_are_left_out_on_the_other_intake() {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests")).unwrap();
+    let names = files.map(|it| it.unwrap().path().file_stem().unwrap().display().to_string());
+    let mut found: Vec<_> = names.collect();
+    found.sort();
+    let mut known = [&MODULES[..], &APART].concat();
+    known.sort_unstable();
+    assert_eq!(found, known);
+}
 
 #[expect(clippy::print_stdout, reason = "a test that cannot be run says so")]
 fn has_lookup() -> bool {
