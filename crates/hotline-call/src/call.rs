@@ -53,6 +53,7 @@ pub use self::{
     outbound::{Dialling, NetworkSound},
     revival::Alive,
     suspend::NotSuspended,
+    takeover::PhoneCall,
 };
 
 /// What all calls share.

@@ -17,7 +17,7 @@ mod saved;
 pub use self::{
     call::{
         Alive, Arrival, Call, Config, Dialling, Joining, NetworkSound, NotSuspended, Offering,
-        Output, QueueOrder, Who,
+        Output, PhoneCall, QueueOrder, Who,
     },
     hears::{Role, Room, Seat, hears},
     leg::{LegEnd, LegEvent, LegOrder, OfferUpdate, TalkLine},

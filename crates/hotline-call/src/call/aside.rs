@@ -3,13 +3,13 @@
 
 use hotline_base::{
     AgentNo,
-    media::{FailReason, FailedOrder, Order, Profile},
+    media::{FailReason, FailedOrder, Order},
 };
 use hotline_cdr::PartyRole;
 
 use super::{
     Call, Environment, Joining, LegEvent, LegId, LegOrder, MonoTime, Now, OfferEnd, Party,
-    events::refused_reoffer,
+    PhoneCall, events::refused_reoffer,
 };
 use crate::{Role, Room, Seat};
 
@@ -52,7 +52,7 @@ impl Call {
     pub fn consult_by_phone(
         &mut self,
         agent: &AgentNo,
-        (leg, offer): (LegId, Option<String>),
+        (leg, offer, profile): PhoneCall,
         it: Joining,
         now: Now,
     ) -> bool {
@@ -65,7 +65,7 @@ impl Call {
         if let Some(side) = &mut self.agent {
             side.aside = Some(Aside { leg, state, owes_answer, held: false });
         }
-        self.open_leg(leg, offer, Profile::Plain);
+        self.open_leg(leg, offer, profile);
         self.consult(agent, it, now)
     }
 

@@ -11,6 +11,10 @@ use super::{
     Phase,
 };
 
+/// The leg of a telephone that called us, its offer if it made one, and how audio is to travel in
+/// an offer of ours if it made none.
+pub type PhoneCall = (LegId, Option<String>, Profile);
+
 /// The other telephone, until media knows it.
 #[derive(Debug)]
 pub(super) struct Takeover {
@@ -28,7 +32,7 @@ impl Call {
         &mut self,
         agent: &AgentNo,
         old: LegId,
-        (new, offer): (LegId, Option<String>),
+        (new, offer, profile): PhoneCall,
         now: Now,
     ) -> bool {
         if self.phase != Phase::Live || self.takeover.is_some() || !self.is_his(agent, old) {
@@ -36,7 +40,7 @@ impl Call {
         }
         let until = now.mono + self.config.open_limit;
         self.takeover = Some(Takeover { old, new, until, owes_answer: offer.is_none() });
-        self.open_leg(new, offer, Profile::Plain);
+        self.open_leg(new, offer, profile);
         true
     }
 

@@ -4,6 +4,7 @@
 
 use hotline_agent::{Action, Refused};
 use hotline_base::{AgentNo, CallId, Extension, LegId, Now, Pii};
+use hotline_call::PhoneCall;
 use hotline_ladder::Role;
 use hotline_sip::{Invited, Replaced};
 
@@ -106,8 +107,8 @@ impl Switchboard {
         let done = if has_call {
             self.consult_by_phone(it, &no, extension, now)
         } else {
-            let number = Pii::new(it.request_user);
-            self.dial_by_phone(&no, &number, (leg, it.sdp), now)
+            let number = Pii::new(it.request_user.clone());
+            self.dial_by_phone(&no, &number, self.audio_of(it, extension), now)
         };
         if let Err(why) = done {
             self.endpoint.refuse_because(leg, status_of(&why), &why.to_string(), now);
@@ -127,10 +128,10 @@ impl Switchboard {
         if !self.calls.get(&call).is_some_and(|it| it.call.may_consult(no)) {
             return Err(self.wrong_state(no, Action::Consult));
         }
-        let target = self.named(&Pii::new(it.request_user));
+        let target = self.named(&Pii::new(it.request_user.clone()));
         let joining = self.joining(call, no, &target, false, now)?;
         self.add_phone(call, it.leg, extension, now);
-        let (leg, audio) = (it.leg, (it.leg, it.sdp));
+        let (leg, audio) = (it.leg, self.audio_of(it, extension));
         let begun = self.call_in((call, Action::Consult), no, joining, now, |call, it, _, now| {
             call.consult_by_phone(no, audio, it, now)
         });
@@ -151,7 +152,7 @@ impl Switchboard {
         let call = self.legs.get(&old).copied().ok_or(481_u16)?;
         let no = self.desks.at(extension).cloned().ok_or(403_u16)?;
         self.add_phone(call, it.leg, extension, now);
-        let (leg, audio) = (it.leg, (it.leg, it.sdp));
+        let (leg, audio) = (it.leg, self.audio_of(it, extension));
         let mut done = false;
         self.step(call, now, |call, _, now| done = call.take_over(&no, old, audio, now));
         if done {
@@ -160,6 +161,12 @@ impl Switchboard {
         // It is another's, who need not be told apart from nobody.
         self.legs.remove(&leg);
         Err(481)
+    }
+
+    /// What a telephone's INVITE describes, or how our offer to it has to be where it has none.
+    fn audio_of(&self, it: Invited, extension: &Extension) -> PhoneCall {
+        let profile = self.srtp_of(extension).profile(it.flow.transport);
+        (it.leg, it.sdp, profile)
     }
 
     /// A telephone calls into a call.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
-use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId, media::Profile};
-use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound};
+use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
+use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound, PhoneCall};
 use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
 use hotline_trunk::{
@@ -22,9 +22,6 @@ use crate::{Alarm, Dialer};
 
 /// A gateway that says nothing for so long is not waited for (requirement R10).
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// The leg of a telephone that called us, and its offer, if it made one.
-pub(super) type Audio = (LegId, Option<String>);
 
 /// A call on its way out, until somebody takes it.
 #[derive(Debug)]
@@ -77,7 +74,7 @@ impl Switchboard {
         &mut self,
         no: &AgentNo,
         number: &Pii<String>,
-        phone: Audio,
+        phone: PhoneCall,
         now: Now,
     ) -> Result<(), Refused> {
         self.dial_from(no, number, (None, false), Some(phone), now)
@@ -88,7 +85,7 @@ impl Switchboard {
         no: &AgentNo,
         number: &Pii<String>,
         shown: (Option<&String>, bool),
-        phone: Option<Audio>,
+        phone: Option<PhoneCall>,
         now: Now,
     ) -> Result<(), Refused> {
         let agent = self.agents.get(no).ok_or(Refused::UnknownAgent)?;
@@ -180,7 +177,7 @@ impl Switchboard {
         &mut self,
         no: &AgentNo,
         (number, display, emergency): (Pii<String>, Option<String>, bool),
-        phone: Option<Audio>,
+        phone: Option<PhoneCall>,
         now: Now,
     ) -> Result<(), Refused> {
         let call = self.new_call();
@@ -190,7 +187,7 @@ impl Switchboard {
         agent.line_event(LineEvent::Dial, now)?;
         agent.set_call(Some(call));
         let (agent_leg, profile, described) = match phone {
-            Some((leg, offer)) => (leg, Profile::Plain, Some(offer)),
+            Some((leg, offer, profile)) => (leg, profile, Some(offer)),
             None => (self.endpoint.new_leg(), self.best_profile(&extension, now), None),
         };
         let leg = self.endpoint.new_leg();

@@ -83,7 +83,7 @@ impl Switchboard {
         all
     }
 
-    fn srtp_of(&self, extension: &Extension) -> Srtp {
+    pub(super) fn srtp_of(&self, extension: &Extension) -> Srtp {
         self.config.srtp_of.get(extension).copied().unwrap_or(self.config.srtp)
     }
 

@@ -2,7 +2,7 @@
 
 use hotline_base::{
     Key, LegId, OfferId,
-    media::{Event as MediaEvent, Profile},
+    media::{Event as MediaEvent, Order, Profile},
 };
 
 use super::{
@@ -20,7 +20,7 @@ fn asks() -> Story {
     it.media(MediaEvent::Reanswered { leg: AGENT, sdp: "ours".to_owned(), hold: true });
     let who = Who { party: colleague("1002"), display: None };
     let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
-    let audio = (ASIDE, Some("theirs".to_owned()));
+    let audio = (ASIDE, Some("theirs".to_owned()), Profile::Plain);
     it.does(|call, now| call.consult_by_phone(&agent("1001"), audio, joining, now));
     it.media(MediaEvent::Opened { leg: ASIDE, sdp: "ours".to_owned() });
     it
@@ -121,7 +121,9 @@ fn a_second_call_ends_with_what_it_was_for() {
     let mut it = Story::talk();
     let who = Who { party: colleague("1002"), display: None };
     let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
-    it.does(|call, now| call.consult_by_phone(&agent("1001"), (ASIDE, None), joining, now));
+    it.does(|call, now| {
+        call.consult_by_phone(&agent("1001"), (ASIDE, None, Profile::Plain), joining, now)
+    });
     it.now = it.now + Duration::from_secs(1);
     it.act(|call, now| call.handle_timeout(&Nobody, now));
     it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
@@ -134,7 +136,7 @@ fn an_agent_goes_on_at_another_of_his_telephones() {
         let mut it = Story::consulting();
         it.does(|call, now| call.confer(&agent("1001"), now));
         let stranger = if no == "1001" { "1002" } else { "1001" };
-        let audio = || (OTHER, Some("theirs".to_owned()));
+        let audio = || (OTHER, Some("theirs".to_owned()), Profile::Plain);
         let mut taken = true;
         it.act(|call, now| taken = call.take_over(&agent(stranger), old, audio(), now));
         assert!(!taken, "another agent's part");
@@ -171,9 +173,13 @@ fn a_takeover_that_does_not_come_about_leaves_everything_as_it_was() {
     for n in 0..3 {
         let mut it = Story::talk();
         let offer = (n < 2).then(|| "theirs".to_owned());
-        it.does(|call, now| call.take_over(&agent("1001"), AGENT, (OTHER, offer), now));
+        it.does(|call, now| {
+            call.take_over(&agent("1001"), AGENT, (OTHER, offer, Profile::Plain), now)
+        });
         let mut again = true;
-        it.act(|call, now| again = call.take_over(&agent("1001"), AGENT, (ASIDE, None), now));
+        it.act(|call, now| {
+            again = call.take_over(&agent("1001"), AGENT, (ASIDE, None, Profile::Plain), now)
+        });
         assert!(!again, "one at a time");
         match n {
             0 => it.leg(OTHER, LegEvent::Ended(LegEnd::Cancelled)),
@@ -201,7 +207,7 @@ fn a_call_that_rings_at_one_telephone_is_picked_up_at_another() {
     let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
     it.does(|call, now| call.consult(&agent("1001"), joining, now));
     it.opens(TARGET);
-    let audio = (OTHER, Some("theirs".to_owned()));
+    let audio = (OTHER, Some("theirs".to_owned()), Profile::Plain);
     it.does(|call, now| call.take_over(&agent("1002"), TARGET, audio, now));
     it.media(MediaEvent::Opened { leg: OTHER, sdp: "ours".to_owned() });
     assert_eq!(it.hung_up, [TARGET]);
@@ -267,4 +273,28 @@ fn a_key_by_info_alone_goes_to_who_is_outside_and_one_press_by_two_ways_once() {
     // Who is outside presses for our flows alone.
     it.leg(CALLER, info(true));
     assert_eq!(it.keyed, []);
+}
+
+/// A telephone with keys or in a browser that brings no offer is not offered sound in the clear.
+#[test]
+fn a_telephone_that_calls_without_an_offer_gets_one_in_its_own_way() {
+    for profile in [Profile::Plain, Profile::Sdes, Profile::WebRtc] {
+        let offered = |it: &mut Story| {
+            let said: Vec<_> = std::iter::from_fn(|| it.call.poll_output()).collect();
+            said.into_iter().find_map(|it| match it {
+                Output::Media(Order::Open { offer: None, profile, .. }) => Some(profile),
+                _ => None,
+            })
+        };
+        let mut it = Story::talk();
+        let now = it.now;
+        assert!(it.call.take_over(&agent("1001"), AGENT, (OTHER, None, profile), now));
+        assert_eq!(offered(&mut it), Some(profile));
+        let mut it = Story::talk();
+        let who = Who { party: colleague("1002"), display: None };
+        let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
+        let audio = (ASIDE, None, profile);
+        assert!(it.call.consult_by_phone(&agent("1001"), audio, joining, now));
+        assert_eq!(offered(&mut it), Some(profile));
+    }
 }
