@@ -137,7 +137,7 @@ pub enum Output {
         offer: OfferId,
         update: OfferUpdate,
     },
-    Fact(Stamped),
+    Fact(Arc<Stamped>),
     /// What a transfer came to, as the status of a call: 200 when somebody has the caller.
     Transferred {
         status: u16,
@@ -206,7 +206,7 @@ pub struct Call {
     keys: KeyMerger,
     /// Keys of everybody else's telephones, by leg.
     keys_inside: BTreeMap<LegId, KeyMerger>,
-    facts: Vec<Stamped>,
+    facts: Vec<Arc<Stamped>>,
     outputs: VecDeque<Output>,
 }
 
@@ -351,7 +351,7 @@ impl Call {
     }
 
     /// The facts so far and the place in the queue, of a call that cannot go on.
-    pub fn abandon(self) -> (Vec<Stamped>, Option<TicketId>) {
+    pub fn abandon(self) -> (Vec<Arc<Stamped>>, Option<TicketId>) {
         (self.facts, self.ticket)
     }
 
@@ -523,8 +523,8 @@ impl Call {
     }
 
     fn fact(&mut self, fact: CallFact, now: Now) {
-        let stamped = Stamped { at: now, fact };
-        self.facts.push(stamped.clone());
+        let stamped = Arc::new(Stamped { at: now, fact });
+        self.facts.push(Arc::clone(&stamped));
         self.outputs.push_back(Output::Fact(stamped));
         if let Some(news) = recording_news(self.id, &self.facts) {
             self.outputs.push_back(Output::Recording(Box::new(news)));
@@ -552,7 +552,7 @@ impl Call {
     }
 
     fn left_flow(&mut self, now: Now) {
-        let left = |it: &Stamped| matches!(it.fact, CallFact::FlowLeft);
+        let left = |it: &Arc<Stamped>| matches!(it.fact, CallFact::FlowLeft);
         if !self.facts.iter().any(left) {
             self.fact(CallFact::FlowLeft, now);
         }

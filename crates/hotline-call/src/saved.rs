@@ -1,6 +1,6 @@
 //! What of a call outlives the control process.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, OfferId, RecordingId};
@@ -18,7 +18,7 @@ pub struct SavedCall<'a> {
     pub guests: Vec<SavedGuest>,
     pub recordings: Vec<RecordingId>,
     /// Those of the call itself while it is written down, which happens several times in a call.
-    pub facts: Cow<'a, [Stamped]>,
+    pub facts: Cow<'a, [Arc<Stamped>]>,
 }
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]

@@ -1,6 +1,6 @@
 //! From facts to a record, in one pass.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::{AgentNo, CallId, Extension, GroupId, LegId, Now, OfferId};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Folds a call's facts, oldest first, into its record. `complete` says that no fact will follow.
-pub fn fold(call: CallId, complete: bool, facts: &[Stamped], short: ShortAfter) -> CallRecord {
+pub fn fold(call: CallId, complete: bool, facts: &[Arc<Stamped>], short: ShortAfter) -> CallRecord {
     let mut it = Fold::new(call, complete);
     for stamped in facts {
         it.take(stamped.at, &stamped.fact);
@@ -419,7 +419,7 @@ impl Fold {
         }
     }
 
-    fn finish(mut self, facts: &[Stamped], short: ShortAfter) -> CallRecord {
+    fn finish(mut self, facts: &[Arc<Stamped>], short: ShortAfter) -> CallRecord {
         if let (Some(a), Some(b)) = (self.arrived, self.released) {
             self.record.duration_ms = millis(a.mono.0, b.mono.0);
         }

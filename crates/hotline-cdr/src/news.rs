@@ -1,5 +1,7 @@
 //! What others are told of a recording at once, and not only when its call is over.
 
+use std::sync::Arc;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, CallId, OfferId, RecordingId, WallTime, media::MarkedGap};
 
@@ -68,7 +70,7 @@ impl RecordingEvent {
 }
 
 /// What the last of a call's facts says of a recording, if it is one that others are told.
-pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> {
+pub fn recording_news(call: CallId, facts: &[Arc<Stamped>]) -> Option<RecordingNews> {
     let (last, before) = facts.split_last()?;
     let (recording, event) = if let Some((recording, ..)) = last.fact.recording_started() {
         (recording, RecordingEvent::Started)
@@ -94,7 +96,10 @@ pub fn recording_news(call: CallId, facts: &[Stamped]) -> Option<RecordingNews> 
 }
 
 /// A seal, with what was measured before.
-fn sealed<'a>(fact: &'a CallFact, before: &[Stamped]) -> Option<(&'a RecordingId, RecordingEvent)> {
+fn sealed<'a>(
+    fact: &'a CallFact,
+    before: &[Arc<Stamped>],
+) -> Option<(&'a RecordingId, RecordingEvent)> {
     let CallFact::RecordingSealed { recording, duration_ms, bytes, sha256, gap_ms, n_gaps } = fact
     else {
         return None;
@@ -122,7 +127,7 @@ fn sealed<'a>(fact: &'a CallFact, before: &[Stamped]) -> Option<(&'a RecordingId
 }
 
 /// The agents on a recording's right channel, in the order in which they came.
-fn agents_of(recording: &RecordingId, facts: &[Stamped]) -> Vec<AgentNo> {
+fn agents_of(recording: &RecordingId, facts: &[Arc<Stamped>]) -> Vec<AgentNo> {
     let mut agents = Vec::new();
     for it in facts {
         let offer = if let CallFact::RecordingFollows { recording: of, offer } = &it.fact {
@@ -139,7 +144,7 @@ fn agents_of(recording: &RecordingId, facts: &[Stamped]) -> Vec<AgentNo> {
     agents
 }
 
-fn agent_of(offer: OfferId, facts: &[Stamped]) -> Option<&AgentNo> {
+fn agent_of(offer: OfferId, facts: &[Arc<Stamped>]) -> Option<&AgentNo> {
     facts.iter().find_map(|it| {
         let (CallFact::Offered { offer: of, agent, .. }
         | CallFact::AgentCalled { offer: of, agent, .. }

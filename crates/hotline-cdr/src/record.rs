@@ -1,6 +1,6 @@
 //! 话单: one record per call, with a segment per device visit and a segment per queue visit.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
@@ -63,7 +63,8 @@ pub struct CallRecord {
     pub outcome: Outcome,
     /// The control process was replaced during the call.
     pub control_restarted: bool,
-    pub facts: Vec<Stamped>,
+    /// Those of the call itself, for each version of the record.
+    pub facts: Vec<Arc<Stamped>>,
 }
 
 /// Which way a call went (呼入, 呼出).
@@ -86,7 +87,7 @@ impl CallRecord {
     /// Of an outbound call `caller` is the party outside, whom the agent called, and `called` is
     /// our own number that was shown.
     pub fn direction(&self) -> Direction {
-        let dialled = |it: &Stamped| matches!(it.fact, CallFact::Dialled { .. });
+        let dialled = |it: &Arc<Stamped>| matches!(it.fact, CallFact::Dialled { .. });
         if self.facts.iter().any(dialled) { Direction::Outbound } else { Direction::Inbound }
     }
 

@@ -122,8 +122,8 @@ pub(crate) fn answered(call: u64, version: u32, agent: &str, caller: &str) -> Ca
             },
         ));
     }
-    let stamped = |(ms, fact)| Stamped { at: at(call, ms), fact };
-    let facts: Vec<Stamped> = facts.into_iter().map(stamped).collect();
+    let stamped = |(ms, fact)| Arc::new(Stamped { at: at(call, ms), fact });
+    let facts: Vec<Arc<Stamped>> = facts.into_iter().map(stamped).collect();
     let record = fold(CallId(call), true, &facts, ShortAfter::default());
     CallRecord { version, ..record }
 }
@@ -138,7 +138,8 @@ pub(crate) fn in_flow(call: u64, caller: &str) -> CallRecord {
     let facts = [
         Stamped { at: at(call, 0), fact: arrived(caller) },
         Stamped { at: at(call, 2000), fact: ended },
-    ];
+    ]
+    .map(Arc::new);
     let record = fold(CallId(call), true, &facts, ShortAfter::default());
     CallRecord { version: 1, ..record }
 }
@@ -169,7 +170,8 @@ pub(crate) fn listed(call: u64, version: u32, entry: u64) -> CallRecord {
         Stamped { at: at(call, 0), fact: arrived("13800138000") },
         Stamped { at: at(call, 10), fact: hit },
         Stamped { at: at(call, 2000), fact: ended },
-    ];
+    ]
+    .map(Arc::new);
     let record = fold(CallId(call), true, &facts, ShortAfter::default());
     CallRecord { version, ..record }
 }
@@ -209,7 +211,8 @@ pub(crate) fn muted(call: u64) -> CallRecord {
         ),
         (63_900, CallFact::RecordingGaps { recording: recording.clone(), gaps: all }),
     ];
-    facts.extend(more.into_iter().map(|(ms, fact)| Stamped { at: at(call, ms), fact }));
+    let stamped = |(ms, fact)| Arc::new(Stamped { at: at(call, ms), fact });
+    facts.extend(more.into_iter().map(stamped));
     facts.sort_by_key(|it| it.at.mono);
     let record = fold(CallId(call), true, &facts, ShortAfter::default());
     CallRecord { version: 2, ..record }

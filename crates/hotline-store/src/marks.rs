@@ -231,7 +231,10 @@ fn is_outside(record: &CallRecord, offer: OfferId) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use hotline_base::media::Gap;
+    use hotline_cdr::Stamped;
 
     use super::*;
     use crate::fixture;
@@ -283,13 +286,13 @@ mod tests {
             middle.mono.0 += 1_000_000_000;
             let mut later = middle;
             later.mono.0 += 2_000_000_000;
-            let stamped = |at, fact| hotline_cdr::Stamped { at, fact };
+            let stamped = |at, fact| Arc::new(Stamped { at, fact });
             let more = [
                 stamped(earlier, fact(started)),
                 stamped(middle, fact(RecordingChange::Muted(Muting::MaskedByFlow))),
                 stamped(later, fact(RecordingChange::Resumed)),
             ];
-            it.fact = follows;
+            Arc::make_mut(it).fact = follows;
             record.facts.extend(more);
             break;
         }

@@ -135,7 +135,7 @@ pub enum Output {
     /// One thing happened to a call: for metrics, logs and live views.
     Fact {
         call: CallId,
-        fact: Stamped,
+        fact: Arc<Stamped>,
     },
     /// A recording began, was sealed, or cannot be written.
     Recording(Box<RecordingNews>),

@@ -1,6 +1,6 @@
 //! What is heard and recorded, as it follows from where the parties are.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use hotline_base::{
     AgentNo, LegId, OfferId, PlayId, RecordingId,
@@ -47,7 +47,7 @@ pub(super) struct Audio {
 
 impl Audio {
     /// Plays of an earlier control process may still run; ours have other numbers.
-    pub(super) fn restart(&mut self, facts: &[Stamped]) {
+    pub(super) fn restart(&mut self, facts: &[Arc<Stamped>]) {
         self.n_plays = 1 << 32;
         self.mute = Mute::of(facts);
         self.stray = suspended(facts).is_some();

@@ -1,7 +1,7 @@
 //! 暂停录音, 遮蔽: a recording that holds silence for a while, because somebody in the call or a
 //! supervisor wants it, or because a flow asks the caller for something secret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hotline_base::{FlowId, media::Order};
 use hotline_cdr::{Controller, Muting, RecordingChange, Stamped};
@@ -39,7 +39,7 @@ impl Reason {
 
 impl Mute {
     /// As an earlier control process left it.
-    pub(super) fn of(facts: &[Stamped]) -> Self {
+    pub(super) fn of(facts: &[Arc<Stamped>]) -> Self {
         let mut it = Self::default();
         for stamped in facts {
             match stamped.fact.recording_change() {

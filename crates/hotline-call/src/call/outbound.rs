@@ -85,7 +85,7 @@ impl Dialled {
     }
 
     /// Of a call that an earlier control process began.
-    pub(super) fn restore(facts: &[Stamped]) -> Option<Self> {
+    pub(super) fn restore(facts: &[Arc<Stamped>]) -> Option<Self> {
         facts.iter().find_map(|it| {
             let CallFact::Dialled { number, .. } = &it.fact else { return None };
             Some(Self { rings: true, ..Self::new(number.clone(), None) })

@@ -100,7 +100,7 @@ impl Call {
 }
 
 /// The visits to agents that have not ended.
-fn open_visits(facts: &[Stamped]) -> BTreeSet<OfferId> {
+fn open_visits(facts: &[Arc<Stamped>]) -> BTreeSet<OfferId> {
     let mut open = BTreeSet::new();
     for it in facts {
         if let CallFact::Offered { offer, .. } | CallFact::AgentCalled { offer, .. } = &it.fact {
@@ -122,7 +122,7 @@ fn open_visits(facts: &[Stamped]) -> BTreeSet<OfferId> {
 }
 
 /// The visit to a queue that has not ended.
-fn open_ticket(facts: &[Stamped]) -> Option<TicketId> {
+fn open_ticket(facts: &[Arc<Stamped>]) -> Option<TicketId> {
     facts.iter().fold(None, |open, it| {
         if let CallFact::Enqueued { ticket, .. } = it.fact {
             Some(ticket)

@@ -3,8 +3,9 @@
 use hotline_cdr::RecordingChange;
 
 use super::{
-    AgentState, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId, MonoTime,
-    Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy, Stamped, WallTime,
+    AgentState, Arc, BTreeSet, Call, CallFact, CallerState, EndReason, Environment, LegId,
+    MonoTime, Now, OfferEnd, Order, Output, Party, Phase, RecordingId, RefusedWhy, Stamped,
+    WallTime,
 };
 
 /// What a media process has, as it says itself.
@@ -83,7 +84,7 @@ impl Call {
         let Some(ran) = self.running_recording().filter(|_| is_restored && self.is_open()) else {
             return false;
         };
-        let failed = |it: &Stamped| {
+        let failed = |it: &Arc<Stamped>| {
             let CallFact::RecordingFailed { recording, .. } = &it.fact else { return false };
             *recording == ran
         };
@@ -98,7 +99,7 @@ impl Call {
     /// The same of a call that nobody recorded: the process that has its legs now began after them,
     /// and no control before this one had seen that.
     fn was_replaced_unseen(&self, began: WallTime) -> bool {
-        let replaced = |it: &&Stamped| it.fact == CallFact::MediaRestarted;
+        let replaced = |it: &&Arc<Stamped>| it.fact == CallFact::MediaRestarted;
         let known = self.facts.iter().rev().find(replaced).or(self.facts.first());
         let restored = self.facts.iter().any(|it| it.fact == CallFact::ControlRestarted);
         restored && known.is_some_and(|it| it.at.wall < began)

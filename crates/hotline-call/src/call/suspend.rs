@@ -166,7 +166,7 @@ impl Call {
     }
 
     /// What has happened so far, oldest first.
-    pub fn facts(&self) -> &[Stamped] {
+    pub fn facts(&self) -> &[Arc<Stamped>] {
         &self.facts
     }
 
@@ -185,7 +185,7 @@ impl Call {
 }
 
 /// The offer and the flow of a caller who is in one that an agent sent him to.
-pub(super) fn suspended(facts: &[Stamped]) -> Option<(OfferId, &FlowId)> {
+pub(super) fn suspended(facts: &[Arc<Stamped>]) -> Option<(OfferId, &FlowId)> {
     facts.iter().fold(None, |open, it| {
         if let CallFact::Suspended { offer, flow } = &it.fact {
             Some((*offer, flow))

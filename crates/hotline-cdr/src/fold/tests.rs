@@ -55,9 +55,12 @@ fn left(why: QueueExit) -> CallFact {
     CallFact::LeftQueue { ticket: TICKET, why }
 }
 
+fn stamped(at: Now, fact: CallFact) -> Arc<Stamped> {
+    Arc::new(Stamped { at, fact })
+}
+
 fn record(facts: &[(u64, CallFact)]) -> CallRecord {
-    let facts: Vec<_> =
-        facts.iter().map(|(ms, fact)| Stamped { at: at(*ms), fact: fact.clone() }).collect();
+    let facts: Vec<_> = facts.iter().map(|(ms, fact)| stamped(at(*ms), fact.clone())).collect();
     fold(CallId(1), true, &facts, ShortAfter::default())
 }
 
@@ -194,15 +197,11 @@ fn a_refused_call_has_a_record_too() {
 #[test]
 fn a_wall_clock_set_back_during_the_call_does_not_change_its_length() {
     let late = Now { mono: MonoTime(60_000_000_000), wall: WallTime(5) };
-    let facts =
-        [Stamped { at: at(0), fact: arrived() }, Stamped { at: late, fact: ended(Party::Caller) }];
+    let facts = [stamped(at(0), arrived()), stamped(late, ended(Party::Caller))];
     let it = fold(CallId(1), true, &facts, ShortAfter(Duration::from_secs(5)));
     assert_eq!(it.duration_ms, 60_000);
     assert!(it.clock_was_set());
-    let right = [
-        Stamped { at: at(0), fact: arrived() },
-        Stamped { at: at(60_000), fact: ended(Party::Caller) },
-    ];
+    let right = [stamped(at(0), arrived()), stamped(at(60_000), ended(Party::Caller))];
     assert!(!fold(CallId(1), true, &right, ShortAfter(Duration::from_secs(5))).clock_was_set());
 }
 
@@ -257,9 +256,8 @@ fn a_recording_that_a_flow_began_becomes_the_agents_who_comes_to_it() {
     let audio = &it.recordings[0];
     assert_eq!((audio.agent.as_str(), audio.group.as_str()), ("1001", "gx.general"));
     assert_eq!(it.segments[0].recording, Some(audio.recording.clone()));
-    let stamped: Vec<_> =
-        facts.iter().map(|(ms, fact)| Stamped { at: at(*ms), fact: fact.clone() }).collect();
-    let news = crate::recording_news(CallId(1), &stamped[..3]).unwrap();
+    let facts: Vec<_> = facts.iter().map(|(ms, fact)| stamped(at(*ms), fact.clone())).collect();
+    let news = crate::recording_news(CallId(1), &facts[..3]).unwrap();
     assert_eq!((news.event, news.agents.len()), (crate::RecordingEvent::Started, 0));
 }
 

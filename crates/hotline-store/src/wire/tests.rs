@@ -19,7 +19,7 @@ fn time_is_written_as_in_china_and_read_from_anywhere() {
 fn record_survives_the_way_through_json() {
     let record = fixture::answered(7, 1, "1001", "13800138000");
     let mut json = CallJson::from(&record);
-    json.facts = Some(record.facts.iter().map(StampedJson::from).collect());
+    json.facts = Some(record.facts.iter().map(|it| StampedJson::from(&**it)).collect());
     let text = serde_json::to_string(&json).unwrap();
     assert_eq!(serde_json::from_str::<CallJson>(&text).unwrap(), json);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -34,7 +34,7 @@ fn record_survives_the_way_through_json() {
 fn masked_record_holds_neither_number_nor_what_the_caller_entered() {
     let record = fixture::answered(7, 1, "1001", "13800138000");
     let mut json = CallJson::from(&record);
-    json.facts = Some(record.facts.iter().map(StampedJson::from).collect());
+    json.facts = Some(record.facts.iter().map(|it| StampedJson::from(&**it)).collect());
     assert!(json.was_with(&AgentNo::new("1001")));
     assert!(!json.was_with(&AgentNo::new("1002")));
     let whole = serde_json::to_string(&json).unwrap();
@@ -48,6 +48,6 @@ fn masked_record_holds_neither_number_nor_what_the_caller_entered() {
 fn nothing_of_a_record_is_printed_by_debug() {
     let record = fixture::answered(7, 1, "1001", "13800138000");
     let json = CallJson::from(&record);
-    let printed = format!("{json:?} {:?}", StampedJson::from(&record.facts[0]));
+    let printed = format!("{json:?} {:?}", StampedJson::from(&*record.facts[0]));
     assert!(!printed.contains("13800138000"), "{printed}");
 }

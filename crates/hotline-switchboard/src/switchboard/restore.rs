@@ -256,11 +256,12 @@ impl Switchboard {
         self.admission.release(id);
         let fact =
             CallFact::Ended { by: Party::Platform, reason: EndReason::Internal, cause: None };
-        facts.push(Stamped { at: now, fact: fact.clone() });
+        let ended = Arc::new(Stamped { at: now, fact });
+        facts.push(Arc::clone(&ended));
         let record = fold(id, true, &facts, self.call_config.short_after);
         self.end_ladder(&record, now);
         self.durable.push_back(Output::Record(Box::new(record)));
-        self.say_fact(id, Stamped { at: now, fact });
+        self.say_fact(id, ended);
         if entry.kept {
             self.forget_kept(&format!("call/{id}"));
         }
@@ -290,19 +291,19 @@ fn others(saved: &SavedCall<'_>) -> impl Iterator<Item = (OfferId, LegId)> {
 }
 
 /// Over which trunk who is outside was called last, and the number shown.
-fn went_out(facts: &[Stamped], of: OfferId) -> Option<(&TrunkId, &String)> {
+fn went_out(facts: &[Arc<Stamped>], of: OfferId) -> Option<(&TrunkId, &String)> {
     facts.iter().rev().find_map(|it| {
         let CallFact::PartyWentOut { offer, trunk, display, .. } = &it.fact else { return None };
         (*offer == of).then_some((trunk, display))
     })
 }
 
-fn is_outbound(facts: &[Stamped]) -> bool {
+fn is_outbound(facts: &[Arc<Stamped>]) -> bool {
     facts.iter().any(|it| matches!(it.fact, CallFact::Dialled { .. }))
 }
 
 /// Where a call that goes out went last.
-fn went_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
+fn went_of(facts: &[Arc<Stamped>], now: Now) -> Option<Arrived> {
     let (t_in, party) = facts.iter().find_map(|it| {
         let CallFact::Dialled { number, .. } = &it.fact else { return None };
         Some((it.at.wall.min(now.wall), number.clone()))
@@ -321,7 +322,7 @@ fn went_of(facts: &[Stamped], now: Now) -> Option<Arrived> {
     })
 }
 
-fn arrived_of(facts: &[Stamped], regions: &Regions, now: Now) -> Option<Arrived> {
+fn arrived_of(facts: &[Arc<Stamped>], regions: &Regions, now: Now) -> Option<Arrived> {
     if is_outbound(facts) {
         return went_of(facts, now);
     }

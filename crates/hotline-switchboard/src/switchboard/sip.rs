@@ -195,7 +195,7 @@ impl Switchboard {
             CallFact::Refused { status: why.status(), why },
             CallFact::Ended { by: Party::Platform, reason: EndReason::Refused, cause: None },
         ];
-        let facts: Vec<_> = facts.map(|fact| Stamped { at: now, fact }).to_vec();
+        let facts: Vec<_> = facts.map(|fact| Arc::new(Stamped { at: now, fact })).to_vec();
         let short = self.call_config.short_after;
         self.durable.push_back(Output::Record(Box::new(fold(id, true, &facts, short))));
         for fact in facts {

@@ -121,7 +121,7 @@ impl Traffic {
 
 impl Switchboard {
     /// A fact goes out; what it says of a trunk is counted.
-    pub(super) fn say_fact(&mut self, call: CallId, fact: Stamped) {
+    pub(super) fn say_fact(&mut self, call: CallId, fact: Arc<Stamped>) {
         self.note_fact(call, &fact);
         self.outputs.push_back(Output::Fact { call, fact });
     }

@@ -210,7 +210,7 @@ impl Story {
             Output::Media(Order::StopRecord { .. }) => self.told.push("stop".to_owned()),
             Output::Media(Order::Play(it)) => self.plays.push(it.play),
             Output::Queue(QueueOrder::Enqueue { .. }) => self.queued = true,
-            Output::Fact(it) => self.facts.push(it.fact),
+            Output::Fact(it) => self.facts.push(it.fact.clone()),
             Output::Recording(it) => self.news.push(it.event),
             Output::Record(it) => self.records.push(*it),
             Output::Media(_)

@@ -150,7 +150,7 @@ impl Story {
             Output::Leg { leg, order: LegOrder::SendKeys { .. } } => self.keyed.push(leg),
             Output::Transferred { status } => self.outcomes.push(status),
             Output::Record(it) => self.records.push(*it),
-            Output::Fact(it) => self.facts.push(it.fact),
+            Output::Fact(it) => self.facts.push(it.fact.clone()),
             Output::Leg { .. }
             | Output::Media(_)
             | Output::Queue(_)
@@ -547,7 +547,7 @@ fn after_media(legs: &[LegId]) -> (Call, Vec<CallFact>) {
     let mut facts = Vec::new();
     while let Some(said) = it.call.poll_output() {
         if let Output::Fact(it) = said {
-            facts.push(it.fact);
+            facts.push(it.fact.clone());
         }
     }
     (it.call, facts)

@@ -119,7 +119,7 @@ struct CallRow<'a> {
 
 impl<'a> CallRow<'a> {
     fn new(record: &'a CallRecord) -> Result<Self, StoreError> {
-        let facts: Vec<_> = record.facts.iter().map(StampedJson::from).collect();
+        let facts: Vec<_> = record.facts.iter().map(|it| StampedJson::from(&**it)).collect();
         let json = CallJson::from(record);
         let record_json = serde_json::to_string(&json)?;
         Ok(Self { record, json, record_json, facts_json: serde_json::to_string(&facts)? })
