@@ -19,7 +19,7 @@ pub(crate) struct MediaModel {
     hears: BTreeMap<LegId, Vec<LegId>>,
     reviving: bool,
     /// Legs whose browsers are to prove who they are.
-    to_check: Vec<LegId>,
+    unchecked: Vec<LegId>,
 }
 
 #[derive(Debug)]
@@ -115,8 +115,8 @@ impl MediaModel {
     }
 
     /// Legs whose browsers are to prove who they are, since this was asked.
-    pub(crate) fn to_check(&mut self) -> Vec<LegId> {
-        std::mem::take(&mut self.to_check)
+    pub(crate) fn take_unchecked(&mut self) -> Vec<LegId> {
+        std::mem::take(&mut self.unchecked)
     }
 
     pub(crate) fn order(&mut self, order: Order, faulty: bool, random: &mut Random) -> Said {
@@ -229,7 +229,7 @@ impl MediaModel {
 
     fn check(&mut self, leg: LegId) {
         if self.browser(leg).is_some() {
-            self.to_check.push(leg);
+            self.unchecked.push(leg);
         }
     }
 

@@ -51,7 +51,9 @@ impl Shift {
                 it.endpoint.hang_up(leg, HangUp { status: 480, reason: None }, now);
             }
             self.drain_phones();
-            peers.into_iter().for_each(|it| self.hung_up(it));
+            for peer in peers {
+                self.hung_up(peer);
+            }
         }
         let wait = self.millis(0, 50);
         self.phone_forgets(phone, wait);
@@ -111,11 +113,10 @@ impl Shift {
     pub(crate) fn certificate_shown(&mut self, leg: LegId) {
         let Some(described) = self.media.browser(leg).cloned() else { return };
         let speaks = |it: &&Line| it.peer == leg && it.own.ufrag() == described.ufrag;
-        let pages = self.phones.iter();
-        let shown = pages.flat_map(|it| it.voices.values().find(speaks).map(|_| it.certificate));
-        let shown: Vec<_> = shown.collect();
+        let mut pages = self.phones.iter();
+        let shown = pages.find_map(|it| it.voices.values().find(speaks).map(|_| it.certificate));
         // Nobody is there to begin DTLS any more; or it is there, and is believed or not.
-        if shown.first().is_some_and(|it| *it != described.fingerprint) {
+        if shown.is_some_and(|it| it != described.fingerprint) {
             let (order, reason) = (FailedOrder::Secure, FailReason::BadCertificate);
             self.tell_media(Duration::ZERO, MediaEvent::Failed { leg, order, reason });
             self.must_be_closed(leg, Duration::from_millis(1));

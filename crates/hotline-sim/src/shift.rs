@@ -452,7 +452,7 @@ impl Shift {
         for (after, event) in self.media.order(order, faulty, &mut self.random) {
             self.tell_media(after, event);
         }
-        for leg in self.media.to_check() {
+        for leg in self.media.take_unchecked() {
             let wait = self.millis(20, 400);
             self.after(wait, Event::CertificateShown { leg });
         }

@@ -9,6 +9,7 @@ use hotline_switchboard::Input;
 use crate::{
     Faults, GATEWAY, SWITCHBOARD, Shift, TRUNK,
     agenda::Event,
+    phones::Phone,
     shift::{addr, reversed, start_line},
 };
 
@@ -39,18 +40,15 @@ impl Shift {
     /// Where a connection to the peer's address is open, it is used (RFC 5923); nobody connects to a
     /// telephone that has none.
     fn send_by_connection(&mut self, flow: Flow, bytes: Vec<u8>) {
-        let at_peer = |it: &&crate::phones::Phone| it.address == flow.local;
+        let at_peer = |it: &&Phone| it.address == flow.local;
         let open = || self.phones.iter().find(at_peer).and_then(|it| it.conn);
-        match flow.conn.or_else(open) {
-            Some(conn) => {
-                let at = self.next_by(conn, flow);
-                let flow = Flow { conn: Some(conn), ..flow };
-                self.agenda.at(at, Event::Arrives { flow, bytes });
-            }
-            None => {
-                let wait = self.millis(1, 500);
-                self.after(wait, Event::Unreachable { flow: reversed(flow) });
-            }
+        if let Some(conn) = flow.conn.or_else(open) {
+            let at = self.next_by(conn, flow);
+            let flow = Flow { conn: Some(conn), ..flow };
+            self.agenda.at(at, Event::Arrives { flow, bytes });
+        } else {
+            let wait = self.millis(1, 500);
+            self.after(wait, Event::Unreachable { flow: reversed(flow) });
         }
     }
 

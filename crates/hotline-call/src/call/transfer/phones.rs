@@ -178,7 +178,7 @@ fn a_takeover_that_does_not_come_about_leaves_everything_as_it_was() {
         });
         let mut again = true;
         it.act(|call, now| {
-            again = call.take_over(&agent("1001"), AGENT, (ASIDE, None, Profile::Plain), now)
+            again = call.take_over(&agent("1001"), AGENT, (ASIDE, None, Profile::Plain), now);
         });
         assert!(!again, "one at a time");
         match n {
@@ -281,9 +281,11 @@ fn a_telephone_that_calls_without_an_offer_gets_one_in_its_own_way() {
     for profile in [Profile::Plain, Profile::Sdes, Profile::WebRtc] {
         let offered = |it: &mut Story| {
             let said: Vec<_> = std::iter::from_fn(|| it.call.poll_output()).collect();
-            said.into_iter().find_map(|it| match it {
-                Output::Media(Order::Open { offer: None, profile, .. }) => Some(profile),
-                _ => None,
+            said.into_iter().find_map(|it| {
+                let Output::Media(Order::Open { offer: None, profile, .. }) = it else {
+                    return None;
+                };
+                Some(profile)
             })
         };
         let mut it = Story::talk();
