@@ -222,8 +222,8 @@ impl Floor {
         self.guests.remove(address);
     }
 
-    /// Where a leg with ICE is sent to from now on; nowhere when its peer has not passed a check for
-    /// 30 s, or has said goodbye. One that holds says nothing else by which it could be missed.
+    /// Where a leg with ICE is sent to from now on; nowhere when its peer has not passed a check
+    /// for 30 s, or has said goodbye. Of one that holds nothing else tells that it is gone.
     pub(super) fn choose(&mut self, slot: Slot, to: Option<SocketAddr>) {
         let Some(leg) = self.leg_mut(slot) else { return };
         leg.path = to;
