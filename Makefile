@@ -39,10 +39,20 @@ unit:
 	CARGO="$(CARGO)" scripts/test --package hotline-tests --test it
 	CARGO="$(CARGO)" scripts/test --package hotline-tests --test e2e
 
-# What takes too long for every day: 210 recordings, killed fifty times (about ten minutes).
-test-long: need-build
+# What takes too long for every day: 210 recordings, killed fifty times (about ten minutes); three times
+# the calls that are taken, for ten minutes; 20,000 handshakes beside talks; unsafe code under valgrind.
+test-long: need-build need-valgrind
 	HOTLINE_TEST_KILLS=210x50 $(CARGO) test --release --package hotline-media --lib -- \
 		--nocapture tests::kills::each_of_many_recordings
+	HOTLINE_OVERLOAD_SECS=600 $(CARGO) test --release --package hotline-tests --test e2e -- \
+		--nocapture overload::calls_that_are_too_many
+	HOTLINE_HANDSHAKES=20000 $(CARGO) test --release --package hotline-tests --test e2e -- \
+		--nocapture storms::v22
+	$(CARGO) --config "target.'cfg(all())'.runner = '$(VALGRIND)'" test --package hotline-media --lib -- \
+		--test-threads=1 recorder:: intake::
+
+# Every read and write outside of what is mapped or owned is an error.
+VALGRIND := valgrind --quiet --error-exitcode=1
 
 # What strangers may send: every input ever found, then new ones, eleven targets for a minute each,
 # two at a time. Another hour elsewhere: make fuzz FUZZ="--secs 3600 --seed 2"
@@ -62,7 +72,7 @@ licences:
 		echo "cargo-deny is not installed: licences are not checked here (deny.toml)"; \
 	fi
 
-.PHONY: need-build need-peers need-browser
+.PHONY: need-build need-peers need-browser need-valgrind
 
 need-build:
 	@scripts/need cargo cc=build-essential
@@ -71,6 +81,9 @@ need-build:
 # interoperability tests.
 need-peers:
 	@scripts/need sipp=sip-tester baresip=baresip linphonec=linphone-cli kamailio=kamailio tshark=tshark
+
+need-valgrind:
+	@scripts/need valgrind=valgrind
 
 # A browser, and the telephone that runs in it. Its parts are those of the lock file.
 TELEPHONE := tests/browser/node_modules/telephone.js
