@@ -9,7 +9,7 @@ use hotline_base::MonoTime;
 
 use self::{
     spread::Spread,
-    store::{Kind, Place, SLOT_BYTES, Store},
+    store::{Kind, Place, Store},
 };
 use crate::{Header, SourceClock};
 
@@ -22,6 +22,12 @@ const FRAME_MS: i64 = 20;
 
 /// After this long without a packet there is nothing left to conceal: the sender paused.
 const STARVED_MS: i64 = 100;
+
+/// Bytes of the longest packets that are kept: 120 ms of G.711, in parts of 20; and 60 ms of Opus at
+/// 64 kbit/s, which are whole.
+const BYTES_MAX: usize = 960;
+const PART_BYTES: u16 = 160;
+const PACKET_BYTES: u16 = 480;
 
 /// A delay this much over the one that is wanted is cut at once; less is worked off unheard.
 const EXCESS_MS: i64 = 160;
@@ -54,7 +60,7 @@ pub enum Inserted {
     /// Its time is over; it is counted and widens the delay.
     Late,
     Duplicate,
-    /// Empty, or longer than the buffer's slots.
+    /// Empty, or longer than anybody needs.
     Unfit,
 }
 
@@ -137,7 +143,10 @@ impl JitterBuffer {
             format,
             clock: SourceClock::new(ticks_per_ms),
             spread: Spread::new(),
-            store: Store::new(),
+            store: Store::new(match format {
+                Format::Bytes => PART_BYTES,
+                Format::Packets => PACKET_BYTES,
+            }),
             ssrc: None,
             newest: 0,
             given: 0,
@@ -190,8 +199,8 @@ impl JitterBuffer {
             Format::Packets => i64::from(ticks),
         };
         let too_long = match self.format {
-            Format::Bytes => payload.len() > SLOT_BYTES * 4,
-            Format::Packets => payload.len() > SLOT_BYTES,
+            Format::Bytes => payload.len() > BYTES_MAX,
+            Format::Packets => payload.len() > usize::from(PACKET_BYTES),
         };
         if payload.is_empty() || ticks == 0 || too_long {
             return Inserted::Unfit;
@@ -207,7 +216,7 @@ impl JitterBuffer {
         }
         let kind = Kind::Speech { payload_type: header.payload_type };
         let part_len = match self.format {
-            Format::Bytes => 160,
+            Format::Bytes => usize::from(PART_BYTES),
             Format::Packets => payload.len(),
         };
         let mut at = tick;

@@ -19,9 +19,6 @@ const DELAY_MAX_MS: i64 = 200;
 
 const FRAME_MS: i64 = 20;
 
-/// Frames that a piece of 20 ms lies in: it may begin in one and end in the next.
-const PIECE_FRAMES: u8 = 2;
-
 /// Frames that a party is still taken for talking: 200 ms, so that no word loses its end.
 const TALK_HANGOVER: u8 = 10;
 
@@ -177,12 +174,16 @@ impl Tap {
             }
             match jitter.next(at, playback.pending()) {
                 Next::Packet { payload_type, payload } => {
-                    *saying = PIECE_FRAMES;
                     let ulaw = payload_type == Codec::Pcmu.offered_payload_type();
-                    decoder.decode(payload, ulaw, |it| playback.hear(it));
+                    let mut n = 0;
+                    decoder.decode(payload, ulaw, |it| {
+                        n += it.len();
+                        playback.hear(it);
+                    });
+                    *saying = frames_of(n).max(*saying);
                 }
                 Next::Lost { samples, next } => {
-                    *saying = PIECE_FRAMES;
+                    *saying = frames_of(samples).max(*saying);
                     if !decoder.conceal(samples, next, |it| playback.hear(it)) {
                         playback.conceal(samples);
                     }
@@ -198,6 +199,11 @@ impl Tap {
         }
         self.frame = playback.frame(jitter.excess(at, playback.pending()));
     }
+}
+
+/// Frames that a piece of so many samples lies in: it may begin in the middle of one.
+fn frames_of(samples: usize) -> u8 {
+    u8::try_from(samples.div_ceil(FRAME)).unwrap_or(u8::MAX).saturating_add(1)
 }
 
 #[cfg(test)]

@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 /// Entries of one buffer: 640 ms of 20 ms packets, 320 ms of 10 ms packets.
 pub(super) const SLOTS: usize = 32;
 
-/// Bytes of one entry: 30 ms of G.711, or 60 ms of Opus at 32 kbit/s.
-pub(super) const SLOT_BYTES: usize = 240;
-
 /// One packet, or one part of a long one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -18,7 +15,7 @@ pub(super) struct Entry {
     pub(super) marker: bool,
     pub(super) kind: Kind,
     slot: u8,
-    len: u8,
+    len: u16,
 }
 
 /// The order of entries: sequence numbers counted on beyond 16 bits, then parts of one packet.
@@ -42,15 +39,19 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     entries: VecDeque<Entry>,
-    bytes: Box<[[u8; SLOT_BYTES]]>,
+    bytes: Box<[u8]>,
+    /// Bytes of one entry.
+    slot_bytes: usize,
     free: Vec<u8>,
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(slot_bytes: u16) -> Self {
+        let slot_bytes = usize::from(slot_bytes);
         Self {
             entries: VecDeque::with_capacity(SLOTS),
-            bytes: vec![[0; SLOT_BYTES]; SLOTS].into_boxed_slice(),
+            bytes: vec![0; slot_bytes * SLOTS].into_boxed_slice(),
+            slot_bytes,
             free: all_free(),
         }
     }
@@ -87,8 +88,8 @@ impl Store {
 
     /// The bytes of an entry, also of the one that was taken out last.
     pub(super) fn payload(&self, entry: &Entry) -> &[u8] {
-        let bytes = self.bytes.get(usize::from(entry.slot));
-        bytes.and_then(|it| it.get(..usize::from(entry.len))).unwrap_or_default()
+        let from = usize::from(entry.slot) * self.slot_bytes;
+        self.bytes.get(from..from + usize::from(entry.len)).unwrap_or_default()
     }
 
     /// Whether there is an entry at `place`.
@@ -97,7 +98,7 @@ impl Store {
     }
 
     /// Puts an entry into its place. The caller has made room and looked for another one there.
-    /// More than [`SLOT_BYTES`] are cut off.
+    /// What is longer than an entry is cut off.
     pub(super) fn insert(
         &mut self,
         place: Place,
@@ -107,12 +108,12 @@ impl Store {
         payload: &[u8],
     ) {
         let Some(slot) = self.free.pop() else { return };
-        let Some(bytes) = self.bytes.get_mut(usize::from(slot)) else { return };
-        let len = payload.len().min(SLOT_BYTES);
-        if let (Some(to), Some(from)) = (bytes.get_mut(..len), payload.get(..len)) {
+        let len = payload.len().min(self.slot_bytes);
+        let at = usize::from(slot) * self.slot_bytes;
+        if let (Some(to), Some(from)) = (self.bytes.get_mut(at..at + len), payload.get(..len)) {
             to.copy_from_slice(from);
         }
-        let len = u8::try_from(len).unwrap_or(u8::MAX);
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
         let later = self.entries.iter().rev().take_while(|it| it.place > place).count();
         let at = self.entries.len() - later;
         self.entries.insert(at, Entry { place, tick, ticks, marker, kind, slot, len });

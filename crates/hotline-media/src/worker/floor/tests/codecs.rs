@@ -405,6 +405,43 @@ fn an_opus_packet_that_was_lost_is_heard_from_the_copy_in_the_one_behind_it() {
     assert!(copied > 0.08 && guessed < copied / 4.0, "{copied} with copies, {guessed} without");
 }
 
+/// Packets of 20 ms as one (RFC 6716 §3.2.5).
+fn joined(packets: &[Vec<u8>]) -> Vec<u8> {
+    let (first, n) = (packets[0][0], u8::try_from(packets.len()).unwrap());
+    assert!(packets.iter().all(|it| it[0] == first), "one mode");
+    let mut joined = vec![first | 3, 0x80 | n];
+    for it in &packets[..packets.len() - 1] {
+        joined.push(u8::try_from(it.len() - 1).ok().filter(|it| *it < 252).unwrap());
+    }
+    joined.extend(packets.iter().flat_map(|it| &it[1..]));
+    joined
+}
+
+#[test]
+fn opus_of_60_ms_is_heard_and_on_tape_however_many_bits_it_has() {
+    for bits_per_sec in [24_000, 64_000] {
+        let mut it = Pair::new(Codec::Opus, Codec::Pcma);
+        let config = OpusConfig { bits_per_sec, ..OpusConfig::default() };
+        *it.mouths[0].opus = OpusEncoder::new(config).unwrap();
+        it.record();
+        let mut longest = 0;
+        for n in 0..40_u16 {
+            let frames: Vec<_> = (0..3).map(|_| it.mouths[0].next().1).collect();
+            let packet = joined(&frames);
+            longest = longest.max(packet.len());
+            let timestamp = MediaTime(u32::from(n) * 2_880);
+            let header = Header { timestamp, ..voice(Codec::Opus.offered_payload_type(), n) };
+            it.house.say(CALLER, header, &packet);
+            it.pass(60);
+        }
+        assert_eq!(longest > 240, bits_per_sec > 32_000, "{longest} bytes");
+        assert!(it.ears[1].share(CALLER_HZ) > 0.9, "{bits_per_sec}");
+        let [left, _] = it.recorded();
+        let said = left[8_000..16_000].chunks(FRAME).filter(|it| strength(it, CALLER_HZ) > 0.8);
+        assert!(said.count() >= 48, "{bits_per_sec}");
+    }
+}
+
 #[test]
 fn three_of_three_codecs_hear_the_two_others_each() {
     let codecs = [Codec::Pcma, Codec::G722, Codec::Opus];
