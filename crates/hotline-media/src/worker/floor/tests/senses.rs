@@ -236,20 +236,35 @@ fn tones_of_the_network_are_told_on_the_leg_that_asks_for_it() {
     assert_eq!(it.reported().iter().filter(|it| it.contains("tone")).collect::<Vec<_>>(), [&told]);
 }
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trouble {
+    None,
+    Loss,
+    /// One packet comes behind the next.
+    Reorder,
+}
+
 /// Says two seconds of a tone in A-law in packets of `ms` to a listener who wants `wanted_ms` of his
-/// law, with one packet lost in the middle if `loses`. Returns the lengths that come and what is
-/// heard.
-fn repacked(ms: u32, (wanted_ms, law): (u32, Codec), loses: bool) -> (Vec<usize>, Vec<i16>) {
+/// law, with this trouble in the middle. Returns the lengths that come and what is heard.
+fn repacked(ms: u32, (wanted_ms, law): (u32, Codec), trouble: Trouble) -> (Vec<usize>, Vec<i16>) {
     let mut it = House::new();
     let stream = Stream { ptime_ms: wanted_ms, ..stream(AGENT, law, 96) };
     it.task(Task::Settle { leg: slot(AGENT), stream });
     let mut tone = Tone::new(600, 8_000);
+    let (middle, mut late) = (1_000 / ms, None);
     for n in 0..2_000 / ms {
         let mut audio = vec![0; (ms * 8) as usize];
         tone.fill_alaw(&mut audio);
         let timestamp = MediaTime(n * ms * 8);
         let header = Header { timestamp, ..voice(8, u16::try_from(n).unwrap()) };
-        if !loses || n != 1_000 / ms {
+        match trouble {
+            Trouble::Loss if n == middle => {}
+            Trouble::Reorder if n == middle => late = Some((header, audio)),
+            Trouble::None | Trouble::Loss | Trouble::Reorder => it.say(CALLER, header, &audio),
+        }
+        if n > middle
+            && let Some((header, audio)) = late.take()
+        {
             it.say(CALLER, header, &audio);
         }
         it.wait(ms.into());
@@ -267,7 +282,7 @@ fn repacked(ms: u32, (wanted_ms, law): (u32, Codec), loses: bool) -> (Vec<usize>
     }
     let (first, last) = (heard[0].0.header.timestamp, last.unwrap().timestamp);
     let spanned = last.since(first).unsigned_abs() as usize + heard.last().unwrap().1.len();
-    let missing = if loses { (ms * 8) as usize } else { 0 };
+    let missing = if trouble == Trouble::None { 0 } else { (ms * 8) as usize };
     assert_eq!(spanned - gaps, missing, "{ms} ms for {wanted_ms}: the clock goes on");
     let lengths = heard.iter().map(|it| it.1.len() / 8).collect();
     let linear = if law == Codec::Pcmu { ulaw_to_linear } else { alaw_to_linear };
@@ -280,7 +295,7 @@ fn packets_of_10_to_60_ms_reach_a_listener_in_the_length_he_wants() {
     let all = [10, 20, 30, 40, 50, 60];
     for (ms, wanted) in all.into_iter().flat_map(|it| all.map(|wanted| (it, wanted))) {
         for law in [Codec::Pcma, Codec::Pcmu] {
-            let (lengths, sound) = repacked(ms, (wanted, law), false);
+            let (lengths, sound) = repacked(ms, (wanted, law), Trouble::None);
             let right = lengths.iter().all(|it| *it == wanted as usize);
             assert!(right, "{ms} → {wanted}: {lengths:?}");
             let (share, level) = (strength(&sound, 600), level_dbm0(&sound));
@@ -290,10 +305,18 @@ fn packets_of_10_to_60_ms_reach_a_listener_in_the_length_he_wants() {
     }
 }
 
+/// What comes too late for its place in a packet of another length is as good as lost.
 #[test]
 fn what_is_lost_on_the_way_to_us_is_missing_in_time_and_not_pushed_together() {
-    for (ms, wanted) in [(30, 20), (60, 20), (10, 30)] {
-        let (lengths, _) = repacked(ms, (wanted, Codec::Pcma), true);
-        assert!(lengths.iter().all(|it| *it <= wanted as usize), "{ms} → {wanted}: {lengths:?}");
+    let all = [10, 20, 30, 40, 50, 60];
+    let pairs = all.into_iter().flat_map(|it| all.map(|wanted| (it, wanted)));
+    for (ms, wanted) in pairs.filter(|(ms, wanted)| ms != wanted) {
+        for trouble in [Trouble::Loss, Trouble::Reorder] {
+            let (lengths, sound) = repacked(ms, (wanted, Codec::Pcma), trouble);
+            let right = lengths.iter().all(|it| *it <= wanted as usize);
+            assert!(right, "{ms} → {wanted}: {lengths:?}");
+            assert!(strength(&sound[4_000..7_000], 600) > 0.98, "{ms} → {wanted} {trouble:?}");
+            assert!(strength(&sound[sound.len() - 4_000..], 600) > 0.98, "{ms} → {wanted}");
+        }
     }
 }
