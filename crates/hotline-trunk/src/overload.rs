@@ -88,7 +88,8 @@ const BURST_OF_PARTAKERS: Duration = Duration::from_millis(300);
 /// The work of calls comes after them: a cut shows what it did only then.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// As many times the longest wait.
+/// A new call that waited this many times `wait_max` is late: whoever waits behind it for a refusal
+/// must not wait longer.
 const LATE: u32 = 3;
 
 /// Easy steps after which there is no rate any more.
@@ -118,7 +119,7 @@ impl Overload {
         }
     }
 
-    /// A new call. `false`: it is too much and is to be refused.
+    /// A new call that waited so long for its turn. `false`: it is too much and is to be refused.
     pub fn offer(&mut self, upstream: Upstream, waited: Duration, now: MonoTime) -> bool {
         let burst = match upstream {
             Upstream::Plain => {
