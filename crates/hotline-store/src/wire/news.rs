@@ -92,9 +92,8 @@ mod tests {
     #[test]
     fn a_sealed_recording_says_in_its_push_why_something_is_missing() {
         let record = fixture::muted(7);
-        let sealed =
-            |it: &hotline_cdr::Stamped| matches!(it.fact, CallFact::RecordingSealed { .. });
-        let at = record.facts.iter().position(sealed).unwrap();
+        let mut facts = record.facts.iter();
+        let at = facts.position(|it| matches!(it.fact, CallFact::RecordingSealed { .. })).unwrap();
         let news = recording_news(record.call, &record.facts[..=at]).unwrap();
         let data = serde_json::to_value(RecordingNewsJson::from(&news)).unwrap();
         let gaps = json!([
