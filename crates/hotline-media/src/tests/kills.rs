@@ -1,6 +1,7 @@
 //! A process that records is killed, again and again.
 
 use std::{
+    collections::BTreeSet,
     env,
     fs::{self, OpenOptions},
     io::ErrorKind,
@@ -177,19 +178,19 @@ fn code(n: usize) -> u8 {
     u8::try_from(n + 1).unwrap()
 }
 
-/// How much of so many frames a recording lacks at its end. It must be a whole WAV, or with
-/// `at_once` one that tells no more than there is.
+/// How much of so many frames a recording lacks, at its end or before it. It must be a whole WAV,
+/// or with `at_once` one that tells no more than there is.
 fn lost(file: &Path, n_frames: usize, at_once: bool) -> Duration {
     let bytes = fs::read(file).unwrap();
     let (header, audio) = bytes.split_at(HEADER);
     let told = u32::from_le_bytes(*header.last_chunk().unwrap()) as usize;
     assert_eq!(header, wav::header(told as u64 / 2));
     assert!(told <= audio.len() && (at_once || told == audio.len()), "{told} of {}", audio.len());
-    let last = |side| {
+    let kept = |side| {
         let said = audio[..told].iter().skip(side).step_by(2);
-        said.rev().find(|it| **it != ALAW_SILENCE).map_or(0, |it| usize::from(*it))
+        said.filter(|it| **it != ALAW_SILENCE).collect::<BTreeSet<_>>().len()
     };
-    let n_kept = last(0).min(last(1));
+    let n_kept = kept(0).min(kept(1));
     FRAME_TIME * u32::try_from(n_frames - n_kept).unwrap()
 }
 
