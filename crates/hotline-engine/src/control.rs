@@ -90,7 +90,7 @@ pub fn control(setup: Control) -> Result<(), Error> {
     let _logging = telemetry::begin(&setup.config.telemetry, "control");
     let supervisor = child::begin().map_err(Error::io("the control role"))?;
     // Four, so that no packet is delayed by a long answer of the web, a slow database, records that
-    // the journal keeps anyhow, or strangers who want to be let in by TLS. One thread each: a second
+    // the journal keeps anyhow, or strangers who want to be let in by TLS. One thread each: another
     // one is woken to look for work at every turn, which costs more than it does.
     let (edge, outside) = (runtime("edge", || ())?, runtime("outside", || ())?);
     let records = runtime("records", priority::lower)?;
