@@ -243,8 +243,8 @@ impl Floor {
         self.groups = groups;
     }
 
-    /// What is heard of those who press a key in their sound, where the listener came in the middle of
-    /// it or is sent the same key by us.
+    /// What is heard of those who press a key in their sound, where the listener came in the middle
+    /// of it or is sent the same key by us.
     fn missed_presses(
         &mut self,
         listener: Slot,

@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// A speaker from whom nothing came for so long pauses, though he did not say so: his listener gets
-/// silence of ours. Less may be a stall of the network, after which everything comes at once; silence
-/// in its place would put off what the listener hears.
+/// silence of ours. Less may be a stall of the network, after which everything comes at once;
+/// silence in its place would put off what the listener hears.
 const PAUSES_AFTER: Duration = Duration::from_millis(200);
 
 /// What is sent to a leg goes on, if the last of it was sent so recently.
@@ -42,8 +42,8 @@ impl Floor {
         }
     }
 
-    /// A speaker says that he pauses, and how loud his room is (RFC 3389): nobody waits for his next
-    /// packet.
+    /// A speaker says that he pauses, and how loud his room is (RFC 3389): nobody waits for his
+    /// next packet.
     pub(super) fn rest(&mut self, speaker: u32, header: &Header, level: &[u8], now: MonoTime) {
         let Some(Some(leg)) = self.legs.get_mut(speaker as usize) else { return };
         leg.senses.hear_noise(now);
