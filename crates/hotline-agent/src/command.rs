@@ -134,39 +134,55 @@ pub enum Target {
     Entry(String),
 }
 
-/// A button of the softphone bar (软电话条): what is possible now.
-#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Action {
-    SignIn,
-    SignOut,
-    SetReady,
-    SetBusy,
-    SetRest,
-    Hold,
-    Retrieve,
-    Mute,
-    Unmute,
-    HangUp,
-    EnterAcw,
-    FinishAcw,
-    Dial,
-    Consult,
-    CancelConsult,
-    Confer,
-    CompleteTransfer,
-    Transfer,
-    Suspend,
-    SendKeys,
-    Supervise,
-    Intercept,
-    ForceRelease,
-    PauseRecording,
-    MaskRecording,
-    ResumeRecording,
-    StartRecording,
-    StopRecording,
-    Force,
-    ControlRecording,
+/// An enum of words, and all of them in order.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($word:ident,)* }) => {
+        $(#[$meta])*
+        pub enum $name {
+            $($word,)*
+        }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$word,)*];
+        }
+    };
+}
+
+words! {
+    /// A button of the softphone bar (软电话条): what is possible now.
+    #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    Action {
+        SignIn,
+        SignOut,
+        SetReady,
+        SetBusy,
+        SetRest,
+        Hold,
+        Retrieve,
+        Mute,
+        Unmute,
+        HangUp,
+        EnterAcw,
+        FinishAcw,
+        Dial,
+        Consult,
+        CancelConsult,
+        Confer,
+        CompleteTransfer,
+        Transfer,
+        Suspend,
+        SendKeys,
+        Supervise,
+        Intercept,
+        ForceRelease,
+        PauseRecording,
+        MaskRecording,
+        ResumeRecording,
+        StartRecording,
+        StopRecording,
+        Force,
+        ControlRecording,
+    }
 }
 
 impl Command {
@@ -204,41 +220,6 @@ impl Command {
             Self::ControlRecording { .. } => Action::ControlRecording,
         }
     }
-}
-
-impl Action {
-    pub const ALL: &'static [Self] = &[
-        Self::SignIn,
-        Self::SignOut,
-        Self::SetReady,
-        Self::SetBusy,
-        Self::SetRest,
-        Self::Hold,
-        Self::Retrieve,
-        Self::Mute,
-        Self::Unmute,
-        Self::HangUp,
-        Self::EnterAcw,
-        Self::FinishAcw,
-        Self::Dial,
-        Self::Consult,
-        Self::CancelConsult,
-        Self::Confer,
-        Self::CompleteTransfer,
-        Self::Transfer,
-        Self::Suspend,
-        Self::SendKeys,
-        Self::Supervise,
-        Self::Intercept,
-        Self::ForceRelease,
-        Self::PauseRecording,
-        Self::MaskRecording,
-        Self::ResumeRecording,
-        Self::StartRecording,
-        Self::StopRecording,
-        Self::Force,
-        Self::ControlRecording,
-    ];
 }
 
 /// Why a request was not carried out. `Display` gives a sentence without personal data.
