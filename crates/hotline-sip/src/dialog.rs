@@ -33,7 +33,7 @@ pub(crate) struct Dialog {
     /// To of our requests, with the peer's tag.
     remote: Vec<u8>,
     /// Contact URI of the peer.
-    target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     /// Route values, nearest first.
     routes: Vec<Vec<u8>>,
     pub(crate) local_cseq: u32,

@@ -1,5 +1,6 @@
 //! The whole SIP side of control.
 
+mod adrift;
 mod challenged;
 mod early;
 mod ending;
@@ -22,7 +23,11 @@ mod session;
 mod tests;
 mod timeouts;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use hotline_base::{ConnId, Due, Extension, Hashed, LegId, Now, Random, earliest};
 
@@ -53,6 +58,8 @@ pub struct Endpoint {
     dialogs: BTreeMap<Hashed, LegId>,
     /// Legs with a dialog.
     by_conn: ByConn<LegId>,
+    /// Legs whose connection is gone, and where their peer was.
+    adrift: BTreeMap<LegId, IpAddr>,
     timers: Timers<LegId>,
     registrar: Registrar,
     registrations: BTreeMap<Registrant, Registration>,
@@ -80,6 +87,7 @@ impl Endpoint {
             legs: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             by_conn: ByConn::new(),
+            adrift: BTreeMap::new(),
             timers: Timers::new(),
             registrar: Registrar::new(seed),
             registrations: BTreeMap::new(),
@@ -116,12 +124,10 @@ impl Endpoint {
     }
 
     /// Transactions on the connection fail and phones registered through it are unbound. Dialogs
-    /// stay: their next request goes by a new connection.
+    /// stay: their next request goes by a new connection, the telephone's own if it is back by then.
     pub fn handle_connection_gone(&mut self, conn: ConnId, now: Now) {
         for leg in self.by_conn.take(conn) {
-            if let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) {
-                dialog.reroute();
-            }
+            self.set_adrift(leg);
         }
         self.subscriptions.conn_gone(conn);
         for notice in self.transactions.handle_connection_gone(conn) {
@@ -195,9 +201,13 @@ impl Endpoint {
         dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
         self.dialogs.insert(key, leg);
-        self.by_conn.insert(dialog.flow.conn, leg);
+        // Its connection ended with the process that had it.
+        let is_adrift = dialog.flow.transport.is_reliable();
         let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
+        if is_adrift {
+            self.set_adrift(leg);
+        }
         self.arm_restored(leg, now);
         // The numbers we use from here on must not be used again by the process after this one.
         self.say(Event::Changed { leg });
@@ -267,6 +277,7 @@ impl Endpoint {
         if let Some(dialog) = leg.dialog() {
             self.dialogs.remove(&dialog.key());
             self.by_conn.remove(dialog.flow.conn, &id);
+            self.adrift.remove(&id);
             self.subscriptions.leg_ends(id, dialog);
         }
         Some(leg)

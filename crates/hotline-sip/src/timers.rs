@@ -53,6 +53,8 @@ pub(crate) enum TimerName {
     Refresh,
     /// The peer gave no sign of life: the session is over (RFC 4028 §10).
     Session,
+    /// A telephone that is to be told of the end of its call does not come back.
+    Back,
     /// A registration ends.
     Expiry,
     /// A registration from before a restart is given its end on this process's clock.
@@ -93,6 +95,7 @@ impl TimerName {
             Self::Prack => "PRACK missing",
             Self::Refresh => "session refresh",
             Self::Session => "session end",
+            Self::Back => "telephone back",
             Self::Expiry => "registration",
             Self::Restored => "registration from before the restart",
             Self::Probe => "probe",

@@ -40,6 +40,7 @@ impl Endpoint {
         if before != flow.conn && self.legs.get(&leg).is_some_and(|it| it.dialog().is_some()) {
             self.by_conn.remove(before, &leg);
             self.by_conn.insert(flow.conn, leg);
+            self.adrift.remove(&leg);
         }
         let refused = refusal(&message);
         let method = message.known_method();

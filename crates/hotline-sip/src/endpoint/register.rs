@@ -4,7 +4,7 @@ use hotline_base::{Extension, Now};
 
 use super::Endpoint;
 use crate::{
-    Admit, Event, Flow, Message, Output, PeerMisbehaved,
+    Admit, Event, Flow, Message, PeerMisbehaved,
     digest::{Algorithm, challenge},
     message::{Reply, fitting},
     registrar::{Unproven, Verdict},
@@ -32,7 +32,12 @@ impl Endpoint {
                 if let Some(id) = self.transactions.begin_server(message, flow, tag) {
                     self.respond(id, 200, &headers, now);
                 }
-                self.out.extend(events.into_iter().map(Output::Event));
+                for event in events {
+                    if let Event::Bound { binding } = &event {
+                        self.regain(binding, now);
+                    }
+                    self.say(event);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a story looks for one event among all")]
 
 mod accounts;
+mod adrift;
 mod calls;
 mod challenged;
 mod contacts;

@@ -24,6 +24,9 @@ impl Endpoint {
             TimerName::Prack => self.on_prack_missing(leg, now),
             TimerName::Refresh => self.on_refresh_timer(leg, now),
             TimerName::Session => self.session_over(leg, now),
+            TimerName::Back => {
+                self.remove_leg(leg);
+            }
             TimerName::A
             | TimerName::B
             | TimerName::C
@@ -99,9 +102,7 @@ impl Endpoint {
             Some(Purpose::Invite(mut invite)) => {
                 self.on_reoffer_refused(id, &mut invite, status, None, now);
             }
-            Some(Purpose::Bye(leg)) => {
-                self.remove_leg(leg);
-            }
+            Some(Purpose::Bye(leg)) => self.on_bye_lost(leg, now),
             // The next one opens another connection.
             Some(Purpose::Refresh(leg)) => self.on_refresh_refused(leg, status, now),
             Some(Purpose::Register(it)) => self.end_registration(&it, status, None),

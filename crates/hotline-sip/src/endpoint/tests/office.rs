@@ -137,6 +137,12 @@ impl Office {
         self.end.contacts_of(&Extension::new("1001"), self.now)
     }
 
+    /// The last request of this method that was sent, and by which way.
+    pub(super) fn last(&self, method: &str) -> (Flow, Message) {
+        let is = |it: &&(Flow, Message)| it.1.method() == Some(method.as_bytes());
+        self.sent.iter().rfind(is).cloned().unwrap_or_else(|| panic!("no {method}"))
+    }
+
     /// The Contact URIs, the best first.
     pub(super) fn uris(&self) -> Vec<String> {
         self.contacts().into_iter().map(|it| it.contact).collect()

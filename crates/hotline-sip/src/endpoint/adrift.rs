@@ -1,0 +1,55 @@
+//! Peers whose connection is gone in the middle of a dialog, and telephones that come back by another.
+
+use std::{net::IpAddr, time::Duration};
+
+use hotline_base::{LegId, Now};
+
+use super::Endpoint;
+use crate::{Binding, leg::Leg, timers::TimerName};
+
+/// Who could not be told that his call is over is told when he is back so soon: browsers try to
+/// connect every 30 s at the latest.
+const BACK_WITHIN: Duration = Duration::from_secs(40);
+
+impl Endpoint {
+    /// The next request of this leg opens a connection to the next hop, unless its telephone is back
+    /// by then. Nobody can connect to a browser, nor to most telephones behind a NAT.
+    pub(super) fn set_adrift(&mut self, leg: LegId) {
+        let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) else { return };
+        self.adrift.insert(leg, dialog.flow.remote.ip());
+        dialog.reroute();
+    }
+
+    /// A telephone registers by a new connection: its dialogs go on by that one, and it is told what
+    /// it has missed. It is known by its Contact and by the address from which it came before.
+    pub(super) fn regain(&mut self, binding: &Binding, now: Now) {
+        if binding.flow.conn.is_none() {
+            return;
+        }
+        let (flow, ip) = (binding.flow, binding.flow.remote.ip());
+        let legs = &self.legs;
+        let is_his = |leg: &LegId, from: &mut IpAddr| {
+            let dialog = legs.get(leg).and_then(Leg::dialog);
+            *from == ip && dialog.is_some_and(|it| it.target == binding.contact.as_bytes())
+        };
+        let back: Vec<_> = self.adrift.extract_if(.., is_his).map(|it| it.0).collect();
+        for leg in back {
+            if let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) {
+                dialog.flow = flow;
+                self.by_conn.insert(flow.conn, leg);
+            }
+            if matches!(self.legs.get(&leg), Some(Leg::Closing(it)) if it.accepted.is_none()) {
+                self.send_closing_bye(leg, now);
+            }
+        }
+    }
+
+    /// Nobody took our BYE. A telephone whose connection is gone may be back soon.
+    pub(super) fn on_bye_lost(&mut self, leg: LegId, now: Now) {
+        if self.adrift.contains_key(&leg) {
+            self.timers.set(leg, TimerName::Back, now.mono + BACK_WITHIN);
+        } else {
+            self.remove_leg(leg);
+        }
+    }
+}
