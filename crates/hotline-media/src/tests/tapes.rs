@@ -303,7 +303,8 @@ fn packets_that_are_lost_are_a_gap_of_their_side_and_pauses_are_none() {
     assert_eq!((recorded.n_gaps, recorded.gap_ms), (0, 0), "nothing that arrived is missing");
     let (left, _) = read(&talk.rig.dir.recordings().join("r-1.wav"));
     let at = |ms: u64| usize::try_from(ms * 8).unwrap();
-    let inside = &left[at(gap.from_ms) + 16..at(gap.to_ms) - 16];
+    // What comes after a pause is laid where it came, so that its place depends on the machine.
+    let inside = &left[at(gap.from_ms + 40)..at(gap.to_ms - 40)];
     assert!(inside.iter().all(|it| it.unsigned_abs() <= 8), "it is silence there");
 }
 

@@ -1,4 +1,4 @@
-//! Peers whose connection is gone in the middle of a dialog, and telephones that come back by another.
+//! Peers whose connection is gone in the middle of a dialog; telephones may come back by another.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,16 +12,16 @@ use crate::{Binding, leg::Leg, timers::TimerName};
 const BACK_WITHIN: Duration = Duration::from_secs(40);
 
 impl Endpoint {
-    /// The next request of this leg opens a connection to the next hop, unless its telephone is back
-    /// by then. Nobody can connect to a browser, nor to most telephones behind a NAT.
+    /// The next request of this leg opens a connection to the next hop, unless its telephone is
+    /// back by then. Nobody can connect to a browser, nor to most telephones behind a NAT.
     pub(super) fn set_adrift(&mut self, leg: LegId) {
         let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) else { return };
         self.adrift.insert(leg, dialog.flow.remote.ip());
         dialog.reroute();
     }
 
-    /// A telephone registers by a new connection: its dialogs go on by that one, and it is told what
-    /// it has missed. It is known by its Contact and by the address from which it came before.
+    /// A telephone registers by a new connection: its dialogs go on by that one, and it is told
+    /// what it has missed. It is known by its Contact and by the address from which it came before.
     pub(super) fn regain(&mut self, binding: &Binding, now: Now) {
         if binding.flow.conn.is_none() {
             return;
