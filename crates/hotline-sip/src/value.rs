@@ -143,7 +143,9 @@ impl<'a> Via<'a> {
         let gap = rest.iter().position(u8::is_ascii_whitespace)?;
         let (host, port) = host_port(rest.get(gap..)?)?;
         let params = Params(value.get(end..).unwrap_or_default());
-        Some(Self { transport: slice(rest, 0, gap), host, port, params })
+        let transport = slice(rest, 0, gap);
+        // What is no token comes back as something else in our reply: a zero byte as a blank.
+        transport.iter().all(|it| is_token(*it)).then_some(Self { transport, host, port, params })
     }
 
     /// `None`: a name, or nonsense.
@@ -257,6 +259,7 @@ mod tests {
         );
         assert_eq!((it.branch(), it.params.get("rport")), (&b"z9hG4bKx"[..], Some(&b""[..])));
         assert_eq!(Via::parse(b"SIP/2.0/UDP"), None);
+        assert_eq!(Via::parse(b"SIP/2.0/U\0P 192.0.2.1;branch=z9hG4bKx"), None);
     }
 
     #[test]

@@ -178,20 +178,17 @@ fn a_message_survives_being_stored() {
 }
 
 #[test]
-fn no_message_with_a_byte_changed_or_cut_panics() {
-    let whole = invite("Content-Length: 3\r\nX: \"张\\", "v=0");
+fn a_message_with_a_byte_changed_or_cut_never_panics_and_its_reply_can_be_read() {
+    let whole = invite("Content-Length: 3\r\nX: \"张\\\r\n", "v=0");
+    Message::parse(&whole).unwrap();
     for n in 0..whole.len() {
-        assert!(Message::parse(&whole[..n]).is_err() || n > 300, "{n}");
+        Message::parse(&whole[..n]).unwrap_err();
         for byte in [0, b'\n', b'"', b'<', b':', 0xFF] {
             let mut it = whole.clone();
             it[n] = byte;
             if let Ok(it) = Message::parse(&it) {
-                let _ = (
-                    it.sdp(),
-                    it.name_addr("Contact"),
-                    it.request_uri(),
-                    Reply::new(&it, 400).build(),
-                );
+                let _ = (it.sdp(), it.name_addr("Contact"), it.request_uri());
+                Message::parse(&Reply::new(&it, 400).build()).unwrap();
             }
         }
     }
