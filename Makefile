@@ -39,7 +39,7 @@ unit:
 	CARGO="$(CARGO)" scripts/test --package hotline-tests --test it
 	CARGO="$(CARGO)" scripts/test --package hotline-tests --test e2e
 
-# What takes too long for every day: 210 recordings, killed fifty times (about ten minutes); three times
+# What takes too long for every day: 210 recordings, killed fifty times (two minutes); three times
 # the calls that are taken, for ten minutes; 20,000 handshakes beside talks; unsafe code under valgrind.
 test-long: need-build need-valgrind
 	HOTLINE_TEST_KILLS=210x50 $(CARGO) test --release --package hotline-media --lib -- \
