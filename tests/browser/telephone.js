@@ -17,7 +17,7 @@ let ear = null;
 let detour = null;
 // The network went while somebody talked.
 let lost = false;
-const seen = { registered: false, call: 'none', offered: null, cause: null, restarts: 0 };
+const seen = { registered: false, call: 'none', who: null, incoming: false, offered: null, cause: null, restarts: 0 };
 
 function start({ url, user, password, media }) {
   detour = media;
@@ -52,8 +52,10 @@ function start({ url, user, password, media }) {
 
 function begin(it, request) {
   session = it;
-  Object.assign(seen, { call: 'ringing', cause: null, offered: null, restarts: 0 });
-  if (it.direction === 'incoming') {
+  const incoming = it.direction === 'incoming';
+  const who = it.remote_identity?.uri?.user ?? null;
+  Object.assign(seen, { call: 'ringing', who, incoming, cause: null, offered: null, restarts: 0 });
+  if (incoming) {
     seen.offered = candidate(request.body);
   }
   it.on('sdp', (event) => {
@@ -156,5 +158,3 @@ window.telephone = {
 
 // Who leaves the page hangs up: nobody else can take up its half of the talk.
 window.addEventListener('pagehide', () => ua?.stop());
-
-setInterval(() => { document.getElementById('state').textContent = JSON.stringify(state()); }, 500);

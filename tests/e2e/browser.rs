@@ -236,8 +236,7 @@ async fn browser_presses_a_key_that_the_caller_gets() {
     let (engine, _folder, _page, telephone) = office("ws").await;
     let caller = talk(&engine, &telephone).await;
     // By the buttons that a person has.
-    let script = "document.getElementById('keys').value = '5';
-                  document.querySelector('button[data-does=press]').click();";
+    let script = "document.querySelector('button[data-does=press][data-with=\"5\"]').click();";
     telephone.browser.run(script, &[]).await;
     let pressed = |it: &hotline_testkit::Heard| {
         let keys: String = it.keys().iter().map(|it| it.key.as_char()).collect();
