@@ -1,7 +1,7 @@
 //! A process dies in the middle of a call.
 
 use hotline_testkit::Speech;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     engine::{Engine, Role, SOON},
@@ -23,6 +23,17 @@ async fn people_go_on_talking_when_control_dies() {
     phone.until_ended(SOON).await.unwrap();
     let record = engine.record_of(&caller.number).await;
     assert_eq!(record["control_restarted"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_without_a_call_are_shown_as_they_were_when_control_died() {
+    let mut engine = Engine::quick().await;
+    let _ready = engine.agent(1).await;
+    let resting = engine.busy_agent(2).await;
+    engine.command(&resting.no, "rest", json!({ "planned_s": 300 })).await;
+    let before = engine.get("/api/v1/agents").await;
+    engine.kill(Role::Control).await;
+    assert_eq!(engine.get("/api/v1/agents").await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

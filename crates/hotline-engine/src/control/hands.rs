@@ -59,6 +59,8 @@ pub(crate) struct State {
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
     ladders: BTreeMap<CommandId, oneshot::Sender<Option<Box<Trace>>>>,
     traffic: BTreeMap<CommandId, oneshot::Sender<Box<TrafficView>>>,
+    /// Whether the first turn, which restores what was kept, has shown what all agents are.
+    agents_shown: bool,
     /// When the views were written, and whether something changed since.
     shown: Instant,
     stale: bool,
@@ -102,6 +104,7 @@ impl State {
             ladders: BTreeMap::new(),
             traffic: BTreeMap::new(),
             shown: Instant::now(),
+            agents_shown: false,
             stale: true,
             spool_takes: true,
             disk_takes: true,
@@ -213,6 +216,10 @@ impl Rim<Switchboard> for Hands {
         }
         self.meters.turn(turn.took);
         self.orders.retry();
+        if !self.state.agents_shown {
+            self.state.agents_shown = true;
+            machine.agents().for_each(|it| self.views.show_agent(it));
+        }
         if self.state.stale && self.state.shown + SHOW_EVERY <= Instant::now() {
             self.state.stale = false;
             self.state.shown = Instant::now();
