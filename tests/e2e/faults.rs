@@ -28,9 +28,11 @@ async fn people_go_on_talking_when_control_dies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_without_a_call_are_shown_as_they_were_when_control_died() {
     let mut engine = Engine::quick().await;
-    let _ready = engine.agent(1).await;
     let resting = engine.busy_agent(2).await;
     engine.command(&resting.no, "rest", json!({ "planned_s": 300 })).await;
+    let _busy = engine.busy_agent(1).await;
+    // What came before it is on the disk, too.
+    engine.until_kept("agent/1001").await;
     let before = engine.get("/api/v1/agents").await;
     engine.kill(Role::Control).await;
     assert_eq!(engine.get("/api/v1/agents").await, before);

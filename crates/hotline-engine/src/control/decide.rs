@@ -64,7 +64,6 @@ impl Deciding {
             .map_err(Error::io("the control thread does not start"))?;
         let (tell, ended) = oneshot::channel();
         let mut switchboard = Switchboard::new(config, seed(clock), now);
-        shared.views.show(switchboard.board(now), now);
         let (handle, orders) = (runtime.handle().clone(), addresses.orders.clone());
         let body = move || {
             priority::raise();

@@ -59,10 +59,8 @@ pub(crate) struct State {
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
     ladders: BTreeMap<CommandId, oneshot::Sender<Option<Box<Trace>>>>,
     traffic: BTreeMap<CommandId, oneshot::Sender<Box<TrafficView>>>,
-    /// Whether the first turn, which restores what was kept, has shown what all agents are.
-    agents_shown: bool,
     /// When the views were written, and whether something changed since.
-    shown: Instant,
+    shown: Option<Instant>,
     stale: bool,
     /// Whether the last turn found room in the spool.
     spool_takes: bool,
@@ -103,8 +101,7 @@ impl State {
             pending: BTreeMap::new(),
             ladders: BTreeMap::new(),
             traffic: BTreeMap::new(),
-            shown: Instant::now(),
-            agents_shown: false,
+            shown: None,
             stale: true,
             spool_takes: true,
             disk_takes: true,
@@ -202,7 +199,7 @@ impl Rim<Switchboard> for Hands {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let show = self.state.stale.then(|| self.state.shown + SHOW_EVERY);
+        let show = self.state.shown.filter(|_| self.state.stale).map(|it| it + SHOW_EVERY);
         show.into_iter().chain(self.orders.due()).min()
     }
 
@@ -216,13 +213,14 @@ impl Rim<Switchboard> for Hands {
         }
         self.meters.turn(turn.took);
         self.orders.retry();
-        if !self.state.agents_shown {
-            self.state.agents_shown = true;
+        // The first turn has restored what was kept; from then on an agent is shown when he changes.
+        if self.state.shown.is_none() {
             machine.agents().for_each(|it| self.views.show_agent(it));
         }
-        if self.state.stale && self.state.shown + SHOW_EVERY <= Instant::now() {
+        let is_time = self.state.shown.is_none_or(|it| it.elapsed() >= SHOW_EVERY);
+        if self.state.stale && is_time {
             self.state.stale = false;
-            self.state.shown = Instant::now();
+            self.state.shown = Some(Instant::now());
             let board = machine.board(turn.now);
             self.meters.board(&board);
             self.views.show(board, turn.now);
