@@ -213,7 +213,7 @@ impl Rim<Switchboard> for Hands {
         }
         self.meters.turn(turn.took);
         self.orders.retry();
-        // The first turn has restored what was kept; from then on an agent is shown when he changes.
+        // The first turn restored what was kept; from then on an agent is shown when he changes.
         if self.state.shown.is_none() {
             machine.agents().for_each(|it| self.views.show_agent(it));
         }
