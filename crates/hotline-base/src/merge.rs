@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use crate::{Key, MonoTime};
 
-/// The same press by two ways arrives within this: a SIP INFO is sent when the key is let go.
+/// The same press in the sound and as an event is told within this, and by an event after an INFO.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Presses that are remembered; nobody presses more within the window.
-const REMEMBERED: usize = 16;
+/// An INFO is sent when the key is let go, and over UDP again after 0.5, 1.5, 3.5 and 7.5 s
+/// (RFC 3261 §17.1.2.1): that of a press that was told already is waited for so long.
+const INFO_WINDOW: Duration = Duration::from_secs(10);
+
+/// Presses that are remembered; nobody presses more while one may be told once more.
+const REMEMBERED: usize = 32;
 
 /// How a key came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,17 +45,19 @@ impl KeyMerger {
     ///
     /// Each way tells of each press once, so the second time one way brings a key it is another
     /// press, however quickly; another way's telling goes to the oldest press it has not told of.
+    /// So who presses a key twice is understood, however late the INFOs are, as long as he tells
+    /// each press by the same ways.
     pub fn handle(&mut self, key: Key, way: KeyWay, now: MonoTime) -> Option<Key> {
-        let way = match way {
-            KeyWay::Event => 0,
-            KeyWay::Info => 1,
-            KeyWay::InBand => 2,
+        let (way, window) = match way {
+            KeyWay::Event => (0, WINDOW),
+            KeyWay::Info => (1, INFO_WINDOW),
+            KeyWay::InBand => (2, WINDOW),
         };
         // From the oldest to the newest.
         for at in (0..REMEMBERED).map(|it| (self.n + it) % REMEMBERED) {
             if let Some(Some(press)) = self.presses.get_mut(at)
                 && press.key == key
-                && now.since(press.at) < WINDOW
+                && now.since(press.at) < window
                 && let Some(told @ false) = press.told.get_mut(way)
             {
                 *told = true;
@@ -105,6 +111,27 @@ mod tests {
     }
 
     #[test]
+    fn an_info_that_comes_late_is_the_press_that_the_event_told_of() {
+        // Of a key that was held for 2 s; lost three times on its way; of the first of two presses
+        // behind that of the second.
+        check(&[(0, 'E', '5'), (2_100, 'I', '5')], "5");
+        check(&[(0, 'E', '5'), (3_700, 'I', '5')], "5");
+        check(&[(0, 'E', '5'), (2_000, 'E', '5'), (2_150, 'I', '5'), (3_700, 'I', '5')], "55");
+        check(&[(0, 'B', '5'), (7_700, 'I', '5')], "5");
+    }
+
+    #[test]
+    fn who_presses_a_key_again_is_heard_again_however_late_his_infos_are() {
+        check(&[(0, 'E', '1'), (150, 'I', '1'), (1_500, 'E', '1'), (1_650, 'I', '1')], "11");
+        // By INFO alone there is nothing to wait for.
+        check(&[(0, 'I', '1'), (400, 'I', '1'), (5_000, 'I', '1')], "111");
+        // The event of the second press was lost.
+        check(&[(0, 'E', '1'), (150, 'I', '1'), (2_150, 'I', '1')], "11");
+        // A network that loses the event of one press shows it by its INFO after 10 s at the latest.
+        check(&[(0, 'E', '1'), (10_000, 'I', '1')], "11");
+    }
+
+    #[test]
     fn a_way_that_misses_a_press_does_not_lose_it() {
         check(&[(0, 'B', '1'), (200, 'E', '1'), (240, 'B', '1')], "11");
         check(&[(0, 'E', '1'), (200, 'E', '1'), (240, 'B', '1')], "11");
@@ -124,5 +151,10 @@ mod tests {
             .flat_map(|(n, key)| [(n * 80, 'E', key), (n * 80 + 45, 'B', key)])
             .collect();
         check(&both, digits);
+        // A number of 18 digits, and the INFOs of all when the last one was typed.
+        let typed = digits.get(..18).unwrap();
+        let events = (0..).zip(typed.chars()).map(|(n, key)| (n * 250, 'E', key));
+        let infos = (0..).zip(typed.chars()).map(|(n, key)| (4_500 + n * 100, 'I', key));
+        check(&events.chain(infos).collect::<Vec<_>>(), typed);
     }
 }
