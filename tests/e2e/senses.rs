@@ -2,11 +2,12 @@
 
 use hotline_dsp::Signal;
 use hotline_testkit::{Heard, Outgoing, Robot, Speech};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     engine::{Engine, Role, SOON, text},
     outbound::{dial, record_to},
+    parties::{AGENT, CALLER, hears},
     setup::{CARRIER, Setup},
 };
 
@@ -137,16 +138,92 @@ async fn a_press_that_is_told_by_event_and_by_info_is_one_key() {
     engine.until_waiting("gx.nn.general", 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn busy_tone_of_an_analogue_line_ends_the_call_that_no_bye_ends() {
+/// An engine whose carrier says by tones alone what becomes of calls.
+async fn with_tones() -> (Engine, Robot) {
     let carrier = Robot::bind(CARRIER).await.unwrap();
     let setup = Setup {
         gateways: vec![carrier.address()],
         options_probes: false,
         trunk_keys: "busy_tone_ends = true\n",
+        calls_per_hour: 50,
         ..Setup::default()
     };
-    let mut engine = Engine::start(setup).await;
+    (Engine::start(setup).await, carrier)
+}
+
+/// What was said by tones, in order.
+fn tones(record: &Value) -> Vec<String> {
+    let facts = record["facts"].as_array().unwrap().iter();
+    facts.filter(|it| it["type"] == "tone_heard").map(|it| text(&it["tone"])).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_network_says_by_tones_before_the_answer_is_why_nobody_was_reached() {
+    let (engine, carrier) = with_tones().await;
+    let agent = engine.busy_agent(1).await;
+    for (number, signal, tone, expected) in [
+        ("13800138000", Signal::Busy, "busy", ["busy", "忙"]),
+        ("13800138001", Signal::Congestion, "congestion", ["congestion", "网络拥塞"]),
+        ("13800138002", Signal::Vacant, "vacant", ["unallocated", "空号"]),
+    ] {
+        let phone = dial(&engine, &agent, number).await;
+        let party = carrier.incoming(SOON).await.unwrap();
+        party.speak(Speech::signal(Signal::RingBack));
+        party.ring_with_sound();
+        phone.until_tone(450, SOON).await.unwrap();
+        // A second of tone, and as much of the silence behind it as it takes to know it.
+        let mark = phone.mark();
+        let three = |it: &Heard| (it.mark() > mark + 24_000).then_some(());
+        phone.until_heard("a telephone that rings", SOON, three).await.unwrap();
+        assert!(party.view().ended.is_none());
+        party.speak(Speech::signal(signal));
+        phone.until_ended(SOON).await.unwrap();
+        party.until_ended(SOON).await.unwrap();
+        let record = record_to(&engine, number).await;
+        assert_eq!(record["outcome"], "not_reached", "{record:#}");
+        assert_eq!(["reason", "cause_text"].map(|it| text(&record[it])), expected);
+        assert_eq!(tones(&record), ["ring_back", tone]);
+        let counted = |it: &Value| {
+            let rows = it["items"].as_array()?.iter().filter(|it| it["direction"] == "out");
+            let outcome = if signal == Signal::Vacant { "no_such_number" } else { tone };
+            rows.filter_map(|it| it["outcomes"][outcome].as_u64()).find(|it| *it == 1)
+        };
+        engine.until("/api/v1/trunks/statistics", SOON, counted).await;
+        engine.until_state(&agent, "busy").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_or_given_a_caller_and_is_busy_by_a_tone_alone_keeps_nobody_waiting() {
+    let (engine, carrier) = with_tones().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let order = json!({ "number": "13800138000" });
+    for command in ["consult", "transfer"] {
+        engine.command(&agent.no, command, order.clone()).await;
+        let party = carrier.incoming(SOON).await.unwrap();
+        party.speak(Speech::signal(Signal::Busy));
+        party.ring_with_sound();
+        party.until_ended(SOON).await.unwrap();
+        if command == "consult" {
+            hears(&caller, &[AGENT]).await;
+            hears(&phone, &[CALLER]).await;
+        }
+    }
+    // Who was given away is the next caller of the group that he came from.
+    let again = agent.robot.incoming(SOON).await.unwrap();
+    again.answer();
+    again.speak(Speech::tone(AGENT));
+    hears(&caller, &[AGENT]).await;
+    hears(&again, &[CALLER]).await;
+    caller.hang_up();
+    again.until_ended(SOON).await.unwrap();
+    let record = complete_record(&engine, &caller.number).await;
+    assert_eq!(tones(&record), ["busy", "busy"], "{record:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_tone_of_an_analogue_line_ends_the_call_that_no_bye_ends() {
+    let (mut engine, carrier) = with_tones().await;
     let agent = engine.busy_agent(1).await;
     let phone = dial(&engine, &agent, "13800138000").await;
     let party = carrier.incoming(SOON).await.unwrap();

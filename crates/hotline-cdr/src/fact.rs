@@ -202,7 +202,8 @@ pub enum CallFact {
     /// The called party's telephone rings, or the network speaks.
     PartyRinging,
     /// A leg that we dialled came to nothing: the peer's final status, and its Q.850 cause if it
-    /// gave one. What both mean says [`FailCause`](crate::FailCause).
+    /// gave one; or those that the tone of its network stands for, which was heard just before.
+    /// What both mean says [`FailCause`](crate::FailCause).
     DialFailed {
         leg: LegId,
         status: u16,

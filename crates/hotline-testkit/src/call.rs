@@ -114,6 +114,11 @@ impl Call {
         self.act(Action::Ring);
     }
 
+    /// Lets the caller hear what is spoken from now on before the answer: 183 with a description.
+    pub fn ring_with_sound(&self) {
+        self.act(Action::RingWithSound);
+    }
+
     pub fn answer(&self) {
         self.act(Action::Answer);
     }

@@ -78,6 +78,8 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Action {
     Ring,
+    /// With a description of what is heard meanwhile.
+    RingWithSound,
     Answer,
     /// As a telephone that knows no telephone-events.
     AnswerWithoutEvents,

@@ -82,8 +82,9 @@ impl Call {
         let Some(side) = &mut self.agent else { return };
         let offer = side.offering.offer;
         match event {
-            LegEvent::Ringing { .. } => {
+            LegEvent::Ringing { sdp } => {
                 if side.state == AgentState::Dialing {
+                    self.listens_early(leg, sdp);
                     self.fact(CallFact::Ringing { offer }, now);
                     if self.is_dialling() {
                         return;
@@ -164,6 +165,8 @@ impl Call {
                     self.aside_settled(leg, hold, now);
                 } else if self.is_taking_over(leg) {
                     self.change_phones(env, now);
+                } else if leg != self.caller.leg && self.is_early(leg) {
+                    // It is listened to for tones; nobody hears it before the answer.
                 } else if self.has_audio(leg) {
                     self.held_by_peer(leg, hold, now);
                 } else {
@@ -334,7 +337,7 @@ impl Call {
                 self.complete_if_closed(now);
             }
             // The answer itself may be better.
-            FailedOrder::Answer if self.is_early(leg) => self.party_speaks(false),
+            FailedOrder::Answer if self.is_early(leg) => self.speaks_early(leg, false),
             // An answer that makes no sense in the middle of a talk: it goes on as it was.
             FailedOrder::Answer if self.has_audio(leg) => (),
             FailedOrder::Answer if is_caller => {
@@ -365,7 +368,7 @@ impl Call {
         }
         // Not everybody speaks before the answer; the ring limit ends that.
         if self.is_early(leg) {
-            return self.party_speaks(secs == 0);
+            return self.speaks_early(leg, secs == 0);
         }
         if secs == 0 {
             return;
@@ -394,16 +397,37 @@ impl Call {
         }
     }
 
-    /// The network says something by a tone. After the answer the busy tone means that the party
-    /// outside has hung up, and that no message says so (R2 and analogue lines behind gateways).
+    /// The network says something by a tone, and over some trunks by nothing else (R2 and analogue
+    /// lines behind gateways): before the answer why there will be none, and after it by the busy
+    /// tone that the party outside has hung up.
     fn tone_heard(&mut self, leg: LegId, tone: NetworkTone, env: &dyn Environment, now: Now) {
         if self.phase != Phase::Live {
             return;
         }
         self.fact(CallFact::ToneHeard { leg, tone }, now);
-        if tone != NetworkTone::Busy || !self.heeds_tones.contains(&leg) {
+        if !self.heeds_tones.contains(&leg) {
             return;
         }
+        if self.is_early(leg) {
+            if let Some(refused) = refusal_by(tone) {
+                self.refused_by_tone(leg, refused, env, now);
+            }
+        } else if tone == NetworkTone::Busy {
+            self.hung_up_by_tone(leg, env, now);
+        }
+    }
+
+    /// Nobody is going to answer, and no response says so.
+    fn refused_by_tone(&mut self, leg: LegId, refused: LegEnd, env: &dyn Environment, now: Now) {
+        if leg == self.caller.leg {
+            self.leg(leg, LegOrder::HangUp { cause: super::ending::NORMAL });
+            self.party_ended(refused, env, now);
+        } else {
+            self.handle_leg(leg, LegEvent::Ended(refused), env, now);
+        }
+    }
+
+    fn hung_up_by_tone(&mut self, leg: LegId, env: &dyn Environment, now: Now) {
         if leg != self.caller.leg {
             if self.was_answered(leg) {
                 let hung_up = LegEvent::Ended(LegEnd::HungUp { cause: None });
@@ -415,13 +439,25 @@ impl Call {
         }
     }
 
+    /// How far the telephone of an agent's or a guest's leg is.
+    pub(super) fn state_of(&self, leg: LegId) -> Option<AgentState> {
+        let agent = self.agent.as_ref().filter(|it| it.offering.leg == leg).map(|it| it.state);
+        agent.or_else(|| self.guests.iter().find(|it| it.leg == leg).map(|it| it.state))
+    }
+
     /// Whether the telephone of an agent's or a guest's leg was picked up.
     fn was_answered(&self, leg: LegId) -> bool {
-        let agent = self.agent.as_ref().filter(|it| it.offering.leg == leg).map(|it| it.state);
-        let guest = || self.guests.iter().find(|it| it.leg == leg).map(|it| it.state);
-        match agent.or_else(guest) {
+        match self.state_of(leg) {
             Some(AgentState::Settling | AgentState::Announcing | AgentState::Talking) => true,
             Some(AgentState::Opening { .. } | AgentState::Dialing) | None => false,
+        }
+    }
+
+    /// Tones of the network before the answer are heard by nobody else on a leg that is not the
+    /// call's own.
+    pub(super) fn listens_early(&mut self, leg: LegId, sdp: Option<String>) {
+        if let Some(answer) = sdp.filter(|_| self.heeds_tones.contains(&leg)) {
+            self.media(Order::Answer { leg, answer });
         }
     }
 
@@ -479,6 +515,18 @@ pub(super) const fn offer_end(end: LegEnd) -> OfferEnd {
         },
         LegEnd::HungUp { .. } | LegEnd::Cancelled | LegEnd::AckMissing => OfferEnd::AgentLeft,
     }
+}
+
+/// The refusal that a tone stands for, as a gateway that recognises tones would send it (RFC 3398
+/// §8.2.6.1, from the Q.850 cause).
+const fn refusal_by(tone: NetworkTone) -> Option<LegEnd> {
+    let (status, cause) = match tone {
+        NetworkTone::Busy => (486, 17),
+        NetworkTone::Congestion => (503, 34),
+        NetworkTone::Vacant => (404, 1),
+        NetworkTone::Dial | NetworkTone::RingBack => return None,
+    };
+    Some(LegEnd::Refused { status, cause: Some(cause) })
 }
 
 /// What is said to an offer within a talk that media cannot take.

@@ -225,7 +225,8 @@ impl Call {
         let Some(guest) = self.guest(leg) else { return };
         let offer = guest.offer;
         match event {
-            LegEvent::Ringing { .. } if guest.state == AgentState::Dialing => {
+            LegEvent::Ringing { sdp } if guest.state == AgentState::Dialing => {
+                self.listens_early(leg, sdp);
                 self.fact(CallFact::Ringing { offer }, now);
                 self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Ringing });
             }

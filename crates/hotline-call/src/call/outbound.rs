@@ -261,11 +261,16 @@ impl Call {
         if first {
             self.fact(CallFact::PartyRinging, now);
         }
+        let heeds_tones = self.heeds_tones.contains(&self.caller.leg);
         let network = self.dialled.as_mut().and_then(|it| it.network.as_mut());
-        match sdp.filter(|_| network.is_some()) {
+        let is_heard = network.is_some();
+        match sdp.filter(|_| is_heard || heeds_tones) {
             Some(answer) if !early => {
                 self.caller.state = CallerState::Invited { early: true };
                 self.media(Order::Answer { leg: self.caller.leg, answer });
+                if !is_heard {
+                    self.start_ringback();
+                }
             }
             None if !early => self.start_ringback(),
             None => {
@@ -281,8 +286,11 @@ impl Call {
         }
     }
 
-    /// Early sound stopped or never came, or is there again.
-    pub(super) fn party_speaks(&mut self, speaks: bool) {
+    /// Early sound of a leg stopped or never came, or is there again.
+    pub(super) fn speaks_early(&mut self, leg: LegId, speaks: bool) {
+        if leg != self.caller.leg {
+            return;
+        }
         let Some(it) = self.dialled.as_mut().and_then(|it| it.network.as_mut()) else { return };
         it.silent = !speaks;
         if speaks {
@@ -310,6 +318,7 @@ impl Call {
         let Some(agent) = self.agent.as_ref().map(|it| it.offering.leg) else { return };
         let caller = self.caller.leg;
         match self.caller.state {
+            CallerState::Invited { .. } if !self.hears_network() => (),
             CallerState::Invited { .. } => {
                 self.stop_ringback();
                 let hears = vec![Hears { listener: agent, speakers: vec![caller] }];
@@ -375,7 +384,15 @@ impl Call {
 
     /// What this leg plays comes before the called party's answer.
     pub(super) fn is_early(&self, leg: LegId) -> bool {
-        leg == self.caller.leg && matches!(self.caller.state, CallerState::Invited { .. })
+        if leg == self.caller.leg {
+            return matches!(self.caller.state, CallerState::Invited { .. });
+        }
+        self.state_of(leg) == Some(AgentState::Dialing)
+    }
+
+    /// The agent hears what the network lets be heard before the answer.
+    fn hears_network(&self) -> bool {
+        self.dialled.as_ref().is_some_and(|it| it.network.is_some())
     }
 
     fn start_ringback(&mut self) {
@@ -400,6 +417,7 @@ impl Call {
     pub(super) fn dial_tones_again(&mut self) {
         let agent = self.agent.as_ref().map(|it| it.offering.leg);
         if let (CallerState::Invited { early: true }, Some(listener)) = (&self.caller.state, agent)
+            && self.hears_network()
         {
             let hears = vec![Hears { listener, speakers: vec![self.caller.leg] }];
             self.media(Order::Mix { hears });

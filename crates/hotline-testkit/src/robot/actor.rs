@@ -217,6 +217,13 @@ impl Actor {
         let takes_events = !matches!(action, Action::AnswerWithoutEvents);
         match action {
             Action::Ring => self.endpoint.ring(id, None, now),
+            Action::RingWithSound => {
+                let answer = leg.invitation.as_ref().map(|it| leg.answer(it));
+                if let Some(Ok((sdp, stream))) = answer {
+                    leg.settle(Ok(stream));
+                    self.endpoint.ring(id, Some(sdp), now);
+                }
+            }
             Action::Answer | Action::AnswerWithoutEvents => match leg.invitation.take() {
                 Some(offer) => match leg.answer(&offer) {
                     Ok((sdp, stream)) => {

@@ -354,8 +354,6 @@ fn a_busy_tone_after_the_answer_ends_the_call_over_a_trunk_that_says_so_and_over
         it.heeds_tones = heeds_tones;
         it.agent_answers();
         assert_eq!(it.count(heeds), usize::from(heeds_tones));
-        it.media(busy(PARTY));
-        assert!(!it.hung_up(AGENT), "before the answer the network still says why");
         it.party_answers();
         it.media(MediaEvent::Tone { leg: PARTY, tone: NetworkTone::RingBack });
         assert!(!it.hung_up(AGENT));
@@ -367,6 +365,41 @@ fn a_busy_tone_after_the_answer_ends_the_call_over_a_trunk_that_says_so_and_over
             assert_eq!(record.reason.unwrap().as_str(), "busy_tone");
         }
     }
+}
+
+#[test]
+fn a_tone_before_the_answer_is_the_refusal_that_no_response_brings() {
+    let cases = [
+        (NetworkTone::Busy, Party::Called, "busy", 17),
+        (NetworkTone::Congestion, Party::Carrier, "congestion", 34),
+        (NetworkTone::Vacant, Party::Carrier, "unallocated", 1),
+    ];
+    // Whether the agent hears it himself or our ring-back.
+    for (passes_on, (tone, by, reason, cause)) in
+        [true, false].into_iter().flat_map(|it| cases.map(|case| (it, case)))
+    {
+        let mut it = Story::begin();
+        (it.passes_on, it.heeds_tones) = (passes_on, true);
+        it.agent_answers();
+        it.leg(PARTY, LegEvent::Ringing { sdp: Some("early".to_owned()) });
+        it.media(MediaEvent::Settled { leg: PARTY, hold: false });
+        let mixes = it.count(|it| matches!(it, Output::Media(Order::Mix { .. })));
+        assert_eq!((mixes, it.plays()), (usize::from(passes_on), usize::from(!passes_on)));
+        it.media(MediaEvent::Tone { leg: PARTY, tone: NetworkTone::RingBack });
+        assert!(!it.hung_up(PARTY));
+        it.media(MediaEvent::Tone { leg: PARTY, tone });
+        assert!(it.hung_up(AGENT) && it.hung_up(PARTY), "{tone:?}");
+        let record = it.record();
+        assert_eq!((record.outcome, record.released_by), (Outcome::NotReached, Some(by)));
+        assert_eq!((record.reason.unwrap().as_str(), record.cause), (reason, Some(cause)));
+    }
+    // Over a trunk whose network says it in words it is a sound like any other.
+    let mut it = Story::begin();
+    it.agent_answers();
+    it.leg(PARTY, LegEvent::Ringing { sdp: Some("early".to_owned()) });
+    it.media(MediaEvent::Settled { leg: PARTY, hold: false });
+    it.media(MediaEvent::Tone { leg: PARTY, tone: NetworkTone::Busy });
+    assert!(!it.hung_up(AGENT) && !it.hung_up(PARTY));
 }
 
 #[test]

@@ -112,8 +112,6 @@ fn the_busy_tone_is_the_hanging_up_of_an_agent_outside_and_of_whom_he_asks() {
     it.does(|call, now| call.consult(&agent("1001"), joining, now));
     it.opens(TARGET);
     goes_out(&mut it, TARGET);
-    busy(&mut it, TARGET);
-    assert_eq!(it.hung_up, [], "before the answer the network's response says it");
     it.answers(TARGET);
     busy(&mut it, TARGET);
     it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
@@ -124,4 +122,44 @@ fn the_busy_tone_is_the_hanging_up_of_an_agent_outside_and_of_whom_he_asks() {
     rings_outside(&mut it, AGENT);
     busy(&mut it, AGENT);
     assert_eq!((it.hung_up.clone(), it.call.is_over()), (vec![AGENT], true));
+}
+
+#[test]
+fn the_busy_tone_before_the_answer_is_the_refusal_of_whom_an_agent_asks_or_gives_the_caller_to() {
+    let early = || LegEvent::Ringing { sdp: Some("early".to_owned()) };
+    for gives_away in [false, true] {
+        let mut it = Story::talk();
+        let who = Who { party: outside(), display: None };
+        let joining = Joining { offer: OfferId(3), leg: TARGET, profile: Profile::Plain, who };
+        it.does(|call, now| {
+            if gives_away {
+                call.transfer_to(&agent("1001"), joining, &Nobody, now)
+            } else {
+                call.consult(&agent("1001"), joining, now)
+            }
+        });
+        it.media(MediaEvent::Opened { leg: TARGET, sdp: "ours".to_owned() });
+        goes_out(&mut it, TARGET);
+        it.leg(TARGET, early());
+        it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+        // He is not there yet, and neither does silence of his network end anything.
+        it.media(MediaEvent::Quiet { leg: TARGET, secs: 30 });
+        if gives_away {
+            it.table(&[(CALLER, &[])]);
+        } else {
+            it.table(&[(CALLER, &[]), (AGENT, &[])]);
+        }
+        busy(&mut it, TARGET);
+        let refused = CallFact::DialFailed { leg: TARGET, status: 486, cause: Some(17) };
+        assert!(it.facts.contains(&refused) && it.hung_up.contains(&TARGET), "{:?}", it.facts);
+        if gives_away {
+            // A call that an agent made has no queue to go back to.
+            assert_eq!(
+                (it.hung_up.clone(), it.call.is_over()),
+                (vec![AGENT, TARGET, CALLER], true)
+            );
+        } else {
+            it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
+        }
+    }
 }
