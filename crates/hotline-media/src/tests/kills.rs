@@ -147,22 +147,28 @@ impl Victim {
         self.control.order(&Order::Hello { version: VERSION });
         assert!(matches!(self.control.event(), Event::Inventory { .. }));
         let began = Instant::now();
+        let mut tick = 0;
         for n in 0..n_frames {
             let mut packet = [code(n); HEADER_LEN + FRAME];
-            let at = began + FRAME_TIME * u32::try_from(n).unwrap();
+            let at = began + FRAME_TIME * tick;
             thread::sleep(at.saturating_duration_since(Instant::now()));
+            // Where this machine stood still, everybody was silent: words that nobody could say yet
+            // are no loss, and they are not said all at once afterwards.
+            let due = began.elapsed().as_millis() / FRAME_TIME.as_millis();
+            tick = tick.max(u32::try_from(due).unwrap());
             for (leg, to) in legs.iter().enumerate() {
                 let header = Header {
                     marker: n == 0,
                     payload_type: 8,
                     sequence: u16::try_from(n).unwrap(),
-                    timestamp: MediaTime(u32::try_from(n * FRAME).unwrap()),
+                    timestamp: MediaTime(tick * u32::try_from(FRAME).unwrap()),
                     ssrc: u32::try_from(leg).unwrap() + 1,
                 };
                 write_header(&mut packet, &header);
                 // What the kernel has no room for is lost like any packet.
                 let _sent = socket.send_to(&packet, to);
             }
+            tick += 1;
         }
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -221,7 +227,5 @@ fn each_of_many_recordings_lacks_at_most_a_second_after_each_of_many_kills() {
     }
     worst.sort();
     println!("{n_recordings} recordings, {n_kills} kills, the worst loss of each: {worst:?}");
-    // A machine that stood still for a moment kept us from writing, too.
-    let n_late = worst.iter().filter(|it| **it > LOST_MAX).count();
-    assert!(n_late <= n_kills.div_ceil(10).min(1), "{worst:?}");
+    assert!(worst.iter().all(|it| *it <= LOST_MAX), "{worst:?}");
 }
