@@ -38,7 +38,7 @@ pub enum OpusError {
     Config,
     /// The packet is none, or longer than fits.
     Packet,
-    /// The buffer is too small, or the frame is not 20 ms.
+    /// The buffer is too small, or the frame is not 20, 40 or 60 ms.
     Size,
 }
 
@@ -88,11 +88,15 @@ impl OpusEncoder {
         self.0.set_complexity(complexity).map_err(|_| OpusError::Config)
     }
 
-    /// Encodes 20 ms. Returns the length of the packet; 2 or less is nothing worth sending (DTX).
+    /// Encodes 20, 40 or 60 ms as one packet. Returns its length; 2 or less is nothing worth sending
+    /// (DTX).
     ///
     /// # Errors
-    /// When `to` is too small.
-    pub fn encode(&mut self, frame: &[i16; FRAME], to: &mut [u8]) -> Result<usize, OpusError> {
+    /// When `to` is too small, or the frame is of no such length.
+    pub fn encode(&mut self, frame: &[i16], to: &mut [u8]) -> Result<usize, OpusError> {
+        if ![FRAME, 2 * FRAME, 3 * FRAME].contains(&frame.len()) {
+            return Err(OpusError::Size);
+        }
         self.0.encode(frame, to).map_err(|_| OpusError::Size)
     }
 }
@@ -125,7 +129,7 @@ impl OpusDecoder {
         self.0.decode(packet, to, DecodeMode::Normal).map_err(|_| OpusError::Packet)
     }
 
-    /// Fills `to` (20 ms) in place of a lost packet: from the copy that the packet behind it
+    /// Fills `to` in place of a lost packet as long: from the copy that the packet behind it
     /// carries, where there is one, else from what was heard before.
     ///
     /// # Errors

@@ -98,6 +98,43 @@ fn a_lost_packet_is_heard_from_the_copy_in_the_next_one() {
     assert!(copied > 0.8 && copied > guessed, "{copied} {guessed}");
 }
 
+/// As telephones send it that ask for `ptime:60`: three frames of SILK in one, with one copy.
+#[test]
+fn a_lost_packet_of_60_ms_is_heard_whole_from_the_copy_in_the_next_one() {
+    let mut encoder = encoder(OpusConfig { loss_percent: 30, ..OpusConfig::default() });
+    let (mut low, mut high) = (Tone::new(400, 8_000), Tone::new(1_100, 8_000));
+    let lost = 11;
+    let packets: Vec<_> = (0..14)
+        .map(|n| {
+            let mut samples = [0; 3 * FRAME];
+            if n < lost {
+                low.fill(&mut samples)
+            } else {
+                high.fill(&mut samples)
+            }
+            let mut packet = vec![0; 3 * PACKET_MAX];
+            let len = encoder.encode(&samples, &mut packet).unwrap();
+            packet.truncate(len);
+            assert_eq!(opus_ticks(&packet), Some(2_880));
+            packet
+        })
+        .collect();
+    let heard = |with_copy: bool| {
+        let mut decoder = OpusDecoder::new().unwrap();
+        for it in &packets[..lost] {
+            decode(&mut decoder, it);
+        }
+        let mut samples = [0; 3 * FRAME];
+        let next = with_copy.then(|| &packets[lost + 1][..]);
+        assert_eq!(decoder.conceal(next, &mut samples), Ok(3 * FRAME));
+        samples.chunks(FRAME).map(|it| strength(it, 1_100)).collect::<Vec<_>>()
+    };
+    // The first of it comes out of another sound.
+    let copied = heard(true);
+    assert!(copied[0] > 0.3 && copied[1..].iter().all(|it| *it > 0.8), "{copied:?}");
+    assert!(heard(false).iter().all(|it| *it < 0.1), "{:?}", heard(false));
+}
+
 #[test]
 fn nothing_is_left_out_in_a_pause_unless_dtx_is_asked_for() {
     let silent = |dtx| {
