@@ -3,39 +3,57 @@
 //! A-law goes to a tape as it comes. Opus and G.722 are decoded on the tick, behind the jitter
 //! buffer, with losses concealed; so what is recorded is what was played to the others.
 
+use std::time::Duration;
+
 use hotline_base::MonoTime;
 use hotline_dsp::FRAME;
-use hotline_rtp::{Header, MediaTime, samples_in};
+use hotline_rtp::{Header, MediaTime, SAMPLES_PER_MS, samples_in};
 
 /// Samples by which the place of a frame may be off before it is set anew in the middle of speech.
-const OFF_MAX: i32 = 160;
+const OFF_MAX: i64 = 160;
 
 /// Samples by which the place of a frame of speech moves at most: as many as playback bends a frame
 /// by, so that nothing is cut and nothing left out.
-const SLEW: i32 = 1;
+const SLEW: i64 = 1;
+
+const SAMPLE_MICROS: u64 = 125;
 
 /// The stream that the tapes of one party see.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dictation {
-    next: Option<(u16, MediaTime)>,
+    /// The number of the next frame, and the sample since [`MonoTime::default`] that it is due at.
+    next: Option<(u16, u64)>,
 }
 
 impl Dictation {
-    /// The header of the next 20 ms, which were spoken `delay_ms` before `due`. While the party is
-    /// `talking` frames follow each other; where they shall be is crept up to, unheard.
-    pub(crate) fn header(&mut self, due: MonoTime, delay_ms: i64, talking: bool) -> Header {
-        let now = wrapped(samples_in(due.since(MonoTime::default())));
-        let spoken = MediaTime(now.wrapping_sub(u32::try_from(delay_ms * 8).unwrap_or(0)));
-        let (sequence, timestamp) = match self.next {
-            Some((sequence, next)) if talking && spoken.since(next).abs() <= OFF_MAX => {
-                let step = spoken.since(next).clamp(-SLEW, SLEW);
-                (sequence, MediaTime(next.0.wrapping_add_signed(step)))
+    /// The header of the next 20 ms, which were spoken `delay_ms` before `due`, and the time that it
+    /// has. While the party is `talking` frames follow each other; where they shall be is crept up
+    /// to, unheard.
+    ///
+    /// Timestamp and time are one, so that a tape sees a clock that runs like its own: it must not
+    /// follow what is followed here, or both would tear at what is said.
+    pub(crate) fn header(
+        &mut self,
+        due: MonoTime,
+        delay_ms: u64,
+        talking: bool,
+    ) -> Option<(Header, MonoTime)> {
+        let epoch = MonoTime::default();
+        let spoken =
+            samples_in(due.since(epoch)).checked_sub(delay_ms * u64::from(SAMPLES_PER_MS))?;
+        let (sequence, at) = match self.next {
+            Some((sequence, next)) => {
+                let off = spoken.cast_signed() - next.cast_signed();
+                let is_crept_up_to = talking && off.abs() <= OFF_MAX;
+                let step = if is_crept_up_to { off.clamp(-SLEW, SLEW) } else { off };
+                (sequence, next.saturating_add_signed(step))
             }
-            Some((sequence, _)) => (sequence, spoken),
             None => (0, spoken),
         };
-        self.next = Some((sequence.wrapping_add(1), timestamp + wrapped(FRAME as u64)));
-        Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 }
+        self.next = Some((sequence.wrapping_add(1), at + FRAME as u64));
+        let timestamp = MediaTime(wrapped(at));
+        let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 };
+        Some((header, epoch + Duration::from_micros(at * SAMPLE_MICROS)))
     }
 }
 
@@ -46,8 +64,6 @@ const fn wrapped(samples: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -55,7 +71,9 @@ mod tests {
         let mut it = Dictation::default();
         let mut at = |frame: u64, delay, talking| {
             let due = MonoTime::default() + Duration::from_millis(1_000 + frame * 20);
-            let header = it.header(due, delay, talking);
+            let (header, spoken) = it.header(due, delay, talking).unwrap();
+            let samples = samples_in(spoken.since(MonoTime::default()));
+            assert_eq!(samples, u64::from(header.timestamp.0), "a clock like the tape's own");
             (header.sequence, header.timestamp.0 - 7_680)
         };
         assert_eq!(at(0, 40, true), (0, 0));

@@ -1,7 +1,7 @@
 //! Legs of several codecs in one house: what is sent in each one's own, and tapes of what a tape
 //! cannot hold as it comes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use hotline_base::MonoTime;
 use hotline_dsp::g711::linear_to_alaw;
@@ -86,11 +86,10 @@ impl Floor {
         if !tap.says_something() {
             return true;
         }
-        let header = dictation.header(due, tap.delay_ms(), tap.is_talking());
-        let delay = Duration::from_millis(tap.delay_ms().unsigned_abs());
-        let epoch = MonoTime::default();
-        let Some(spoken) = due.since(epoch).checked_sub(delay) else { return true };
-        let spoken = epoch + spoken;
+        let delay_ms = tap.delay_ms().unsigned_abs();
+        let Some((header, spoken)) = dictation.header(due, delay_ms, tap.is_talking()) else {
+            return true;
+        };
         for (tape, channel) in leg.tapes.into_iter().flatten() {
             // What was said before it began is not on it.
             if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize)

@@ -22,6 +22,10 @@ const HASTE: i64 = 120;
 /// Samples before a packet that are filled when its place moves, at most (8 ms).
 pub(super) const STEP_MAX: usize = 64;
 
+/// A packet that comes so few samples (1 ms) after the one before it follows on it: silence between
+/// them would be heard as a crackle.
+const TORN: i64 = 8;
+
 /// The first packets of a stream (half a second). The first one often comes late, and those behind
 /// it show where it belonged: its place is moved once, instead of bending all that follows.
 const FIRST: u8 = 25;
@@ -142,7 +146,8 @@ impl Source {
         } else if tick >= self.next {
             let moved = self.step(wanted - self.offset);
             self.offset += moved;
-            hole = if tick == self.next { moved } else { 0 };
+            let left_out = tick - self.next;
+            hole = if left_out <= TORN { left_out + moved } else { 0 };
         }
         self.n_first = self.n_first.saturating_add(1).min(FIRST);
         let arrived = i64::try_from(line.arrived).unwrap_or(i64::MAX);

@@ -109,6 +109,15 @@ fn lost_packets_are_silence_of_their_length() {
 }
 
 #[test]
+fn a_packet_that_comes_a_sample_later_than_it_could_leaves_no_crackle() {
+    let said: Vec<Spoken> =
+        (0..10).map(|n| (100 + n * 20, 7, u32::try_from(n).unwrap() * 161, 1)).collect();
+    let heard = record(&said, 1_000, &mut Store::default());
+    let first = heard.iter().position(|it| *it == 1).unwrap();
+    assert!(heard[first..first + 9 * 161 + 160].iter().all(|it| *it == 1));
+}
+
+#[test]
 fn jitter_and_reorder_do_not_move_words() {
     let said = [(20, 7, 0, 1), (90, 7, 480, 4), (95, 7, 160, 2), (99, 7, 320, 3)];
     check(&said, 300, &[(0, 20), (1, 20), (2, 20), (3, 20), (4, 20), (0, 200)]);

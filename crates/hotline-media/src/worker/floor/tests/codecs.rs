@@ -1,6 +1,7 @@
 //! Every codec with every other: a tone at each mouth, the spectrum at each ear and on the tape, and
 //! the numbers on each packet, on a virtual clock.
 
+mod loss;
 mod turns;
 
 use std::mem;
