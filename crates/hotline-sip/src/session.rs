@@ -14,6 +14,9 @@ use crate::{
 /// No session is shorter (RFC 4028 §4).
 pub(crate) const SHORTEST: u32 = 90;
 
+/// None is longer because a peer says so: a dialog must not outlive it for years.
+const LONGEST: u32 = 2 * 60 * 60;
+
 /// What both sides settled on.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Session {
@@ -65,15 +68,16 @@ impl Session {
     }
 
     /// What the peer's 2xx to our INVITE or UPDATE says (RFC 4028 §7.2). Without Session-Expires it
-    /// knows no timers: we go on asking.
+    /// knows no timers: we go on asking. It may shorten what we asked for, and not lengthen it (§9).
     pub(crate) fn settled(response: &Message, asked: u32) -> Self {
+        let asked = asked.max(SHORTEST);
         match expires_of(response) {
             Some((secs, refresher)) => Self {
-                secs: secs.max(SHORTEST),
+                secs: secs.clamp(SHORTEST, asked),
                 ours: refresher != Some(Refresher::Uas),
                 agreed: true,
             },
-            None => Self { secs: asked.max(SHORTEST), ours: true, agreed: false },
+            None => Self { secs: asked, ours: true, agreed: false },
         }
     }
 
@@ -120,7 +124,8 @@ fn expires_of(message: &Message) -> Option<(u32, Option<Refresher>)> {
 }
 
 pub(crate) fn min_se_of(message: &Message) -> u32 {
-    message.header("Min-SE").and_then(delta).map_or(SHORTEST, |it| it.0.max(SHORTEST))
+    let told = message.header("Min-SE").and_then(delta);
+    told.map_or(SHORTEST, |it| it.0.clamp(SHORTEST, LONGEST))
 }
 
 fn delta(value: &[u8]) -> Option<(u32, Params<'_>)> {

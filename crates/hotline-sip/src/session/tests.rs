@@ -69,6 +69,21 @@ fn the_calling_side_takes_what_the_2xx_says() {
     assert_eq!(settled("Session-Expires: 0\r\n").secs, 90);
 }
 
+/// A peer that is gone would be believed for 136 years.
+#[test]
+fn no_peer_makes_a_session_longer_than_two_hours_or_than_we_asked_for() {
+    let ages = u32::MAX;
+    let longest = Ok(("7200;refresher=uac", false));
+    check(&format!("k: timer\r\nx: {ages}\r\n"), Ok(("1800;refresher=uac", false)));
+    check(&format!("k: timer\r\nMin-SE: {ages}\r\nx: {ages}\r\n"), longest);
+    check(&format!("k: timer\r\nMin-SE: {ages}\r\n"), longest);
+    let settled = |more: &str, asked| Session::settled(&response(more), asked).secs;
+    let told = format!("Require: timer\r\nSession-Expires: {ages};refresher=uas\r\n");
+    assert_eq!((settled(&told, 1_800), settled(&told, 0)), (1_800, 90));
+    // A number that is none says nothing.
+    assert_eq!(settled("Session-Expires: 4294967296\r\n", 600), 600);
+}
+
 #[test]
 fn a_refresh_comes_at_half_time_and_the_end_a_little_before_the_peers() {
     let it = |secs, agreed| {
