@@ -160,6 +160,9 @@ impl Endpoint {
         if let Some((_, ack)) = invite.acks.iter().find(|it| it.0 == tag) {
             return transmit(&mut self.out, invite.dialog.flow, ack);
         }
+        if invite.acks.len() >= ANSWERS_MAX {
+            return;
+        }
         let early = self.forget_early(invite, now);
         let early = early.into_iter().find(|it| it.dialog.remote_tag == tag);
         let mut dialog = if invite.is_first {
@@ -336,6 +339,9 @@ struct Names {
 
 /// INVITEs of one call after which no further challenge is answered.
 const ASKED_MAX: u32 = 4;
+
+/// Telephones that answer one INVITE of ours. Each costs an ACK, a BYE and memory for half a minute.
+const ANSWERS_MAX: usize = 16;
 
 /// Nobody rings longer.
 const RING_MAX: Duration = Duration::from_mins(3);

@@ -142,6 +142,22 @@ fn a_hundred_forks_cost_no_more_than_sixteen() {
 }
 
 #[test]
+fn a_hundred_who_answer_one_call_cost_no_more_than_sixteen() {
+    let mut it = World::new(GOOD, 107);
+    let mut raw = raw::Peer::new(&mut it);
+    let leg = raw::dial(&mut it);
+    for n in 0..100 {
+        let text = raw::respond(&it, 200, &format!("t{n}"));
+        raw.send(&mut it, &text);
+    }
+    let count = |it: &World, what| sent(it).iter().filter(|it| it.starts_with(what)).count();
+    assert_eq!((count(&it, "ACK "), count(&it, "BYE ")), (16, 15));
+    it.hang_up(B, leg);
+    assert_eq!(count(&it, "BYE "), 16);
+    it.check_silence();
+}
+
+#[test]
 fn an_update_before_the_answer_moves_the_early_sound() {
     let mut it = World::new(GOOD, 104);
     let mut raw = raw::Peer::new(&mut it);
