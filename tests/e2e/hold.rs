@@ -1,7 +1,9 @@
 //! A call is held and taken back, by telephone and by command.
 
+use std::time::Duration;
+
 use hotline_testkit::{Call, Heard, Speech};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     engine::{Engine, SOON, text},
@@ -85,4 +87,27 @@ async fn what_an_agent_says_while_he_holds_is_heard_by_nobody_and_in_no_recordin
     let sides = engine.recording(&id).await;
     assert!(sides[0].tone_anywhere(900) > 0.9, "the caller's side goes on");
     assert!(sides[1].tone_anywhere(440) > 0.9 && sides[1].tone_anywhere(1_300) < 0.02);
+}
+
+/// Nobody misses the voice of who holds, so his telephone is asked whether it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caller_does_not_wait_for_a_telephone_that_holds_and_has_lost_its_power() {
+    let engine = Engine::quick().await;
+    let (caller, agent, phone) = engine.talk().await;
+    let mark = caller.mark();
+    phone.hold();
+    caller.hears_since(&engine, mark, "moh.default").await;
+    engine.until_state(&agent, "held").await;
+    let no = agent.no.clone();
+    drop((phone, agent));
+    // Asked after half a minute, and waited for for as long.
+    let long = Duration::from_mins(2);
+    let goes_on = |it: &Value| (it["line"] == "free").then(|| it.clone());
+    let state = engine.until(&format!("/api/v1/agents/{no}"), long, goes_on).await;
+    assert_eq!((&state["state"], &state["reason"]), (&json!("busy"), &json!(5)), "{state}");
+    // The caller goes on in the flow, as after every talk.
+    caller.until_ended(long).await.unwrap();
+    let record = engine.record_of(&caller.number).await;
+    assert_eq!(record["outcome"], "answered");
+    assert_eq!(record["segments"][0]["released_by"], "carrier", "{record:#}");
 }

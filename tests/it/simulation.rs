@@ -126,13 +126,14 @@ fn shifts_keep_every_promise() {
     }
     let mut sum = BTreeMap::<Outcome, u64>::new();
     let (mut n_parties, mut n_suspended) = (0, 0);
-    let (mut n_controlled, mut n_outside) = (0, 0);
+    let (mut n_controlled, mut n_outside, mut n_gone_holding) = (0, 0, 0);
     for seed in 0..SEEDS {
         let report = live(seed, config(seed));
         n_controlled += report.n_controlled;
         n_parties += report.n_parties;
         n_suspended += report.n_suspended;
         n_outside += report.n_outside;
+        n_gone_holding += report.n_gone_holding;
         for (outcome, n) in report.outcomes {
             *sum.entry(outcome).or_default() += n;
         }
@@ -153,6 +154,7 @@ fn shifts_keep_every_promise() {
     }
     assert!(n_parties > 100, "only {n_parties} parties were called into calls");
     assert!(n_outside > 100, "only {n_outside} numbers outside were rung for agents");
+    assert!(n_gone_holding > 2, "only {n_gone_holding} telephones were gone while they held");
     assert!(n_suspended > 100, "only {n_suspended} callers were sent to flows");
     assert!(n_controlled > 1_000, "flows and supervisors did {n_controlled} things to recordings");
     println!("{sum:?}, {n_parties} parties, {n_suspended} flows in talks");

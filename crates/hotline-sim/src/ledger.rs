@@ -47,6 +47,7 @@ pub(crate) struct Ledger {
     n_outside: u64,
     /// Browsers whose certificate was not the one that was described.
     pub(crate) n_impostors: u64,
+    pub(crate) n_gone_holding: u64,
     /// Agents who muted themselves, and where.
     muted: BTreeMap<OfferId, CallId>,
     /// Callers who left while others talked on: nobody is bridged to them.
@@ -118,6 +119,8 @@ pub struct Report {
     pub n_outside: u64,
     /// Browsers whose certificate was not the one that was described.
     pub n_impostors: u64,
+    /// Telephones that were gone while they held.
+    pub n_gone_holding: u64,
     /// INVITEs to gateways for agents' own calls, and those after whose silence the next one was
     /// tried.
     pub n_out: u64,
@@ -557,6 +560,7 @@ impl Ledger {
             n_controlled: self.n_controlled,
             n_outside: self.n_outside,
             n_impostors: self.n_impostors,
+            n_gone_holding: self.n_gone_holding,
             n_out: self.n_out,
             n_moved_on: self.invites.n_silent,
             n_left: self.invites.n_left,

@@ -22,6 +22,10 @@ const TOLD: Duration = Duration::from_secs(40);
 /// A browser is missed after 30 s without a check (RFC 7675 §5.1), a telephone without a packet.
 const MISSED: Duration = Duration::from_secs(31);
 
+/// A telephone that holds is asked each 30 s whether it is there, for 32 s, and that begins anew
+/// with each control process and while it is back without knowing of the call.
+const MISSED_HOLDING: Duration = Duration::from_secs(200);
+
 impl Shift {
     /// Each page is loaded again once and moves once.
     pub(crate) fn plan_pages(&mut self) {
@@ -84,9 +88,11 @@ impl Shift {
             if !self.media.is_with(leg, line.own.session()) {
                 continue;
             }
-            // Who holds and has no ICE is missed by nobody but the session timer.
             let said = self.media.falls_silent(leg);
-            if !said.is_empty() && (profile == Profile::WebRtc || self.random.chance(50)) {
+            if said.is_empty() {
+                self.ledger.n_gone_holding += 1;
+                self.must_be_closed(leg, MISSED_HOLDING);
+            } else if profile == Profile::WebRtc || self.random.chance(50) {
                 for (after, event) in said {
                     self.tell_media(after, event);
                 }
@@ -124,8 +130,7 @@ impl Shift {
         }
     }
 
-    /// It says nothing any more. Without a connection its BYE is lost, and who holds is then missed
-    /// only by the end of his checks, or by the session timer.
+    /// It says nothing any more. Without a connection its BYE is lost.
     pub(crate) fn phone_hung_up(&mut self, phone: usize, peer: LegId) {
         let said = self.media.falls_silent(peer);
         let is_told = self
@@ -134,6 +139,8 @@ impl Shift {
             .is_some_and(|it| it.conn.is_some() || it.transport == Transport::Udp);
         if is_told || !said.is_empty() {
             self.hung_up(peer);
+        } else {
+            self.must_be_closed(peer, MISSED_HOLDING);
         }
         for (after, event) in said {
             self.tell_media(after, event);

@@ -22,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,7 @@ use crate::{
     Admit, Binding, Config, EndWhy, Event, Feedback, Flow, Message, Output,
     by_conn::ByConn,
     dialog::Dialog,
-    leg::{Leg, Offer, Purpose, Talk, Up},
+    leg::{Leg, Purpose, Talk, Up},
     registrar::{Fired, Registrar},
     timers::Timers,
     transaction::{Outbox, Tempo, Transactions, TxId},
@@ -183,7 +184,7 @@ impl Endpoint {
     /// An answered leg's dialog as bytes, to outlive this process; `None` for every other leg.
     pub fn save(&self, leg: LegId) -> Option<Vec<u8>> {
         match self.legs.get(&leg)? {
-            Leg::Up(it) => borsh::to_vec(&(SAVED, leg, &it.dialog, &it.talk)).ok(),
+            Leg::Up(it) => borsh::to_vec(&(SAVED, leg, &it.dialog, &it.talk, it.is_silent)).ok(),
             Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Closing(_) => None,
         }
     }
@@ -191,8 +192,8 @@ impl Endpoint {
     /// Takes a saved dialog over: requests of the peer reach it, and it can be hung up. `None`: of
     /// another version, damaged, or there already.
     pub fn restore(&mut self, saved: &[u8], now: Now) -> Option<LegId> {
-        let (version, leg, mut dialog, talk) =
-            borsh::from_slice::<(u8, LegId, Dialog, Talk)>(saved).ok()?;
+        let (version, leg, mut dialog, talk, is_silent) =
+            borsh::from_slice::<(u8, LegId, Dialog, Talk, bool)>(saved).ok()?;
         let key = dialog.key();
         if version != SAVED || self.legs.contains_key(&leg) || self.dialogs.contains_key(&key) {
             return None;
@@ -203,12 +204,13 @@ impl Endpoint {
         self.dialogs.insert(key, leg);
         // Its connection ended with the process that had it.
         let is_adrift = dialog.flow.transport.is_reliable();
-        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
+        let up = Up { is_silent, ..Up::new(dialog, talk) };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
         if is_adrift {
             self.set_adrift(leg);
         }
         self.arm_restored(leg, now);
+        self.arm_watch(leg, now);
         // The numbers we use from here on must not be used again by the process after this one.
         self.say(Event::Changed { leg });
         Some(leg)
@@ -308,7 +310,8 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Version of [`Endpoint::save`].
-const SAVED: u8 = 2;
+const SAVED: u8 = 3;
 
-/// More requests than anybody sends in a dialog between two times it is saved.
-const UNSAVED_MAX: u32 = 1_000;
+/// More requests than anybody sends in a dialog between two times it is saved: who holds for three
+/// days is asked so often.
+const UNSAVED_MAX: u32 = 10_000;

@@ -10,7 +10,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::LegId;
+use hotline_base::{LegId, MonoTime};
 
 use crate::{
     Dial, EndWhy, Flow,
@@ -145,6 +145,25 @@ pub(crate) struct Up {
     pub(crate) talk: Talk,
     /// `RSeq` of a provisional response whose PRACK may still come.
     pub(crate) rseq: Option<u32>,
+    /// No sound is due from the peer, so it is asked whether it is there.
+    pub(crate) is_silent: bool,
+    /// When it was asked first of the times that nobody answered.
+    pub(crate) unheard_since: Option<MonoTime>,
+}
+
+impl Up {
+    pub(crate) const fn new(dialog: Dialog, talk: Talk) -> Self {
+        Self {
+            dialog,
+            accepted: None,
+            offer: Offer::Idle,
+            queued: None,
+            talk,
+            rseq: None,
+            is_silent: false,
+            unheard_since: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -204,6 +223,8 @@ pub(crate) enum Purpose {
     Bye(LegId),
     /// An UPDATE that refreshes the session.
     Refresh(LegId),
+    /// An OPTIONS that asks who is silent whether it is there.
+    Watch(LegId),
     /// Our REFER.
     Refer(LegId),
     /// A PRACK.

@@ -53,6 +53,8 @@ pub(crate) enum TimerName {
     Refresh,
     /// The peer gave no sign of life: the session is over (RFC 4028 §10).
     Session,
+    /// A peer from whom no sound is due is asked whether it is there.
+    Watch,
     /// A telephone that is to be told of the end of its call does not come back.
     Back,
     /// A registration ends.
@@ -95,6 +97,7 @@ impl TimerName {
             Self::Prack => "PRACK missing",
             Self::Refresh => "session refresh",
             Self::Session => "session end",
+            Self::Watch => "silent peer",
             Self::Back => "telephone back",
             Self::Expiry => "registration",
             Self::Restored => "registration from before the restart",

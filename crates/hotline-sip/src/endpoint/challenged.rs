@@ -103,6 +103,7 @@ impl Endpoint {
             | Purpose::Prack(leg) => *leg,
             Purpose::Invite(it) if !it.is_first => it.leg?,
             Purpose::Invite(_)
+            | Purpose::Watch(_)
             | Purpose::Notify(_)
             | Purpose::Nothing
             | Purpose::Asked(_)

@@ -115,6 +115,7 @@ impl Endpoint {
             Purpose::Invite(it) => Some(it),
             Purpose::Bye(_)
             | Purpose::Refresh(_)
+            | Purpose::Watch(_)
             | Purpose::Refer(_)
             | Purpose::Prack(_)
             | Purpose::Notify(_)

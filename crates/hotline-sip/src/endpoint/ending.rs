@@ -40,7 +40,7 @@ impl Endpoint {
     /// Up → Closing.
     fn close(&mut self, id: LegId, reason: Option<String>, why: EndWhy, now: Now) {
         let Some(Leg::Up(up)) = self.legs.remove(&id) else { return };
-        let Up { dialog, accepted, offer, queued: _, talk: _, rseq: _ } = *up;
+        let Up { dialog, accepted, offer, .. } = *up;
         self.say(Event::Ended { leg: id, why });
         match offer {
             Offer::Theirs { server, .. } => self.respond(server, 487, &[], now),

@@ -117,7 +117,7 @@ impl Endpoint {
         let sdp = described.unwrap_or(sdp);
         let talk = Talk { session: it.session, sdp, may_update: it.may_update };
         let rseq = it.reliable.unacked.map(|_| it.reliable.rseq);
-        let up = Up { dialog: it.dialog, accepted, offer: Offer::Idle, queued: None, talk, rseq };
+        let up = Up { accepted, rseq, ..Up::new(it.dialog, talk) };
         self.legs.insert(leg, Leg::Up(Box::new(up)));
         self.arm_accepted(leg, now);
         self.arm_session(leg, now);

@@ -15,7 +15,7 @@ use crate::{
     build::MessageBuilder,
     dialog::Dialog,
     digest::NotAnswered,
-    leg::{Cancel, Fork, Invite, Leg, Offer, Outgoing, Purpose, Talk, Up},
+    leg::{Cancel, Fork, Invite, Leg, Outgoing, Purpose, Talk, Up},
     registrar::Key,
     session::{Session, min_se_of},
     text::quote,
@@ -198,8 +198,7 @@ impl Endpoint {
             sdp: invite.dial.take().map(|it| it.sdp).unwrap_or_default(),
             may_update: may_update(message, false),
         };
-        let up = Up { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None };
-        self.legs.insert(leg, Leg::Up(Box::new(up)));
+        self.legs.insert(leg, Leg::Up(Box::new(Up::new(dialog, talk))));
         self.arm_session(leg, now);
         let sdp = message.sdp().or_else(|| early.and_then(|it| it.sdp));
         self.say(Event::Answered { leg, sdp });

@@ -199,7 +199,7 @@ const fn is_decision(why: EndWhy) -> bool {
 }
 
 /// Somebody between us and the phone says that the phone is not there (RFC 5626 §11.1: 430).
-const fn is_away(status: u16) -> bool {
+pub(super) const fn is_away(status: u16) -> bool {
     matches!(status, 408 | 430 | 503 | 504)
 }
 

@@ -43,6 +43,7 @@ impl Endpoint {
             }
             Purpose::Bye(leg) => self.on_bye_response(id, leg, message),
             Purpose::Refresh(leg) => self.on_refresh_response(id, leg, message, now),
+            Purpose::Watch(leg) => self.on_watch_response(id, leg, message, now),
             Purpose::Refer(leg) => {
                 self.on_refer_response(id, leg, message.status().unwrap_or(500), now);
             }

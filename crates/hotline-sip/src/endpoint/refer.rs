@@ -224,7 +224,7 @@ impl Endpoint {
         self.ask(&request, flow, Purpose::Refer(leg), now);
     }
 
-    fn ask(&mut self, request: &[u8], flow: Flow, purpose: Purpose, now: Now) {
+    pub(super) fn ask(&mut self, request: &[u8], flow: Flow, purpose: Purpose, now: Now) {
         let Ok(message) = Message::parse(request) else { return };
         let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
         if let Some(id) = begun {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// When a refresh cannot be sent now, was refused for the moment, or met nobody.
-const LATER: Duration = Duration::from_secs(5);
+pub(super) const LATER: Duration = Duration::from_secs(5);
 
 /// Within this time after a restart sessions that are ours are refreshed.
 const AFTER_RESTART_MS: u64 = 30_000;

@@ -24,6 +24,7 @@ mod sessions;
 mod storm;
 mod times;
 mod transport;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -24,6 +24,7 @@ impl Endpoint {
             TimerName::Prack => self.on_prack_missing(leg, now),
             TimerName::Refresh => self.on_refresh_timer(leg, now),
             TimerName::Session => self.session_over(leg, now),
+            TimerName::Watch => self.ask_silent(leg, now),
             TimerName::Back => {
                 self.remove_leg(leg);
             }
@@ -105,6 +106,7 @@ impl Endpoint {
             Some(Purpose::Bye(leg)) => self.on_bye_lost(leg, now),
             // The next one opens another connection.
             Some(Purpose::Refresh(leg)) => self.on_refresh_refused(leg, status, now),
+            Some(Purpose::Watch(leg)) => self.on_watch_lost(leg, now),
             Some(Purpose::Register(it)) => self.end_registration(&it, status, None),
             Some(Purpose::Refer(leg)) => self.say(Event::ReferProgress { leg, status }),
             Some(Purpose::Probe(probe)) => self.say(Event::Probed { probe, status }),

@@ -69,10 +69,12 @@ impl Switchboard {
                 self.door.opened(*leg, now.mono);
                 self.unanswered.remove(leg);
             }
-            MediaEvent::Settled { leg, .. }
-            | MediaEvent::Reanswered { leg, .. }
-            | MediaEvent::Described { leg, .. }
-            | MediaEvent::Closed { leg, .. } => {
+            MediaEvent::Settled { leg, hold } | MediaEvent::Reanswered { leg, hold, .. } => {
+                self.unanswered.remove(leg);
+                // Nobody misses the voice of who holds.
+                self.endpoint.watch(*leg, *hold, now);
+            }
+            MediaEvent::Described { leg, .. } | MediaEvent::Closed { leg, .. } => {
                 self.unanswered.remove(leg);
             }
             MediaEvent::Inventory { .. }

@@ -1,0 +1,90 @@
+//! Peers from whom no sound is due, such as one who holds: nobody would miss their voice, and a
+//! session may last for half an hour (RFC 4028). They are asked within the dialog whether they are
+//! there.
+
+use std::time::Duration;
+
+use hotline_base::{LegId, Now};
+
+use super::{Endpoint, names::ACCEPT, phones::is_away, session::LATER};
+use crate::{
+    EndWhy, Event, HangUp, Message,
+    leg::{Leg, Purpose},
+    timers::TimerName,
+    transaction::{Tempo, TxId},
+};
+
+/// As often as a telephone that is registered is asked.
+const EVERY: Duration = Duration::from_secs(30);
+
+impl Endpoint {
+    /// From now on no sound is due from the peer of an answered leg, or some is again. One that is
+    /// silent in signalling, too, for as long as a request waits (64 T1) ends with
+    /// [`EndWhy::NoResponse`](crate::EndWhy).
+    pub fn watch(&mut self, leg: LegId, is_silent: bool, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        if std::mem::replace(&mut up.is_silent, is_silent) == is_silent {
+            return;
+        }
+        up.unheard_since = None;
+        self.arm_watch(leg, now);
+        self.say(Event::Changed { leg });
+    }
+
+    pub(super) fn arm_watch(&mut self, leg: LegId, now: Now) {
+        match self.legs.get(&leg) {
+            Some(Leg::Up(up)) if up.is_silent => {
+                self.timers.set(leg, TimerName::Watch, now.mono + EVERY);
+            }
+            _ => self.timers.cancel(leg, TimerName::Watch),
+        }
+    }
+
+    /// OPTIONS (RFC 3261 §11): any answer but one of somebody on the way is a sign of life.
+    pub(super) fn ask_silent(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        let flow = up.dialog.flow;
+        let via = self.fresh_via(flow);
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        up.unheard_since.get_or_insert(now.mono);
+        let cseq = up.dialog.next_cseq();
+        let request = up
+            .dialog
+            .request("OPTIONS", cseq, &via)
+            .header("Contact", &up.dialog.contact)
+            .header("Accept", ACCEPT)
+            .header("User-Agent", &self.config.user_agent);
+        self.ask(&request.end(), flow, Purpose::Watch(leg), now);
+    }
+
+    pub(super) fn on_watch_response(&mut self, id: TxId, leg: LegId, message: &Message, now: Now) {
+        match message.status().unwrap_or(0) {
+            ..200 => drop(self.purposes.insert(id, Purpose::Watch(leg))),
+            // It may know no OPTIONS within a dialog: what it says to a refresh counts.
+            481 if self.heard_silent(leg, now) => {
+                self.timers.set(leg, TimerName::Refresh, now.mono);
+            }
+            status if is_away(status) => self.on_watch_lost(leg, now),
+            _ => drop(self.heard_silent(leg, now)),
+        }
+    }
+
+    /// Says whether the leg is up still.
+    fn heard_silent(&mut self, leg: LegId, now: Now) -> bool {
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return false };
+        up.unheard_since = None;
+        self.arm_watch(leg, now);
+        true
+    }
+
+    /// Nobody answered. A connection may have broken, and the next one be on its way.
+    pub(super) fn on_watch_lost(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
+        let Some(since) = up.unheard_since.filter(|_| up.is_silent) else { return };
+        if now.mono.since(since) < Tempo::of(&self.config).limit() {
+            return self.timers.set(leg, TimerName::Watch, now.mono + LATER);
+        }
+        let reason = Some("Q.850;cause=27".to_owned());
+        self.hang_up_because(leg, HangUp { status: 408, reason }, EndWhy::NoResponse, now);
+    }
+}
