@@ -28,6 +28,10 @@ impl<K: Ord> ByConn<K> {
         }
     }
 
+    pub(crate) fn of(&self, conn: ConnId) -> impl Iterator<Item = &K> {
+        self.0.get(&conn).into_iter().flatten()
+    }
+
     /// Takes what depends on a connection that is gone.
     pub(crate) fn take(&mut self, conn: ConnId) -> BTreeSet<K> {
         self.0.remove(&conn).unwrap_or_default()

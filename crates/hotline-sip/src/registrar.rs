@@ -53,7 +53,16 @@ pub(crate) enum Verdict {
     Granted {
         headers: Vec<(&'static str, String)>,
         events: Vec<Event>,
+        /// Telephones that came by another way before.
+        moved: Vec<Moved>,
     },
+}
+
+/// A telephone's contact as it was, and the way by which it has registered now.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) before: Binding,
+    pub(crate) flow: Flow,
 }
 
 /// Why a request is not taken for its sender's.
@@ -134,7 +143,7 @@ impl Registrar {
             return Verdict::Refused { status: 500, min_expires: None, why };
         }
         let path: Vec<String> = message.values("Path").map(decode).collect();
-        let mut events = Vec::new();
+        let (mut events, mut moved) = (Vec::new(), Vec::new());
         for change in changes {
             if change.expires.is_zero() {
                 let gone = self.take_if(extension, |it| change.is_same(it));
@@ -156,12 +165,14 @@ impl Registrar {
                 reachable: true,
                 id: 0,
             };
-            self.bind(binding, &mut events, config, random, now);
+            let before = self.bind(binding, &mut events, config, random, now);
+            let elsewhere = before.into_iter().filter(|it| it.flow != flow);
+            moved.extend(elsewhere.map(|before| Moved { before, flow }));
         }
-        Verdict::Granted { headers: self.granted(extension, message, config, now), events }
+        Verdict::Granted { headers: self.granted(extension, message, config, now), events, moved }
     }
 
-    /// Takes the place of what is the same phone's older contact.
+    /// Takes the place of what is the same phone's older contact, and gives that.
     fn bind(
         &mut self,
         mut binding: Binding,
@@ -169,9 +180,9 @@ impl Registrar {
         config: &Config,
         random: &mut Random,
         now: Now,
-    ) {
+    ) -> Vec<Binding> {
         let extension = binding.extension.clone();
-        self.take_if(&extension, |it| is_same_phone(it, &binding));
+        let before = self.take_if(&extension, |it| is_same_phone(it, &binding));
         // A new number, so that what it did not react to before is not held against it.
         binding.id = self.new_id();
         // Who registers one more than may be is not locked out: the longest silent one goes.
@@ -189,6 +200,7 @@ impl Registrar {
         self.insert(binding.clone());
         self.plan_probe(&key, config, random, now);
         events.push(Event::Bound { binding: Box::new(binding) });
+        before
     }
 
     /// The headers of a 200: all contacts, and the ways.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use hotline_base::{LegId, Now};
 
 use super::Endpoint;
-use crate::{Binding, leg::Leg, timers::TimerName};
+use crate::{Binding, Flow, Uri, leg::Leg, registrar::Moved, timers::TimerName};
 
 /// Who could not be told that his call is over is told when he is back so soon: browsers try to
 /// connect every 30 s at the latest.
@@ -21,7 +21,8 @@ impl Endpoint {
     }
 
     /// A telephone registers by a new connection: its dialogs go on by that one, and it is told
-    /// what it has missed. It is known by its Contact and by the address from which it came before.
+    /// what it has missed. It is known by host and port of its Contact, and by the address from which
+    /// it came before.
     pub(super) fn regain(&mut self, binding: &Binding, now: Now) {
         if binding.flow.conn.is_none() {
             return;
@@ -30,17 +31,47 @@ impl Endpoint {
         let legs = &self.legs;
         let is_his = |leg: &LegId, from: &mut IpAddr| {
             let dialog = legs.get(leg).and_then(Leg::dialog);
-            *from == ip && dialog.is_some_and(|it| it.target == binding.contact.as_bytes())
+            *from == ip && dialog.is_some_and(|it| is_at(&it.target, &binding.contact))
         };
         let back: Vec<_> = self.adrift.extract_if(.., is_his).map(|it| it.0).collect();
         for leg in back {
-            if let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) {
-                dialog.flow = flow;
-                self.by_conn.insert(flow.conn, leg);
+            self.go_by(leg, flow, now);
+        }
+    }
+
+    /// A telephone registers by another way, and what it came by before may not have ended: behind a
+    /// NAT that forgot it, or in another network, a connection hangs until nobody answers. Its
+    /// dialogs go on by the new way at once, where it has proven that it is itself.
+    pub(super) fn follow(&mut self, moved: &Moved, now: Now) {
+        let (before, flow) = (&moved.before, moved.flow);
+        let is_his = |leg: &LegId| {
+            let dialog = self.legs.get(leg).and_then(Leg::dialog);
+            dialog.is_some_and(|it| it.flow == before.flow && is_at(&it.target, &before.contact))
+        };
+        let his: Vec<LegId> = match before.flow.conn {
+            Some(conn) => self.by_conn.of(conn).filter(|it| is_his(it)).copied().collect(),
+            None => self.legs.keys().filter(|it| is_his(it)).copied().collect(),
+        };
+        for leg in his {
+            self.by_conn.remove(before.flow.conn, &leg);
+            self.go_by(leg, flow, now);
+            // What has been asked by the old way nobody may ever answer.
+            if let Some(Leg::Up(up)) = self.legs.get(&leg).filter(|_| flow.conn.is_some())
+                && up.talk.session.ours
+            {
+                self.timers.set(leg, TimerName::Refresh, now.mono);
             }
-            if matches!(self.legs.get(&leg), Some(Leg::Closing(it)) if it.accepted.is_none()) {
-                self.send_closing_bye(leg, now);
-            }
+        }
+    }
+
+    /// The dialog goes on by this way, and its peer is told what it has missed.
+    fn go_by(&mut self, leg: LegId, flow: Flow, now: Now) {
+        if let Some(dialog) = self.legs.get_mut(&leg).and_then(Leg::dialog_mut) {
+            dialog.flow = flow;
+            self.by_conn.insert(flow.conn, leg);
+        }
+        if matches!(self.legs.get(&leg), Some(Leg::Closing(it)) if it.accepted.is_none()) {
+            self.send_closing_bye(leg, now);
         }
     }
 
@@ -52,4 +83,12 @@ impl Endpoint {
             self.remove_leg(leg);
         }
     }
+}
+
+/// Whether the Contact of a dialog and that of a registration are of one telephone: users and
+/// parameters of the two may differ.
+fn is_at(target: &[u8], contact: &str) -> bool {
+    let place = |it: &[u8]| Uri::parse(it).map(|it| (it.host, it.port));
+    target == contact.as_bytes()
+        || place(target).is_some_and(|it| Some(it) == place(contact.as_bytes()))
 }

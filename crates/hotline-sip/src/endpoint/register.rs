@@ -26,11 +26,14 @@ impl Endpoint {
                     self.say(Event::Misbehaved { why, flow });
                 }
             }
-            Verdict::Granted { headers, events } => {
+            Verdict::Granted { headers, events, moved } => {
                 // Only who knows a password makes us remember anything.
                 let tag = self.token();
                 if let Some(id) = self.transactions.begin_server(message, flow, tag) {
                     self.respond(id, 200, &headers, now);
+                }
+                for it in &moved {
+                    self.follow(it, now);
                 }
                 for event in events {
                     if let Event::Bound { binding } = &event {

@@ -11,8 +11,11 @@ const CONTACT: &str = "Contact: <sip:page@x7.invalid;transport=ws>\r\n";
 
 /// A browser that registered by connection 1 talks; nobody can connect to it.
 fn talk() -> (Office, Phone) {
+    talk_at(Phone::at("10.0.0.7:50001").over(1))
+}
+
+fn talk_at(mut page: Phone) -> (Office, Phone) {
     let mut it = Office::new(|_| ());
-    let mut page = Phone::at("10.0.0.7:50001").over(1);
     it.register(&mut page, CONTACT);
     assert!(dial(&mut it));
     answer(&mut it, "INVITE", page.flow);
@@ -97,4 +100,46 @@ fn nobody_else_takes_the_place_of_a_telephone_that_is_gone() {
         it.millis(1_001);
         assert_eq!(it.end.n_legs(), 0, "he is not waited for any longer");
     }
+}
+
+/// The old connection, or the address that a NAT has forgotten, has not ended as far as anybody
+/// knows; the telephone may be in another network by now.
+#[test]
+fn a_telephone_that_registers_by_another_way_goes_on_by_it_at_once() {
+    for (ip, over) in [("10.0.0.7", true), ("10.0.9.9", true), ("10.0.0.7", false)] {
+        for closing in [false, true] {
+            let (mut it, before) = if over { talk() } else { talk_at(Phone::at("10.0.0.7:50001")) };
+            if closing {
+                hang_up(&mut it);
+                assert_eq!(it.last("BYE").0, before.flow);
+            }
+            let flow = way(&format!("{ip}:50002"), over.then_some(2));
+            let mut page = Phone { flow, ..before };
+            it.register(&mut page, CONTACT);
+            it.millis(1);
+            if over && !closing {
+                // Whoever was asked by the old one may never answer.
+                assert_eq!(it.last("INVITE").0, page.flow);
+            }
+            if !closing {
+                hang_up(&mut it);
+            }
+            assert_eq!(it.last("BYE").0, page.flow, "{ip} {over} {closing}");
+            it.act(|it, now| it.handle_connection_gone(ConnId(1), now));
+            answer(&mut it, "BYE", page.flow);
+            assert_eq!(it.end.n_legs(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_not_the_telephones_does_not_follow_it() {
+    let (mut it, before) = talk();
+    let other = CONTACT.replace("x7", "x8");
+    let mut second = Phone { call_id: "c2".to_owned(), ..before.clone() };
+    it.register(&mut second, &other);
+    let mut second = Phone { flow: way("10.0.0.7:50002", Some(2)), ..second };
+    it.register(&mut second, &other);
+    hang_up(&mut it);
+    assert_eq!(it.last("BYE").0, before.flow);
 }
