@@ -137,7 +137,7 @@ impl Endpoint {
         };
         // RFC 3261 §12.2.1.2: these say that the dialog is gone. A refresh can be tried again.
         if status == 481 && is_refresh {
-            return self.session_over(leg, now);
+            return self.disowned(leg, now);
         }
         if matches!(status, 408 | 481) && !is_refresh {
             let hang_up = HangUp { status: 480, reason: None };

@@ -19,6 +19,9 @@ use crate::{
 /// When a refresh cannot be sent now, was refused for the moment, or met nobody.
 pub(super) const LATER: Duration = Duration::from_secs(5);
 
+/// What a BYE may take to arrive.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// Within this time after a restart sessions that are ours are refreshed.
 const AFTER_RESTART_MS: u64 = 30_000;
 
@@ -117,7 +120,7 @@ impl Endpoint {
                 let talk = Talk { session, ..up.talk.clone() };
                 self.settle_talk(leg, talk, now);
             }
-            481 => self.session_over(leg, now),
+            481 => self.disowned(leg, now),
             422 => {
                 up.talk.session.secs = up.talk.session.secs.max(min_se_of(message));
                 self.timers.set(leg, TimerName::Refresh, now.mono);
@@ -150,6 +153,15 @@ impl Endpoint {
             // A peer that knows no timers shows by any answer that it lives.
             self.arm_session(leg, now);
         }
+    }
+
+    /// The peer knows the dialog no more. Either it has lost it, or it has hung up and its BYE was lost
+    /// in a cut: then that comes again within T2, and says why.
+    pub(super) fn disowned(&mut self, leg: LegId, now: Now) {
+        self.timers.cancel(leg, TimerName::Refresh);
+        let by_then = now.mono + self.config.t2 + A_MOMENT;
+        let end = self.timers.at(leg, TimerName::Session).map_or(by_then, |it| it.min(by_then));
+        self.timers.set(leg, TimerName::Session, end);
     }
 
     /// RFC 4028 §10: BYE, whether or not the peer can hear it.

@@ -66,8 +66,29 @@ fn a_peer_that_forgot_the_dialog_is_left_at_the_next_refresh() {
     it.secs(899);
     assert_eq!(it.ends_of(A, a), []);
     it.secs(2);
-    assert_eq!((it.count(A, "481/UPDATE"), it.ends_of(A, a)), (1, vec![EndWhy::Expired]));
+    // It may have hung up, and its BYE be under way.
+    assert_eq!((it.count(A, "481/UPDATE"), it.ends_of(A, a)), (1, vec![]));
+    it.secs(5);
+    assert_eq!(it.ends_of(A, a), [EndWhy::Expired]);
     it.check_silence();
+}
+
+/// A refresh that meets who hung up in a cut is told 481 before the BYE comes once more.
+#[test]
+fn who_hung_up_in_a_cut_has_hung_up_and_is_not_lost() {
+    for (method, deaf) in [("UPDATE", "BYE"), ("INVITE", "BYE")] {
+        let (mut it, a, b) = short_talk(7_100, method);
+        accept_offers(&mut it, B, b, 24);
+        it.drop = Some((A, deaf));
+        it.hang_up(B, b);
+        it.secs(5);
+        it.drop = None;
+        let gone = it.count(A, &format!("481/{method}"));
+        assert_eq!((gone, it.ends_of(A, a)), (1, vec![]), "{method}");
+        it.secs(4);
+        assert_eq!(it.ends_of(A, a), [EndWhy::Bye { cause: Some(16) }], "{method}");
+        it.check_silence();
+    }
 }
 
 #[test]
@@ -140,6 +161,7 @@ fn a_peer_without_timers_is_asked_by_reinvite_with_the_same_description() {
     assert_eq!((requests(&it).last().unwrap().as_str(), it.ends_of(B, b)), ("INVITE", vec![]));
     let refusal = raw::respond_with(&it, "INVITE", 481, "f1", "", "");
     raw.send(&mut it, &refusal);
+    it.secs(5);
     assert_eq!(it.ends_of(B, b), [EndWhy::Expired]);
     assert_eq!(it.said(B, |it| matches!(it, Event::ReofferRefused { .. })), 0);
 }
@@ -333,7 +355,7 @@ fn after_a_restart_our_refreshes_go_on_and_a_peer_that_left_meanwhile_is_noticed
         if !is_there {
             it.ends[B] = Endpoint::new(config(), 98, 5_000);
         }
-        it.secs(31);
+        it.secs(36);
         if is_there {
             assert_eq!((it.count(B, "UPDATE"), it.count(A, "200/UPDATE")), (2, 2));
             it.secs(7_200);
