@@ -5,6 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use hotline_base::{AgentNo, CommandId, ConnId, LegId, MonoTime, media};
 use hotline_sip::Flow;
 
+use crate::storm::Line;
+
 /// Something that happens to somebody.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Event {
@@ -79,6 +81,10 @@ pub(crate) enum Event {
     /// The carrier's second gateway falls silent.
     GatewayDies,
     GatewayReturns,
+    LineCut {
+        line: Line,
+    },
+    LineReturns,
     /// By now the switchboard must know.
     GatewayIsKnown,
     /// The wall clock is this many milliseconds ahead from now on.

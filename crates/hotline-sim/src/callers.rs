@@ -97,8 +97,10 @@ impl Shift {
                 }
                 self.plan_caller(leg);
             }
-            SipEvent::Ended { leg, .. } => {
-                self.callers.remove(&leg);
+            SipEvent::Ended { leg, why } => {
+                if let Some(peer) = self.callers.remove(&leg).and_then(|it| it.peer) {
+                    self.peer_lost(peer, why);
+                }
                 self.callees.remove(&leg);
             }
             SipEvent::Offered { leg, .. } => {
@@ -150,7 +152,9 @@ impl Shift {
             let wait = self.millis(1000, 40_000);
             self.after(wait, Event::CallerActs { leg, deed: CallerDeed::Holds });
         }
-        let patience = if self.random.chance(70) {
+        let patience = if let Some(it) = self.plan.faults.storm {
+            it.talk / 2 + self.part_of(it.talk / 2)
+        } else if self.random.chance(70) {
             self.millis(20_000, 240_000)
         } else {
             self.millis(0, 30_000)

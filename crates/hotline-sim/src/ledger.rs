@@ -27,10 +27,10 @@ pub(crate) struct Ledger {
     finished_in_turn: BTreeSet<CallId>,
     /// The switchboard's leg of each caller's number, of each call and of each offer.
     legs: BTreeMap<String, LegId>,
-    caller_legs: BTreeMap<CallId, LegId>,
-    offer_legs: BTreeMap<OfferId, LegId>,
+    pub(crate) caller_legs: BTreeMap<CallId, LegId>,
+    pub(crate) offer_legs: BTreeMap<OfferId, LegId>,
     call_legs: BTreeMap<LegId, CallId>,
-    ended: BTreeSet<CallId>,
+    pub(crate) ended: BTreeSet<CallId>,
     /// Media did not get an order of theirs.
     unheard: BTreeSet<CallId>,
     waiting: BTreeMap<TicketId, Waiting>,
@@ -62,6 +62,8 @@ pub(crate) struct Ledger {
     lossless: bool,
     /// Talks outlive what is cut of their lines.
     short_cuts: bool,
+    /// Of a storm: legs that were bridged, and whose.
+    pub(crate) storm: Option<BTreeMap<LegId, CallId>>,
     pub(crate) invites: Invites,
     n_out: u64,
     broken: Option<String>,
@@ -132,8 +134,10 @@ pub struct Report {
 impl Ledger {
     pub(crate) fn of(config: &Config, faults: Faults) -> Self {
         let limit = config.trunks.first().and_then(|it| it.limits.out_max);
-        let (lossless, short_cuts) = (faults.loss == 0, faults.cut_max.is_some());
-        Self { out_max: limit.unwrap_or(usize::MAX), lossless, short_cuts, ..Self::default() }
+        let (lossless, storm) = (faults.loss == 0, faults.storm.map(|_| BTreeMap::new()));
+        let short_cuts = faults.cut_max.is_some() || storm.is_some();
+        let out_max = limit.unwrap_or(usize::MAX);
+        Self { out_max, lossless, short_cuts, storm, ..Self::default() }
     }
 
     /// Calls that go on.
@@ -303,6 +307,7 @@ impl Ledger {
         }
         self.outgoing_fact(call, &stamped.fact, stamped.at.mono);
         self.party_fact(call, &stamped.fact);
+        self.storm_fact(call, &stamped.fact);
         self.flow_fact(call, &stamped.fact, media);
         if let CallFact::AgentMuted { offer } = &stamped.fact {
             self.muted.insert(*offer, call);

@@ -22,6 +22,7 @@ mod pages;
 mod parties;
 mod phones;
 mod shift;
+mod storm;
 mod vanish;
 mod voice;
 mod wire;
@@ -31,5 +32,6 @@ pub use self::{
     crowd::Crowd,
     ledger::Report,
     shift::{Faults, GATEWAY, Plan, SWITCHBOARD, Shift, TRUNK},
+    storm::Storm,
     vanish::Vanish,
 };

@@ -29,6 +29,9 @@ const MISSED_HOLDING: Duration = Duration::from_secs(200);
 impl Shift {
     /// Each page is loaded again once and moves once.
     pub(crate) fn plan_pages(&mut self) {
+        if self.plan.faults.storm.is_some() {
+            return;
+        }
         let pages: Vec<_> = (0..self.phones.len()).filter(|it| self.is_page(*it)).collect();
         for phone in pages {
             let wait = self.part_of(self.plan.span);
@@ -106,6 +109,9 @@ impl Shift {
 
     /// It is there again, or somewhere else, and begins ICE anew in what it still talks of.
     pub(crate) fn phone_connects(&mut self, phone: usize) {
+        if self.office_is_cut() {
+            return self.after(Duration::from_millis(500), Event::PhoneConnects { phone });
+        }
         self.phone_registers(phone);
         let (now, is_page) = (self.at(), self.is_page(phone));
         let Some(it) = self.phones.get_mut(phone).filter(|_| is_page) else { return };

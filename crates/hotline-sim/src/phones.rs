@@ -134,8 +134,11 @@ fn certificate(seed: u64) -> Fingerprint {
 
 impl Shift {
     pub(crate) fn phone_registers(&mut self, phone: usize) {
-        let (now, fresh) = (self.at(), self.new_connection());
+        let (now, fresh, is_cut) = (self.at(), self.new_connection(), self.office_is_cut());
         let Some(it) = self.phones.get_mut(phone).filter(|it| !it.is_off) else { return };
+        if is_cut && it.transport.is_reliable() && it.conn.is_none() {
+            return self.after(Duration::from_millis(500), Event::PhoneRegisters { phone });
+        }
         if it.transport.is_reliable() {
             it.conn.get_or_insert(fresh);
         }
@@ -146,15 +149,19 @@ impl Shift {
         self.after(RENEWAL, Event::PhoneRegisters { phone });
     }
 
-    /// The switchboard's process died, and every connection with it.
-    pub(crate) fn connections_end(&mut self) {
+    /// Every connection ends, with the switchboard's process or with a line that is cut for so long.
+    pub(crate) fn connections_end(&mut self, length: Duration) {
         let now = self.at();
         for phone in 0..self.phones.len() {
             let Some(it) = self.phones.get_mut(phone) else { continue };
             if let Some(conn) = it.conn.take() {
                 it.endpoint.handle_connection_gone(conn, now);
+                if !length.is_zero() {
+                    let noticed = self.part_of(length);
+                    self.connection_ends(conn, noticed);
+                }
                 let wait = self.millis(500, 5_000);
-                self.after(wait, Event::PhoneConnects { phone });
+                self.after(length + wait, Event::PhoneConnects { phone });
             }
         }
     }
@@ -194,11 +201,15 @@ impl Shift {
 
     /// By the connection it has now, if it needs one.
     fn phone_sends(&mut self, phone: usize, flow: Flow, bytes: Vec<u8>) {
-        let Some(it) = self.phones.get(phone) else { return };
+        let now = self.at();
+        let Some(it) = self.phones.get_mut(phone) else { return };
         if !it.transport.is_reliable() {
             self.send(reversed(flow), bytes);
         } else if it.conn.is_some() {
-            self.send(reversed(it.flow()), bytes);
+            let flow = it.flow();
+            self.send(reversed(flow), bytes);
+        } else {
+            it.endpoint.handle_unreachable(flow, now);
         }
     }
 
@@ -213,7 +224,7 @@ impl Shift {
                 if self.random.chance(15) {
                     self.phone_acts(phone, leg, PhoneDeed::Holds);
                 }
-                if self.random.chance(60) {
+                if self.plan.faults.storm.is_none() && self.random.chance(60) {
                     let wait = self.millis(0, 60_000);
                     self.after(wait, Event::PhoneActs { phone, leg, deed: PhoneDeed::HangsUp });
                 }
@@ -222,9 +233,10 @@ impl Shift {
             SipEvent::Reanswered { leg, sdp: Some(sdp) } => {
                 self.phone_is_answered(phone, leg, &sdp);
             }
-            SipEvent::Ended { leg, .. } => {
-                if let Some(it) = self.phones.get_mut(phone) {
-                    it.voices.remove(&leg);
+            SipEvent::Ended { leg, why } => {
+                let line = self.phones.get_mut(phone).and_then(|it| it.voices.remove(&leg));
+                if let Some(it) = line {
+                    self.peer_lost(it.peer, why);
                 }
             }
             SipEvent::RegisterDone { ok: false, .. } => {
@@ -255,7 +267,8 @@ impl Shift {
         let now = self.at();
         let session = self.random.next_u64() >> 1;
         // Somebody on the way who describes himself instead.
-        let false_certificate = self.random.chance(2);
+        let is_calm = self.plan.faults.storm.is_none();
+        let false_certificate = is_calm && self.random.chance(2);
         let Some(it) = self.phones.get_mut(phone) else { return };
         let certificate = if false_certificate { certificate(session) } else { it.certificate };
         let mut own = Voice::new(it.profile, session, certificate);
@@ -281,7 +294,7 @@ impl Shift {
             70..80 => (self.millis(19_900, 20_100), PhoneDeed::Answers),
             80..90 => (self.millis(0, 5000), PhoneDeed::Rejects),
             // Answers and hangs up at once.
-            90..94 => {
+            90..94 if self.plan.faults.storm.is_none() => {
                 let wait = self.millis(500, 2000);
                 self.after(
                     wait + Duration::from_millis(40),
@@ -352,6 +365,7 @@ impl Shift {
             | Display::Ringing
             | Display::Connecting
             | Display::Dialing => self.whim(),
+            Display::Talking if self.plan.faults.storm.is_some() => Command::Unmute,
             Display::Talking => self.deed_in_talk(agent),
             Display::Suspended => self.deed_in_wait(),
             Display::Consulting => {
@@ -382,7 +396,7 @@ impl Shift {
 
     fn dials_now(&mut self) -> bool {
         let percent = if self.plan.faults.gateway_cuts > 0 { 80 } else { 15 };
-        self.faulty && self.random.chance(percent)
+        self.plan.faults.storm.is_none() && self.faulty && self.random.chance(percent)
     }
 
     fn whim(&mut self) -> Command {

@@ -23,6 +23,7 @@ use crate::{
     ledger::{Ledger, Report},
     media::MediaModel,
     phones::Phone,
+    storm::{Line, Storm},
     vanish::Vanish,
 };
 
@@ -71,6 +72,8 @@ pub struct Faults {
     pub gateway_cuts: u32,
     /// The longest of them, when it is too short for a talk to end by; else a minute.
     pub cut_max: Option<Duration>,
+    /// Long talks while lines are cut and control dies.
+    pub storm: Option<Storm>,
     /// How often somebody sets the wall clock, by an hour, a day or years.
     pub clock_sets: u32,
 }
@@ -93,6 +96,7 @@ pub struct Shift {
     pub(crate) carrier: Endpoint,
     /// Whether the second gateway answers, and since when that could be known.
     pub(crate) gateway: (bool, MonoTime),
+    pub(crate) cut: Option<Line>,
     pub(crate) callers: BTreeMap<LegId, Caller>,
     /// Media's legs of whom the switchboard calls over the line that is never cut, by the carrier's.
     pub(crate) callees: BTreeMap<LegId, LegId>,
@@ -148,6 +152,7 @@ impl Shift {
             media_life: 0,
             media_up: true,
             gateway: (true, now),
+            cut: None,
             callers: BTreeMap::new(),
             callees: BTreeMap::new(),
             phones,
@@ -197,6 +202,7 @@ impl Shift {
         }
         self.plan_clock();
         self.plan_pages();
+        self.plan_storm();
         for n in 0..self.plan.faults.gateway_cuts {
             self.after(span * (n + 1) / (self.plan.faults.gateway_cuts + 1), Event::GatewayDies);
         }
@@ -338,6 +344,8 @@ impl Shift {
             Event::ControlDies => self.control_dies(),
             Event::GatewayDies => self.gateway_dies(),
             Event::GatewayReturns => self.gateway_returns(),
+            Event::LineCut { line } => self.line_cut(line),
+            Event::LineReturns => self.cut = None,
             Event::GatewayIsKnown => self.check_gateway(),
             Event::ClockSet { ahead } => self.wall_ahead = ahead,
             Event::FaultsEnd => self.faulty = false,
@@ -351,7 +359,7 @@ impl Shift {
         self.switchboard = Switchboard::new(self.config.clone(), seed, self.at());
         self.ledger.control_died();
         self.gateway_is_asked_anew();
-        self.connections_end();
+        self.connections_end(Duration::ZERO);
         let entries = self.kept.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         self.input(Input::Restored { entries });
         if self.media_up {
@@ -569,6 +577,8 @@ fn name_of(event: &Event) -> String {
         | Event::ControlDies
         | Event::GatewayDies
         | Event::GatewayReturns
+        | Event::LineCut { .. }
+        | Event::LineReturns
         | Event::GatewayIsKnown
         | Event::ClockSet { .. }
         | Event::FaultsEnd => format!("{event:?}"),

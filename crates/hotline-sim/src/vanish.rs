@@ -58,6 +58,8 @@ impl Event {
             | Self::PhoneReturns { .. }
             | Self::GatewayDies
             | Self::GatewayReturns
+            | Self::LineCut { .. }
+            | Self::LineReturns
             | Self::GatewayIsKnown => true,
             Self::Arrives { .. }
             | Self::Media { .. }

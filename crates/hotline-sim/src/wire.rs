@@ -77,7 +77,7 @@ impl Shift {
             return self.ledger.fail(format!("cannot read what was sent: {}", start_line(bytes)));
         };
         let now = self.at();
-        if self.is_cut(flow) {
+        if self.is_cut(flow) || self.line_is_cut(flow) {
             return;
         }
         if flow.local == addr(SWITCHBOARD) {

@@ -22,8 +22,10 @@ pub(super) const LATER: Duration = Duration::from_secs(5);
 /// What a BYE may take to arrive.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
-/// Within this time after a restart sessions that are ours are refreshed.
-const AFTER_RESTART_MS: u64 = 30_000;
+/// Within this time after a restart sessions that are ours are refreshed, and within a part of what
+/// is left of them when they are short: nobody knows how long ago the last refresh was.
+const AFTER_RESTART: Duration = Duration::from_secs(30);
+const PART_LEFT: u32 = 3;
 
 impl Endpoint {
     pub(super) fn wish(&self) -> Wish {
@@ -47,8 +49,13 @@ impl Endpoint {
     pub(super) fn arm_restored(&mut self, leg: LegId, now: Now) {
         self.arm_session(leg, now);
         let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
-        if up.talk.session.ours {
-            let wait = Duration::from_millis(self.random.below(AFTER_RESTART_MS));
+        let session = up.talk.session;
+        if session.ours {
+            let due = session.refresh_after(Tempo::of(&self.config).limit());
+            let left = session.ends_after().saturating_sub(due);
+            let longest = AFTER_RESTART.min(left / PART_LEFT);
+            let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+            let wait = Duration::from_millis(self.random.below(millis));
             self.timers.set(leg, TimerName::Refresh, now.mono + wait);
         }
     }
