@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::{process::setpriority_process, thread::gettid};
 use sqlx::{
     Pool, Sqlite, Transaction,
     pool::PoolConnection,
@@ -104,7 +105,8 @@ impl Database {
         Self {
             writer: pool(1).connect_lazy_with(options),
             readers: pool(config.n_readers).connect_lazy_with(readers.clone()),
-            searchers: pool(config.n_searchers).connect_lazy_with(readers),
+            searchers: pool(config.n_searchers)
+                .connect_lazy_with(readers.thread_name(|n| format!("search-{n}"))),
             search_max: config.search_max,
             added: Arc::new(watch::channel(0).0),
             ready: Arc::new(watch::channel(false).0),
@@ -130,7 +132,15 @@ impl Database {
         self.tables().await?;
         let mut it = self.searchers.acquire().await?;
         let end = Instant::now() + self.search_max;
-        it.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
+        let mut is_patient = false;
+        let goes_on = move || {
+            // The connection's own thread, which nothing else runs on.
+            if !std::mem::replace(&mut is_patient, true) {
+                be_patient();
+            }
+            Instant::now() < end
+        };
+        it.lock_handle().await?.set_progress_handler(STEPS, goes_on);
         Ok(it)
     }
 
@@ -163,6 +173,16 @@ impl Database {
 
 /// Instructions of the database's machine between two looks at the clock: under a millisecond.
 const STEPS: i32 = 10_000;
+
+/// Of a thread that looks at every record, while people talk: as the engine's other threads that
+/// may wait.
+const PATIENT: i32 = 10;
+
+fn be_patient() {
+    if let Err(error) = setpriority_process(Some(gettid()), PATIENT) {
+        tracing::debug!(%error, "A search stays as urgent as everything else.");
+    }
+}
 
 /// Numbers of ours in the database's signed ones, bit for bit.
 const fn signed(it: u64) -> i64 {

@@ -105,6 +105,30 @@ async fn a_search_that_takes_too_long_is_stopped_and_keeps_nobody_waiting() {
     }
 }
 
+/// How far each thread of this name stands back (proc(5): the 19th value of `stat`).
+fn nices_of(name: &str) -> Vec<i32> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let stats = tasks.filter_map(|it| fs::read_to_string(it.unwrap().path().join("stat")).ok());
+    let of_name = stats.filter(|it| it.contains(&format!("({name}")));
+    let nice = |it: String| it.rsplit(") ").next()?.split(' ').nth(16)?.parse().ok();
+    of_name.filter_map(nice).collect()
+}
+
+#[tokio::test]
+async fn a_search_through_all_records_stands_back_behind_talks() {
+    let dir = TempDir::new().unwrap();
+    let database = database(&dir).await;
+    fill(&database, 20_000).await;
+    let query = CallQuery { outcome: Some("lost".to_owned()), n_max: 1, ..CallQuery::default() };
+    assert_eq!(database.calls(&query, &Sight::All).await.unwrap(), CallPage::default());
+    let nices = nices_of("search-");
+    assert!(!nices.is_empty() && nices.iter().any(|it| *it >= 10), "{nices:?}");
+    // Everybody else's questions do not.
+    let own = nices_of("sqlx-sqlite");
+    let usual = rustix::process::getpriority_process(None).unwrap();
+    assert!(!own.is_empty() && own.iter().all(|it| *it == usual), "{own:?}, {usual}");
+}
+
 async fn load(database: &Database, entries: &[Entry], next: u64) {
     let items: Vec<_> = entries.iter().map(|it| (it.at, load::Item::read(it.clone()))).collect();
     database.load(LOADER, &items, at(next), &[target()], NOW).await.unwrap();
