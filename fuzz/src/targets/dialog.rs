@@ -23,6 +23,11 @@ pub(super) const WORDS: &[&str] = &[
     "we 0 2\n",
     "we 0 3\n",
     "we 0 4\n",
+    "we 0 10\n",
+    "we 0 11\n",
+    "we 0 12\n",
+    "ask 0 8\n",
+    "ask 0 768\n",
     "gone 0 0\n",
     "register 0 0\n",
     "again 0 0\n",
@@ -63,7 +68,9 @@ pub fn script(n: usize, random: &mut Random) -> String {
     let beginning = BEGINNINGS[below(BEGINNINGS.len())];
     let lines = (0..n).map(|_| {
         let word = WORDS_OF_STORIES[below(WORDS_OF_STORIES.len())];
-        format!("{word} {} {}\n", below(4), below(16))
+        // Now and then the peer says something that nobody in his senses does.
+        let odd = if below(4) == 0 { below(32) << 8 } else { 0 };
+        format!("{word} {} {}\n", below(4), odd + below(16))
     });
     beginning.to_owned() + &lines.collect::<String>()
 }

@@ -208,7 +208,7 @@ impl Story {
         let at = usize::from(a) % self.legs.len().max(1);
         let Some(leg) = self.legs.iter().rev().nth(at).copied() else { return };
         let (now, sdp) = (self.now, SDP.to_owned());
-        match b % 10 {
+        match b % 15 {
             0 => self.end.ring(leg, None, now),
             1 => self.end.ring(leg, Some(sdp), now),
             2 => self.end.answer(leg, sdp, now),
@@ -218,7 +218,12 @@ impl Story {
             6 => self.end.refuse_offer(leg, 488, now),
             7 => self.end.refuse(leg, 486, now),
             8 => self.end.ring_reliably(leg, sdp, now),
-            _ => self.end.refuse_until(leg, None, Duration::from_secs(5), now),
+            9 => self.end.refuse_until(leg, None, Duration::from_secs(5), now),
+            10 => self.end.watch(leg, b & 0x40 == 0, now),
+            11 => self.end.answer_refer(leg, if b & 0x40 == 0 { 202 } else { 403 }, now),
+            12 => self.end.refer_done(leg, 200, now),
+            13 => self.end.refer(leg, "sip:1002@hotline", Some("a;to-tag=b;from-tag=c"), now),
+            _ => self.end.abandon(leg, now),
         }
     }
 

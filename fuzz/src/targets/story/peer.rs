@@ -190,8 +190,26 @@ fn head(call: &Call, method: &str, branch: &str, number: u32) -> MessageBuilder 
         .header("Contact", "<sip:p@192.0.2.1>")
 }
 
-/// What else a message says: bits 0 to 5 of `b`.
+/// What else a message says: bits 0 to 5 of `b`, and what nobody in his senses says: bits 8 to 12.
 fn finish(mut it: MessageBuilder, b: u16) -> Vec<u8> {
+    if b & 0x100 != 0 {
+        it =
+            it.header("Session-Expires", "4294967295;refresher=uac").header("Min-SE", "4294967295");
+    }
+    if b & 0x200 != 0 {
+        it = it.each("Record-Route", vec!["<sip:192.0.2.1;lr>,<sip:h>"; 50]);
+    }
+    if b & 0x400 != 0 {
+        it = it
+            .header("Replaces", "a;to-tag=b;from-tag=c")
+            .header("Refer-To", "<tel:?Replaces=%00>");
+    }
+    if b & 0x800 != 0 {
+        it = it.header("Contact", "<sip:@[::]:0;transport=\"\">;q=9").header("Path", "<sip:h;lr>");
+    }
+    if b & 0x1000 != 0 {
+        it = it.header("Session-Expires", "0").header("Content-Type", "multipart/mixed;boundary=");
+    }
     if b & 2 != 0 {
         it = it.header("Supported", "100rel, timer, replaces");
     }
