@@ -100,8 +100,8 @@ async fn caller_does_not_wait_for_a_telephone_that_holds_and_has_lost_its_power(
     engine.until_state(&agent, "held").await;
     let no = agent.no.clone();
     drop((phone, agent));
-    // Asked after half a minute, and waited for for as long.
-    let long = Duration::from_mins(2);
+    // Asked after half a minute, and waited for twice for as long.
+    let long = Duration::from_mins(3);
     let goes_on = |it: &Value| (it["line"] == "free").then(|| it.clone());
     let state = engine.until(&format!("/api/v1/agents/{no}"), long, goes_on).await;
     assert_eq!((&state["state"], &state["reason"]), (&json!("busy"), &json!(5)), "{state}");

@@ -22,9 +22,9 @@ const TOLD: Duration = Duration::from_secs(40);
 /// A browser is missed after 30 s without a check (RFC 7675 §5.1), a telephone without a packet.
 const MISSED: Duration = Duration::from_secs(31);
 
-/// A telephone that holds is asked each 30 s whether it is there, for 32 s, and that begins anew
-/// with each control process and while it is back without knowing of the call.
-const MISSED_HOLDING: Duration = Duration::from_secs(200);
+/// A telephone that holds is asked each 30 s whether it is there, in two ways for 32 s each, and
+/// that begins anew with each control process and while it is back without knowing of the call.
+const MISSED_HOLDING: Duration = Duration::from_mins(5);
 
 impl Shift {
     /// Each page is loaded again once and moves once.

@@ -210,7 +210,6 @@ impl Endpoint {
             self.set_adrift(leg);
         }
         self.arm_restored(leg, now);
-        self.arm_watch(leg, now);
         // The numbers we use from here on must not be used again by the process after this one.
         self.say(Event::Changed { leg });
         Some(leg)

@@ -42,6 +42,15 @@ impl Endpoint {
             self.timers.set(leg, TimerName::Refresh, now.mono + wait);
         }
         self.timers.set(leg, TimerName::Session, now.mono + session.ends_after());
+        self.heard_silent(leg, now);
+    }
+
+    /// A peer that may be gone: one that says nothing to a refresh either is.
+    pub(super) fn refresh_or_end(&mut self, leg: LegId, now: Now) {
+        let Some(end) = self.timers.at(leg, TimerName::Session) else { return };
+        let by_then = now.mono + Tempo::of(&self.config).limit() + A_MOMENT;
+        self.timers.set(leg, TimerName::Session, end.min(by_then));
+        self.timers.set(leg, TimerName::Refresh, now.mono);
     }
 
     /// After a restart nobody knows when the last sign came. What is ours is refreshed soon, spread

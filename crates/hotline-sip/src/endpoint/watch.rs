@@ -8,7 +8,7 @@ use hotline_base::{LegId, Now};
 
 use super::{Endpoint, names::ACCEPT, phones::is_away, session::LATER};
 use crate::{
-    EndWhy, Event, HangUp, Message,
+    Event, Message,
     leg::{Leg, Purpose},
     timers::TimerName,
     transaction::{Tempo, TxId},
@@ -19,8 +19,8 @@ const EVERY: Duration = Duration::from_secs(30);
 
 impl Endpoint {
     /// From now on no sound is due from the peer of an answered leg, or some is again. One that is
-    /// silent in signalling, too, for as long as a request waits (64 T1) ends with
-    /// [`EndWhy::NoResponse`](crate::EndWhy).
+    /// silent in signalling, too, to OPTIONS and to a refresh of the session for as long as a
+    /// request waits (64 T1) each, ends with [`EndWhy::Expired`](crate::EndWhy).
     pub fn watch(&mut self, leg: LegId, is_silent: bool, now: Now) {
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
         if std::mem::replace(&mut up.is_silent, is_silent) == is_silent {
@@ -61,20 +61,17 @@ impl Endpoint {
         match message.status().unwrap_or(0) {
             ..200 => drop(self.purposes.insert(id, Purpose::Watch(leg))),
             // It may know no OPTIONS within a dialog: what it says to a refresh counts.
-            481 if self.heard_silent(leg, now) => {
-                self.timers.set(leg, TimerName::Refresh, now.mono);
-            }
+            481 => self.refresh_or_end(leg, now),
             status if is_away(status) => self.on_watch_lost(leg, now),
-            _ => drop(self.heard_silent(leg, now)),
+            _ => self.heard_silent(leg, now),
         }
     }
 
-    /// Says whether the leg is up still.
-    fn heard_silent(&mut self, leg: LegId, now: Now) -> bool {
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return false };
+    /// A peer gave a sign of life.
+    pub(super) fn heard_silent(&mut self, leg: LegId, now: Now) {
+        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
         up.unheard_since = None;
         self.arm_watch(leg, now);
-        true
     }
 
     /// Nobody answered. A connection may have broken, and the next one be on its way.
@@ -82,9 +79,10 @@ impl Endpoint {
         let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
         let Some(since) = up.unheard_since.filter(|_| up.is_silent) else { return };
         if now.mono.since(since) < Tempo::of(&self.config).limit() {
-            return self.timers.set(leg, TimerName::Watch, now.mono + LATER);
+            self.timers.set(leg, TimerName::Watch, now.mono + LATER);
+        } else {
+            // There are telephones that say nothing to OPTIONS within a call.
+            self.refresh_or_end(leg, now);
         }
-        let reason = Some("Q.850;cause=27".to_owned());
-        self.hang_up_because(leg, HangUp { status: 408, reason }, EndWhy::NoResponse, now);
     }
 }
