@@ -191,7 +191,7 @@ impl JitterBuffer {
     ) -> Inserted {
         if header.payload_type == COMFORT_NOISE {
             let level = payload.first().map(|it| it & 0x7F);
-            let (sequence, tick) = self.locate(header, now);
+            let (sequence, tick) = self.locate(header, 0, now);
             return self.rest(sequence, tick, level);
         }
         let ticks = match self.format {
@@ -205,7 +205,7 @@ impl JitterBuffer {
         if payload.is_empty() || ticks == 0 || too_long {
             return Inserted::Unfit;
         }
-        let (sequence, tick) = self.locate(header, now);
+        let (sequence, tick) = self.locate(header, ticks, now);
         if tick + ticks <= self.tick || self.is_over(sequence) {
             self.counts.late += 1;
             return Inserted::Late;
@@ -262,8 +262,9 @@ impl JitterBuffer {
         Inserted::Kept
     }
 
-    /// The packet's sequence number and timestamp, counted on; notices another stream.
-    fn locate(&mut self, header: &Header, now: MonoTime) -> (i64, i64) {
+    /// The sequence number and timestamp of a packet that lasts so long, counted on; notices another
+    /// stream.
+    fn locate(&mut self, header: &Header, ticks: i64, now: MonoTime) -> (i64, i64) {
         let ahead = self.ahead(header);
         let same = self.ssrc == Some(header.ssrc) && ahead.abs() < DROPOUT_MAX;
         if !same {
@@ -281,8 +282,8 @@ impl JitterBuffer {
         }
         let per_ms = i64::from(self.clock.ticks_per_ms());
         self.spread.shift(arrival.moved / per_ms);
-        self.spread.note(arrival.late / per_ms);
-        self.aim();
+        self.spread.note(arrival.late / per_ms, ticks / per_ms);
+        self.aim(ticks / per_ms);
         let sequence = self.newest + ahead;
         self.newest = self.newest.max(sequence);
         (sequence, arrival.tick)
@@ -300,14 +301,14 @@ impl JitterBuffer {
         self.tick != i64::MIN && sequence <= self.given
     }
 
-    /// The delay grows at once and shrinks by 5 ms a second.
-    fn aim(&mut self) {
+    /// The delay grows at once and shrinks by 5 ms a second. `packet_ms`: length of a packet.
+    fn aim(&mut self, packet_ms: i64) {
         // A frame is begun up to its length before its last packet is needed; a copy of what was
         // lost comes one packet later.
         self.lossy = self.lossy.saturating_sub(1);
         let copies = matches!(self.format, Format::Packets) && self.lossy > 0;
-        let ahead = if copies { 2 * FRAME_MS } else { FRAME_MS };
-        let wanted = (self.spread.delay_ms() + ahead).clamp(DELAY_MIN_MS, DELAY_MAX_MS);
+        let copy = if copies { packet_ms } else { 0 };
+        let wanted = (self.spread.delay_ms() + FRAME_MS + copy).clamp(DELAY_MIN_MS, DELAY_MAX_MS);
         self.lowered = if wanted < self.delay_ms { self.lowered + 1 } else { 0 };
         if wanted > self.delay_ms {
             self.delay_ms = wanted;
@@ -340,8 +341,18 @@ impl JitterBuffer {
                 && front.tick > self.tick
             {
                 if front.place.sequence > self.given + 1 && !front.marker {
-                    let n = (front.tick - self.tick).min(frame);
-                    return self.lose(n, due, frame, front.tick - self.tick <= frame);
+                    let missing = front.tick - self.tick;
+                    let copied = match self.format {
+                        Format::Bytes => 0,
+                        Format::Packets => front.ticks,
+                    };
+                    // A copy is of as much as the packet that it comes with, and of what lies right
+                    // before that one. While the delay grows, nothing is due yet.
+                    if missing <= copied && due - self.tick > -frame {
+                        return self.lose(missing, due, frame, true);
+                    }
+                    let n = if missing > copied { missing - copied } else { missing };
+                    return self.lose(n.min(frame), due, frame, false);
                 }
                 self.state = State::Resting { level: None };
             }

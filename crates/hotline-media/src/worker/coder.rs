@@ -163,13 +163,11 @@ impl Decoder {
         mut hear: impl FnMut(&[i16]),
     ) -> bool {
         let Self::Opus(it) = self else { return false };
-        let mut decoded = [0; FRAME];
+        let mut decoded = [0; OPUS_SAMPLES_MAX];
         let Some(lost) = decoded.get_mut(..samples) else { return false };
         if samples == 0 || !samples.is_multiple_of(OPUS_PIECE) {
             return false;
         }
-        // The copy is of a whole frame.
-        let next = next.filter(|_| samples == FRAME);
         match it.conceal(next, lost) {
             Ok(n) if n == samples => {
                 hear(lost);
@@ -255,7 +253,7 @@ mod tests {
         assert!(opus.conceal(FRAME, None, |it| assert_eq!(it.len(), FRAME)));
         assert!(opus.conceal(40, None, |it| assert_eq!(it.len(), 40)));
         assert!(!opus.conceal(0, None, |_| ()) && !opus.conceal(30, None, |_| ()));
-        assert!(!opus.conceal(400, None, |_| ()));
+        assert!(!opus.conceal(OPUS_SAMPLES_MAX + OPUS_PIECE, None, |_| ()));
         assert!(!opus.conceal(FRAME, Some(&[3]), |_| ()), "junk");
         for codec in [Codec::Pcma, Codec::G722] {
             assert!(!Decoder::new(codec).conceal(FRAME, None, |_| ()), "{codec}");

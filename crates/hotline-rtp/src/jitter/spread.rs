@@ -10,8 +10,9 @@ const LATEST_MS: i64 = 160;
 /// The sum of all bins.
 const WHOLE: u32 = 1 << 24;
 
-/// A packet weighs 1/256: what was is forgotten within some seconds.
+/// 20 ms weigh 1/256: what was is forgotten within some seconds.
 const FORGET: u32 = 8;
+const WEIGHED_MS: i64 = 20;
 
 /// 2 % of the packets may come too late; concealment hides them better than delay hides all.
 const TOO_LATE: u32 = WHOLE / 50;
@@ -35,13 +36,16 @@ impl Spread {
         u64::from(first ^ last)
     }
 
-    /// Takes note of a packet that came `late_ms` after the quickest possible.
-    pub(super) fn note(&mut self, late_ms: i64) {
-        for it in &mut self.bins {
-            *it -= *it >> FORGET;
-        }
+    /// Takes note of a packet of so many milliseconds that came `late_ms` after the quickest
+    /// possible.
+    pub(super) fn note(&mut self, late_ms: i64, packet_ms: i64) {
         let n = usize::try_from(late_ms / BIN_MS).unwrap_or(0).min(BINS - 1);
-        self.bin(n, WHOLE >> FORGET);
+        for _ in 0..(packet_ms / WEIGHED_MS).max(1) {
+            for it in &mut self.bins {
+                *it -= *it >> FORGET;
+            }
+            self.bin(n, WHOLE >> FORGET);
+        }
     }
 
     /// What counts as quickest moved by `by_ms`, so everything seen is that much less late.

@@ -197,3 +197,55 @@ fn opus_counts_48_ticks_a_millisecond_and_offers_the_next_packet_for_a_lost_one(
     assert_eq!(it.next(at(60), 0), Next::Lost { samples: 160, next: Some(&[3; 70]) });
     assert!(next(&mut it, 80).starts_with("Packet"));
 }
+
+/// Packets of 60 ms of Opus, some of them lost: the number of each that is given, and how much is
+/// made up, from a copy (`c`) or without.
+fn listen_to_60_ms(it: &mut JitterBuffer, from: u8, to: u8, lost: &[u8]) -> Vec<String> {
+    let (mut heard, mut pending) = (Vec::new(), 0);
+    for frame in u64::from(from) * 3..u64::from(to) * 3 {
+        let n = u8::try_from(frame / 3).unwrap();
+        if frame % 3 == 0 && !lost.contains(&n) {
+            it.insert(&header(n.into(), u32::from(n) * 2_880), &[n; 9], 2_880, at(frame * 20));
+        }
+        while pending < 160 {
+            match it.next(at(frame * 20), pending) {
+                Next::Packet { payload, .. } => {
+                    heard.push(payload[0].to_string());
+                    pending += 480;
+                }
+                Next::Lost { samples, next } => {
+                    let copy = if next.is_some() { "c" } else { "" };
+                    heard.push(format!("-{}{copy}", samples / 8));
+                    pending += samples;
+                }
+                Next::Pause { samples, .. } => pending += samples,
+            }
+        }
+        pending -= 160;
+    }
+    heard
+}
+
+#[test]
+fn a_copy_is_of_as_much_as_the_packet_that_it_comes_with_and_is_waited_for() {
+    let mut it = JitterBuffer::new(Format::Packets);
+    listen_to_60_ms(&mut it, 0, 20, &[5, 8, 11, 14, 17, 19]);
+    assert!((95..=120).contains(&it.delay_ms()), "{} ms", it.delay_ms());
+    let heard = listen_to_60_ms(&mut it, 20, 30, &[22, 25, 26]);
+    let expected = "20 21 -60c 23 24 -20 -20 -20 -60c 27 28";
+    assert!(heard.join(" ").ends_with(expected), "{heard:?}");
+}
+
+#[test]
+fn a_network_that_reorders_is_known_as_soon_by_long_packets_as_by_short_ones() {
+    for ms in [20_u32, 60] {
+        let mut it = JitterBuffer::new(Format::Bytes);
+        // Every tenth packet comes 60 ms late.
+        for n in 0..3_000 / ms {
+            let late = if n % 10 == 9 { 60 } else { 0 };
+            let header = header(u16::try_from(n).unwrap(), n * ms * 8);
+            it.insert(&header, &vec![1; ms as usize * 8], 0, at(u64::from(n * ms) + late));
+        }
+        assert!(it.delay_ms() >= 80, "{ms}: {} ms", it.delay_ms());
+    }
+}

@@ -5,16 +5,47 @@ use hotline_base::Random;
 
 use super::*;
 
-/// 60 ms of the caller's tone.
-fn packet(it: &mut Pair, n: u16) -> (Header, Vec<u8>) {
+/// What is said in packets that are lost, and nowhere else.
+const LOST_HZ: u32 = 1_500;
+
+/// 60 ms of the caller's tone, or of another.
+fn packet(it: &mut Pair, n: u16, other: Option<&mut Tone>) -> (Header, Vec<u8>) {
     let Mouth { tone, opus, .. } = &mut it.mouths[0];
     let mut samples = [0; 3 * FRAME];
-    tone.fill(&mut samples);
+    other.unwrap_or(tone).fill(&mut samples);
     let mut packet = vec![0; OPUS_SAMPLES_MAX];
     let len = opus.encode(&samples, &mut packet).unwrap();
     packet.truncate(len);
     let timestamp = MediaTime(u32::from(n) * 2_880);
     (Header { timestamp, ..voice(Codec::Opus.offered_payload_type(), n) }, packet)
+}
+
+#[test]
+fn a_lost_packet_of_60_ms_is_heard_and_on_tape_from_the_copy_in_the_one_behind_it() {
+    // How much is heard, and on tape, of what was said in the lost packets alone.
+    let heard = |loss_percent: u8| {
+        let mut it = Pair::new(Codec::Opus, Codec::Pcma);
+        let config = OpusConfig { loss_percent, ..OpusConfig::default() };
+        *it.mouths[0].opus = OpusEncoder::new(config).unwrap();
+        it.record();
+        let mut lost = Tone::new(LOST_HZ, 8_000);
+        for n in 0..150 {
+            let is_lost = n % 10 == 9;
+            let (header, packet) = packet(&mut it, n, is_lost.then_some(&mut lost));
+            if !is_lost {
+                it.house.say(CALLER, header, &packet);
+            }
+            it.pass(60);
+        }
+        let [tape, _] = it.recorded();
+        [&it.ears[1].samples, &tape].map(|it| {
+            // The last ones, when the delay has grown enough.
+            let frames = it[24_000..].chunks_exact(FRAME);
+            frames.filter(|it| strength(it, LOST_HZ) > 0.5).count()
+        })
+    };
+    let (copied, guessed) = (heard(30), heard(0));
+    assert!(copied.iter().all(|it| *it >= 12) && guessed == [0, 0], "{copied:?} {guessed:?}");
 }
 
 /// The share of frames in which the caller is heard, and in which he is on tape.
@@ -23,7 +54,7 @@ fn shares(seed: u64, loses: u64, delays: u64) -> [f64; 2] {
     it.record();
     let (mut random, mut late) = (Random::new(seed), None);
     for n in 0..190 {
-        let (header, packet) = packet(&mut it, n);
+        let (header, packet) = packet(&mut it, n, None);
         let (is_lost, is_late) = (random.chance(loses), random.chance(delays));
         if !is_lost && is_late && late.is_none() {
             late = Some((header, packet));
