@@ -2,6 +2,7 @@
 //! the numbers on each packet, on a virtual clock.
 
 mod loss;
+mod silent;
 mod turns;
 
 use std::mem;
@@ -28,6 +29,8 @@ struct Mouth {
     g722: G722Encoder,
     opus: Box<OpusEncoder>,
     said: u16,
+    /// Frames of 20 ms in which it said nothing.
+    paused: u16,
 }
 
 struct Ear {
@@ -45,7 +48,8 @@ struct Ear {
 impl Mouth {
     fn new(codec: Codec, hz: u32) -> Self {
         let opus = Box::new(OpusEncoder::new(OpusConfig::default()).unwrap());
-        Self { codec, tone: Tone::new(hz, 8_000), g722: G722Encoder::default(), opus, said: 0 }
+        let (tone, g722) = (Tone::new(hz, 8_000), G722Encoder::default());
+        Self { codec, tone, g722, opus, said: 0, paused: 0 }
     }
 
     fn next(&mut self) -> (Header, Vec<u8>) {
@@ -69,7 +73,7 @@ impl Mouth {
         };
         self.said += 1;
         let step = self.codec.clock() / 50;
-        let timestamp = MediaTime(u32::from(self.said) * step);
+        let timestamp = MediaTime(u32::from(self.said + self.paused) * step);
         let payload_type = self.codec.offered_payload_type();
         (Header { marker: false, payload_type, sequence: self.said, timestamp, ssrc: 5 }, audio)
     }
