@@ -4,6 +4,9 @@
 //! **Invariant:** no allocation, lock, log or file for a packet. It waits in the kernel only, and
 //! for nobody else: a full ring is a counter and a defined loss.
 
+// No lock, no file, no clock but the one that is read once a turn: `clippy.toml` has the lists.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod coder;
 mod dictation;
 mod floor;
@@ -65,6 +68,7 @@ pub(crate) struct Worker<I> {
 struct Farewell(Wake);
 
 impl<I: Intake> Worker<I> {
+    #[expect(clippy::disallowed_methods, reason = "the beginning of its clock")]
     pub(crate) fn new(
         intake: I,
         legs_max: usize,

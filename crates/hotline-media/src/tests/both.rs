@@ -4,10 +4,15 @@ use std::{
     env, fs,
     net::{Ipv4Addr, Ipv6Addr},
     process::Command,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use super::rig::{Dir, start_in};
+use hotline_base::media::{Event, Order, VERSION};
+
+use super::{
+    log::Log,
+    rig::{Control, Dir, start_in},
+};
 use crate::{IntakeChoice, intake::Granted};
 
 /// Set for the tests that are run once more.
@@ -48,13 +53,13 @@ fn run_again(modules: &[&str], intake: &str, workers: u8) {
 }
 
 /// Those of the whole role.
-const MODULES: [&str; 14] = [
-    "browsers", "calls", "codecs", "kills", "link", "parties", "reports", "revival", "sdes",
-    "senses", "stalls", "tapes", "volumes", "workers",
+const MODULES: [&str; 15] = [
+    "browsers", "calls", "codecs", "kernel", "kills", "link", "parties", "reports", "revival",
+    "sdes", "senses", "stalls", "tapes", "volumes", "workers",
 ];
 
 /// This one, what the others stand on, and what has nothing to do with packets.
-const APART: [&str; 4] = ["both", "page", "priority", "rig"];
+const APART: [&str; 5] = ["both", "log", "page", "priority", "rig"];
 
 #[test]
 fn no_tests_of_the_whole_role_are_left_out_on_the_other_intake() {
@@ -99,10 +104,27 @@ fn all_that_one_worker_does_the_second_of_two_does_over_sk_lookup() {
 fn where_sk_lookup_is_not_to_be_had_a_socket_a_leg_is_used_and_told() {
     // It steers IPv4 alone.
     assert!(Granted::ask(Ipv6Addr::LOCALHOST.into(), 9_000..=9_001, 1).is_err());
-    let dir = Dir::new();
-    let media = start_in(&dir.0, |it| {
-        it.address = Ipv6Addr::LOCALHOST.into();
-        it.intake = IntakeChoice::Auto;
+    let (dir, lines) = (Dir::new(), Arc::new(Mutex::new(Vec::new())));
+    let log = Log({
+        let lines = Arc::clone(&lines);
+        move |line| lines.lock().unwrap().push(line)
+    });
+    let media = tracing::subscriber::with_default(log, || {
+        start_in(&dir.0, |it| {
+            it.address = Ipv6Addr::LOCALHOST.into();
+            it.intake = IntakeChoice::Auto;
+        })
     });
     assert!(media.is_running() && !media.counters().sk_lookup);
+    // docs/OPERATIONS.md tells what to do about it.
+    let said = "WARN No sk_lookup for RTP: a socket a leg costs more.";
+    assert_eq!(lines.lock().unwrap().iter().filter(|it| *it == said).count(), 1);
+    let mut control = Control::attach(&media);
+    control.order(&Order::Hello { version: VERSION });
+    let told = loop {
+        if let Event::Figures(it) = control.any_event() {
+            break it;
+        }
+    };
+    assert!(!told.sk_lookup, "which is a metric");
 }

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeSet,
     env,
-    fs::{self, OpenOptions},
-    io::ErrorKind,
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     os::{
         fd::{AsRawFd, OwnedFd},
@@ -25,7 +25,10 @@ use hotline_rtp::{HEADER_LEN, Header, MediaTime, write_header};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::rig::{Control, Dir, LOCAL, PATIENCE, config_in, port_of};
+use super::{
+    log::Log,
+    rig::{Control, Dir, LOCAL, PATIENCE, config_in, port_of},
+};
 use crate::{
     resume,
     wav::{self, HEADER},
@@ -67,6 +70,9 @@ fn victim() {
     config.ports = 20_000..=20_000 + u16::try_from(2 * n_legs + 40).unwrap();
     config.legs_max = n_legs;
     config.workers = 2;
+    let log = File::create(dir.join("log")).unwrap();
+    let log = Log(move |line| writeln!(&log, "{line}").unwrap());
+    tracing::subscriber::set_global_default(log).unwrap();
     let memory = OpenOptions::new().read(true).write(true).open(env::var(MEMORY).unwrap());
     let media = resume(config, memory.unwrap().into()).unwrap();
     let listener = UnixListener::bind(dir.join("link")).unwrap();
@@ -118,6 +124,10 @@ impl Victim {
     }
 
     pub(super) fn open(&mut self, leg: usize, port: u16) -> SocketAddr {
+        self.open_in(leg as u64 / 2 + 1, leg, port)
+    }
+
+    pub(super) fn open_in(&mut self, context: u64, leg: usize, port: u16) -> SocketAddr {
         let offer = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} RTP/AVP 8\r\n"
@@ -127,7 +137,7 @@ impl Victim {
             leg,
             offer: Some(offer),
             profile: Profile::Plain,
-            context: ContextId(leg.0.div_ceil(2)),
+            context: ContextId(context),
         });
         let Event::Opened { sdp, .. } = self.control.event() else { panic!("not opened") };
         let address = sdp.lines().find_map(|it| it.strip_prefix("c=IN IP4 ")).unwrap();

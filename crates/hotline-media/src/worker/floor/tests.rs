@@ -1,5 +1,7 @@
 //! Legs on a virtual clock, with an intake that only remembers.
 
+#![expect(clippy::disallowed_types, reason = "a leg comes with its socket")]
+
 mod allocation;
 mod codecs;
 mod connecting;
@@ -37,6 +39,9 @@ use crate::{
 
 const CALLER: u32 = 0;
 const AGENT: u32 = 1;
+
+/// Reports that wait for the desk.
+const ROOM: usize = 64;
 
 /// Remembers what is sent.
 #[derive(Default)]
@@ -146,7 +151,7 @@ impl House {
     }
 
     fn empty(legs_max: usize) -> Self {
-        let (reports_in, reports) = RingBuffer::new(64);
+        let (reports_in, reports) = RingBuffer::new(ROOM);
         let (filled_in, filled) = RingBuffer::new(64.max(legs_max));
         let (_, empties) = RingBuffer::new(64);
         let stock = iter::repeat_with(Block::silent).take(64.max(6 * legs_max)).collect();
