@@ -51,3 +51,27 @@ fn reports_that_were_left_out_come_again_in_their_time() {
     it.wait(10_000);
     assert!(it.wire.reports.len() >= 6);
 }
+
+#[test]
+fn a_desk_that_does_not_read_costs_keys_that_are_counted_and_never_the_end_of_a_play() {
+    let mut it = House::new();
+    it.play(AGENT, 1, 1, false);
+    for n in 0..100_u16 {
+        it.say(CALLER, event(101, n, u32::from(n) * 8_000), &[5, 0x8A, 1, 0]);
+        it.wait(1_000);
+        // As after each turn of the worker, which waits for nobody.
+        it.floor.out.flush();
+    }
+    it.play(AGENT, 2, 1, false);
+    it.wait(100);
+    it.floor.out.flush();
+    let lost = usize::try_from(it.floor.out.counters.snapshot().events_dropped).unwrap();
+    let mut told = it.reported();
+    assert_eq!(told.len(), ROOM);
+    assert!(lost > 0 && told.iter().filter(|it| *it == "0 key 5").count() + lost >= 100);
+    // The desk reads again.
+    it.floor.out.flush();
+    told = it.reported();
+    assert_eq!(told, ["1 play 40 Finished"]);
+    assert_eq!(it.floor.out.counters.snapshot().events_dropped, lost as u64);
+}
