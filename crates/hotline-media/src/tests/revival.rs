@@ -316,7 +316,7 @@ fn what_no_file_held_yet_is_found_in_memory_and_what_was_masked_is_not() {
     assert_eq!(recorded.duration_ms, caller.len() as u64 / 8);
     let lost = whole.duration_ms.saturating_sub(recorded.duration_ms);
     assert!(lost < 120, "{lost} ms of {} are lost", whole.duration_ms);
-    assert!(recorded.bytes > on_disk + 8 * 2 * 200, "{} after {on_disk}", recorded.bytes);
+    assert!(recorded.bytes >= on_disk + 8 * 2 * 100, "{} after {on_disk}", recorded.bytes);
     let (caller_whole, agent_whole) = read(&from.join("r-1.wav"));
     // The last packet of one side may be there when that of the other is not yet.
     let n = caller.len().min(caller_whole.len()) - 320;

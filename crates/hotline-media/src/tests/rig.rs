@@ -29,6 +29,11 @@ use crate::{Coding, MediaConfig, MediaHandle, MinFree, RecorderConfig, start};
 /// Longer than anything takes that is going to happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+const FRAME_TIME: Duration = Duration::from_millis(20);
+
+/// A telephone that is later than this has paused.
+const LATE_MAX: Duration = Duration::from_millis(100);
+
 /// Of all legs of a test that does not say otherwise.
 pub(super) const CONTEXT: ContextId = ContextId(1);
 
@@ -61,6 +66,8 @@ pub(super) struct Phone {
     tone: Tone,
     sequence: u16,
     timestamp: u32,
+    /// When the next 20 ms are to be said.
+    due: Option<Instant>,
     /// What [`take_in`](Self::take_in) took in.
     pub(super) heard: Vec<i16>,
     last: Option<Header>,
@@ -309,6 +316,7 @@ impl Phone {
             tone: Tone::new(hz, 8_000),
             sequence: 100,
             timestamp: 4_000,
+            due: None,
             heard: Vec::new(),
             last: None,
         }
@@ -330,8 +338,23 @@ impl Phone {
         )
     }
 
+    /// The time of 20 ms that are about to be said. When the machine stood still, he paused: what
+    /// is said this late nobody waits for, and no tape has it.
+    fn keep_time(&mut self) {
+        let now = Instant::now();
+        let due = self.due.get_or_insert(now);
+        let late = now.saturating_duration_since(*due);
+        if late > LATE_MAX {
+            let n_missed = u32::try_from(late.as_millis() / FRAME_TIME.as_millis()).unwrap();
+            *due += FRAME_TIME * n_missed;
+            self.timestamp = self.timestamp.wrapping_add(160 * n_missed);
+        }
+        *due += FRAME_TIME;
+    }
+
     /// Says 20 ms of its tone.
     pub(super) fn say(&mut self) {
+        self.keep_time();
         let mut packet = [0; HEADER_LEN + FRAME];
         let payload_type = if self.ulaw { 0 } else { 8 };
         write_header(&mut packet, &self.header(payload_type));
@@ -346,6 +369,7 @@ impl Phone {
 
     /// Says 20 ms in a codec that it does not know.
     pub(super) fn say_coded(&mut self, payload_type: u8, audio: &[u8]) {
+        self.keep_time();
         let mut packet = vec![0; HEADER_LEN];
         write_header(&mut packet, &self.header(payload_type));
         packet.extend(audio);
@@ -355,8 +379,10 @@ impl Phone {
 
     /// So many packets of 20 ms are lost on their way, and for so many it says nothing.
     pub(super) fn skip(&mut self, lost: u16, paused: u16) {
+        let n = lost + paused;
+        self.due = self.due.map(|it| it + FRAME_TIME * u32::from(n));
         self.sequence = self.sequence.wrapping_add(lost);
-        self.timestamp = self.timestamp.wrapping_add(160 * u32::from(lost + paused));
+        self.timestamp = self.timestamp.wrapping_add(160 * u32::from(n));
     }
 
     /// Presses a key: start, one update, three ends.
@@ -370,6 +396,7 @@ impl Phone {
             self.socket.send_to(&packet, self.to).unwrap();
         }
         self.timestamp = self.timestamp.wrapping_add(480);
+        self.due = self.due.map(|it| it + 3 * FRAME_TIME);
     }
 
     fn header(&mut self, payload_type: u8) -> Header {

@@ -138,8 +138,13 @@ fn calls_on_two_workers_are_heard_and_recorded_at_once_and_never_by_each_other()
         let Event::Recorded(it) = rig.control.event() else { panic!("not recorded") };
         assert_eq!((it.recording, it.n_gaps), (recording.clone(), 0));
         let (left, right) = read(&rig.dir.recordings().join(format!("{recording}.wav")));
-        let says = |side: &[i16], hz| strength(&side[800..4_800], hz) > 0.8;
-        assert!(says(&left, 440 + 100 * n) && says(&right, 700 + 100 * n), "{n}");
+        // Of 50 frames each, less what a machine that stood still brought too late.
+        let says = |side: &[i16], hz| side.chunks(160).filter(|it| strength(it, hz) > 0.8).count();
+        for (side, base) in [(left, 440), (right, 700)] {
+            let (own, other) = (says(&side, base + 100 * n), says(&side, base + 100 * (3 - n)));
+            // A frame in which he begins or ends may look like anything.
+            assert!(own >= 35 && other <= 2, "{n}: {own} frames, {other} of the other call");
+        }
     }
 }
 
