@@ -86,6 +86,11 @@ pub(crate) fn lock_memory() -> bool {
 mod tests {
     use std::thread;
 
+    use rustix::{
+        process::{Rlimit, setrlimit},
+        thread::{current_timer_slack, set_capabilities},
+    };
+
     use super::*;
 
     #[test]
@@ -101,5 +106,33 @@ mod tests {
     fn cores_of_this_thread() -> Vec<usize> {
         let allowed = sched_getaffinity(None).unwrap();
         (0..CpuSet::MAX_CPU).filter(|it| allowed.is_set(*it)).collect()
+    }
+
+    /// What a thread without `CAP_SYS_NICE` gets, and by how many nanoseconds its timers may be late.
+    fn raised_without_the_right() -> (Scheduling, u64) {
+        let raised = thread::spawn(|| {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::SYS_NICE);
+            set_capabilities(None, sets).unwrap();
+            (raise(), current_timer_slack().unwrap())
+        });
+        raised.join().unwrap()
+    }
+
+    #[test]
+    fn without_real_time_a_nice_value_is_had_where_a_limit_permits_it_and_timers_are_punctual() {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nice);
+        if getrlimit(Resource::Rtprio).current != Some(0) || current != Some(0) {
+            // This user may do more than others.
+            return assert_eq!(raised_without_the_right().1, 1_000);
+        }
+        assert_eq!(raised_without_the_right(), (Scheduling::Normal, 1_000));
+        // getrlimit(2): 20 less the nice value.
+        let limit = Some(u64::try_from(20 - NICE).unwrap());
+        let raised = setrlimit(Resource::Nice, Rlimit { current: limit, maximum: limit });
+        if raised.is_ok() {
+            assert_eq!(raised_without_the_right(), (Scheduling::Nice, 1_000));
+            setrlimit(Resource::Nice, Rlimit { current, maximum }).unwrap();
+        }
     }
 }
