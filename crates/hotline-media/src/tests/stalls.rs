@@ -1,13 +1,16 @@
 //! The whole process stands still, as on a machine whose host has something else to do.
 
 use std::{
+    collections::BTreeSet,
+    fs,
     net::{SocketAddr, UdpSocket},
+    ops::RangeInclusive,
     thread,
     time::Duration,
 };
 
 use hotline_base::{
-    LegId,
+    LegId, RecordingId,
     media::{Event, Hears, Order, VERSION},
 };
 use hotline_dsp::FRAME;
@@ -21,6 +24,10 @@ use super::{
     kills::Victim,
     rig::{Dir, LOCAL, PATIENCE},
 };
+use crate::wav::HEADER;
+
+const CALLER: LegId = LegId(1);
+const AGENT: LegId = LegId(2);
 
 /// 20 ms of speech that says which it is.
 fn say(socket: &UdpSocket, to: SocketAddr, n: u16) {
@@ -37,41 +44,87 @@ fn hear(socket: &UdpSocket) -> u8 {
     bytes[parse(&bytes[..n]).unwrap().payload][0]
 }
 
+/// Two telephones of a process that can be stopped, who hear each other and heard one packet each.
+struct Stage {
+    victim: Victim,
+    phones: [UdpSocket; 2],
+    to: [SocketAddr; 2],
+    dir: Dir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let dir = Dir::new();
+        let memory = memfd_create("stalled", MemfdFlags::CLOEXEC).unwrap();
+        let mut victim = Victim::start(&dir.0, &memory);
+        let phones = [0, 1].map(|_| UdpSocket::bind((LOCAL, 0)).unwrap());
+        let to = [0, 1].map(|leg: usize| {
+            phones[leg].set_read_timeout(Some(PATIENCE)).unwrap();
+            victim.open(leg, phones[leg].local_addr().unwrap().port())
+        });
+        let hears = |listener, speaker| Hears { listener, speakers: vec![speaker] };
+        let hears = vec![hears(CALLER, AGENT), hears(AGENT, CALLER)];
+        victim.control.order(&Order::Mix { hears });
+        let mut it = Self { victim, phones, to, dir };
+        it.settle();
+        let [caller, agent] = &it.phones;
+        say(caller, it.to[0], 0);
+        say(agent, it.to[1], 0);
+        assert_eq!((hear(agent), hear(caller)), (0, 0));
+        it
+    }
+
+    /// All orders so far are carried out.
+    fn settle(&mut self) {
+        self.victim.control.order(&Order::Hello { version: VERSION });
+        assert!(matches!(self.victim.control.event(), Event::Inventory { .. }));
+    }
+
+    /// The process stands still, and meanwhile the caller says these packets as people speak.
+    fn stand_still(&self, packets: RangeInclusive<u16>) {
+        let pid = Pid::from_raw(i32::try_from(self.victim.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.is_some_and(|it| it.1.stopped()));
+        self.speak(packets);
+        say(&self.phones[1], self.to[1], 1);
+        kill_process(pid, Signal::CONT).unwrap();
+    }
+
+    fn speak(&self, packets: RangeInclusive<u16>) {
+        for n in packets {
+            say(&self.phones[0], self.to[0], n);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 #[test]
 fn after_a_stall_the_newest_two_packets_of_each_queue_are_heard_and_then_the_next() {
-    let dir = Dir::new();
-    let memory = memfd_create("stalled", MemfdFlags::CLOEXEC).unwrap();
-    let mut victim = Victim::start(&dir.0, &memory);
-    let phones = [0, 1].map(|_| UdpSocket::bind((LOCAL, 0)).unwrap());
-    let mut to = Vec::new();
-    for (leg, phone) in phones.iter().enumerate() {
-        phone.set_read_timeout(Some(PATIENCE)).unwrap();
-        to.push(victim.open(leg, phone.local_addr().unwrap().port()));
-    }
-    let [caller, agent] = [1, 2].map(LegId);
-    let hears = |listener, speaker| Hears { listener, speakers: vec![speaker] };
-    let hears = vec![hears(caller, agent), hears(agent, caller)];
-    victim.control.order(&Order::Mix { hears });
-    victim.control.order(&Order::Hello { version: VERSION });
-    assert!(matches!(victim.control.event(), Event::Inventory { .. }));
-    let [caller, agent] = &phones;
-    say(caller, to[0], 0);
-    say(agent, to[1], 0);
-    assert_eq!((hear(agent), hear(caller)), (0, 0));
-
-    let pid = Pid::from_raw(i32::try_from(victim.child.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
-    let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
-    assert!(stopped.is_some_and(|it| it.1.stopped()));
-    for n in 1..=15 {
-        say(caller, to[0], n);
-        // As people speak.
-        thread::sleep(Duration::from_millis(20));
-    }
-    say(agent, to[1], 1);
-    kill_process(pid, Signal::CONT).unwrap();
+    let it = Stage::new();
+    it.stand_still(1..=15);
+    let [caller, agent] = &it.phones;
     assert_eq!([hear(agent), hear(agent)], [14, 15]);
     assert_eq!(hear(caller), 1);
-    say(caller, to[0], 16);
+    say(caller, it.to[0], 16);
     assert_eq!(hear(agent), 16);
+}
+
+#[test]
+fn what_waited_through_a_stall_is_on_tape() {
+    let mut it = Stage::new();
+    let (recording, path) = (RecordingId::new("r-1"), "r-1.wav".to_owned());
+    let (left, right) = (CALLER, AGENT);
+    it.victim.control.order(&Order::Record { recording, path, left, right });
+    it.settle();
+    it.speak(1..=10);
+    // Half a second.
+    it.stand_still(11..=35);
+    it.speak(36..=60);
+    it.victim.control.order(&Order::StopRecord { recording: RecordingId::new("r-1") });
+    let Event::Recorded(recorded) = it.victim.control.event() else { panic!("not recorded") };
+    let bytes = fs::read(it.dir.recordings().join("r-1.wav")).unwrap();
+    let caller = bytes[HEADER..].iter().step_by(2);
+    let kept: BTreeSet<_> = caller.filter(|it| (11..=35).contains(*it)).collect();
+    assert_eq!(kept.len(), 25, "{kept:?} {recorded:?}");
 }

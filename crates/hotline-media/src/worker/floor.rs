@@ -123,7 +123,8 @@ impl Floor {
 
     pub(super) fn handle_timeout(&mut self, intake: &mut impl Intake, now: MonoTime) {
         self.on_tick(intake, now);
-        if self.n_tapes > 0 && self.tapes_due <= now {
+        // What waits in the queues belongs into the blocks whose time is over.
+        if self.n_tapes > 0 && self.tapes_due <= now && !self.is_catching_up() {
             self.tapes_due = now + TAPES_EVERY;
             for idx in 0..self.tapes.len() {
                 self.flush_tape(idx, now);

@@ -33,8 +33,9 @@ const LOST_MIN: u64 = 800;
 /// Samples of a packet that cannot be written (20 ms).
 const UNWRITTEN: u64 = 160;
 
-/// Blocks that are open at once: one being spoken, one waiting for stragglers, two ahead.
-const OPEN: usize = 4;
+/// Blocks that are open at once: one being spoken, one waiting for stragglers; and after a second in
+/// which the worker stood still, all that waits in its queues.
+const OPEN: usize = 8;
 
 /// Blocks that there are for each leg. Two are on a tape, as a rule, which needs the open ones and
 /// may have 1.6 s on their way to the disk.
