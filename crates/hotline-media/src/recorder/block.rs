@@ -35,8 +35,8 @@ pub(crate) struct Block {
 /// What a channel lacks, in samples of the tape, of which 32 bits count six days: from the first to
 /// before the second. It may have begun before the block that tells of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Missing {
-    pub(super) lost: Option<(u32, u32)>,
+pub(crate) struct Missing {
+    pub(crate) lost: Option<(u32, u32)>,
     /// What was said in a codec that cannot be written.
     pub(super) unwritten: Option<(u32, u32)>,
 }
@@ -212,7 +212,7 @@ impl Block {
     }
 
     /// What is not there, of the left and of the right channel.
-    pub(super) const fn missing(&self) -> [Missing; 2] {
+    pub(crate) const fn missing(&self) -> [Missing; 2] {
         self.missing
     }
 

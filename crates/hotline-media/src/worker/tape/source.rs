@@ -74,7 +74,7 @@ pub(super) struct Place {
     pub(super) at: u64,
     /// Samples before it that are to be filled, because the sender is slower than we are.
     pub(super) hole: usize,
-    /// Samples before it that were sent and did not arrive.
+    /// Samples before it that were sent and did not arrive, or too late.
     pub(super) lost: u64,
 }
 
@@ -138,7 +138,7 @@ impl Source {
         let (tick, wanted) = (arrival.tick, self.clock.local(0) - self.clock.ticks(line.began));
         let len = i64::try_from(len).unwrap_or(0);
         let pause = if is_new || arrival.leapt { 0 } else { (tick - self.next).max(0) };
-        let lost = pause.min(i64::from(self.n_missed) * len);
+        let mut lost = pause.min(i64::from(self.n_missed) * len);
         let mut hole = 0;
         if is_new || arrival.leapt || tick - self.next >= PAUSE {
             (self.offset, self.is_off) = (wanted, false);
@@ -159,11 +159,12 @@ impl Source {
         }
         let at = u64::try_from(tick + self.offset).ok().filter(|it| *it >= line.flushed);
         if at.is_some() {
-            self.n_stale = 0;
+            // What came too late to be laid is missing like what never came.
+            lost = lost.max(i64::from(std::mem::take(&mut self.n_stale)) * len);
         } else {
-            self.n_stale += 1;
+            self.n_stale = self.n_stale.saturating_add(1);
             if self.n_stale >= STALE_MAX {
-                (self.ssrc, self.n_stale) = (None, 0);
+                self.ssrc = None;
             }
         }
         let hole = usize::try_from(hole).unwrap_or(0).min(STEP_MAX);

@@ -118,6 +118,27 @@ fn a_packet_that_comes_a_sample_later_than_it_could_leaves_no_crackle() {
 }
 
 #[test]
+fn what_comes_too_late_for_its_block_is_told() {
+    // For half a second nothing comes, and then everything.
+    let said = |n: u64| {
+        let at = 100 + n * 20;
+        let at = if (500..1_000).contains(&at) { 1_000 } else { at };
+        (at, 7, u32::try_from(n * 160).unwrap(), 1)
+    };
+    let said: Vec<Spoken> = (0..60).map(said).collect();
+    let mut store = Store::default();
+    let heard = record(&said, 1_500, &mut store);
+    let blocks = store.sent.iter().filter_map(|it| match it {
+        Filled::Block(block) => Some(block),
+        Filled::End { .. } => None,
+    });
+    let told: Vec<_> = blocks.filter_map(|it| it.missing()[0].lost).collect();
+    // As far as its blocks were gone.
+    let gone = heard.iter().skip(4_000).position(|it| *it == 1).unwrap() + 4_000;
+    assert_eq!(told, [(4_000, u32::try_from(gone).unwrap())]);
+}
+
+#[test]
 fn jitter_and_reorder_do_not_move_words() {
     let said = [(20, 7, 0, 1), (90, 7, 480, 4), (95, 7, 160, 2), (99, 7, 320, 3)];
     check(&said, 300, &[(0, 20), (1, 20), (2, 20), (3, 20), (4, 20), (0, 200)]);
