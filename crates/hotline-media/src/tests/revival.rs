@@ -148,7 +148,10 @@ fn assert_talk(rig: &mut Rig, safe: &mut SafePhone, plain: &mut Phone) {
         plain.say();
         safe.hear();
     }
-    assert!(strength(&heard, 450) > 0.9 && strength(&safe.heard, 700) > 0.9);
+    // Silence of ours may come between them while the machine stands still.
+    let n = |heard: &[i16], hz| heard.chunks(160).filter(|it| strength(it, hz) > 0.9).count();
+    let shares = [n(&heard, 450), n(&safe.heard, 700)];
+    assert!(shares.iter().all(|it| *it >= 40), "{shares:?}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) struct Phone {
     pub(super) port: u16,
     pub(super) ulaw: bool,
     pub(super) event: u8,
-    hz: u32,
+    pub(super) hz: u32,
     /// Where the media role listens for it.
     pub(super) to: SocketAddr,
     tone: Tone,
@@ -68,6 +68,8 @@ pub(super) struct Phone {
     timestamp: u32,
     /// When the next 20 ms are to be said.
     due: Option<Instant>,
+    /// Frames of 20 ms in which it paused because the machine stood still.
+    pub(super) n_paused: usize,
     /// What [`take_in`](Self::take_in) took in.
     pub(super) heard: Vec<i16>,
     last: Option<Header>,
@@ -317,6 +319,7 @@ impl Phone {
             sequence: 100,
             timestamp: 4_000,
             due: None,
+            n_paused: 0,
             heard: Vec::new(),
             last: None,
         }
@@ -347,6 +350,7 @@ impl Phone {
         if late > LATE_MAX {
             let n_missed = u32::try_from(late.as_millis() / FRAME_TIME.as_millis()).unwrap();
             *due += FRAME_TIME * n_missed;
+            self.n_paused += n_missed as usize;
             self.timestamp = self.timestamp.wrapping_add(160 * n_missed);
         }
         *due += FRAME_TIME;
