@@ -342,7 +342,7 @@ impl Call {
         now: Now,
     ) {
         let Some(role) = self.drop_guest(leg, by, why, now) else { return };
-        if role == PartyRole::Transferred && self.agent.is_none() {
+        if role == PartyRole::Transferred {
             self.outputs.push_back(Output::Transferred { status: status_of(why) });
             self.transfer_failed(now);
         }

@@ -44,7 +44,8 @@ impl Call {
 
     /// Whether this agent may give the caller away now.
     pub fn may_transfer(&self, agent: &AgentNo) -> bool {
-        self.may_consult(agent) && self.has_caller() && self.ticket.is_none()
+        let is_on_his_way = self.transfer.is_some() || self.ticket.is_some();
+        self.may_consult(agent) && self.has_caller() && !is_on_his_way
     }
 
     /// Who has the caller, or had him last.
@@ -136,7 +137,8 @@ impl Call {
         true
     }
 
-    /// 盲转 to a skill group: the agent leaves at once, and the caller waits there.
+    /// 盲转 to a skill group: the agent leaves at once, and the caller waits there. Who talks to
+    /// others besides does not wait.
     pub fn transfer_to_group(
         &mut self,
         agent: &AgentNo,
@@ -144,7 +146,7 @@ impl Call {
         env: &dyn Environment,
         now: Now,
     ) -> bool {
-        if !self.may_transfer(agent) {
+        if !self.may_transfer(agent) || self.n_talking() > 1 {
             return false;
         }
         self.begin_transfer(now);
@@ -187,7 +189,8 @@ impl Call {
     /// before others.
     pub(super) fn transfer_failed(&mut self, now: Now) {
         let group = self.served.as_ref().map(|it| it.group.clone());
-        let waits = self.has_caller() && self.has_flow() && self.ticket.is_none();
+        let is_alone = self.n_talking() == 0 && self.agent.is_none();
+        let waits = self.has_caller() && self.has_flow() && self.ticket.is_none() && is_alone;
         match group.filter(|_| waits) {
             Some(group) => {
                 self.begin_transfer(now);
@@ -204,13 +207,17 @@ impl Call {
         if self.agent.is_some() && !self.is_talking() {
             self.drop_offer(OfferEnd::CallerLeft, now);
         }
-        let waiting = self.guests.iter().filter(|it| it.role == PartyRole::Transferred);
-        let legs: Vec<_> = waiting.map(|it| it.leg).collect();
-        for leg in legs {
-            self.drop_guest(leg, Party::Platform, OfferEnd::CallerLeft, now);
-        }
+        self.drop_transferred(now);
         self.leave_queue(QueueExit::TimedOut, now);
         self.settle_parties(Party::Platform, env, now);
+    }
+
+    /// Whom the caller was on his way to is called for nobody any more.
+    fn drop_transferred(&mut self, now: Now) {
+        let waiting = self.guests.iter().filter(|it| it.role == PartyRole::Transferred);
+        for leg in waiting.map(|it| it.leg).collect::<Vec<_>>() {
+            self.drop_guest(leg, Party::Platform, OfferEnd::CallerLeft, now);
+        }
     }
 
     /// Legs that media did not open in time, and a transfer that takes too long.
@@ -291,6 +298,10 @@ impl Call {
         self.caller.state = CallerState::Gone;
         self.close_leg(self.caller.leg);
         self.fact(CallFact::CallerLeft { by, cause }, now);
+        if self.transfer.take().is_some() {
+            self.outputs.push_back(Output::Transferred { status: 487 });
+            self.drop_transferred(now);
+        }
         self.run_hang_up_chain(by, reason, env, now);
         self.session = None;
         self.remix(now);
@@ -338,8 +349,25 @@ impl Call {
         for leg in consulted.map(|it| it.leg).collect::<Vec<_>>() {
             self.drop_guest(leg, Party::Supervisor, OfferEnd::CallerLeft, now);
         }
-        self.release_agent(Party::Supervisor, env, now);
+        if self.is_talking() {
+            self.release_agent(Party::Supervisor, env, now);
+        } else {
+            self.arrive(env, now);
+        }
         true
+    }
+
+    /// The caller was on his way to somebody, and is with somebody else.
+    fn arrive(&mut self, env: &dyn Environment, now: Now) {
+        self.drop_offer(OfferEnd::CallerLeft, now);
+        if self.transfer.take().is_some() {
+            self.outputs.push_back(Output::Transferred { status: 487 });
+        }
+        self.drop_transferred(now);
+        self.leave_queue(QueueExit::Answered, now);
+        self.promote(now);
+        self.settle_parties(Party::Supervisor, env, now);
+        self.outputs.push_back(Output::Keep);
     }
 
     /// 强拆: the call is cut.

@@ -2,6 +2,7 @@
 
 mod muting;
 mod on_answer;
+mod on_his_way;
 mod recording;
 mod restart;
 
