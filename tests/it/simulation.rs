@@ -72,7 +72,7 @@ fn plan(seed: u64) -> Plan {
     let dying = Faults { loss: 2, doubled: 2, control: true, power_cuts: 4, ..calm };
     let all = Faults { media: true, disk: true, control: true, power_cuts: 10, ..wire };
     let faults = [calm, wire, bad_day, dying, all][usize::try_from(seed % 5).unwrap()];
-    Plan { calls: 60, span: Duration::from_secs(400), faults }
+    Plan { calls: 60, span: Duration::from_secs(400), company: false, faults }
 }
 
 /// The built-in flows, with callers who are recorded from the greeting on, and with what is typed
@@ -160,6 +160,21 @@ fn shifts_keep_every_promise() {
     println!("{sum:?}, {n_parties} parties, {n_suspended} flows in talks");
 }
 
+#[test]
+fn talks_of_many_go_on_among_who_is_left_or_end() {
+    let config = config();
+    let (mut n_parties, mut n_talked_on) = (0, 0);
+    for seed in 500..516 {
+        let plan = Plan { calls: 30, company: true, ..plan(seed) };
+        let shift = Shift::new(seed, config.clone(), plan);
+        let report = shift.run().unwrap_or_else(|it| panic!("{it}"));
+        n_parties += report.n_parties;
+        n_talked_on += report.n_talked_on;
+    }
+    println!("{n_parties} parties, {n_talked_on} callers left others who talked on");
+    assert!(n_talked_on > 20, "only {n_talked_on} callers left while others talked on");
+}
+
 /// A room of agents and as many lines.
 fn big_room(n: u16) -> Config {
     let mut it = with_agents(n);
@@ -195,7 +210,7 @@ fn a_thousand_peers_that_vanish_leave_nothing_behind() {
     for seed in 0..24 {
         let vanish = if seed % 2 == 0 { Vanish::Unheard } else { Vanish::Heard };
         let faults = Faults { vanish, ..Faults::default() };
-        let plan = Plan { calls: 70, span: Duration::from_mins(1), faults };
+        let plan = Plan { calls: 70, span: Duration::from_mins(1), company: false, faults };
         let report = Shift::new(900 + seed, config.clone(), plan).run();
         n_vanished += report.unwrap_or_else(|it| panic!("{it}")).n_vanished;
     }
@@ -210,7 +225,7 @@ fn media_that_dies_again_and_again_leaves_no_leg_open() {
     config.trunks[0].channels_max = 100;
     for seed in 600..603 {
         let faults = Faults { media_deaths: 40, gateway_cuts: 1, ..Faults::default() };
-        let plan = Plan { calls: 250, span: Duration::from_secs(400), faults };
+        let plan = Plan { calls: 250, span: Duration::from_secs(400), company: false, faults };
         let it = Shift::new(seed, config.clone(), plan).run().unwrap_or_else(|it| panic!("{it}"));
         assert!(it.outcomes[&Outcome::Lost] > 20, "{it:?}");
     }
@@ -229,7 +244,7 @@ fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched(
     let bears = 1_000 / 80;
     let crowd = Crowd { calls: 3 * bears * SECS, per_sec: 3 * bears, message, call };
     let faults = Faults { crowd: Some(crowd), ..Faults::default() };
-    let plan = Plan { calls: 40, span: Duration::from_mins(1), faults };
+    let plan = Plan { calls: 40, span: Duration::from_mins(1), company: false, faults };
     let it = Shift::new(700, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
     assert!(it.n_turned_away > u64::from(bears * SECS), "{it:?}");
     assert!(it.n_arrived >= u64::from(bears * SECS * 8 / 10) + 30, "{it:?}");
@@ -260,7 +275,7 @@ fn calls_go_out_and_talks_go_on_though_a_gateway_is_cut_twenty_times() {
     config.outbound.dialers = dialers.collect();
     let cut_max = Some(Duration::from_secs(25));
     let faults = Faults { gateway_cuts: 20, cut_max, ..Faults::default() };
-    let plan = Plan { calls: 0, span: Duration::from_mins(36), faults };
+    let plan = Plan { calls: 0, span: Duration::from_mins(36), company: false, faults };
     let it = Shift::new(900, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
     // Most calls meet a cut that the probes have noticed already.
     let met = it.n_moved_on >= 15 && it.n_left >= 1;
@@ -294,7 +309,7 @@ fn a_wall_clock_that_is_set_drops_no_call_and_moves_no_timer() {
     for seed in 800..804 {
         let lived = |clock_sets| {
             let faults = Faults { clock_sets, power_cuts: 1, ..Faults::default() };
-            let plan = Plan { calls: 30, span: Duration::from_mins(10), faults };
+            let plan = Plan { calls: 30, span: Duration::from_mins(10), company: false, faults };
             let report = Shift::new(seed, config.clone(), plan).run();
             let it = report.unwrap_or_else(|it| panic!("{it}"));
             (it.outcomes, it.n_arrived, it.n_parties)
@@ -316,7 +331,7 @@ fn a_shift_is_the_same_when_lived_again() {
 #[test]
 fn counters_and_clocks_that_pass_2_31_2_32_and_2_63_change_nothing() {
     let faults = Faults { loss: 2, doubled: 2, power_cuts: 4, ..Faults::default() };
-    let plan = Plan { calls: 60, span: Duration::from_secs(400), faults };
+    let plan = Plan { calls: 60, span: Duration::from_secs(400), company: false, faults };
     // In the middle of it.
     let half = u64::try_from(plan.span.as_millis()).unwrap() / 2;
     let long = Duration::from_nanos((1 << 63) - half * 1_000_000);

@@ -1,5 +1,7 @@
 //! The books of a shift: what every observer outside the switchboard can count.
 
+mod audio;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
@@ -11,7 +13,7 @@ use hotline_base::{
 };
 use hotline_cdr::{CallFact, CallRecord, CalledParty, EndReason, Outcome, Stamped};
 use hotline_ladder::Trace;
-use hotline_switchboard::{AgentUpdate, Config, Count};
+use hotline_switchboard::{AgentUpdate, Config, Count, Switchboard};
 
 use crate::{Faults, lines::Invites, media::MediaModel};
 
@@ -50,8 +52,10 @@ pub(crate) struct Ledger {
     pub(crate) n_gone_holding: u64,
     /// Agents who muted themselves, and where.
     muted: BTreeMap<OfferId, CallId>,
-    /// Callers who left while others talked on: nobody is bridged to them.
+    /// Calls whose callers left while others talked on.
     left: BTreeSet<CallId>,
+    /// Whose telephone a leg is.
+    agents: BTreeMap<LegId, AgentNo>,
     commands: BTreeSet<CommandId>,
     entered: BTreeMap<CallId, MonoTime>,
     /// Calls that an agent made: where they stand.
@@ -115,6 +119,8 @@ pub struct Report {
     pub n_parties: u64,
     /// Callers whom an agent sent to a flow.
     pub n_suspended: u64,
+    /// Callers who left while others talked on.
+    pub n_talked_on: usize,
     /// What flows and supervisors did to recordings.
     pub n_controlled: u64,
     /// Offers and calls for which an agent's number outside was rung.
@@ -274,8 +280,10 @@ impl Ledger {
         }
     }
 
-    /// Of a call that is over media has nothing.
-    pub(crate) fn end_turn(&mut self, media: &MediaModel) {
+    /// Of a call that is over media has nothing; and in one that the caller left, those who talk on
+    /// hear each other.
+    pub(crate) fn end_turn(&mut self, media: &MediaModel, switchboard: &Switchboard) {
+        self.check_left(media, switchboard);
         for call in std::mem::take(&mut self.finished_in_turn) {
             let open = self.call_legs.iter().find(|it| *it.1 == call && media.has(*it.0));
             if let Some((leg, _)) = open.filter(|_| !media.is_reviving()) {
@@ -335,6 +343,7 @@ impl Ledger {
         } else if let CallFact::LeftQueue { ticket, .. } = &stamped.fact {
             self.waiting.remove(ticket);
         } else if let CallFact::Offered { offer, ticket, agent, group, leg, .. } = &stamped.fact {
+            self.agents.insert(*leg, agent.clone());
             self.offer_legs.insert(*offer, *leg);
             self.call_legs.insert(*leg, call);
             self.offered(*offer, call, *ticket, agent, group.as_str());
@@ -370,6 +379,7 @@ impl Ledger {
             self.offer_legs.insert(*offer, *leg);
             self.call_legs.insert(*leg, call);
             if let CalledParty::Agent { agent, .. } = party {
+                self.agents.insert(*leg, agent.clone());
                 let offered = self.offers.values().any(|it| it.1 == *agent);
                 if offered || self.guests.values().any(|it| it == agent) {
                     self.fail(format!("agent {agent} is called into a call and has another"));
@@ -419,6 +429,7 @@ impl Ledger {
             let it = Outgoing { emergency: *emergency, ..Outgoing::default() };
             self.outgoing.insert(call, it);
         } else if let CallFact::AgentCalled { offer, agent, leg, .. } = fact {
+            self.agents.insert(*leg, agent.clone());
             self.offer_legs.insert(*offer, *leg);
             self.call_legs.insert(*leg, call);
             let taken = self.offers.values().any(|it| it.1 == *agent);
@@ -454,34 +465,6 @@ impl Ledger {
             } else if out > self.out_max {
                 self.fail(format!("{out} outgoing calls, and {} are agreed", self.out_max));
             }
-        }
-    }
-
-    /// The plan is with media before anybody is told: the two hear each other, or do not; and a
-    /// caller hears music exactly when he hears nobody, or nobody who wants to be heard.
-    fn expect_audio(&mut self, call: CallId, offer: OfferId, media: &MediaModel, open: bool) {
-        let (Some(caller), Some(agent)) =
-            (self.caller_legs.get(&call), self.offer_legs.get(&offer))
-        else {
-            return self.fail(format!("call {call} talks on legs that nobody opened"));
-        };
-        if self.unheard.contains(&call) || media.is_reviving() {
-            return;
-        }
-        if media.protection(*agent).is_none() {
-            return self.fail(format!("call {call} talks by a leg that nobody answered"));
-        }
-        let is_muted = self.muted.contains_key(&offer);
-        let bridged =
-            if is_muted { media.hears(*agent, *caller) } else { media.is_bridged(*caller, *agent) };
-        let music = media.is_playing(*caller);
-        let alone = media.hears_nobody(*caller);
-        let quiet = self.muted.values().any(|it| *it == call);
-        let is_heard = is_muted && media.hears(*caller, *agent);
-        if bridged != open || !quiet && music != alone || is_heard {
-            self.fail(format!(
-                "call {call}: bridged {bridged}, music {music}, alone {alone}, open {open}"
-            ));
         }
     }
 
@@ -562,6 +545,7 @@ impl Ledger {
             longest_wait: self.longest_wait,
             n_parties: self.n_parties,
             n_suspended: self.n_suspended,
+            n_talked_on: self.left.len(),
             n_controlled: self.n_controlled,
             n_outside: self.n_outside,
             n_impostors: self.n_impostors,

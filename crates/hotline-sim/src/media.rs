@@ -68,6 +68,18 @@ impl MediaModel {
         self.hears.get(&listener).is_some_and(|it| it.contains(&speaker))
     }
 
+    /// Whether somebody and this leg hear each other.
+    pub(crate) fn is_with_somebody(&self, leg: LegId) -> bool {
+        let heard = self.hears.get(&leg).map_or(&[][..], Vec::as_slice);
+        heard.iter().any(|it| self.hears(*it, leg))
+    }
+
+    /// Whether the telephone of a leg holds.
+    pub(crate) fn is_on_hold(&self, leg: LegId) -> bool {
+        let agreed = self.legs.get(&leg).and_then(|it| it.agreed.as_ref());
+        agreed.is_some_and(|it| it.1)
+    }
+
     pub(crate) fn hears_nobody(&self, leg: LegId) -> bool {
         self.hears.get(&leg).is_none_or(Vec::is_empty)
     }

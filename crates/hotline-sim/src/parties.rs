@@ -11,6 +11,9 @@ const NUMBERS: &[&str] = &["13800138000", "07715551234", "110", "99"];
 impl Shift {
     /// What an agent does who talks: often with somebody else's help.
     pub(crate) fn deed_in_talk(&mut self, agent: &AgentNo) -> Command {
+        if self.plan.company && self.random.chance(70) {
+            return Command::Consult { to: self.target() };
+        }
         match self.random.below(19) {
             0..3 => Command::Consult { to: self.target() },
             3 if self.random.chance(50) => Command::TransferOnAnswer { to: self.target() },
@@ -32,6 +35,16 @@ impl Shift {
             17 => Command::StartRecording,
             _ => Command::HangUp,
         }
+    }
+
+    /// What an agent does who asks somebody.
+    pub(crate) fn deed_in_consultation(&mut self) -> Command {
+        if self.plan.company && self.random.chance(70) {
+            return Command::Confer;
+        }
+        let ways =
+            [Command::CompleteTransfer, Command::Confer, Command::CancelConsult, Command::HangUp];
+        self.pick(&ways).clone()
     }
 
     pub(crate) fn supervises(&mut self, own: &AgentNo) -> Command {
@@ -63,7 +76,7 @@ impl Shift {
         Command::Supervise { agent, how }
     }
 
-    fn target(&mut self) -> Target {
+    pub(crate) fn target(&mut self) -> Target {
         match self.random.below(3) {
             0 => Target::Agent(self.colleague()),
             1 => {

@@ -359,6 +359,7 @@ impl Shift {
             }
             Display::Busy | Display::Rest => Command::SetReady,
             Display::Acw => Command::FinishAcw,
+            Display::Held if self.random.chance(20) => Command::Transfer { to: self.target() },
             Display::Held => Command::Retrieve,
             Display::Idle
             | Display::Reserved
@@ -368,14 +369,9 @@ impl Shift {
             Display::Talking if self.plan.faults.storm.is_some() => Command::Unmute,
             Display::Talking => self.deed_in_talk(agent),
             Display::Suspended => self.deed_in_wait(),
-            Display::Consulting => {
-                let ways = [
-                    Command::CompleteTransfer,
-                    Command::Confer,
-                    Command::CancelConsult,
-                    Command::HangUp,
-                ];
-                self.pick(&ways).clone()
+            Display::Consulting => self.deed_in_consultation(),
+            Display::Conferring if self.plan.company || self.random.chance(30) => {
+                self.deed_in_talk(agent)
             }
             Display::Conferring => {
                 self.pick(&[Command::HangUp, Command::Hold, Command::SetBusy { reason: 1 }]).clone()
@@ -384,7 +380,7 @@ impl Shift {
         let id = self.agenda.command();
         self.ledger.commanded(id);
         self.input(Input::Command { id, agent: agent.clone(), command });
-        let wait = self.millis(1000, 30_000);
+        let wait = self.millis(1000, if self.plan.company { 10_000 } else { 30_000 });
         self.after(wait, Event::AgentActs { agent: agent.clone() });
     }
 

@@ -44,6 +44,8 @@ pub struct Plan {
     pub calls: u32,
     /// Over how long the calls arrive.
     pub span: Duration,
+    /// Agents call others into nearly every talk, and soon.
+    pub company: bool,
     pub faults: Faults,
 }
 
@@ -437,7 +439,7 @@ impl Shift {
                 Output::LadderShown { .. } | Output::TrafficShown { .. } => (),
             }
         }
-        self.ledger.end_turn(&self.media);
+        self.ledger.end_turn(&self.media, &self.switchboard);
         while let Some((call, order)) = self.lost.pop_front() {
             self.input(Input::OrderLost(order));
             self.ledger.must_have_ended(call);
