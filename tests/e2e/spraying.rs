@@ -10,6 +10,7 @@ use std::{
 };
 
 use hotline_testkit::{Call, Sound, Speech, packet, raw::RawUdp};
+use serde_json::json;
 use tokio::{
     task::JoinHandle,
     time::{Instant, interval},
@@ -130,6 +131,8 @@ async fn v1_a_stranger_who_sprays_all_ports_hears_nothing_and_is_not_heard_at_an
     caller.until("retrieve answered", SOON, |it| it.n_reanswered == 2).await.unwrap();
     phone.until_tone(700, SOON).await.unwrap();
 
+    engine.kill(Role::Control).await;
+    stranger.check("another control process", all).await;
     engine.kill(Role::Media).await;
     caller.until_tone(440, SOON).await.unwrap();
     phone.until_tone(700, SOON).await.unwrap();
@@ -144,26 +147,37 @@ async fn v1_a_stranger_who_sprays_all_ports_hears_nothing_and_is_not_heard_at_an
     third.speak(Speech::tone(520));
     caller.until_tone(520, SOON).await.unwrap();
     stranger.check("talk after the transfer", all).await;
+
+    engine.until_state(&first, "idle").await;
+    engine.command(&second.no, "consult", json!({ "agent_no": first.no })).await;
+    let asked = first.robot.incoming(SOON).await.unwrap();
+    stranger.check("consultation that rings", all).await;
+    asked.answer();
+    asked.speak(Speech::tone(600));
+    third.until_tone(600, SOON).await.unwrap();
+    stranger.check("consultation", all).await;
+    engine.command(&second.no, "three-way", json!({})).await;
+    engine.until_state(&second, "conferring").await;
+    stranger.check("talk of three", all).await;
     caller.hang_up();
-    third.until_ended(SOON).await.unwrap();
+    third.until_tone(600, SOON).await.unwrap();
+    stranger.check("talk that the caller left", all).await;
+    third.hang_up();
+    asked.until_ended(SOON).await.unwrap();
     stranger.check("after the end", all).await;
     engine.until_state(&second, "idle").await;
     stranger.check("when all is over", all).await;
 
-    check_ears(&[&caller, &phone, &third]);
+    check_ears(&[&caller, &phone, &third, &asked]);
     check_recordings(&engine, &caller.number).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v2_packets_that_are_right_in_all_but_their_address_are_heard_and_recorded_by_nobody() {
-    let engine = Engine::quick().await;
-    let (caller, _agent, phone) = engine.talk().await;
-    let stranger = RawUdp::bind(ELSEWHERE).await.unwrap();
-    let since = Instant::now();
+/// Sends each of these what its peer is to send next, for a second.
+async fn inject(stranger: &RawUdp, victims: [&Call; 2]) {
     let mut tick = interval(Duration::from_millis(20));
-    for _ in 0..100 {
+    for _ in 0..50 {
         tick.tick().await;
-        for victim in [&*caller, &phone] {
+        for victim in victims {
             let port = victim.view().stream.unwrap().address;
             // In the place of the packet that is due, and of the next ones.
             for later in 1..=3 {
@@ -171,16 +185,63 @@ async fn v2_packets_that_are_right_in_all_but_their_address_are_heard_and_record
             }
         }
     }
-    caller.speak(Speech::tone(900));
-    phone.until_tone(900, SOON).await.unwrap();
-    for ear in [&*caller, &phone] {
+    assert_eq!(stranger.receive(Duration::ZERO).await, None);
+    check_ears(&victims);
+}
+
+/// The same in a talk, in which the two then hear each other and no seam.
+async fn inject_into_talk(stranger: &RawUdp, [caller, phone]: [&Call; 2]) {
+    let since = Instant::now();
+    inject(stranger, [caller, phone]).await;
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    for ear in [caller, phone] {
         let continuity = ear.heard().continuity_since(since);
         assert!(continuity.is_seamless(), "{continuity:?}");
     }
-    check_ears(&[&caller, &phone]);
-    assert_eq!(stranger.receive(Duration::ZERO).await, None);
-    caller.hang_up();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v2_packets_that_are_right_in_all_but_their_address_are_heard_and_recorded_by_nobody() {
+    let mut engine = Engine::quick().await;
+    let stranger = RawUdp::bind(ELSEWHERE).await.unwrap();
+    let (caller, agent, phone) = engine.talk().await;
+    inject_into_talk(&stranger, [&caller, &phone]).await;
+
+    phone.hold();
+    engine.until_state(&agent, "held").await;
+    inject(&stranger, [&caller, &phone]).await;
+    phone.retrieve();
+    engine.until_state(&agent, "talking").await;
+    caller.hold();
+    caller.until("hold answered", SOON, |it| it.n_reanswered == 1).await.unwrap();
+    inject(&stranger, [&caller, &phone]).await;
+    caller.retrieve();
+    caller.until("retrieve answered", SOON, |it| it.n_reanswered == 2).await.unwrap();
+    caller.until_tone(440, SOON).await.unwrap();
+
+    engine.kill(Role::Control).await;
+    inject_into_talk(&stranger, [&caller, &phone]).await;
+    // The next process has not heard the parties yet when the stranger is there already.
+    engine.kill_now(Role::Media);
+    inject(&stranger, [&caller, &phone]).await;
+    engine.until_replaced(Role::Media).await;
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    inject_into_talk(&stranger, [&caller, &phone]).await;
+
+    let second = engine.agent(2).await;
+    phone.refer(&format!("sip:8002@{}", engine.udp()));
     phone.until_ended(SOON).await.unwrap();
+    let third = second.robot.incoming(SOON).await.unwrap();
+    inject(&stranger, [&caller, &caller]).await;
+    third.answer();
+    third.speak(Speech::tone(440));
+    caller.until_tone(440, SOON).await.unwrap();
+    third.until_tone(700, SOON).await.unwrap();
+    inject_into_talk(&stranger, [&caller, &third]).await;
+    caller.hang_up();
+    third.until_ended(SOON).await.unwrap();
     check_recordings(&engine, &caller.number).await;
 }
 
