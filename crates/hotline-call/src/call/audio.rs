@@ -165,11 +165,23 @@ impl Call {
         self.audio.alone.contains(&leg)
     }
 
-    /// A caller who is alone hears music, unless he is in a flow.
+    /// A caller who is alone hears music, unless he is in a flow; and when he has left, whom an agent
+    /// lets wait.
     fn play_music(&mut self) {
-        let leg = self.caller.leg;
-        let waits = matches!(self.caller.state, CallerState::Up) && self.suspended.is_none();
-        let wanted = (waits && self.is_alone(leg)).then_some(leg);
+        let waits = match self.caller.state {
+            CallerState::Up => self.suspended.is_none().then_some(self.caller.leg),
+            CallerState::Gone => {
+                let waits = |it: &&Guest| it.talks() && !it.held && self.is_alone(it.leg);
+                self.guests.iter().find(waits).map(|it| it.leg)
+            }
+            CallerState::Opening { .. }
+            | CallerState::Ready { .. }
+            | CallerState::Left
+            | CallerState::Waits
+            | CallerState::Invited { .. }
+            | CallerState::Settling => None,
+        };
+        let wanted = waits.filter(|it| self.is_alone(*it));
         let (running, prompt) = (self.audio.music, self.config.hold_music.clone());
         self.audio.music = self.play(running, wanted, prompt);
     }

@@ -399,6 +399,23 @@ fn agent_and_target_stay_connected_when_the_caller_leaves_first() {
 }
 
 #[test]
+fn who_is_let_wait_when_the_caller_has_left_hears_music() {
+    let mut it = Story::three();
+    it.leaves(CALLER);
+    assert_eq!((it.music(TARGET), it.music(AGENT)), (None, None));
+    it.does(|call, now| call.hold(&agent("1001"), now));
+    assert_eq!((it.music(TARGET), it.music(AGENT)), (Some("moh.default"), None));
+    it.does(|call, now| call.retrieve(&agent("1001"), &Nobody, now));
+    assert_eq!(it.music(TARGET), None);
+    it.table(&[(AGENT, &[TARGET]), (TARGET, &[AGENT])]);
+    it.consults(OTHER, colleague("1003"));
+    it.answers(OTHER);
+    assert_eq!((it.music(TARGET), it.music(AGENT)), (Some("moh.default"), None));
+    it.does(|call, now| call.confer(&agent("1001"), now));
+    assert_eq!(it.music(TARGET), None);
+}
+
+#[test]
 fn agent_and_caller_stay_connected_when_the_target_leaves_first() {
     let mut it = Story::three();
     it.leaves(TARGET);
