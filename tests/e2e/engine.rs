@@ -343,6 +343,18 @@ impl Engine {
         }
     }
 
+    /// How long the threads of a role have waited for a core since it began, added up: what a busy
+    /// machine costs, and a quiet one does not.
+    pub(crate) fn waited_for_a_core(&self, role: Role) -> Duration {
+        let tasks = format!("/proc/{}/task", self.role(role).unwrap());
+        let waited = fs::read_dir(tasks).unwrap().flatten().filter_map(|it| {
+            // A thread may have ended meanwhile.
+            let text = fs::read_to_string(it.path().join("schedstat")).ok()?;
+            text.split(' ').nth(1)?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(waited.sum())
+    }
+
     /// Kills the whole engine as a loss of power would, and starts it again in the same folder. The
     /// addresses are new.
     pub(crate) async fn crash_and_start_again(&mut self) {

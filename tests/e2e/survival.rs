@@ -16,8 +16,11 @@ use crate::{
     setup::Setup,
 };
 
-/// Without a packet that anybody may be who talks, beyond what the robots themselves paused.
+/// Without a packet that anybody may be who talks, beyond what the robots themselves were late.
 const GAP_MAX: Duration = Duration::from_millis(40);
+
+/// From one packet of a robot that is never late to the next.
+const PACKET: Duration = Duration::from_millis(20);
 
 /// A speaker from whom nothing comes for 200 ms pauses.
 const STOOD_STILL: Duration = Duration::from_millis(180);
@@ -110,7 +113,8 @@ pub(crate) fn check_seamless(talks: &[Talk], since: Instant) -> (Duration, Durat
             assert!(continuity.is_seamless(), "{continuity:?}");
             let pause = longest_pause(heard.packets().iter().map(|it| it.at), since);
             longest = longest.max(pause);
-            unexplained = unexplained.max(pause.saturating_sub(made[0] + made[1]));
+            let late: Duration = made.iter().map(|it| it.saturating_sub(PACKET)).sum();
+            unexplained = unexplained.max(pause.saturating_sub(late));
         }
     }
     assert!(unexplained <= GAP_MAX, "{unexplained:?} without a packet beyond the robots' pauses");
@@ -174,6 +178,8 @@ async fn talk_is_back_within_a_second_when_media_is_killed_and_recorded_in_parts
     let ports = [&*caller, &phone].map(|it| it.view().stream.unwrap().address);
     let mut silences = Vec::new();
     let mut tones = vec![(700, 440)];
+    // Each time, and not the best of them; what a busy machine kept the next process waiting is
+    // told beside it.
     for (high, low) in [(900, 520), (1_100, 600), (1_300, 640)] {
         let killed = Instant::now();
         engine.kill_now(Role::Media);
@@ -182,15 +188,14 @@ async fn talk_is_back_within_a_second_when_media_is_killed_and_recorded_in_parts
         caller.until_tone(low, SOON).await.unwrap();
         phone.until_tone(high, SOON).await.unwrap();
         engine.until_replaced(Role::Media).await;
+        let waited = engine.waited_for_a_core(Role::Media);
         let both = [&*caller, &phone].map(|it| silence(&it.heard(), killed));
-        silences.push(both.into_iter().max().unwrap());
+        silences.push((both.into_iter().max().unwrap(), waited));
         tones.push((high, low));
-        if silences.last().is_some_and(|it| *it <= BACK_MAX) {
-            break;
-        }
     }
-    tell("silence when media was killed", &silences);
-    assert!(silences.iter().any(|it| *it <= BACK_MAX), "{silences:?}");
+    tell("silence when media was killed, and how long it waited for a core", &silences);
+    let ours = |it: &(Duration, Duration)| it.0.saturating_sub(it.1);
+    assert!(silences.iter().all(|it| ours(it) <= BACK_MAX), "{silences:?}");
     let now = [&*caller, &phone].map(Call::view);
     assert!(now.iter().all(|it| it.n_reoffered == 0), "nobody was asked to move");
     assert_eq!(now.map(|it| it.stream.unwrap().address), ports);
