@@ -17,6 +17,11 @@ use crate::{
 /// Audio that a kill or a loss of power may cost.
 const LOST_MAX: Duration = Duration::from_secs(1);
 
+/// An alarm comes this soon when no disk takes a recording.
+const ALARM_MS: u64 = 5_000;
+
+const DAY_MS: u64 = 86_400_000;
+
 /// No part of it is like another, so that a piece of it tells when it was said.
 fn story(seed: u64) -> Sound {
     let mut random = Random::new(seed);
@@ -208,8 +213,13 @@ async fn talk_goes_on_while_the_disk_is_full_and_is_recorded_again_when_there_is
     assert!(caller_side.tone_anywhere(900) > 0.9, "when there was room again");
     let gap = recording["gap_ms"].as_u64().unwrap();
     assert!((100..u64::MAX).contains(&gap), "{recording}");
-    let gaps = record["facts"].as_array().unwrap().iter().find(|it| it["type"] == "recording_gaps");
-    assert_eq!(gaps.unwrap()["gaps"][0]["why"], "disk", "{record:#}");
+    let gap = &fact(&record, "recording_gaps")["gaps"][0];
+    assert_eq!(gap["why"], "disk", "{record:#}");
+    // From the first word that found no room, as the engine's own clock has both.
+    let at = |kind: &str| of_day(fact(&record, kind));
+    let full = at("recording_started") + gap["from_ms"].as_u64().unwrap();
+    let alarm = (at("recording_failed") + DAY_MS - full) % DAY_MS;
+    assert!(alarm <= ALARM_MS, "an alarm after {alarm} ms: {record:#}");
 
     engine.until_state(&agent, "idle").await;
     let (next, phone) = engine.talk_with(&agent).await;
@@ -219,6 +229,19 @@ async fn talk_goes_on_while_the_disk_is_full_and_is_recorded_again_when_there_is
     assert_eq!(record["recordings"][0]["n_gaps"], 0, "{record}");
     assert_eq!(engine.role(Role::Media), media, "nobody was started again");
     engine.stop().await;
+}
+
+fn fact<'a>(record: &'a Value, kind: &str) -> &'a Value {
+    let facts = record["facts"].as_array().unwrap();
+    facts.iter().find(|it| it["type"] == kind).unwrap_or_else(|| panic!("no {kind}: {record:#}"))
+}
+
+/// The milliseconds of its day at which a fact became one.
+fn of_day(fact: &Value) -> u64 {
+    let at = text(&fact["at"]);
+    let [hours, minutes, seconds] = [11..13, 14..16, 17..23].map(|it| at[it].to_owned());
+    let number = |it: String| it.replace('.', "").parse::<u64>().unwrap();
+    (number(hours) * 60 + number(minutes)) * 60_000 + number(seconds)
 }
 
 /// Waits until a second of the talk was written that is said from now on.
