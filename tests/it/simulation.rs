@@ -294,7 +294,8 @@ fn both_sides_of_a_talk_outlive_cuts_of_their_lines_and_deaths_of_control() {
         let cut_max = Duration::from_secs(13);
         let storm = Storm { cuts: minutes, cut_max, deaths: 6, talk: Duration::from_mins(10) };
         let faults = Faults { storm: Some(storm), ..Faults::default() };
-        let plan = Plan { calls: 40, span: Duration::from_mins(u64::from(minutes)), faults };
+        let span = Duration::from_mins(u64::from(minutes));
+        let plan = Plan { calls: 40, span, company: false, faults };
         let it = Shift::new(seed, config.clone(), plan).run().unwrap_or_else(|it| panic!("{it}"));
         n_talks += it.outcomes.get(&Outcome::Answered).copied().unwrap_or(0);
     }

@@ -68,7 +68,8 @@ impl Session {
     }
 
     /// What the peer's 2xx to our INVITE or UPDATE says (RFC 4028 §7.2). Without Session-Expires it
-    /// knows no timers: we go on asking. It may shorten what we asked for, and not lengthen it (§9).
+    /// knows no timers: we go on asking. It may shorten what we asked for, and not lengthen it
+    /// (§9).
     pub(crate) fn settled(response: &Message, asked: u32) -> Self {
         let asked = asked.max(SHORTEST);
         match expires_of(response) {

@@ -165,8 +165,8 @@ impl Call {
         self.audio.alone.contains(&leg)
     }
 
-    /// A caller who is alone hears music, unless he is in a flow; and when he has left, whom an agent
-    /// lets wait.
+    /// A caller who is alone hears music, unless he is in a flow; and when he has left, whom an
+    /// agent lets wait.
     fn play_music(&mut self) {
         let waits = match self.caller.state {
             CallerState::Up => self.suspended.is_none().then_some(self.caller.leg),

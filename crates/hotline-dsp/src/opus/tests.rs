@@ -108,9 +108,9 @@ fn a_lost_packet_of_60_ms_is_heard_whole_from_the_copy_in_the_next_one() {
         .map(|n| {
             let mut samples = [0; 3 * FRAME];
             if n < lost {
-                low.fill(&mut samples)
+                low.fill(&mut samples);
             } else {
-                high.fill(&mut samples)
+                high.fill(&mut samples);
             }
             let mut packet = vec![0; 3 * PACKET_MAX];
             let len = encoder.encode(&samples, &mut packet).unwrap();

@@ -21,8 +21,8 @@ impl Endpoint {
     }
 
     /// A telephone registers by a new connection: its dialogs go on by that one, and it is told
-    /// what it has missed. It is known by host and port of its Contact, and by the address from which
-    /// it came before.
+    /// what it has missed. It is known by host and port of its Contact, and by the address from
+    /// which it came before.
     pub(super) fn regain(&mut self, binding: &Binding, now: Now) {
         if binding.flow.conn.is_none() {
             return;
@@ -39,8 +39,8 @@ impl Endpoint {
         }
     }
 
-    /// A telephone registers by another way, and what it came by before may not have ended: behind a
-    /// NAT that forgot it, or in another network, a connection hangs until nobody answers. Its
+    /// A telephone registers by another way, and what it came by before may not have ended: behind
+    /// a NAT that forgot it, or in another network, a connection hangs until nobody answers. Its
     /// dialogs go on by the new way at once, where it has proven that it is itself.
     pub(super) fn follow(&mut self, moved: &Moved, now: Now) {
         let (before, flow) = (&moved.before, moved.flow);

@@ -339,7 +339,8 @@ struct Names {
 /// INVITEs of one call after which no further challenge is answered.
 const ASKED_MAX: u32 = 4;
 
-/// Telephones that answer one INVITE of ours. Each costs an ACK, a BYE and memory for half a minute.
+/// Telephones that answer one INVITE of ours. Each costs an ACK, a BYE and memory for half a
+/// minute.
 const ANSWERS_MAX: usize = 16;
 
 /// Nobody rings longer.

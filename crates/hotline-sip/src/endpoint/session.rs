@@ -171,8 +171,8 @@ impl Endpoint {
         }
     }
 
-    /// The peer knows the dialog no more. Either it has lost it, or it has hung up and its BYE was lost
-    /// in a cut: then that comes again within T2, and says why.
+    /// The peer knows the dialog no more. Either it has lost it, or it has hung up and its BYE was
+    /// lost in a cut: then that comes again within T2, and says why.
     pub(super) fn disowned(&mut self, leg: LegId, now: Now) {
         self.timers.cancel(leg, TimerName::Refresh);
         let by_then = now.mono + self.config.t2 + A_MOMENT;
