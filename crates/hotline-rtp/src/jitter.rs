@@ -262,8 +262,8 @@ impl JitterBuffer {
         Inserted::Kept
     }
 
-    /// The sequence number and timestamp of a packet that lasts so long, counted on; notices another
-    /// stream.
+    /// The sequence number and timestamp of a packet that lasts so long, counted on; notices
+    /// another stream.
     fn locate(&mut self, header: &Header, ticks: i64, now: MonoTime) -> (i64, i64) {
         let ahead = self.ahead(header);
         let same = self.ssrc == Some(header.ssrc) && ahead.abs() < DROPOUT_MAX;

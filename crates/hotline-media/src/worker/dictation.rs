@@ -26,9 +26,8 @@ pub(crate) struct Dictation {
 }
 
 impl Dictation {
-    /// The header of the next 20 ms, which were spoken `delay_ms` before `due`, and the time that
-    /// it has. While the party is `talking` frames follow each other; where they shall be is crept
-    /// up to, unheard.
+    /// The header of the next 20 ms, which were spoken `delay_ms` before `due`, and its time. While
+    /// the party is `talking` frames follow each other; where they shall be is crept up to, unheard.
     ///
     /// Timestamp and time are one, so that a tape sees a clock that runs like its own: it must not
     /// follow what is followed here, or both would tear at what is said.
