@@ -121,11 +121,11 @@ fn the_next_process_brings_legs_back_on_their_ports_and_parties_hear_each_other_
 fn who_was_told_what_to_hear_is_sent_silence_by_the_next_process_before_any_order() {
     let (lasting, mut rig) = Lasting::start();
     rig.dir.prompt("tone", 600, 100);
-    let (listener, other) = (rig.phone(1, 440), rig.phone(2, 700));
+    let (mut listener, other) = (rig.phone(1, 440), rig.phone(2, 700));
     rig.play(listener.leg, 1, &["tone"], 1);
     rig.play_done();
     let rig = lasting.restart(rig, &[1, 2]);
-    listener.drain();
+    listener.forget_stream(&rig.media);
     let sound = listener.listen(10);
     assert!(sound.iter().all(|it| it.abs() < 16), "silence");
     assert!(other.hears_nothing(), "it may ring there");
@@ -139,7 +139,7 @@ fn assert_talk(rig: &mut Rig, safe: &mut SafePhone, plain: &mut Phone) {
     rig.control.order(&Order::Mix { hears: both });
     assert_ne!(greet(&mut rig.control), []);
     // The next process sent silence until now.
-    plain.drain();
+    plain.forget_stream(&rig.media);
     safe.heard.clear();
     let mut heard = Vec::new();
     for _ in 0..50 {
@@ -217,7 +217,7 @@ fn a_browser_goes_on_with_its_keys_and_another_network_is_found_as_before() {
         bridge(&mut rig, page.leg, phone.leg);
         assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);
         rig = lasting.restart(rig, &[1, 2]);
-        phone.forget_stream();
+        phone.forget_stream(&rig.media);
     }
     bridge(&mut rig, page.leg, phone.leg);
     assert_page_and_phone_talk(&mut page, &mut phone, [450, 700]);

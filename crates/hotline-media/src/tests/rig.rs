@@ -151,7 +151,7 @@ impl Rig {
         let Event::Opened { leg: opened, sdp } = self.control.event() else { panic!("not opened") };
         assert_eq!(opened, leg);
         phone.to = SocketAddr::new(LOCAL, port_of(&sdp));
-        phone.counters = Some(Arc::clone(&self.media.counters));
+        phone.forget_stream(&self.media);
         phone
     }
 
@@ -442,19 +442,26 @@ impl Phone {
         samples
     }
 
+    /// Packets that workers which stood still did not pass on.
+    pub(super) fn n_stale(&self) -> usize {
+        let workers = self.counters.iter().flat_map(|it| &it.workers);
+        let n: u64 = workers.map(|it| it.packets_stale.load(Relaxed)).sum();
+        usize::try_from(n).unwrap()
+    }
+
     /// That a packet is the next of one stream. What a worker that stood still did not pass on is
     /// missing there, and counted.
     fn assert_follows(&self, it: &Header, last: &Header) {
         let missing = it.sequence.wrapping_sub(last.sequence).wrapping_sub(1);
-        let workers = self.counters.iter().flat_map(|it| &it.workers);
-        let n_stale: u64 = workers.map(|it| it.packets_stale.load(Relaxed)).sum();
-        assert!(u64::from(missing) <= n_stale, "{it:?} after {last:?}, {n_stale} stale");
+        let n_stale = self.n_stale();
+        assert!(usize::from(missing) <= n_stale, "{it:?} after {last:?}, {n_stale} stale");
         assert_eq!(it.ssrc, last.ssrc);
         assert!(it.timestamp.since(last.timestamp) >= 160 * (1 + i32::from(missing)));
     }
 
-    /// What it hears from now on is another stream.
-    pub(super) fn forget_stream(&mut self) {
+    /// What it hears from now on is of this role, and another stream.
+    pub(super) fn forget_stream(&mut self, media: &MediaHandle) {
+        self.counters = Some(Arc::clone(&media.counters));
         self.drain();
         self.last = None;
     }
