@@ -228,7 +228,12 @@ fn each_of_many_recordings_lacks_at_most_a_second_after_each_of_many_kills() {
         let mut next = Victim::start(&dir.0, &memory);
         let mut n_sealed = 0;
         while n_sealed < n_recordings {
-            let Event::Recorded(it) = next.control.event() else { panic!("not sealed") };
+            let event = next.control.event();
+            // Legs are back, and nobody speaks any more: a disk may take 5 s for all seals.
+            if matches!(event, Event::Quiet { .. }) {
+                continue;
+            }
+            let Event::Recorded(it) = &event else { panic!("not sealed: {event:?}") };
             assert!(it.recording.as_str().starts_with(&format!("r-{round}-")));
             n_sealed += 1;
         }
