@@ -1,7 +1,10 @@
 //! Who goes first when there are fewer processors than work: a call that is made before one that is
 //! written down.
 
-use rustix::{process::setpriority_process, thread::gettid};
+use rustix::{
+    process::{getpriority_process, setpriority_process},
+    thread::gettid,
+};
 
 /// Of the thread that decides, where it is permitted (`CAP_SYS_NICE`).
 const URGENT: i32 = -10;
@@ -15,9 +18,9 @@ pub(crate) fn raise() {
     set(URGENT);
 }
 
-/// The same.
+/// The same. An engine that stands back as a whole has threads that do so even more.
 pub(crate) fn lower() {
-    set(PATIENT);
+    set(getpriority_process(Some(gettid())).map_or(PATIENT, |it| it.max(PATIENT)));
 }
 
 fn set(nice: i32) {

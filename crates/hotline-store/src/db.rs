@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{process::setpriority_process, thread::gettid};
+use rustix::{
+    process::{getpriority_process, setpriority_process},
+    thread::gettid,
+};
 use sqlx::{
     Pool, Sqlite, Transaction,
     pool::PoolConnection,
@@ -179,7 +182,8 @@ const STEPS: i32 = 10_000;
 const PATIENT: i32 = 10;
 
 fn be_patient() {
-    if let Err(error) = setpriority_process(Some(gettid()), PATIENT) {
+    let nice = getpriority_process(Some(gettid())).map_or(PATIENT, |it| it.max(PATIENT));
+    if let Err(error) = setpriority_process(Some(gettid()), nice) {
         tracing::debug!(%error, "A search stays as urgent as everything else.");
     }
 }
