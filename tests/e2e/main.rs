@@ -21,6 +21,7 @@ mod baddays;
 mod bounds;
 mod browser;
 mod bytes;
+mod canary;
 mod codecs;
 mod directory;
 mod disk;

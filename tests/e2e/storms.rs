@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    canary::Canaries,
     engine::{Engine, SOON},
     figures::tell,
     setup::Setup,
@@ -26,9 +27,21 @@ use crate::{
     transports::{connector, listener, memory, note, secure},
 };
 
-/// A machine that does other work besides may stand still for a moment, which costs packets, too, so
-/// the best of so many storms counts.
+/// A storm in which the machine itself stood still and packets were lost says nothing, so there is
+/// another, up to so many.
 const TRIES: usize = 10;
+
+/// Half of what makes a media worker miss a round.
+const STILL: Duration = Duration::from_millis(20);
+
+/// Whether the storm cost the talks nothing. If it did, the machine stood still in it.
+fn is_borne(n_lost: u32, stood_still: Duration) -> bool {
+    assert!(
+        n_lost == 0 || stood_still >= STILL,
+        "{n_lost} packets of talks lost, and the machine was never away for longer than {stood_still:?}"
+    );
+    n_lost == 0
+}
 
 /// Strangers of whom no two have one address, or the first would be banned.
 fn stranger(n: usize) -> Ipv4Addr {
@@ -93,8 +106,10 @@ async fn v22_a_storm_of_handshakes_costs_no_packet_of_a_talk_and_is_bounded() {
     let (engine, folder) = secure(Setup { sip_more, ..Setup::of_calls(2) }).await;
     let (talks, _agents) = talks(&engine, 2).await;
     let (at, hello) = (listener(&engine, "sip_tls"), client_hello(folder.path()));
-    let mut fewest = u32::MAX;
+    let canaries = Canaries::start();
+    let mut is_over = false;
     for round in 0..TRIES {
+        canaries.waited();
         let since = Instant::now();
         let (mut running, mut n_answered) = (JoinSet::new(), 0);
         for n in 0..n_strangers {
@@ -106,17 +121,18 @@ async fn v22_a_storm_of_handshakes_costs_no_packet_of_a_talk_and_is_bounded() {
         let rest = running.join_all().await;
         n_answered += rest.iter().filter(|it| matches!(it, Ok(true))).count() as u64;
         let (took, lost) = (since.elapsed(), n_lost(&talks, since));
+        let still = canaries.waited();
         tell(
-            "handshakes begun and answered, how long it took, packets lost",
-            &(n_strangers, n_answered, took, lost),
+            "handshakes begun and answered, how long it took, packets lost, the machine away",
+            &(n_strangers, n_answered, took, lost, still),
         );
         assert!(n_answered <= PER_SEC * (took.as_secs() + 2), "{n_answered} in {took:?}");
-        fewest = fewest.min(lost);
-        if fewest == 0 {
+        is_over = is_borne(lost, still);
+        if is_over {
             break;
         }
     }
-    assert_eq!(fewest, 0, "packets of talks lost in each of {TRIES} storms");
+    assert!(is_over, "the machine stood still in each of {TRIES} storms");
     let nices = nices(&engine);
     let of =
         |name: &str| nices.iter().find(|it| it.0 == name).unwrap_or_else(|| panic!("{nices:?}")).1;
@@ -163,8 +179,10 @@ async fn fifty_thousand_requests_of_strangers_cost_no_packet_of_a_talk_and_stop_
     let engine = Engine::start(setup).await;
     let (talks, _agents) = talks(&engine, 2).await;
     let (before, to) = (memory(&engine), engine.udp());
-    let mut fewest = u32::MAX;
+    let canaries = Canaries::start();
+    let mut is_over = false;
     for _ in 0..TRIES {
+        canaries.waited();
         let since = Instant::now();
         let flooding = tokio::task::spawn_blocking(move || flood(to));
         // Somebody calls all the while, and each of them is answered.
@@ -176,21 +194,21 @@ async fn fifty_thousand_requests_of_strangers_cost_no_packet_of_a_talk_and_stop_
             n_calls += 1;
         }
         let (n_sent, n_answers) = flooding.await.unwrap();
-        let lost = n_lost(&talks, since);
+        let (lost, still) = (n_lost(&talks, since), canaries.waited());
         tell(
-            "requests, answers to them, how long it took, calls meanwhile, packets lost",
-            &(n_sent, n_answers, since.elapsed(), n_calls, lost),
+            "requests, answers, how long it took, calls meanwhile, packets lost, the machine away",
+            &(n_sent, n_answers, since.elapsed(), n_calls, lost, still),
         );
         assert!(
             n_sent >= 45_000 && n_answers <= FLOODERS * 20,
             "{n_sent} sent, {n_answers} answers"
         );
-        fewest = fewest.min(lost);
-        if fewest == 0 {
+        is_over = is_borne(lost, still);
+        if is_over {
             break;
         }
     }
-    assert_eq!(fewest, 0, "packets of talks lost in each of {TRIES} floods");
+    assert!(is_over, "the machine stood still in each of {TRIES} floods");
     engine.until_counted("hotline_sip_edge_total{what=\"banned\"}").await;
     let grown = memory(&engine).saturating_sub(before);
     assert!(grown <= 64 << 20, "{grown} bytes more");
