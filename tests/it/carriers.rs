@@ -169,3 +169,17 @@ fn a_message_to_the_carrier_leaves_as_the_carrier_wants_it() {
     assert!(!sent.contains("User-Agent"), "{text}");
     assert_eq!(trial.outcome, TrialOutcome::Taken);
 }
+
+#[test]
+fn v17_no_message_that_is_tried_steers_the_terminal_of_who_tries_it() {
+    let text = "INVITE sip:12345@h SIP/2.0\r\nVia: SIP/2.0/UDP 10.8.0.4;branch=z9hG4bKx\r\n\
+                From: \"\u{1b}[2J\u{202e}张三\" <sip:13800138000@h>;tag=1\r\nTo: <sip:12345@h>\r\n\
+                Call-ID: \u{7}c\r\nCSeq: 1 INVITE\r\nContact: <sip:10.8.0.4>\r\n\r\n";
+    for bytes in [text.as_bytes(), b"\x1b[2J\x9b31m is no message"] {
+        let said = try_incoming(&loaded(), "gx", bytes).unwrap().to_string();
+        let steers = |it: char| it != '\n' && it.is_control() || it == '\u{202e}';
+        assert!(!said.contains(steers) && said.contains("\\u{1b}[2J"), "{said}");
+    }
+    let said = try_incoming(&loaded(), "gx", text.as_bytes()).unwrap().to_string();
+    assert!(said.contains("张三"), "{said}");
+}

@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 use hotline_base::{CallId, Now, Pii, TrunkId, WallTime};
 use hotline_sdp::Codecs;
 use hotline_sip::{
-    Admit, Endpoint, Event, Flow, HeaderRules, Invited, Message, Output, Transport, decode,
+    Admit, Endpoint, Event, Flow, HeaderRules, Invited, Message, Output, Transport, decode, visible,
 };
 use hotline_switchboard::CarrierRules;
 use hotline_trunk::{
@@ -180,8 +180,9 @@ impl Report {
         writeln!(self.0, "{gap}== {chinese} ({english})").unwrap_or_default();
     }
 
+    /// Whatever a peer wrote, it steers no terminal.
     fn line(&mut self, text: &str) {
-        writeln!(self.0, "  {text}").unwrap_or_default();
+        writeln!(self.0, "  {}", visible(text.to_owned())).unwrap_or_default();
     }
 
     fn message(&mut self, bytes: &[u8]) {
