@@ -77,6 +77,8 @@ impl Drop for Held {
 pub(crate) struct Reading {
     pub(crate) flow: Flow,
     pub(crate) buffer: Vec<u8>,
+    /// When the last of it was read.
+    pub(crate) read: Instant,
     /// A whole message came.
     pub(crate) heard: bool,
     state: State,
@@ -113,10 +115,11 @@ enum Step {
 }
 
 impl Reading {
-    pub(crate) const fn new(flow: Flow, pong: mpsc::WeakSender<Vec<u8>>, held: Held) -> Self {
+    pub(crate) fn new(flow: Flow, pong: mpsc::WeakSender<Vec<u8>>, held: Held) -> Self {
         Self {
             flow,
             buffer: Vec::new(),
+            read: Instant::now(),
             heard: false,
             state: State::Framed,
             n_malformed: 0,
@@ -224,7 +227,7 @@ impl Reading {
                 Some(true) => {
                     let frame = rest.get(..n).unwrap_or_default();
                     shared.counters.add(Count::TcpReceived);
-                    Step::Input(n, parse(frame, self.flow, shared))
+                    Step::Input(n, parse(frame, (self.flow, self.read), shared))
                 }
                 // Too many in this second; the frame is dropped as a datagram would be.
                 None => Step::Done(n),

@@ -44,7 +44,7 @@ pub enum NetInput {
     Sip {
         flow: Flow,
         message: Message,
-        /// When it was read.
+        /// When it came to the socket; by a connection, when the last of it was read.
         at: Instant,
     },
     /// It could not be read. `reply` is a complete answer where one can be given.

@@ -162,6 +162,7 @@ async fn read<S: AsyncRead + Send>(
             Ok(Err(_)) | Err(_) => 0,
         };
         it.buffer.truncate(room + n);
+        it.read = std::time::Instant::now();
         if got.is_err() {
             if !shared.gate.is_known(it.flow.remote.ip()) {
                 let late = if it.heard { Count::IdleClosed } else { Count::FirstMessageLate };

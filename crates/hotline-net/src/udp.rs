@@ -182,10 +182,10 @@ fn take(
     }
 }
 
-/// One message, or what is wrong with it.
-pub(crate) fn parse(bytes: &[u8], flow: Flow, shared: &Shared) -> NetInput {
+/// One message, read at that time, or what is wrong with it.
+pub(crate) fn parse(bytes: &[u8], (flow, at): (Flow, Instant), shared: &Shared) -> NetInput {
     match Message::parse_from(flow, bytes, shared.config.limits) {
-        Ok(message) => NetInput::Sip { flow, message, at: Instant::now() },
+        Ok(message) => NetInput::Sip { flow, message, at },
         Err(malformed) => broken(malformed, flow, shared),
     }
 }

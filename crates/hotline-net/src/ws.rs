@@ -173,7 +173,7 @@ impl Talk {
         }
         shared.counters.add(Count::TcpReceived);
         self.heard = true;
-        let input = parse(bytes, self.flow, shared);
+        let input = parse(bytes, (self.flow, now), shared);
         self.n_malformed += u32::from(matches!(input, NetInput::Broken { .. }));
         let sent = shared.to_control.send(input).await;
         let given_up =

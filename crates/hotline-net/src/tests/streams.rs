@@ -371,3 +371,23 @@ async fn v22_unfinished_messages_take_no_more_memory_than_is_configured() {
     it.sip_at_last().await;
     assert_eq!(it.counters.of(Count::BuffersFull), n_full);
 }
+
+#[tokio::test]
+async fn a_message_waits_from_when_it_was_read_though_others_fill_the_road_before_it() {
+    let mut it = edge(of_trunk());
+    let mut trunk = TcpStream::connect(it.tcp).await.unwrap();
+    trunk.write_all(&OPTIONS.repeat(8)).await.unwrap();
+    // Four fill the road to control, the fifth waits for room there, the others behind it.
+    let full = async {
+        while it.counters.of(Count::TcpReceived) < 5 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), full).await.unwrap();
+    let since = std::time::Instant::now();
+    for _ in 0..8 {
+        let input = it.next().await;
+        let NetInput::Sip { at, .. } = input else { panic!("{input:?}") };
+        assert!(at < since);
+    }
+}
