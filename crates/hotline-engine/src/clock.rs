@@ -40,6 +40,12 @@ impl Clock {
         MonoTime(u64::try_from(nanos).unwrap_or(u64::MAX).saturating_add(self.origin))
     }
 
+    /// An instant of this process's life; what was before the clock began counts as its beginning.
+    pub(crate) fn mono_of(&self, at: std::time::Instant) -> MonoTime {
+        let since = at.saturating_duration_since(self.base.into_std());
+        MonoTime(self.origin) + since
+    }
+
     /// The instant of a timer, at most a century from the base.
     pub fn instant_of(&self, at: MonoTime) -> Instant {
         // An `Instant` cannot say every `u64` of nanoseconds on every machine.

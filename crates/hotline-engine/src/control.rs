@@ -14,6 +14,7 @@ mod outward;
 mod spool;
 mod traffic;
 mod views;
+mod waits;
 
 use std::{
     io,
@@ -165,7 +166,8 @@ async fn run(mut setup: Control, supervisor: OwnedFd, around: Around) -> Result<
         gate: Arc::new(Gate::new(setup.config.net.flood.clone(), Arc::clone(&counters))),
         net: counters,
     };
-    let (inbox, roads, addresses) = inbox::roads(&handed.sip, &shared.net)
+    let late = setup.switchboard.overload.late();
+    let (inbox, roads, addresses) = inbox::roads(&handed.sip, &shared.net, clock, late)
         .map_err(Error::io("the signalling sockets do not work"))?;
     let thread = Deciding::start(&shared, setup.switchboard.clone(), inbox, &addresses, keepsakes)?;
     let mut edge = Edge::new(setup, shared, addresses, supervisor, around)?;

@@ -27,9 +27,10 @@ use tokio::{
 
 use crate::{Count, NetInput, gate::Verdict, icmp, keepalive::is_keepalive, stream::Shared, stun};
 
-/// Datagrams read before others have their turn. Whoever decides in the same thread is not kept
-/// from the first by the reading of the last, and the wait that says how busy he is stays true.
-const AT_ONCE_MAX: usize = 8;
+/// Datagrams read before others have their turn: more than are decided meanwhile (`turn` in
+/// `hotline-engine`), so that what waits does so where what belongs to a call goes first, and not
+/// in the kernel, where it cannot; few enough that the first does not wait for the last.
+const AT_ONCE_MAX: usize = 64;
 
 /// No socket's buffer holds what came longer ago.
 const WAITED_MAX: Duration = Duration::from_secs(10);

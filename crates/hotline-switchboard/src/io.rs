@@ -81,7 +81,8 @@ pub enum Input {
         id: CommandId,
     },
     /// The shortest time that a message waited for its turn since this was last said, in
-    /// microseconds; at most ten times a second, while messages come.
+    /// microseconds; at most ten times a second, while messages come. Of new calls, where they wait
+    /// behind others.
     Waited {
         least_us: u64,
     },

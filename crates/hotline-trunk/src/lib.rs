@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod backlog;
 mod fleet;
 mod gateway;
 mod guard;
@@ -27,6 +28,7 @@ pub mod watch;
 
 pub use self::{
     admission::{Admission, Admitted, CalledForms, CallerForms, CallerNo, Refusal, TrunkConfig},
+    backlog::{Backlog, Rank},
     fleet::{Fleet, FleetOutput, GatewayId, GatewayState},
     gateway::{GatewayConfig, GatewayTransport, lots},
     guard::{Barred, DialPlan, Guard, GuardConfig},

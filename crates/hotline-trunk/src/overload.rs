@@ -27,6 +27,14 @@ impl Default for OverloadConfig {
     }
 }
 
+impl OverloadConfig {
+    /// A new call that has waited so long is late and refused under overload: half of the 200 ms
+    /// that a refusal may take, so that a thread that is kept from its processor stays within them.
+    pub fn late(&self) -> Duration {
+        self.wait_max.saturating_mul(5) / 2
+    }
+}
+
 /// What a peer is told that takes part in overload control (RFC 7339 §4).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reduction {
@@ -64,12 +72,16 @@ pub struct Overload {
     n_taken: u64,
     n_plain: u64,
     n_partaking: u64,
+    /// And those that were late.
+    n_late: u64,
     /// The longest of the shortest waits of the last step.
     waited: Duration,
     /// The shortest wait for media since the last step.
     media: Option<Duration>,
-    /// Calls a second that were taken lately, in thousandths, smoothed.
+    /// Calls a second that were taken lately, and that would have come if nobody kept any back, in
+    /// thousandths, smoothed: of those that wait behind others, some steps see none.
     taken: u64,
+    demand: u64,
     /// Steps in a row in which the rate bound nobody.
     n_easy: u32,
     reduction: Reduction,
@@ -88,10 +100,6 @@ const BURST_OF_PARTAKERS: Duration = Duration::from_millis(300);
 /// The work of calls comes after them: a cut shows what it did only then.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// A new call that waited this many times `wait_max` is late: whoever waits behind it for a refusal
-/// must not wait longer.
-const LATE: u32 = 3;
-
 /// Easy steps after which there is no rate any more.
 const EASY_STEPS: u32 = 10;
 
@@ -107,9 +115,11 @@ impl Overload {
             n_taken: 0,
             n_plain: 0,
             n_partaking: 0,
+            n_late: 0,
             waited: Duration::ZERO,
             media: None,
             taken: 0,
+            demand: 0,
             n_easy: 0,
             reduction: Reduction {
                 percent: 0,
@@ -131,7 +141,8 @@ impl Overload {
                 BURST_OF_PARTAKERS
             }
         };
-        let late = self.rate.is_some() && waited > self.config.wait_max.saturating_mul(LATE);
+        let late = self.rate.is_some() && waited > self.config.late();
+        self.n_late += u64::from(late);
         let limit = if late { Some(thousandths(self.config.per_sec_min)) } else { self.limit() };
         if let Some(rate) = limit {
             let step = Duration::from_secs(1_000).checked_div(narrow(rate)).unwrap_or(BURST);
@@ -169,10 +180,11 @@ impl Overload {
         self.taken = (self.taken * 7 + smooth) / 8;
         let demand = self.demand(span);
         self.adjust(waited, demand, now.mono);
-        self.reduce(demand, now);
+        self.demand = (self.demand * 3 + demand) / 4;
+        self.reduce(self.demand, now);
         self.waited = waited;
         self.stepped = now.mono;
-        (self.n_taken, self.n_plain, self.n_partaking) = (0, 0, 0);
+        (self.n_taken, self.n_plain, self.n_partaking, self.n_late) = (0, 0, 0, 0);
     }
 
     /// What peers that take part are told.
@@ -183,6 +195,11 @@ impl Overload {
     /// New calls a second that are taken; `None`: all.
     pub fn per_sec(&self) -> Option<u64> {
         self.limit().map(|it| it / 1_000)
+    }
+
+    /// Whether more comes than the machine bears: what belongs to calls is to go before new ones.
+    pub const fn is_overloaded(&self) -> bool {
+        self.rate.is_some()
     }
 
     fn limit(&self) -> Option<u64> {
@@ -217,14 +234,19 @@ impl Overload {
             self.knee = rate;
             self.cut = now;
             rate / 100 * if severe { 75 } else { 90 }
-        } else if waited < wait_max / 2 {
-            // Fast to where it was good, carefully beyond, and the faster the longer that is well.
+        } else if self.n_late > 0 && now.since(self.cut) >= PATIENCE {
+            // Whoever is late is refused, so the queue stands no longer; the rate is too high.
+            (self.knee, self.cut) = (rate, now);
+            rate / 100 * 97
+        } else if self.n_late == 0 && waited < wait_max / 2 && self.taken >= rate / 4 * 3 {
+            // A rate that is not used tells nothing. Else: fast to where it was good, carefully beyond, and the faster the longer that is well.
             let calm = now.since(self.cut).as_secs().min(5);
             rate + if rate < self.knee / 10 * 9 { rate / 32 } else { rate / (256 >> calm) }
         } else {
             rate
         };
-        self.n_easy = if !stands && demand < rate { self.n_easy + 1 } else { 0 };
+        self.n_easy =
+            if !stands && self.n_late == 0 && demand < rate { self.n_easy + 1 } else { 0 };
         self.rate = (self.n_easy < EASY_STEPS).then_some(next.max(least));
     }
 

@@ -12,6 +12,7 @@ use hotline_cdr::{CallFact, CallRecord, RecordingNews, Stamped};
 use hotline_ladder::Trace;
 use hotline_net::{Gate, NetInput, Transmit};
 use hotline_switchboard::{AgentUpdate, CallBrief, Count, Input, Output, Switchboard, TrafficView};
+use hotline_trunk::Rank;
 use hotline_web::{CallView, Feeds};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,10 +22,11 @@ use tokio::{
 use super::{
     alarms,
     desk::Wellness,
-    inbox::{Arrived, Asked, Inbox, Note, Waiting, from_net},
+    inbox::{self, Arrived, Asked, Inbox, Note, Waiting, from_net},
     orders::Orders,
     spool::Spool,
     views::Views,
+    waits::Waits,
 };
 use crate::{
     link::LinkInput,
@@ -34,9 +36,6 @@ use crate::{
 
 /// Screens see groups and counters at least this old, at most this often.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
-
-/// How often the switchboard is told how long messages wait.
-const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything the control thread may touch.
 pub(crate) struct Hands {
@@ -69,31 +68,6 @@ pub(crate) struct State {
     waits: Waits,
 }
 
-/// How long messages waited on their way from the socket to their turn.
-#[derive(Debug)]
-struct Waits {
-    least_us: Option<u64>,
-    told: Instant,
-}
-
-impl Waits {
-    fn note(&mut self, it: &Input) {
-        if let Input::Sip { waited_us, .. } = it {
-            self.least_us = Some(self.least_us.map_or(*waited_us, |it| it.min(*waited_us)));
-        }
-    }
-
-    /// The shortest wait, in microseconds, when it is time to tell.
-    fn due(&mut self) -> Option<u64> {
-        if self.told.elapsed() < TELL_EVERY {
-            return None;
-        }
-        let least_us = self.least_us.take()?;
-        self.told = Instant::now();
-        Some(least_us)
-    }
-}
-
 impl State {
     pub(crate) fn new(first_command: u64) -> Self {
         Self {
@@ -105,7 +79,7 @@ impl State {
             stale: true,
             spool_takes: true,
             disk_takes: true,
-            waits: Waits { least_us: None, told: Instant::now() },
+            waits: Waits::new(),
         }
     }
 }
@@ -115,7 +89,7 @@ impl Rim<Switchboard> for Hands {
         if let Some(order) = self.orders.take_lost() {
             return Some(Input::OrderLost(order));
         }
-        if let Some(least_us) = self.state.waits.due() {
+        if let Some(least_us) = self.state.waits.due(|| self.inbox.oldest_call()) {
             return Some(Input::Waited { least_us });
         }
         loop {
@@ -212,6 +186,7 @@ impl Rim<Switchboard> for Hands {
             }
         }
         self.meters.turn(turn.took);
+        self.inbox.let_calls_wait(machine.is_overloaded());
         self.orders.retry();
         // The first turn restored what was kept; from then on an agent is shown when he changes.
         if self.state.shown.is_none() {
@@ -234,8 +209,11 @@ impl Rim<Switchboard> for Hands {
 
 impl Hands {
     fn take_net(&mut self, it: NetInput) -> Input {
+        let is_new_call = inbox::rank(&it) == Rank::NewCall;
         let input = from_net(it);
-        self.state.waits.note(&input);
+        if let Input::Sip { waited_us, .. } = input {
+            self.state.waits.note(is_new_call, waited_us);
+        }
         input
     }
 

@@ -1,21 +1,26 @@
 //! Everything that can reach the control thread, each road with its own bound (`docs/CHANNELS.md`).
 
-use std::{io, os::unix::net::UnixStream, sync::Arc, time::Duration};
+use std::{future::ready, io, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use hotline_agent::{AgentView, Command, Refused};
 use hotline_base::{AgentNo, CallId};
 use hotline_ladder::Trace;
 use hotline_net::{Counters, NetInput, Outlet, Sockets, Transmit};
+use hotline_sip::Method;
 use hotline_switchboard::{Input, TrafficView};
-use hotline_trunk::Lists;
+use hotline_trunk::{Backlog, Lists, Rank};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 
-use crate::link::{LinkInput, Ordered};
+use crate::{
+    Clock,
+    link::{LinkInput, Ordered},
+};
 
 const NET_MAX: usize = 4_096;
+const BACKLOG_MAX: usize = 4_096;
 const TRANSMITS_MAX: usize = 4_096;
 pub(crate) const ORDERS_MAX: usize = 1_024;
 const EVENTS_MAX: usize = 4_096;
@@ -64,11 +69,14 @@ pub(crate) enum Note {
 /// The control thread's ends.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    pub(crate) net: mpsc::Receiver<NetInput>,
-    pub(crate) link: mpsc::Receiver<LinkInput>,
-    pub(crate) commands: mpsc::Receiver<Asked>,
-    pub(crate) notes: mpsc::Receiver<Note>,
-    pub(crate) lists: watch::Receiver<Arc<Lists>>,
+    net: mpsc::Receiver<NetInput>,
+    /// What came by that road, to be taken in another order.
+    backlog: Backlog<NetInput>,
+    clock: Clock,
+    link: mpsc::Receiver<LinkInput>,
+    commands: mpsc::Receiver<Asked>,
+    notes: mpsc::Receiver<Note>,
+    lists: watch::Receiver<Arc<Lists>>,
     /// Until then nothing is taken from the wire; it waits in its channel and in the sockets.
     net_held_until: Option<Instant>,
     link_first: bool,
@@ -95,11 +103,15 @@ pub(crate) struct Addresses {
     pub(crate) lists: watch::Sender<Arc<Lists>>,
 }
 
+/// A new call that has waited `late` is let pass.
+///
 /// # Errors
 /// When a socket's handle cannot be copied.
 pub(crate) fn roads(
     sip: &Sockets,
     counters: &Arc<Counters>,
+    clock: Clock,
+    late: Duration,
 ) -> io::Result<(Inbox, Roads, Addresses)> {
     let (from_net, net) = mpsc::channel(NET_MAX);
     let (to_net, transmits) = mpsc::channel(TRANSMITS_MAX);
@@ -113,6 +125,8 @@ pub(crate) fn roads(
     let net_held_until = Some(Instant::now() + HELD_MAX);
     let inbox = Inbox {
         net,
+        backlog: Backlog::new(late),
+        clock,
         link,
         commands: asked,
         notes: own,
@@ -152,14 +166,44 @@ impl Inbox {
         if self.net_held_until.is_some() || self.lists.has_changed().is_ok_and(|it| it) {
             return None;
         }
+        self.sort();
         self.link_first = !self.link_first;
         let link = |it: &mut Self| it.link.try_recv().ok().map(Waiting::Link);
-        let net = |it: &mut Self| it.net.try_recv().ok().map(Waiting::Net);
+        let net = |it: &mut Self| it.backlog.pop(it.clock.mono()).map(Waiting::Net);
         if self.link_first {
             link(self).or_else(|| net(self))
         } else {
             net(self).or_else(|| link(self))
         }
+    }
+
+    /// Whether new calls wait behind all other messages from now on.
+    pub(crate) fn let_calls_wait(&mut self, calls_wait: bool) {
+        self.backlog.let_calls_wait(calls_wait);
+    }
+
+    /// How long the oldest call has waited that nobody has looked at yet.
+    pub(crate) fn oldest_call(&self) -> Duration {
+        self.backlog.oldest_call(self.clock.mono())
+    }
+
+    /// Puts what came where it is to wait. Beyond the bound the road itself is full, and whoever
+    /// reads the wire knows what to do then.
+    fn sort(&mut self) {
+        while self.backlog.len() < BACKLOG_MAX
+            && let Ok(it) = self.net.try_recv()
+        {
+            self.put(it);
+        }
+    }
+
+    fn put(&mut self, it: NetInput) {
+        let came = if let NetInput::Sip { at, .. } = &it {
+            self.clock.mono_of(*at)
+        } else {
+            self.clock.mono()
+        };
+        self.backlog.push(rank(&it), came, it);
     }
 
     /// In no fixed order, so that no road starves another. `None`: all roads are closed.
@@ -176,16 +220,40 @@ impl Inbox {
                 () = sleep_until(until) => self.release_net(),
             }
         }
+        self.sort();
         tokio::select! {
             Ok(()) = self.lists.changed() => {
                 Some(Arrived::Lists(Arc::clone(&self.lists.borrow_and_update())))
             }
-            Some(it) = self.net.recv() => Some(Arrived::Net(it)),
+            () = ready(()), if !self.backlog.is_empty() => {
+                self.backlog.pop(self.clock.mono()).map(Arrived::Net)
+            }
+            // When nothing waits, the first that comes has nobody to go before.
+            Some(it) = self.net.recv(), if self.backlog.is_empty() => Some(Arrived::Net(it)),
             Some(it) = self.link.recv() => Some(Arrived::Link(it)),
             Some(it) = self.commands.recv() => Some(Arrived::Asked(it)),
             Some(it) = self.notes.recv() => Some(Arrived::Note(it)),
             else => None,
         }
+    }
+}
+
+/// Telephones' calls are never refused, but wait behind running calls, too: whose call it is shows
+/// only later.
+pub(crate) fn rank(it: &NetInput) -> Rank {
+    match it {
+        NetInput::Sip { message, .. } => {
+            let method = message.known_method();
+            if method == Method::Invite && message.to_tag().is_empty() {
+                Rank::NewCall
+            } else if method == Method::Cancel {
+                Rank::Behind
+            } else {
+                Rank::First
+            }
+        }
+        NetInput::ConnectionGone { .. } => Rank::Behind,
+        NetInput::Broken { .. } | NetInput::Unreachable { .. } => Rank::First,
     }
 }
 
@@ -204,17 +272,105 @@ pub(crate) fn from_net(it: NetInput) -> Input {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant as StdInstant;
+
     use hotline_sip::{Flow, Message, Transport};
 
     use super::*;
 
+    const LATE: Duration = Duration::from_mins(1);
+
+    fn flow() -> Flow {
+        let any = "127.0.0.1:5060".parse().unwrap();
+        Flow { transport: Transport::Udp, local: any, remote: any, conn: None }
+    }
+
+    fn came(message: Message, before: Duration) -> NetInput {
+        let at = StdInstant::now().checked_sub(before).unwrap();
+        NetInput::Sip { flow: flow(), message, at }
+    }
+
+    fn request(method: &str, to_tag: &str) -> NetInput {
+        let text = format!(
+            "{method} sip:12345@127.0.0.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\n\
+             To: <sip:12345@127.0.0.1>{to_tag}\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n\r\n"
+        );
+        came(Message::parse(text.as_bytes()).unwrap(), Duration::ZERO)
+    }
+
+    fn method(it: Option<NetInput>) -> String {
+        let Some(NetInput::Sip { message, .. }) = it else { panic!("{it:?}") };
+        let again = if message.to_tag().is_empty() { "" } else { " again" };
+        String::from_utf8_lossy(message.method().unwrap()).into_owned() + again
+    }
+
+    fn crowded() -> (Inbox, Roads) {
+        let (mut inbox, roads) = inbox();
+        inbox.let_calls_wait(true);
+        (inbox, roads)
+    }
+
+    fn inbox() -> (Inbox, Roads) {
+        let (mut inbox, roads, _addresses) =
+            roads(&Sockets::default(), &Arc::default(), Clock::start(), LATE).unwrap();
+        inbox.release_net();
+        (inbox, roads)
+    }
+
     #[test]
     fn message_says_how_long_it_waited() {
-        let any = "127.0.0.1:5060".parse().unwrap();
-        let flow = Flow { transport: Transport::Udp, local: any, remote: any, conn: None };
-        let at = std::time::Instant::now().checked_sub(Duration::from_millis(150)).unwrap();
-        let input = from_net(NetInput::Sip { flow, message: Message::blank(), at });
+        let input = from_net(came(Message::blank(), Duration::from_millis(150)));
         let Input::Sip { waited_us, .. } = input else { panic!("a message") };
         assert!(waited_us >= 150_000, "{waited_us}");
+    }
+
+    #[tokio::test]
+    async fn new_calls_wait_behind_what_belongs_to_others_and_before_what_is_about_them() {
+        let (mut inbox, roads) = crowded();
+        for (it, to_tag) in [
+            ("INVITE", ""),
+            ("CANCEL", ""),
+            ("INVITE", ";tag=2"),
+            ("OPTIONS", ""),
+            ("BYE", ";tag=2"),
+        ] {
+            roads.from_net.try_send(request(it, to_tag)).unwrap();
+        }
+        let taken = std::iter::from_fn(|| match inbox.try_next()? {
+            Waiting::Net(it) => Some(method(Some(it))),
+            Waiting::Link(it) => panic!("{it:?}"),
+        });
+        let order = ["INVITE again", "OPTIONS", "BYE again", "INVITE", "CANCEL"];
+        assert_eq!(taken.collect::<Vec<_>>(), order);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_anything_is_given_what_was_put_aside() {
+        let (mut inbox, roads) = crowded();
+        for (it, to_tag) in [("INVITE", ""), ("BYE", ";tag=2")] {
+            roads.from_net.try_send(request(it, to_tag)).unwrap();
+        }
+        for order in ["BYE again", "INVITE"] {
+            let Some(Arrived::Net(it)) = inbox.next().await else { panic!("a message") };
+            assert_eq!(method(Some(it)), order);
+        }
+        roads.from_net.try_send(request("OPTIONS", "")).unwrap();
+        let Some(Arrived::Net(it)) = inbox.next().await else { panic!("a message") };
+        assert_eq!(method(Some(it)), "OPTIONS");
+    }
+
+    #[tokio::test]
+    async fn no_more_is_put_aside_than_may_wait_and_the_road_is_full_then() {
+        let (mut inbox, roads) = inbox();
+        for _ in 0..BACKLOG_MAX {
+            roads.from_net.try_send(request("INVITE", "")).unwrap();
+        }
+        inbox.sort();
+        for _ in 0..NET_MAX {
+            roads.from_net.try_send(request("INVITE", "")).unwrap();
+        }
+        inbox.sort();
+        assert!(roads.from_net.try_send(request("INVITE", "")).is_err());
     }
 }

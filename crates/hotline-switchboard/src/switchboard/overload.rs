@@ -53,6 +53,10 @@ impl Door {
         Feedback { percent, validity, seq }
     }
 
+    pub(super) const fn is_overloaded(&self) -> bool {
+        self.overload.is_overloaded()
+    }
+
     /// New calls a second that are taken, if not all, and the percentage that peers keep back.
     pub(super) fn figures(&self) -> (Option<u64>, u8) {
         (self.overload.per_sec(), self.overload.reduction().percent)
@@ -60,6 +64,11 @@ impl Door {
 }
 
 impl Switchboard {
+    /// Whether more comes than the machine bears: what belongs to calls is to be told to it first.
+    pub const fn is_overloaded(&self) -> bool {
+        self.door.is_overloaded()
+    }
+
     /// Whether this is a call too many; then it has its answer.
     pub(super) fn turns_away(
         &mut self,

@@ -1,0 +1,175 @@
+//! Messages that wait for their turn, in the order in which they are to be taken.
+//!
+//! As they came, while all get their turn soon. Under overload what belongs to a call goes first:
+//! it is what the peers of running calls wait for, and a call that is half done is lost work when it
+//! is late. New calls wait behind it, and only so long: one that is late is refused, and its caller
+//! is to be told while he still listens.
+
+use std::{collections::VecDeque, time::Duration};
+
+use hotline_base::MonoTime;
+
+/// Which others a message may overtake.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rank {
+    /// Goes before new calls.
+    First,
+    /// Would begin a call.
+    NewCall,
+    /// May be about a call that waits, and overtakes none: its CANCEL, the end of its connection.
+    Behind,
+}
+
+#[derive(Debug)]
+pub struct Backlog<T> {
+    first: VecDeque<Waiting<T>>,
+    /// New calls and what stays behind them; empty unless calls wait.
+    calls: VecDeque<Waiting<T>>,
+    calls_wait: bool,
+    /// A new call that has waited so long takes turns with the first.
+    late: Duration,
+    /// The last turn was a late call's.
+    was_late: bool,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    rank: Rank,
+    came: MonoTime,
+    it: T,
+}
+
+impl<T> Backlog<T> {
+    pub const fn new(late: Duration) -> Self {
+        Self {
+            first: VecDeque::new(),
+            calls: VecDeque::new(),
+            calls_wait: false,
+            late,
+            was_late: false,
+        }
+    }
+
+    /// Whether new calls wait behind all others from now on.
+    pub fn let_calls_wait(&mut self, calls_wait: bool) {
+        if std::mem::replace(&mut self.calls_wait, calls_wait) == calls_wait {
+            return;
+        }
+        if calls_wait {
+            for it in std::mem::take(&mut self.first) {
+                self.put(it);
+            }
+        } else {
+            self.first.append(&mut self.calls);
+        }
+    }
+
+    pub fn push(&mut self, rank: Rank, came: MonoTime, it: T) {
+        self.put(Waiting { rank, came, it });
+    }
+
+    fn put(&mut self, it: Waiting<T>) {
+        let waits = match it.rank {
+            Rank::First => false,
+            Rank::NewCall => true,
+            Rank::Behind => !self.calls.is_empty(),
+        };
+        if waits && self.calls_wait { &mut self.calls } else { &mut self.first }.push_back(it);
+    }
+
+    pub fn pop(&mut self, now: MonoTime) -> Option<T> {
+        let is_late = self.oldest_call(now) > self.late;
+        self.was_late = is_late && !self.was_late;
+        let first = if self.was_late { None } else { self.first.pop_front() };
+        first.or_else(|| self.calls.pop_front()).map(|it| it.it)
+    }
+
+    pub fn len(&self) -> usize {
+        self.first.len() + self.calls.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.calls.is_empty()
+    }
+
+    /// How long the oldest new call has waited behind others by now; zero when none does.
+    pub fn oldest_call(&self, now: MonoTime) -> Duration {
+        self.calls.front().map_or(Duration::ZERO, |it| now.since(it.came))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATE: Duration = Duration::from_millis(100);
+
+    fn at(millis: u64) -> MonoTime {
+        MonoTime(millis * 1_000_000)
+    }
+
+    fn all(it: &mut Backlog<&'static str>, now: MonoTime) -> Vec<&'static str> {
+        std::iter::from_fn(|| it.pop(now)).collect()
+    }
+
+    fn crowded() -> Backlog<&'static str> {
+        let mut it = Backlog::new(LATE);
+        it.let_calls_wait(true);
+        it
+    }
+
+    #[test]
+    fn while_nothing_is_too_much_all_are_taken_as_they_came() {
+        let mut it = Backlog::new(LATE);
+        let came = ["INVITE 1", "BYE", "INVITE 2", "CANCEL 2"];
+        let ranks = [Rank::NewCall, Rank::First, Rank::NewCall, Rank::Behind];
+        let push = |it: &mut Backlog<_>| {
+            came.iter().zip(ranks).for_each(|(message, rank)| it.push(rank, at(0), *message));
+        };
+        push(&mut it);
+        assert_eq!(all(&mut it, at(400)), came);
+        // What waits already is put in its place when that changes.
+        push(&mut it);
+        it.let_calls_wait(true);
+        assert_eq!((it.pop(at(9)), it.len()), (Some("BYE"), 3));
+        it.let_calls_wait(false);
+        it.push(Rank::First, at(9), "ACK");
+        assert_eq!(all(&mut it, at(9)), ["INVITE 1", "INVITE 2", "CANCEL 2", "ACK"]);
+    }
+
+    #[test]
+    fn what_belongs_to_a_call_goes_before_calls_that_came_earlier() {
+        let mut it = crowded();
+        it.push(Rank::NewCall, at(0), "INVITE 1");
+        it.push(Rank::NewCall, at(1), "INVITE 2");
+        it.push(Rank::First, at(2), "BYE");
+        it.push(Rank::First, at(3), "ACK");
+        assert_eq!((it.len(), it.oldest_call(at(40))), (4, Duration::from_millis(40)));
+        assert_eq!(all(&mut it, at(50)), ["BYE", "ACK", "INVITE 1", "INVITE 2"]);
+        assert!(it.is_empty());
+        assert_eq!(it.oldest_call(at(50)), Duration::ZERO);
+    }
+
+    #[test]
+    fn call_that_is_late_waits_no_longer_and_keeps_nobody_waiting() {
+        let mut it = crowded();
+        for (call, ack) in [("INVITE 1", "ACK 1"), ("INVITE 2", "ACK 2"), ("INVITE 3", "ACK 3")] {
+            it.push(Rank::NewCall, at(0), call);
+            it.push(Rank::First, at(0), ack);
+        }
+        assert_eq!(it.pop(at(100)), Some("ACK 1"));
+        let by_turns = ["INVITE 1", "ACK 2", "INVITE 2", "ACK 3", "INVITE 3"];
+        assert_eq!(all(&mut it, at(101)), by_turns);
+    }
+
+    #[test]
+    fn cancel_never_overtakes_its_call_and_waits_for_no_other() {
+        let mut it = crowded();
+        it.push(Rank::Behind, at(0), "CANCEL of an earlier call");
+        it.push(Rank::NewCall, at(0), "INVITE");
+        it.push(Rank::Behind, at(1), "CANCEL");
+        it.push(Rank::First, at(2), "BYE");
+        let order = ["CANCEL of an earlier call", "BYE", "INVITE", "CANCEL"];
+        assert_eq!(all(&mut it, at(3)), order);
+    }
+}
