@@ -35,6 +35,12 @@ const WAIT_ENDS: &[u64] = &[
     300_000_000,
 ];
 
+/// Refusals under overload are to come within 200 ms.
+const SIP_WAIT_ENDS: &[u64] = &[
+    1_000, 5_000, 10_000, 20_000, 40_000, 80_000, 120_000, 150_000, 200_000, 300_000, 500_000,
+    1_000_000, 2_000_000,
+];
+
 /// Legs that sound worse than this, or lose more, are told apart (requirements 15.4).
 const POOR_MOS_X100: u16 = 360;
 const LOSSY_PERMILLE: u16 = 20;
@@ -55,6 +61,8 @@ pub(crate) struct Meters {
     pub(crate) all: Metrics,
     turn: Histogram,
     wait: Histogram,
+    /// Of new calls, and of other messages.
+    sip_waits: [Histogram; 2],
     dropped_transmits: Counter,
     dropped_orders: Counter,
     turned_away: Counter,
@@ -96,6 +104,14 @@ impl Meters {
                 WAIT_ENDS,
                 &[],
             ),
+            sip_waits: ["new_call", "other"].map(|what| {
+                all.histogram(
+                    "hotline_sip_wait_seconds",
+                    "From the socket to the turn, of SIP messages.",
+                    SIP_WAIT_ENDS,
+                    &[("what", what)],
+                )
+            }),
             dropped_transmits: dropped("transmit"),
             dropped_orders: dropped("order"),
             turned_away: all.counter(
@@ -120,6 +136,12 @@ impl Meters {
 
     pub(crate) fn turn(&self, took: Duration) {
         self.turn.observe(took);
+    }
+
+    /// How long a message waited for its turn.
+    pub(crate) fn message_waited(&self, is_new_call: bool, wait: Duration) {
+        let [new_calls, others] = &self.sip_waits;
+        if is_new_call { new_calls } else { others }.observe(wait);
     }
 
     pub(crate) fn dropped(&self, what: Dropped) {

@@ -213,6 +213,7 @@ impl Hands {
         let input = from_net(it);
         if let Input::Sip { waited_us, .. } = input {
             self.state.waits.note(is_new_call, waited_us);
+            self.meters.message_waited(is_new_call, Duration::from_micros(waited_us));
         }
         input
     }
