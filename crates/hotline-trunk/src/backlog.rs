@@ -1,9 +1,9 @@
 //! Messages that wait for their turn, in the order in which they are to be taken.
 //!
 //! As they came, while all get their turn soon. Under overload what belongs to a call goes first:
-//! it is what the peers of running calls wait for, and a call that is half done is lost work when it
-//! is late. New calls wait behind it, and only so long: one that is late is refused, and its caller
-//! is to be told while he still listens.
+//! it is what the peers of running calls wait for, and a call that is half done is lost work when
+//! it is late. New calls wait behind it, and only so long: one that is late is refused, and its
+//! caller is to be told while he still listens.
 
 use std::{collections::VecDeque, time::Duration};
 
