@@ -252,7 +252,10 @@ impl Overload {
     }
 
     fn reduce(&mut self, demand: u64, now: Now) {
-        let over = self.limit().map_or(0, |it| demand.saturating_sub(it));
+        // Of what the rate lets pass some are refused for being late. Where nobody is, what is taken
+        // rises by as much as is asked for here.
+        let used = self.rate.map_or(u64::MAX, |_| self.taken / 20 * 21);
+        let over = self.limit().map_or(0, |it| demand.saturating_sub(it.min(used)));
         let percent = (over * 100).checked_div(demand).unwrap_or(0);
         // Half way, so that one uneven step does not swing what peers send.
         let percent = (u64::from(self.reduction.percent) + percent).div_ceil(2).min(99);

@@ -217,7 +217,7 @@ fn upstream_that_takes_part_keeps_the_calls_back_that_others_have_refused() {
     it.run(CAPACITY * 3, 10, Upstream::TakesPart);
     let during = it.run(CAPACITY * 3, 60, Upstream::TakesPart);
     assert!(during.done >= CAPACITY * 60 * 9 / 10, "{during:?} of {}", CAPACITY * 60);
-    assert!(during.refused * 6 <= during.taken, "{during:?}");
+    assert!(during.refused * 10 <= during.taken, "{during:?}");
     let told = it.overload.reduction();
     assert!((50..=80).contains(&told.percent), "{told:?}");
     assert_eq!(told.validity, Duration::from_millis(500));
