@@ -210,6 +210,13 @@ impl Engine {
         }
     }
 
+    /// Sum of all series of a metric.
+    pub(crate) async fn sum_of(&self, name: &str) -> f64 {
+        let text = http::get(self.http(), "/metrics").await.unwrap().text();
+        let of = |it: &str| it.strip_prefix(name)?.rsplit(' ').next()?.parse::<f64>().ok();
+        text.lines().filter_map(of).sum()
+    }
+
     /// Waits until a figure of `/metrics`, with its labels, has this value.
     pub(crate) async fn until_figure(&self, name: &str, value: &str) {
         let end = Instant::now() + SOON;

@@ -5,6 +5,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    net::{IpAddr, Ipv4Addr},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -16,11 +18,11 @@ use serde_json::json;
 use tokio::time::{Duration, Instant, interval};
 
 use crate::{
-    engine::{Engine, SOON, text},
+    engine::{Engine, Role, SOON, text},
     figures::tell,
     people::Agent,
-    setup::{CARRIER, Setup},
-    survival::number,
+    setup::{CARRIER, ENGINE, OFFICE, Setup},
+    survival::{longest_pause, number},
 };
 
 /// New calls a second that the engine takes, and that come.
@@ -117,6 +119,80 @@ fn n_with(answers: &BTreeMap<String, String>, status: u16) -> usize {
     answers.values().filter(|it| status_of(it.as_bytes()) == Some(status)).count()
 }
 
+/// Where a talk may lose packets besides on its way through the engine.
+#[derive(Debug)]
+struct Elsewhere {
+    /// Packets that were old when a media worker came back from standing still: they are dropped,
+    /// or whoever listens would hear the past. And how often it did.
+    stale: f64,
+    missed: f64,
+    /// Datagrams that found a socket full: the engine's, or one of a robot that did not read.
+    engine_full: u32,
+    robots_full: u32,
+    /// How long media's workers were ready while other work had the processors, and whether all
+    /// of them run before everything that is not in real time, as control is not.
+    kept_waiting: Duration,
+    real_time: bool,
+}
+
+impl Elsewhere {
+    async fn look(engine: &Engine) -> Self {
+        let workers = workers(engine.role(Role::Media).unwrap());
+        Self {
+            stale: engine.sum_of("hotline_media_packets_stale_total").await,
+            missed: engine.sum_of("hotline_media_rounds_missed_total").await,
+            engine_full: n_dropped(&[ENGINE]),
+            robots_full: n_dropped(&[CARRIER, OFFICE]),
+            kept_waiting: workers.iter().map(|it| it.0).sum(),
+            real_time: workers.iter().all(|it| it.1),
+        }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            stale: self.stale - before.stale,
+            missed: self.missed - before.missed,
+            engine_full: self.engine_full - before.engine_full,
+            robots_full: self.robots_full - before.robots_full,
+            kept_waiting: self.kept_waiting.saturating_sub(before.kept_waiting),
+            real_time: self.real_time,
+        }
+    }
+
+    /// Packets for which neither overload nor control can be to blame.
+    fn n_excused(&self) -> f64 {
+        f64::from(self.robots_full) + if self.real_time { self.stale } else { 0.0 }
+    }
+}
+
+/// Datagrams that found no room in the sockets at these addresses (`proc_net_udp(5)`).
+fn n_dropped(addresses: &[IpAddr]) -> u32 {
+    let table = fs::read_to_string("/proc/net/udp").unwrap();
+    let dropped = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (ip, _) = words.get(1)?.split_once(':')?;
+        let ip = Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?.swap_bytes());
+        let n = words.last()?.parse::<u32>().ok()?;
+        addresses.contains(&IpAddr::V4(ip)).then_some(n)
+    };
+    table.lines().filter_map(dropped).sum()
+}
+
+/// Of each of media's workers, how long it was ready without a processor, and whether it is
+/// scheduled by `SCHED_FIFO` (proc(5): `schedstat`, and the 41st field of `stat`).
+fn workers(media: i32) -> Vec<(Duration, bool)> {
+    let tasks = fs::read_dir(format!("/proc/{media}/task")).unwrap();
+    let worker = |task: fs::DirEntry| {
+        let read = |name| fs::read_to_string(task.path().join(name)).ok();
+        let (times, stat) = (read("schedstat")?, read("stat")?);
+        let waited = Duration::from_nanos(times.split(' ').nth(1)?.parse().ok()?);
+        let (name, fields) = stat.rsplit_once(") ")?;
+        let is_fifo = fields.split(' ').nth(38)? == "1";
+        name.contains("(media-worker").then_some((waited, is_fifo))
+    };
+    tasks.filter_map(|it| worker(it.unwrap())).collect()
+}
+
 async fn hold_and_retrieve(engine: &Engine, agent: &Agent) {
     engine.command(&agent.no, "hold", json!({})).await;
     engine.until_state(agent, "held").await;
@@ -128,6 +204,7 @@ async fn hold_and_retrieve(engine: &Engine, agent: &Agent) {
 async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_talk_goes_on() {
     let engine = Engine::start(rated()).await;
     let (caller, agent, phone) = engine.talk().await;
+    let before = Elsewhere::look(&engine).await;
     let since = Instant::now();
     let is_over = AtomicBool::new(false);
     let calls = async {
@@ -146,10 +223,17 @@ async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_t
     let (crowd, ()) = tokio::join!(calls, acts);
     let heard = [&*caller, &phone].map(|it| it.heard().continuity_since(since));
     tell("what each side of the talk heard meanwhile", &heard);
+    let elsewhere = Elsewhere::look(&engine).await.since(&before);
+    tell("where packets may have been lost elsewhere", &elsewhere);
+    let made = [&*caller, &phone].map(|it| longest_pause(it.sent().into_iter(), since));
+    tell("the longest pauses of the robots themselves", &made);
     // R11: under a thousandth of its packets is lost. In a few seconds one is more than that, which a
     // machine that does other work besides may cost.
     if span() >= Duration::from_mins(1) {
-        assert!(heard.iter().all(|it| it.n_lost as usize * 1_000 < it.n_packets), "{heard:?}");
+        let n_lost: u32 = heard.iter().map(|it| it.n_lost).sum();
+        let n_heard: usize = heard.iter().map(|it| it.n_packets).sum();
+        let n_lost = f64::from(n_lost) - elsewhere.n_excused();
+        assert!(n_lost * 1_000.0 < f64::from(u32::try_from(n_heard).unwrap()), "{elsewhere:?}");
     }
     let (n_completed, n_refused) = (crowd.completed.len(), n_with(&crowd.answers, 503));
     let rated = calls_at(TAKEN);
@@ -161,6 +245,9 @@ async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_t
         assert!(!answer.contains("oc-"), "told without having asked: {answer}");
     }
     engine.until_counted("hotline_calls_refused_total{why=\"overload\"}").await;
+    for what in ["new_call", "other"] {
+        engine.until_counted(&format!("hotline_sip_wait_seconds_count{{what=\"{what}\"}}")).await;
+    }
     // The talk: its agent acts, both are heard, and it ends as it should.
     hold_and_retrieve(&engine, &agent).await;
     caller.speak(Speech::tone(500));
