@@ -113,6 +113,17 @@ impl Engine {
         Ok(values.sum())
     }
 
+    /// A histogram of these labels: upper ends, in seconds, and how many values were no greater.
+    pub(crate) fn histogram(&mut self, name: &str, labels: &str) -> Result<Vec<(f64, f64)>> {
+        let (_, text) = self.ask("GET", "/metrics")?;
+        let begin = format!("{name}_bucket{{{labels},le=\"");
+        let bucket = |it: &str| {
+            let (end, n) = it.strip_prefix(&begin)?.split_once("\"} ")?;
+            Some((end.replace("+Inf", "inf").parse().ok()?, n.trim().parse().ok()?))
+        };
+        Ok(text.lines().filter_map(bucket).collect())
+    }
+
     fn ask(&mut self, method: &str, path: &str) -> Result<(u16, String)> {
         let body = if method == "POST" { "{}" } else { "" };
         let request = format!(
@@ -149,6 +160,16 @@ impl Engine {
 
     /// Processor time of control's living threads by name, to the nanosecond.
     pub(crate) fn control_threads(&self) -> Result<BTreeMap<String, Duration>> {
+        self.scheduled(0)
+    }
+
+    /// How long they were kept waiting for a processor.
+    pub(crate) fn control_threads_waited(&self) -> Result<BTreeMap<String, Duration>> {
+        self.scheduled(1)
+    }
+
+    /// A column of `schedstat` (proc(5)).
+    fn scheduled(&self, column: usize) -> Result<BTreeMap<String, Duration>> {
         let mut all = BTreeMap::new();
         for task in fs::read_dir(format!("/proc/{}/task", self.roles[1]))? {
             let task = task?.path();
@@ -158,7 +179,8 @@ impl Engine {
             else {
                 continue;
             };
-            let nanos = times.split(' ').next().context("schedstat has three numbers")?.parse()?;
+            let nanos = times.split(' ').nth(column).context("schedstat has three numbers")?;
+            let nanos = nanos.parse()?;
             *all.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(nanos);
         }
         Ok(all)

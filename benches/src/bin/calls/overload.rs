@@ -2,6 +2,7 @@
 //! the calls in it notice.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -12,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use hotline_benches::load;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::{
     crowd::{Crowd, Seen},
@@ -26,8 +28,8 @@ use crate::{
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Calls a second, one after the other, until one is not clean: the last clean one is the
-    /// rated figure.
+    /// Calls a second, one after the other, until one is not clean. The last clean one that can be
+    /// held is the rated figure.
     #[arg(long, value_delimiter = ',', default_values_t =
         [50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0, 450.0, 500.0, 550.0, 600.0])]
     rates: Vec<f64>,
@@ -37,6 +39,10 @@ pub(crate) struct Args {
     /// How long each of these is held.
     #[arg(long, default_value_t = 8)]
     rate_secs: u64,
+    /// How long the rated figure is held. Longer than the 32 s for which a transaction is
+    /// remembered: only then does each call also cost what is forgotten of an earlier one.
+    #[arg(long, default_value_t = 45)]
+    hold_secs: u64,
     /// How long the overload lasts.
     #[arg(long, default_value_t = 120)]
     secs: u64,
@@ -44,6 +50,10 @@ pub(crate) struct Args {
     times: f64,
     #[arg(long, default_value_t = 600)]
     agents: usize,
+    /// The engine alone on the first core, callers and agents on the second: what they take is not
+    /// taken from it.
+    #[arg(long)]
+    apart: bool,
 }
 
 /// Talks that last the whole run.
@@ -54,7 +64,13 @@ const TALK: Duration = Duration::from_millis(500);
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let setup =
         Setup { flows: Flows::Short, agents: args.agents, acw_manual: false, taken: None, program };
+    if args.apart {
+        stay_on(0)?;
+    }
     let mut engine = Engine::start(&setup)?;
+    if args.apart {
+        stay_on(1)?;
+    }
     let office = Office::open(&mut engine, args.agents, TALK)?;
     let guests = Guests::begin(engine.sip)?;
     let n_guests = guests.n_talking();
@@ -62,26 +78,20 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
 
     let mut crowd = Throng::new(engine.sip)?;
     println!("\n phase      rate  load  dialled completed refused failed  per s   {HEAD}");
-    let mut rated = args.rated;
-    for rate in args.rates.iter().filter(|_| args.rated.is_none()) {
-        let seen = phase(&mut crowd, "ramp", *rate, args.rate_secs)?;
-        let n = seen.dialled;
-        if seen.refused + seen.failed > 0 || seen.completed < n {
-            break;
-        }
-        rated = Some(n as f64 / args.rate_secs as f64);
-    }
-    let rated = rated.ok_or_else(|| anyhow!("no rate is clean"))?;
+    let rated = match args.rated {
+        Some(it) => it,
+        None => find_rated(args, &mut engine, &mut crowd)?,
+    };
     let cpu = engine.cpu()?;
-    let seen = phase(&mut crowd, "overload", rated * args.times, args.secs)?;
+    let seen = phase(&mut engine, &mut crowd, "overload", rated * args.times, args.secs)?;
     let spent: f64 = engine
         .cpu()?
         .iter()
         .zip(cpu)
         .map(|(after, before)| after.saturating_sub(before).as_secs_f64())
         .sum();
-    let first = phase(&mut crowd, "after", rated * 0.8, 5)?;
-    let later = phase(&mut crowd, "normal", rated * 0.8, 10)?;
+    let first = phase(&mut engine, &mut crowd, "after", rated * 0.8, 5)?;
+    let later = phase(&mut engine, &mut crowd, "normal", rated * 0.8, 10)?;
 
     let goodput = seen.completed as f64 / args.secs as f64;
     let [_, p99, most] = Seen::quantiles(&seen.refusal);
@@ -105,6 +115,25 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     guests.hang_up()?;
     println!("== talks in progress: {n_guests} before, {still} after");
     office.close()
+}
+
+/// The highest rate at which every call completes, and goes on to.
+fn find_rated(args: &Args, engine: &mut Engine, crowd: &mut Throng) -> Result<f64> {
+    let is_clean = |it: &Seen| it.refused + it.failed == 0 && it.completed == it.dialled;
+    let mut clean = Vec::new();
+    for rate in &args.rates {
+        if !is_clean(&phase(engine, crowd, "ramp", *rate, args.rate_secs)?) {
+            break;
+        }
+        clean.push(*rate);
+    }
+    while let Some(rate) = clean.pop() {
+        let seen = phase(engine, crowd, "hold", rate, args.hold_secs)?;
+        if is_clean(&seen) {
+            return Ok(seen.dialled as f64 / args.hold_secs as f64);
+        }
+    }
+    bail!("no rate is clean")
 }
 
 /// Callers who talk all the time, in a thread of their own.
@@ -149,11 +178,19 @@ impl Guests {
 
 const HEAD: &str = "set-up ms: p50    p99   most   refusal ms: p50    p99   most";
 
-fn phase(crowd: &mut Throng, name: &str, rate: f64, secs: u64) -> Result<Seen> {
+fn phase(
+    engine: &mut Engine,
+    crowd: &mut Throng,
+    name: &str,
+    rate: f64,
+    secs: u64,
+) -> Result<Seen> {
+    let before = Inside::look(engine)?;
     crowd.call(rate, Duration::from_secs(secs))?;
     // What completes within the span counts, and what it began may end after it.
     let within = crowd.seen.completed;
     let per_sec = within as f64 / secs as f64;
+    let inside = Inside::look(engine)?.since(&before);
     crowd.settle(Duration::from_secs(15))?;
     let seen = crowd.take();
     let shown = |all: &[f64]| {
@@ -171,7 +208,64 @@ fn phase(crowd: &mut Throng, name: &str, rate: f64, secs: u64) -> Result<Seen> {
         shown(&seen.set_up),
         shown(&seen.refusal),
     );
+    println!("          {}", inside.told(secs));
     Ok(Seen { completed: if name == "overload" { within } else { seen.completed }, ..seen })
+}
+
+/// What the engine says of itself: whoever calls is late himself on a busy machine.
+struct Inside {
+    /// Of the thread that decides: on a processor, and kept from one.
+    ran: Duration,
+    kept: Duration,
+    /// How long they waited for their turn.
+    calls: Vec<(f64, f64)>,
+    others: Vec<(f64, f64)>,
+}
+
+impl Inside {
+    fn look(engine: &mut Engine) -> Result<Self> {
+        let of = |it: &BTreeMap<String, Duration>| it.get("control").copied().unwrap_or_default();
+        let ran = of(&engine.control_threads()?);
+        let kept = of(&engine.control_threads_waited()?);
+        let mut waits =
+            |what| engine.histogram("hotline_sip_wait_seconds", &format!("what=\"{what}\""));
+        Ok(Self { ran, kept, calls: waits("new_call")?, others: waits("other")? })
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let less = |now: &[(f64, f64)], before: &[(f64, f64)]| {
+            now.iter().zip(before).map(|(now, before)| (now.0, now.1 - before.1)).collect()
+        };
+        Self {
+            ran: self.ran.saturating_sub(before.ran),
+            kept: self.kept.saturating_sub(before.kept),
+            calls: less(&self.calls, &before.calls),
+            others: less(&self.others, &before.others),
+        }
+    }
+
+    fn told(&self, secs: u64) -> String {
+        let percent = |it: Duration| it.as_secs_f64() * 100.0 / secs as f64;
+        let wait = |all: &[(f64, f64)]| {
+            let n = all.last().map_or(0.0, |it| it.1);
+            let end = |share: f64| all.iter().find(|it| it.1 >= n * share);
+            [0.5, 0.99, 1.0].map(|it| end(it).map_or(f64::NAN, |it| it.0 * 1e3))
+        };
+        let (calls, others) = (wait(&self.calls), wait(&self.others));
+        format!(
+            "inside: control ran {:.0} % and was kept waiting {:.0} %; waits for a turn, p50 p99 most, \
+             at most: new calls {calls:?} ms, others {others:?} ms",
+            percent(self.ran),
+            percent(self.kept),
+        )
+    }
+}
+
+/// This thread and those that it starts run on this core only.
+fn stay_on(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// Resident memory of control.
