@@ -252,8 +252,8 @@ impl Overload {
     }
 
     fn reduce(&mut self, demand: u64, now: Now) {
-        // Of what the rate lets pass some are refused for being late. Where nobody is, what is taken
-        // rises by as much as is asked for here.
+        // Of what the rate lets pass some are refused for being late. Where nobody is, what is
+        // taken rises by as much as is asked for here.
         let used = self.rate.map_or(u64::MAX, |_| self.taken / 20 * 21);
         let over = self.limit().map_or(0, |it| demand.saturating_sub(it.min(used)));
         let percent = (over * 100).checked_div(demand).unwrap_or(0);
