@@ -20,7 +20,7 @@ pub mod rewrite;
 mod time;
 
 pub use self::{
-    hashed::Hashed,
+    hashed::{Hashed, HashedMap, Sought},
     id::{
         AgentNo, CallId, CommandId, ConnId, ContextId, Extension, FlowId, GroupId, LegId, OfferId,
         PlayId, PromptId, RecordingId, TicketId, TrunkId,

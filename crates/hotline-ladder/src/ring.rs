@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{CallId, Hashed, MonoTime, Now};
+use hotline_base::{CallId, Hashed, HashedMap, MonoTime, Now};
 use hotline_sip::{Flow, Message};
 
 use crate::{Party, Role, Trace};
@@ -48,7 +48,7 @@ const PARTIES_MAX: usize = 64;
 pub struct Ring {
     config: Config,
     traces: BTreeMap<CallId, Slot>,
-    dialogs: BTreeMap<Hashed, CallId>,
+    dialogs: HashedMap<CallId>,
     /// An INVITE outside of a dialog and our answers to it, until a call owns them.
     unowned: Vec<(Flow, bool, Vec<u8>)>,
     /// Calls that ended and are looked at once more, by time.
@@ -80,7 +80,7 @@ impl Ring {
     pub fn received(&mut self, flow: Flow, message: &Message, known: bool, now: Now) {
         self.unowned.clear();
         let call_id = message.call_id();
-        if let Some(call) = self.dialogs.get(&Hashed::new(call_id)).copied() {
+        if let Some(call) = self.dialogs.get(&[call_id]).copied() {
             self.add(call, call_id, flow, false, message.bytes().to_vec(), now);
             if message.status().is_some_and(|it| is_failure(it, message.cseq().method)) {
                 self.fail(call);
@@ -100,7 +100,7 @@ impl Ring {
             return;
         }
         let Some(call_id) = header(bytes, b"Call-ID", b'i') else { return };
-        if let Some(call) = self.dialogs.get(&Hashed::new(call_id)).copied() {
+        if let Some(call) = self.dialogs.get(&[call_id]).copied() {
             self.add(call, call_id, flow, true, bytes.to_vec(), now);
             if is_refusal(bytes) {
                 self.fail(call);
@@ -127,7 +127,7 @@ impl Ring {
             return;
         }
         slot.trace.parties.push(Party { role, call_id: call_id.to_vec() });
-        self.dialogs.insert(Hashed::new(call_id), call);
+        self.dialogs.insert(Hashed::of(&[call_id]), call);
         for (flow, sent, bytes) in std::mem::take(&mut self.unowned) {
             if header(&bytes, b"Call-ID", b'i') == Some(call_id) {
                 self.add(call, call_id, flow, sent, bytes, now);
@@ -233,7 +233,7 @@ impl Ring {
             self.n_pushed_out += 1;
             self.bytes = self.bytes.saturating_sub(slot.bytes);
             for party in &slot.trace.parties {
-                self.dialogs.remove(&Hashed::new(&party.call_id));
+                self.dialogs.remove(&[party.call_id.as_slice()]);
             }
         }
     }

@@ -10,18 +10,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::Hashed;
 
 use crate::{
     Credentials, Flow, Message, NameAddr, Uri,
     build::MessageBuilder,
     text::{push_address, split_bare},
 };
-
-/// Call-ID, our tag and the peer's tag as one key (RFC 3261 §12).
-pub(crate) fn dialog_key(call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> Hashed {
-    Hashed::joined(&[call_id, local_tag, remote_tag])
-}
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Dialog {
@@ -111,8 +105,9 @@ impl Dialog {
         }
     }
 
-    pub(crate) fn key(&self) -> Hashed {
-        dialog_key(&self.call_id, &self.local_tag, &self.remote_tag)
+    /// What tells it from others: Call-ID, our tag and the peer's (RFC 3261 §12).
+    pub(crate) fn key(&self) -> [&[u8]; 3] {
+        [&self.call_id, &self.local_tag, &self.remote_tag]
     }
 
     /// Takes over a new Contact of the peer (RFC 3261 §12.2, target refresh).

@@ -30,7 +30,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use hotline_base::{ConnId, Due, Extension, Hashed, LegId, Now, Random, earliest};
+use hotline_base::{ConnId, Due, Extension, Hashed, HashedMap, LegId, Now, Random, earliest};
 
 pub(crate) use self::enrol::Registrant;
 use self::{enrol::Registration, overload::TurnedAway};
@@ -56,7 +56,7 @@ pub struct Endpoint {
     transactions: Transactions,
     purposes: BTreeMap<TxId, Purpose>,
     legs: BTreeMap<LegId, Leg>,
-    dialogs: BTreeMap<Hashed, LegId>,
+    dialogs: HashedMap<LegId>,
     /// Legs with a dialog.
     by_conn: ByConn<LegId>,
     /// Legs whose connection is gone, and where their peer was.
@@ -86,7 +86,7 @@ impl Endpoint {
             out: Outbox::new(),
             purposes: BTreeMap::new(),
             legs: BTreeMap::new(),
-            dialogs: BTreeMap::new(),
+            dialogs: HashedMap::new(),
             by_conn: ByConn::new(),
             adrift: BTreeMap::new(),
             timers: Timers::new(),
@@ -194,14 +194,14 @@ impl Endpoint {
     pub fn restore(&mut self, saved: &[u8], now: Now) -> Option<LegId> {
         let (version, leg, mut dialog, talk, is_silent) =
             borsh::from_slice::<(u8, LegId, Dialog, Talk, bool)>(saved).ok()?;
-        let key = dialog.key();
-        if version != SAVED || self.legs.contains_key(&leg) || self.dialogs.contains_key(&key) {
+        let is_there = self.legs.contains_key(&leg) || self.dialogs.contains_key(&dialog.key());
+        if version != SAVED || is_there {
             return None;
         }
         // Refreshes since it was saved have used numbers.
         dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
-        self.dialogs.insert(key, leg);
+        self.dialogs.insert(Hashed::of(&dialog.key()), leg);
         // Its connection ended with the process that had it.
         let is_adrift = dialog.flow.transport.is_reliable();
         let up = Up { is_silent, ..Up::new(dialog, talk) };

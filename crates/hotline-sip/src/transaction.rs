@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{ConnId, Due, Hashed, MonoTime};
+use hotline_base::{ConnId, Due, HashedMap, MonoTime};
 
 use self::{client::ClientTransaction, server::ServerTransaction};
 pub(crate) use self::{client::cancel_of, server::Again};
@@ -74,19 +74,16 @@ pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: &[u8]) {
     out.push_back(Output::Transmit { flow, bytes: bytes.to_vec() });
 }
 
-/// Our branch, and whether it is the CANCEL's (which shares it with its INVITE).
-type ClientKey = (Hashed, bool);
-
 #[derive(Debug)]
 pub(crate) struct Transactions {
     tempo: Tempo,
     next: u64,
     /// In boxes: a map moves its values about when others come and go.
     servers: BTreeMap<TxId, Box<ServerTransaction>>,
-    server_keys: BTreeMap<Hashed, TxId>,
-    merge_keys: BTreeMap<Hashed, TxId>,
+    server_keys: HashedMap<TxId>,
+    merge_keys: HashedMap<TxId>,
     clients: BTreeMap<TxId, Box<ClientTransaction>>,
-    client_keys: BTreeMap<ClientKey, TxId>,
+    client_keys: HashedMap<TxId>,
     timers: Timers<TxId>,
     by_conn: ByConn<TxId>,
     gone: Vec<TxId>,
@@ -100,10 +97,10 @@ impl Transactions {
             tempo,
             next: 0,
             servers: BTreeMap::new(),
-            server_keys: BTreeMap::new(),
-            merge_keys: BTreeMap::new(),
+            server_keys: HashedMap::new(),
+            merge_keys: HashedMap::new(),
             clients: BTreeMap::new(),
-            client_keys: BTreeMap::new(),
+            client_keys: HashedMap::new(),
             timers: Timers::new(),
             by_conn: ByConn::new(),
             gone: Vec::new(),

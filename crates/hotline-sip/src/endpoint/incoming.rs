@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotline_base::{LegId, Now, Pii};
+use hotline_base::{Hashed, LegId, Now, Pii};
 
 use super::{
     Endpoint,
@@ -79,7 +79,7 @@ impl Endpoint {
         let Some(server) = self.transactions.begin_server(message, flow, tag) else { return };
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
         self.purposes.insert(server, Purpose::Asked(leg));
-        self.dialogs.insert(dialog.key(), leg);
+        self.dialogs.insert(Hashed::of(&dialog.key()), leg);
         self.by_conn.insert(flow.conn, leg);
         let incoming = Incoming {
             server,

@@ -1,6 +1,6 @@
 //! What comes in: to which transaction, dialog or nobody it belongs, and what is refused at once.
 
-use hotline_base::{Hashed, Now};
+use hotline_base::Now;
 
 use super::{
     Endpoint,
@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     Admit, Event, Flow, Message, Method, PeerMisbehaved,
-    dialog::dialog_key,
     leg::Purpose,
     message::{Reply, fitting},
     text::number,
@@ -175,9 +174,9 @@ impl Endpoint {
     }
 }
 
-/// The dialog a request of a peer is in.
-pub(super) fn key_of(message: &Message) -> Hashed {
-    dialog_key(message.call_id(), message.to_tag(), message.from_tag())
+/// The [`Dialog::key`](crate::dialog::Dialog) of the dialog a request of a peer is in.
+pub(super) fn key_of(message: &Message) -> [&[u8]; 3] {
+    [message.call_id(), message.to_tag(), message.from_tag()]
 }
 
 /// RFC 3261 §8.2.1: known methods we do not take get 405, unknown ones 501; those that live in a

@@ -3,12 +3,12 @@
 //! Refer-To is data: whom it names is for those above to find, and nothing is ever sent to its
 //! address.
 
-use hotline_base::{LegId, Now, Pii};
+use hotline_base::{Hashed, LegId, Now, Pii};
 
 use super::{Endpoint, UNSAVED_MAX, receive::key_of};
 use crate::{
     Event, Flow, Message, NameAddr, Replaced, Uri,
-    dialog::{Dialog, dialog_key},
+    dialog::Dialog,
     leg::{Leg, Purpose},
     replaces::Replaces,
     text::unescape,
@@ -75,7 +75,7 @@ impl Endpoint {
 
     fn dialog_named(&self, it: &Replaces) -> Option<LegId> {
         let (call_id, local_tag, remote_tag) = &it.dialog;
-        self.dialogs.get(&dialog_key(call_id, local_tag, remote_tag)).copied()
+        self.dialogs.get(&[call_id.as_slice(), local_tag, remote_tag]).copied()
     }
 
     /// The leg that a Replaces within a Refer-To names.
@@ -238,8 +238,8 @@ impl Endpoint {
             self.purposes.insert(id, Purpose::Refer(leg));
         } else {
             let key = match self.legs.get(&leg).filter(|_| status < 300) {
-                Some(Leg::Up(it)) => Some(it.dialog.key()),
-                Some(Leg::Closing(it)) => Some(it.dialog.key()),
+                Some(Leg::Up(it)) => Some(Hashed::of(&it.dialog.key())),
+                Some(Leg::Closing(it)) => Some(Hashed::of(&it.dialog.key())),
                 Some(Leg::Incoming(_) | Leg::Outgoing(_)) | None => None,
             };
             if let Some(key) = key {

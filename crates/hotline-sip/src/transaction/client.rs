@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hotline_base::MonoTime;
+use hotline_base::{Hashed, MonoTime};
 
 use super::{
-    ClientKey, Heard, Notice, Outbox, Transactions, TxId, backed_off,
+    Heard, Notice, Outbox, Transactions, TxId, backed_off,
     switch::Leaving,
     table::{Client, ClientEvent, InviteClient, InviteClientEvent},
     transmit,
@@ -21,7 +21,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct ClientTransaction {
     pub(super) flow: Flow,
-    pub(super) key: ClientKey,
+    pub(super) key: Hashed,
     pub(super) state: State,
     pub(super) request: Message,
     /// The request as a datagram, while it is tried by a stream for its size.
@@ -45,7 +45,7 @@ impl Transactions {
         if request.branch().is_empty() {
             return None;
         }
-        let key = (request.branch().into(), method == Method::Cancel);
+        let key = Hashed::of(&client_key(&request));
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
         transmit(out, flow, request.bytes());
@@ -110,9 +110,8 @@ impl Transactions {
         now: MonoTime,
         out: &mut Outbox,
     ) -> Heard {
-        let is_cancel = message.cseq().method == b"CANCEL";
-        let key = (message.branch().into(), is_cancel);
-        let Some(id) = self.client_keys.get(&key).copied() else { return Heard::Nothing };
+        let id = self.client_keys.get(&client_key(message)).copied();
+        let Some(id) = id else { return Heard::Nothing };
         let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
         let same = it.request.cseq() == message.cseq()
             && it.request.call_id() == message.call_id()
@@ -253,6 +252,13 @@ impl Transactions {
         }
         waiting.then_some(Notice::ClientBroken(id))
     }
+}
+
+/// Names a request of ours, as its responses do (RFC 3261 §17.1.3): a CANCEL has the branch of its
+/// INVITE.
+fn client_key(message: &Message) -> [&[u8]; 2] {
+    let is_cancel = message.cseq().method == b"CANCEL";
+    [message.branch(), if is_cancel { b"CANCEL" } else { b"" }]
 }
 
 /// RFC 3261 §17.1.1.3: the ACK of a final response above 2xx is of the INVITE's transaction.

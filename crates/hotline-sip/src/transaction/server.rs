@@ -43,17 +43,18 @@ pub(crate) enum Again {
 impl Transactions {
     /// The transaction a request repeats, or that an ACK acknowledges.
     pub(crate) fn find_server(&self, message: &Message) -> Option<TxId> {
-        self.server_keys.get(&server_key(message, None)?).copied()
+        with_server_key(message, None, |it| self.server_keys.get(it).copied())?
     }
 
     /// The INVITE a CANCEL is about (RFC 3261 §9.2).
     pub(crate) fn find_cancelled(&self, message: &Message) -> Option<TxId> {
-        self.server_keys.get(&server_key(message, Some(Method::Invite))?).copied()
+        let invite = Some(Method::Invite);
+        with_server_key(message, invite, |it| self.server_keys.get(it).copied())?
     }
 
     /// Whether the same request came before by another way.
     pub(crate) fn is_merged(&self, message: &Message) -> bool {
-        merge_key(message).is_some_and(|it| self.merge_keys.contains_key(&it))
+        with_merge_key(message, |it| self.merge_keys.contains_key(it)).unwrap_or(false)
     }
 
     pub(crate) fn begin_server(
@@ -62,14 +63,14 @@ impl Transactions {
         flow: Flow,
         tag: String,
     ) -> Option<TxId> {
-        let key = server_key(&message, None)?;
+        let key = with_server_key(&message, None, Hashed::of)?;
         let id = self.next_id();
         let state = if message.known_method() == Method::Invite {
             State::Invite(InviteServer::Proceeding)
         } else {
             State::Other(Server::Trying)
         };
-        let merge = merge_key(&message);
+        let merge = with_merge_key(&message, Hashed::of);
         if let Some(merge) = &merge {
             self.merge_keys.insert(merge.clone(), id);
         }
@@ -260,12 +261,17 @@ impl Transactions {
     }
 }
 
-/// Names a request within its client, as its responses and its ACK do (RFC 3261 §17.2.3); `of`
-/// replaces the method, for a CANCEL that looks for its INVITE.
-fn server_key(message: &Message, of: Option<Method>) -> Option<Hashed> {
+/// Gives what names a request within its client, as its responses and its ACK do (RFC 3261
+/// §17.2.3); `of` replaces the method, for a CANCEL that looks for its INVITE.
+fn with_server_key<T>(
+    message: &Message,
+    of: Option<Method>,
+    then: impl FnOnce(&[&[u8]]) -> T,
+) -> Option<T> {
     let via = message.top_via()?;
     let own = message.known_method();
     let method = of.unwrap_or(if own == Method::Ack { Method::Invite } else { own });
+    let method = method.name().as_bytes();
     let branch = via.branch();
     if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) {
         let mut host = Cow::Borrowed(via.host);
@@ -274,22 +280,22 @@ fn server_key(message: &Message, of: Option<Method>) -> Option<Hashed> {
         }
         let port = via.port.map(u16::to_be_bytes);
         let port = port.as_ref().map_or(&[][..], |it| it.as_slice());
-        return Some(Hashed::joined(&[branch, &host, port, method.name().as_bytes()]));
+        return Some(then(&[branch, &host, port, method]));
     }
     // RFC 2543: no branch to trust.
     let top = message.header("Via").and_then(|it| split_bare(it, b',').next());
     let number = message.cseq().number.to_be_bytes();
-    let (call_id, from_tag, via) = (message.call_id(), message.from_tag(), top.unwrap_or_default());
-    Some(Hashed::joined(&[call_id, from_tag, &number, via, method.name().as_bytes()]))
+    let via = top.unwrap_or_default();
+    Some(then(&[message.call_id(), message.from_tag(), &number, via, method]))
 }
 
-/// Names a request that may have come twice by different ways (RFC 3261 §8.2.2.2). Only requests
-/// outside of a dialog are merged.
-fn merge_key(message: &Message) -> Option<Hashed> {
+/// Gives what names a request that may have come twice by different ways (RFC 3261 §8.2.2.2). Only
+/// requests outside of a dialog are merged.
+fn with_merge_key<T>(message: &Message, then: impl FnOnce(&[&[u8]]) -> T) -> Option<T> {
     message.to_tag().is_empty().then(|| {
         let number = message.cseq().number.to_be_bytes();
         let method = message.known_method().name().as_bytes();
-        Hashed::joined(&[message.call_id(), message.from_tag(), &number, method])
+        then(&[message.call_id(), message.from_tag(), &number, method])
     })
 }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hotline_base::{ConnId, Due, Hashed, LegId, MonoTime, Now};
+use hotline_base::{ConnId, Due, Hashed, HashedMap, LegId, MonoTime, Now, Sought};
 
 use crate::{build::phrase, dialog::Dialog};
 
@@ -18,7 +18,7 @@ pub(in crate::endpoint) struct Subscriptions {
     /// Peers that are to be told.
     notifiers: BTreeMap<LegId, Notifier>,
     /// Dialogs in which we shall be told.
-    subscribers: BTreeMap<Hashed, (LegId, MonoTime)>,
+    subscribers: HashedMap<(LegId, MonoTime)>,
 }
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Notifier {
 
 impl Subscriptions {
     pub(in crate::endpoint) const fn new() -> Self {
-        Self { notifiers: BTreeMap::new(), subscribers: BTreeMap::new() }
+        Self { notifiers: BTreeMap::new(), subscribers: HashedMap::new() }
     }
 
     /// A leg is over whose dialog a subscription may still need.
@@ -76,12 +76,12 @@ impl Subscriptions {
         self.subscribers.insert(key, (leg, now.mono + LONGEST));
     }
 
-    pub(super) fn subscriber(&self, key: &Hashed) -> Option<LegId> {
+    pub(super) fn subscriber(&self, key: &impl Sought) -> Option<LegId> {
         self.subscribers.get(key).map(|it| it.0)
     }
 
     pub(super) fn drop_subscriber(&mut self, leg: LegId) {
-        self.subscribers.retain(|_, it| it.0 != leg);
+        self.subscribers.retain(|it| it.0 != leg);
     }
 
     pub(in crate::endpoint) fn next(&self) -> Option<Due> {
@@ -92,7 +92,7 @@ impl Subscriptions {
 
     /// A peer who was not told in time.
     pub(super) fn pop_due(&mut self, now: Now) -> Option<LegId> {
-        self.subscribers.retain(|_, it| it.1 > now.mono);
+        self.subscribers.retain(|it| it.1 > now.mono);
         self.notifiers.iter().find(|it| it.1.until <= now.mono).map(|it| *it.0)
     }
 }
