@@ -7,6 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 pub mod flow;
 #[cfg(test)]
 mod gone;
+#[cfg(test)]
+mod linger;
 pub mod shift;
 
 /// Machine, kernel, load and build, a line each.

@@ -84,25 +84,14 @@ impl Dialog {
         }
     }
 
-    /// The dialog that a 2xx to our first INVITE makes (RFC 3261 §12.1.2).
-    pub(crate) fn answered(&self, response: &Message) -> Self {
-        let mut routes: Vec<_> = response.values("Record-Route").map(<[u8]>::to_vec).collect();
-        routes.reverse();
-        Self {
-            remote_tag: response.to_tag().to_vec(),
-            remote: response.header("To").unwrap_or_default().to_vec(),
-            target: contact_of(response).unwrap_or_else(|| self.target.clone()),
-            routes,
-            call_id: self.call_id.clone(),
-            local_tag: self.local_tag.clone(),
-            local: self.local.clone(),
-            local_cseq: self.local_cseq,
-            remote_cseq: self.remote_cseq,
-            flow: self.flow,
-            contact: self.contact.clone(),
-            is_caller: self.is_caller,
-            credentials: self.credentials.clone(),
-        }
+    /// What a response to our first INVITE makes of it (RFC 3261 §12.1.2): a 2xx also of a dialog
+    /// that a provisional response began (§13.2.2.4).
+    pub(crate) fn confirm(&mut self, response: &Message) {
+        self.remote_tag = response.to_tag().to_vec();
+        self.remote = response.header("To").unwrap_or_default().to_vec();
+        self.routes = response.values("Record-Route").map(<[u8]>::to_vec).collect();
+        self.routes.reverse();
+        self.refresh(response);
     }
 
     /// What tells it from others: Call-ID, our tag and the peer's (RFC 3261 §12).

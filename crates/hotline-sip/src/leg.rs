@@ -177,10 +177,9 @@ pub(crate) struct Closing {
 /// Our 2xx to an INVITE, sent again until its ACK comes.
 #[derive(Debug)]
 pub(crate) struct Accepted {
+    /// Has its bytes.
     pub(crate) server: TxId,
     pub(crate) cseq: u32,
-    pub(crate) flow: Flow,
-    pub(crate) bytes: Vec<u8>,
     pub(crate) interval: Duration,
     /// The leg's first INVITE, not a re-INVITE.
     pub(crate) is_first: bool,
@@ -255,7 +254,7 @@ pub(crate) struct Invite {
     /// A provisional response came: a CANCEL may be sent (RFC 3261 §9.1).
     pub(crate) is_ringing: bool,
     /// The ACK for each 2xx, by the peer's tag.
-    pub(crate) acks: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) acks: Vec<(Vec<u8>, Box<[u8]>)>,
     /// The seconds it asks for in Session-Expires.
     pub(crate) secs: u32,
     /// What to send again after a 422, of a first INVITE.

@@ -70,8 +70,8 @@ impl Tempo {
 /// What is sent, and what is said to the caller, in order.
 pub(crate) type Outbox = VecDeque<Output>;
 
-pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: &[u8]) {
-    out.push_back(Output::Transmit { flow, bytes: bytes.to_vec() });
+pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: Vec<u8>) {
+    out.push_back(Output::Transmit { flow, bytes });
 }
 
 #[derive(Debug)]

@@ -60,7 +60,8 @@ impl Endpoint {
         if invite.early.len() >= EARLY_MAX {
             return None;
         }
-        let dialog = invite.dialog.answered(message);
+        let mut dialog = invite.dialog.clone();
+        dialog.confirm(message);
         if let Some(leg) = invite.leg {
             self.dialogs.insert(Hashed::of(&dialog.key()), leg);
         }

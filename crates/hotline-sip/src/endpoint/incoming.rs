@@ -141,9 +141,9 @@ impl Endpoint {
         let more = session_headers(session);
         let reply = more.into_iter().fold(reply, |it, (name, value)| it.with(name, value));
         let bytes = reply.build_with_sdp(sdp);
-        self.transactions.respond(server, 200, bytes.clone(), now.mono, &mut self.out);
+        self.transactions.respond(server, 200, bytes, now.mono, &mut self.out);
         let interval = self.config.t1;
-        Some(Accepted { server, cseq, flow, bytes, interval, is_first: false, is_offer: false })
+        Some(Accepted { server, cseq, interval, is_first: false, is_offer: false })
     }
 
     pub(super) fn arm_accepted(&mut self, leg: LegId, now: Now) {
@@ -201,7 +201,7 @@ impl Endpoint {
         };
         let tag = self.transactions.to_tag(id).unwrap_or_default();
         let ok = Reply::new(message, 200).from(flow).tag(tag).feedback(self.feedback).build();
-        crate::transaction::transmit(&mut self.out, flow, &ok);
+        crate::transaction::transmit(&mut self.out, flow, ok);
         let Some(Purpose::Asked(leg)) = self.purposes.get(&id) else { return };
         let leg = *leg;
         match self.legs.get_mut(&leg) {

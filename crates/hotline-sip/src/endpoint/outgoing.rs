@@ -158,30 +158,27 @@ impl Endpoint {
     fn on_success(&mut self, id: TxId, invite: &mut Invite, message: &Message, now: Now) {
         let tag = message.to_tag();
         if let Some((_, ack)) = invite.acks.iter().find(|it| it.0 == tag) {
-            return transmit(&mut self.out, invite.dialog.flow, ack);
+            return transmit(&mut self.out, invite.dialog.flow, ack.to_vec());
         }
         if invite.acks.len() >= ANSWERS_MAX {
             return;
         }
         let early = self.forget_early(invite, now);
         let early = early.into_iter().find(|it| it.dialog.remote_tag == tag);
-        let mut dialog = if invite.is_first {
-            let mut it = invite.dialog.answered(message);
-            // PRACKs have used numbers.
-            it.local_cseq = early.as_ref().map_or(it.local_cseq, |it| it.dialog.local_cseq);
-            it
+        let (early, early_sdp) = early.map(|it| (it.dialog, it.sdp)).unzip();
+        let mut dialog = early.unwrap_or_else(|| invite.dialog.clone());
+        if invite.is_first {
+            dialog.confirm(message);
         } else {
-            let mut it = invite.dialog.clone();
-            it.refresh(message);
-            it
-        };
+            dialog.refresh(message);
+        }
         let via = self.fresh_via(dialog.flow);
         let cseq = message.cseq().number;
         let proofs = self.transactions.sent(id).map(|it| proofs(it.0)).unwrap_or_default();
         let ack = dialog.request("ACK", cseq, &via);
         let ack = proofs.iter().fold(ack, |it, (name, value)| it.header(name, value)).end();
-        transmit(&mut self.out, dialog.flow, &ack);
-        invite.acks.push((tag.to_vec(), ack));
+        invite.acks.push((tag.to_vec(), ack.as_slice().into()));
+        transmit(&mut self.out, dialog.flow, ack);
         if !invite.is_first {
             return self.on_reoffer_answered(id, invite, message, now);
         }
@@ -200,7 +197,7 @@ impl Endpoint {
         };
         self.legs.insert(leg, Leg::Up(Box::new(Up::new(dialog, talk))));
         self.arm_session(leg, now);
-        let sdp = message.sdp().or_else(|| early.and_then(|it| it.sdp));
+        let sdp = message.sdp().or_else(|| early_sdp.flatten());
         self.say(Event::Answered { leg, sdp });
     }
 

@@ -140,7 +140,7 @@ impl Endpoint {
             fitting(&[full, short])
         };
         if let Some(bytes) = bytes {
-            transmit(&mut self.out, flow, &bytes);
+            transmit(&mut self.out, flow, bytes);
         }
     }
 

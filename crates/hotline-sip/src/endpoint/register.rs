@@ -111,7 +111,7 @@ impl Endpoint {
             fitting(&[all, one])
         };
         if let Some(bytes) = bytes {
-            transmit(&mut self.out, flow, &bytes);
+            transmit(&mut self.out, flow, bytes);
         }
     }
 }

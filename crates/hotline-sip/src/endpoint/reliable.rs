@@ -86,7 +86,7 @@ impl Endpoint {
     pub(super) fn repeat_reliable(&mut self, leg: LegId, now: Now) {
         let Some(Leg::Incoming(it)) = self.legs.get_mut(&leg) else { return };
         let Some(unacked) = &mut it.reliable.unacked else { return };
-        transmit(&mut self.out, unacked.flow, &unacked.bytes);
+        transmit(&mut self.out, unacked.flow, unacked.bytes.clone());
         unacked.interval = unacked.interval.saturating_mul(2);
         self.timers.set(leg, TimerName::Reliable, now.mono + unacked.interval);
     }

@@ -7,7 +7,7 @@ use crate::{
     EndWhy, Event, HangUp,
     leg::{Leg, Offer, Purpose},
     timers::TimerName,
-    transaction::{Notice, TxId, transmit},
+    transaction::{Notice, TxId},
 };
 
 impl Endpoint {
@@ -54,14 +54,14 @@ impl Endpoint {
     /// RFC 3261 §13.3.1.4, whatever the transport: a 2xx goes from end to end, and a hop behind
     /// the next one may lose it.
     fn repeat_success(&mut self, leg: LegId, now: Now) {
-        let (t2, out) = (self.config.t2, &mut self.out);
+        let t2 = self.config.t2;
         let accepted = match self.legs.get_mut(&leg) {
             Some(Leg::Up(it)) => it.accepted.as_mut(),
             Some(Leg::Closing(it)) => it.accepted.as_mut(),
             Some(Leg::Incoming(_) | Leg::Outgoing { .. }) | None => None,
         };
         let Some(it) = accepted else { return };
-        transmit(out, it.flow, &it.bytes);
+        self.transactions.repeat(it.server, &mut self.out);
         it.interval = it.interval.saturating_mul(2).min(t2);
         self.timers.set(leg, TimerName::Success, now.mono + it.interval);
     }

@@ -25,9 +25,9 @@ pub(super) struct ClientTransaction {
     pub(super) state: State,
     pub(super) request: Message,
     /// The request as a datagram, while it is tried by a stream for its size.
-    pub(super) datagram: Option<Message>,
+    pub(super) datagram: Option<Box<Message>>,
     /// The ACK of a final response above 2xx, sent again for each repetition.
-    ack: Option<Vec<u8>>,
+    ack: Option<Box<[u8]>>,
     interval: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Transactions {
         let key = Hashed::of(&client_key(&request));
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
-        transmit(out, flow, request.bytes());
+        transmit(out, flow, request.bytes().to_vec());
         let tempo = self.tempo;
         let (state, again, limit) = if method == Method::Invite {
             (State::Invite(InviteClient::Calling), TimerName::A, TimerName::B)
@@ -120,6 +120,8 @@ impl Transactions {
         if !same {
             return Heard::Nothing;
         }
+        // It has arrived, whatever it went by.
+        it.datagram = None;
         match it.state {
             State::Invite(state) => self.on_invite_response(id, state, status, message, now, out),
             State::Other(state) => self.on_other_response(id, state, status, now),
@@ -158,8 +160,8 @@ impl Transactions {
                 Heard::Response(id)
             }
             InviteClient::Completed => {
-                let ack = it.ack.get_or_insert_with(|| ack_of_refusal(&it.request, message));
-                transmit(out, it.flow, ack);
+                let new = || ack_of_refusal(&it.request, message).into_boxed_slice();
+                transmit(out, it.flow, it.ack.get_or_insert_with(new).to_vec());
                 if state == InviteClient::Completed {
                     return Heard::Absorbed;
                 }
@@ -218,7 +220,7 @@ impl Transactions {
         };
         it.state = next?;
         if matches!(name, TimerName::A | TimerName::E) {
-            transmit(out, it.flow, it.request.bytes());
+            transmit(out, it.flow, it.request.bytes().to_vec());
             // RFC 3261 §17.1.1.2: timer A is not held at T2.
             let doubled = it.interval.saturating_mul(2);
             it.interval =

@@ -25,8 +25,8 @@ pub(super) struct ServerTransaction {
     state: State,
     /// The request, until it is answered.
     request: Option<Message>,
-    /// What a repeated request is answered with.
-    last: Option<Vec<u8>>,
+    /// What a repeated request is answered with. Most are kept for 32 s and never used.
+    last: Option<Box<[u8]>>,
     /// Given to every response above 100.
     to_tag: String,
     interval: Duration,
@@ -129,12 +129,19 @@ impl Transactions {
             // RFC 6026 §7.1 absorbs an INVITE repeated after our 2xx in silence. Until the ACK
             // came we repeat the 2xx at once: the caller has plainly not seen it.
             State::Invite(_) | State::Other(_) => {
-                if let Some(last) = &it.last {
-                    transmit(out, it.flow, last);
-                }
+                self.repeat(id, out);
             }
         }
         Again::Absorbed
+    }
+
+    /// Sends the last response again, if it is still of use to anybody.
+    pub(crate) fn repeat(&self, id: TxId, out: &mut Outbox) {
+        if let Some(it) = self.servers.get(&id)
+            && let Some(last) = &it.last
+        {
+            transmit(out, it.flow, last.to_vec());
+        }
     }
 
     /// Sends a response and remembers it for repetitions. Returns false when the request has its
@@ -167,8 +174,8 @@ impl Transactions {
         };
         let Some(next) = next else { return false };
         it.state = next;
-        transmit(out, it.flow, &bytes);
-        it.last = Some(bytes);
+        it.last = Some(bytes.as_slice().into());
+        transmit(out, it.flow, bytes);
         if status >= 200 {
             it.request = None;
         }
@@ -229,7 +236,7 @@ impl Transactions {
             }
             State::Invite(InviteServer::Completed) => {
                 if let Some(last) = &it.last {
-                    transmit(out, it.flow, last);
+                    transmit(out, it.flow, last.to_vec());
                 }
                 it.interval = backed_off(it.interval, tempo);
                 self.timers.set(id, TimerName::G, now + it.interval);

@@ -27,7 +27,7 @@ pub(super) struct Leaving {
     pub(super) request: Message,
     pub(super) flow: Flow,
     /// The request as a datagram, for a peer that turns out to take no connection.
-    pub(super) datagram: Option<Message>,
+    pub(super) datagram: Option<Box<Message>>,
 }
 
 impl Transactions {
@@ -40,7 +40,7 @@ impl Transactions {
         match over_tcp(&request) {
             Some(changed) => {
                 let flow = Flow { transport: Transport::Tcp, conn: None, ..flow };
-                Leaving { request: changed, flow, datagram: Some(request) }
+                Leaving { request: changed, flow, datagram: Some(Box::new(request)) }
             }
             None => Leaving { request, flow, datagram: None },
         }
@@ -83,10 +83,10 @@ impl Transactions {
     fn fall_back(&mut self, id: TxId, now: MonoTime, out: &mut Outbox) -> bool {
         let Some(it) = self.clients.get_mut(&id) else { return false };
         let Some(datagram) = it.datagram.take() else { return false };
-        it.request = datagram;
+        it.request = *datagram;
         self.by_conn.remove(it.flow.conn, &id);
         it.flow = Flow { transport: Transport::Udp, conn: None, ..it.flow };
-        transmit(out, it.flow, it.request.bytes());
+        transmit(out, it.flow, it.request.bytes().to_vec());
         let again = match it.state {
             State::Invite(_) => TimerName::A,
             State::Other(_) => TimerName::E,

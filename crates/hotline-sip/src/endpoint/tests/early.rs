@@ -209,6 +209,13 @@ fn a_bye_of_a_telephone_that_has_not_answered_is_none() {
     );
     raw.send(&mut it, &bye);
     assert_eq!((raw.statuses(&it), it.ends_of(B, leg)), (vec![481], vec![]));
+    // It answers, and its number is used up.
+    let ok = raw::respond(&it, 200, "f1");
+    raw.send(&mut it, &ok);
+    raw.send(&mut it, &bye.replace("z9hG4bKb1", "z9hG4bKb2"));
+    assert_eq!((raw.statuses(&it), it.ends_of(B, leg)), (vec![500], vec![]));
+    raw.send(&mut it, &bye.replace("z9hG4bKb1", "z9hG4bKb3").replace("1 BYE", "2 BYE"));
+    assert_eq!((raw.statuses(&it), it.ends_of(B, leg).len()), (vec![200], 1));
 }
 
 /// It was given up, or another telephone was faster.
