@@ -1,5 +1,7 @@
 //! Messages out of values.
 
+use crate::text::Decimal;
+
 /// Writes one message. A line break or NUL in a value becomes a space: no value can add a header.
 #[derive(Clone, Debug)]
 pub struct MessageBuilder(Vec<u8>);
@@ -17,7 +19,7 @@ impl MessageBuilder {
     pub fn response(status: u16, phrase: &str) -> Self {
         let mut it = Self(Vec::with_capacity(1024));
         it.0.extend_from_slice(b"SIP/2.0 ");
-        it.put(status.to_string().as_bytes());
+        it.put(Decimal::of(status.into()).as_ref());
         it.0.push(b' ');
         it.put(phrase.as_bytes());
         it.0.extend_from_slice(b"\r\n");
@@ -25,12 +27,25 @@ impl MessageBuilder {
     }
 
     #[must_use]
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.parts(name, &[value.as_ref()])
+    }
+
+    /// A header whose value is the parts in a row.
+    #[must_use]
+    pub(crate) fn parts(mut self, name: &str, parts: &[&[u8]]) -> Self {
         self.put(name.as_bytes());
         self.0.extend_from_slice(b": ");
-        self.put(value.as_ref());
+        for it in parts {
+            self.put(it);
+        }
         self.0.extend_from_slice(b"\r\n");
         self
+    }
+
+    #[must_use]
+    pub(crate) fn cseq(self, number: u32, method: &str) -> Self {
+        self.parts("CSeq", &[Decimal::of(number).as_ref(), b" ", method.as_bytes()])
     }
 
     /// The same header once for each value.
@@ -54,7 +69,7 @@ impl MessageBuilder {
 
     /// The message with a body.
     pub fn end_with(self, content_type: &str, body: &[u8]) -> Vec<u8> {
-        let length = body.len().to_string();
+        let length = Decimal::of(u32::try_from(body.len()).unwrap_or(u32::MAX));
         let mut it = self.header("Content-Type", content_type).header("Content-Length", length);
         it.0.extend_from_slice(b"\r\n");
         it.0.extend_from_slice(body);

@@ -47,14 +47,14 @@ impl Dialog {
     pub(crate) fn incoming(invite: &Message, flow: Flow, tag: &str, contact: String) -> Self {
         let to = invite.header("To").unwrap_or_default();
         let local = [to, b";tag=", tag.as_bytes()].concat();
-        let from = invite.name_addr("From").map(|it| it.uri.to_vec()).unwrap_or_default();
+        let from = || invite.name_addr("From").map(|it| it.uri).unwrap_or_default();
         Self {
             call_id: invite.call_id().to_vec(),
             local_tag: tag.as_bytes().to_vec(),
             remote_tag: invite.from_tag().to_vec(),
             local,
             remote: invite.header("From").unwrap_or_default().to_vec(),
-            target: contact_of(invite).unwrap_or(from),
+            target: contact_of(invite).unwrap_or_else(from).to_vec(),
             routes: invite.values("Record-Route").map(<[u8]>::to_vec).collect(),
             local_cseq: 0,
             remote_cseq: Some(invite.cseq().number),
@@ -102,7 +102,7 @@ impl Dialog {
     /// Takes over a new Contact of the peer (RFC 3261 §12.2, target refresh).
     pub(crate) fn refresh(&mut self, message: &Message) {
         if let Some(contact) = contact_of(message) {
-            self.target = contact;
+            self.target = contact.to_vec();
         }
     }
 
@@ -117,23 +117,23 @@ impl Dialog {
             let uri = NameAddr::parse(it)?.uri;
             Uri::parse(uri)?.param("lr").is_none().then_some(uri)
         });
-        let (uri, routes) = match strict {
+        let (uri, routes, last) = match strict {
             // A strict router wants itself as the request URI and the target as the last route.
             Some(uri) => {
                 let last = [b"<", &self.target[..], b">"].concat();
-                let rest = self.routes.iter().skip(1).cloned().chain([last]);
-                (uri, rest.collect())
+                (uri, self.routes.get(1..).unwrap_or_default(), Some(last))
             }
-            None => (&self.target[..], self.routes.clone()),
+            None => (&self.target[..], &self.routes[..], None),
         };
         MessageBuilder::request(method, uri)
             .header("Via", via)
             .header("Max-Forwards", "70")
             .each("Route", routes)
+            .each("Route", last)
             .header("From", &self.local)
             .header("To", &self.remote)
             .header("Call-ID", &self.call_id)
-            .header("CSeq", format!("{cseq} {method}"))
+            .cseq(cseq, method)
     }
 
     /// The connection of the flow is gone: the next request opens one to the next hop.
@@ -160,10 +160,10 @@ pub(crate) struct Early {
 }
 
 /// The URI of the first Contact.
-pub(crate) fn contact_of(message: &Message) -> Option<Vec<u8>> {
+pub(crate) fn contact_of(message: &Message) -> Option<&[u8]> {
     let value = message.header("Contact").and_then(|it| split_bare(it, b',').next())?;
     let uri = NameAddr::parse(value)?.uri;
-    Uri::parse(uri).map(|_| uri.to_vec())
+    Uri::is_one(uri).then_some(uri)
 }
 
 /// Our Contact on a flow, `host` being [`Config::sent_by`](crate::Config).

@@ -170,7 +170,10 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// Undoes `%41`; what is no escape stays as it is.
-pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', bytes).is_none() {
+        return Cow::Borrowed(bytes);
+    }
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
@@ -182,7 +185,7 @@ pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
         out.push(code.unwrap_or(*first));
         rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Whether `byte` may be in a token (RFC 3261 §25.1).
@@ -262,9 +265,34 @@ pub(crate) fn push_address(out: &mut String, it: SocketAddr) {
 }
 
 fn push_number(out: &mut String, it: u16) {
-    let digits = [10_000, 1_000, 100, 10, 1].map(|unit| (it >= unit || unit == 1, it / unit % 10));
-    let digits = digits.into_iter().filter(|it| it.0);
-    out.extend(digits.filter_map(|it| char::from_digit(u32::from(it.1), 10)));
+    out.extend(Decimal::of(it.into()).as_ref().iter().copied().map(char::from));
+}
+
+/// A number as it is displayed, for a header of its own.
+pub(crate) struct Decimal {
+    digits: [u8; 10],
+    first: usize,
+}
+
+impl Decimal {
+    pub(crate) fn of(number: u32) -> Self {
+        let mut it = Self { digits: [b'0'; 10], first: 9 };
+        let mut rest = number;
+        for (n, digit) in it.digits.iter_mut().enumerate().rev() {
+            if rest > 0 {
+                it.first = n;
+            }
+            *digit = b'0' | u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        it
+    }
+}
+
+impl AsRef<[u8]> for Decimal {
+    fn as_ref(&self) -> &[u8] {
+        self.digits.get(self.first..).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +305,13 @@ mod tests {
             let mut out = String::new();
             push_address(&mut out, it.parse().unwrap());
             assert_eq!(out, it);
+        }
+    }
+
+    #[test]
+    fn a_number_is_written_as_it_is_displayed() {
+        for it in [0, 7, 10, 99, 100, 65_535, 1_000_000_000, u32::MAX] {
+            assert_eq!(Decimal::of(it).as_ref(), it.to_string().as_bytes());
         }
     }
 
@@ -311,7 +346,7 @@ mod tests {
 
     #[test]
     fn escapes_of_a_user_are_undone_and_nonsense_stays() {
-        assert_eq!(unescape(b"%31%32%zz%3"), b"12%zz%3");
+        assert_eq!(*unescape(b"%31%32%zz%3"), *b"12%zz%3");
     }
 
     #[test]

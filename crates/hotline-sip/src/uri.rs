@@ -1,5 +1,7 @@
 //! A SIP, SIPS or tel URI (RFC 3261 §19.1, RFC 3966).
 
+use std::borrow::Cow;
+
 use crate::text::{
     decode, is_beside_uri, is_host, number, slice, split_bare, trim, unescape, visible,
 };
@@ -8,7 +10,7 @@ use crate::text::{
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Uri {
     /// In lower case.
-    pub scheme: String,
+    pub scheme: Cow<'static, str>,
     /// Without password, parameters (`;phone-context=…`) and escapes, made visible as
     /// [`visible`](crate::visible) does. The number of a `tel:` URI.
     pub user: String,
@@ -24,30 +26,38 @@ impl Uri {
     /// `None`: no scheme, a space, or a host that cannot be one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (scheme, rest) = split_scheme(bytes)?;
-        let scheme = String::from_utf8(scheme.to_ascii_lowercase()).ok()?;
-        match scheme.as_str() {
-            "sip" | "sips" => Self::parse_sip(scheme, rest),
-            "tel" => Some(Self::parse_tel(scheme, rest)),
-            _ => Some(Self { scheme, host: decode(rest), ..Self::default() }),
+        match known(scheme) {
+            Some("tel") => Some(Self::parse_tel(rest)),
+            Some(scheme) => Self::parse_sip(scheme, rest),
+            None => {
+                let scheme = decode(scheme).to_ascii_lowercase().into();
+                Some(Self { scheme, host: decode(rest), ..Self::default() })
+            }
         }
     }
 
     /// Whether [`parse`](Self::parse) takes it. Copies nothing.
     pub(crate) fn is_one(bytes: &[u8]) -> bool {
         split_scheme(bytes).is_some_and(|(scheme, rest)| {
-            let is_sip = [&b"sip"[..], b"sips"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+            let is_sip = matches!(known(scheme), Some("sip" | "sips"));
             !is_sip || host_port(split_sip(rest).1).is_some()
         })
     }
 
-    fn parse_sip(scheme: String, rest: &[u8]) -> Option<Self> {
-        let (user, host, more) = split_sip(rest);
-        let (host, port) = host_port(host)?;
-        let (user, host) = (visible(decode(&unescape(user))), decode(host).to_ascii_lowercase());
-        Some(Self { scheme, user, host, port, params: params(more) })
+    /// Whether it is one that calls: `sip`, `sips` or `tel`. Copies nothing.
+    pub(crate) fn is_to_call(bytes: &[u8]) -> bool {
+        Self::is_one(bytes) && split_scheme(bytes).is_some_and(|it| known(it.0).is_some())
     }
 
-    fn parse_tel(scheme: String, rest: &[u8]) -> Self {
+    fn parse_sip(scheme: &'static str, rest: &[u8]) -> Option<Self> {
+        let (user, host, more) = split_sip(rest);
+        let (host, port) = host_port(host)?;
+        let (user, mut host) = (visible(decode(&unescape(user))), decode(host));
+        host.make_ascii_lowercase();
+        Some(Self { scheme: scheme.into(), user, host, port, params: params(more) })
+    }
+
+    fn parse_tel(rest: &[u8]) -> Self {
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         // RFC 3966 §3: visual separators mean nothing.
         let user: Vec<u8> = slice(rest, 0, end)
@@ -56,7 +66,8 @@ impl Uri {
             .filter(|it| !matches!(it, b'-' | b'.' | b'(' | b')'))
             .collect();
         let params = params(rest.get(end..).unwrap_or_default());
-        Self { scheme, user: visible(decode(&unescape(&user))), params, ..Self::default() }
+        let user = visible(decode(&unescape(&user)));
+        Self { scheme: "tel".into(), user, params, ..Self::default() }
     }
 
     /// A parameter's value; `Some("")` for a parameter without one.
@@ -64,6 +75,11 @@ impl Uri {
         let found = self.params.iter().find(|it| it.0 == name)?;
         Some(found.1.as_deref().unwrap_or_default())
     }
+}
+
+/// The schemes of what can be called.
+fn known(scheme: &[u8]) -> Option<&'static str> {
+    ["sip", "sips", "tel"].into_iter().find(|it| scheme.eq_ignore_ascii_case(it.as_bytes()))
 }
 
 /// The scheme and what stands behind its colon.
@@ -119,7 +135,9 @@ fn params(bytes: &[u8]) -> Vec<(String, Option<String>)> {
         .map(|it| {
             let end = memchr::memchr(b'=', it).unwrap_or(it.len());
             let value = it.get(end.saturating_add(1)..).map(|it| decode(&unescape(it)));
-            (decode(slice(it, 0, end)).to_ascii_lowercase(), value)
+            let mut name = decode(slice(it, 0, end));
+            name.make_ascii_lowercase();
+            (name, value)
         })
         .collect()
 }

@@ -28,7 +28,7 @@ pub(super) const WORDS: &[&str] = &[
 pub(super) fn run(bytes: &[u8]) -> u64 {
     let mut trace = Trace::new();
     if let Some(it) = Uri::parse(bytes) {
-        trace.note(match it.scheme.as_str() {
+        trace.note(match &*it.scheme {
             "sip" | "sips" | "tel" => &it.scheme,
             _ => "other",
         });

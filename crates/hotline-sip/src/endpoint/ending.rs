@@ -59,13 +59,11 @@ impl Endpoint {
     }
 
     pub(super) fn send_closing_bye(&mut self, id: LegId, now: Now) {
-        let Some(Leg::Closing(it)) = self.legs.get(&id) else { return };
-        let (mut dialog, reason) = (it.dialog.clone(), it.reason.clone());
+        let Some(Leg::Closing(_)) = self.legs.get(&id) else { return };
+        let Some(Leg::Closing(mut it)) = self.legs.remove(&id) else { return };
         self.timers.cancel_all(&id);
-        self.send_bye(&mut dialog, Some(id), reason, now);
-        if let Some(Leg::Closing(it)) = self.legs.get_mut(&id) {
-            it.dialog.local_cseq = dialog.local_cseq;
-        }
+        self.send_bye(&mut it.dialog, Some(id), it.reason.clone(), now);
+        self.legs.insert(id, Leg::Closing(it));
     }
 
     /// Of a leg, or of a fork that nobody wants.

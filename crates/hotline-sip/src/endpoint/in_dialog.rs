@@ -1,5 +1,7 @@
 //! Requests of the peer within a dialog (RFC 3261 §12.2.2).
 
+use std::sync::Arc;
+
 use hotline_base::{LegId, Now};
 
 use super::{
@@ -44,7 +46,9 @@ impl Endpoint {
         }
         let refused = refusal(&message);
         let method = message.known_method();
-        let Some(id) = self.transactions.begin_server(message.clone(), flow, tag) else { return };
+        let message = Arc::new(message);
+        let begun = self.transactions.begin_server(Arc::clone(&message), flow, tag);
+        let Some(id) = begun else { return };
         if let Some((status, header)) = refused {
             return self.respond(id, status, header.as_slice(), now);
         }
@@ -187,7 +191,7 @@ impl Endpoint {
             // A refresh of the session.
             (_, None) => {
                 let talk = Talk { session, ..up.talk.clone() };
-                let mut more = session_headers(session);
+                let mut more: Vec<_> = session_headers(session).collect();
                 more.extend([contact, ("Supported", SUPPORTED.to_owned())]);
                 self.respond(id, 200, &more, now);
                 self.settle_talk(leg, talk, now);

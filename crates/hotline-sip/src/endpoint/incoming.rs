@@ -1,6 +1,6 @@
 //! Calls of a peer: from the INVITE to our final response.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::{Hashed, LegId, Now, Pii};
 
@@ -76,7 +76,8 @@ impl Endpoint {
         let dialog = Dialog::incoming(&message, flow, &tag, self.contact("hotline", flow));
         let invited = Invited { phone, replaces, ..invited(leg, flow, &message) };
         let trying = Reply::new(&message, 100).from(flow).feedback(self.feedback).build();
-        let Some(server) = self.transactions.begin_server(message, flow, tag) else { return };
+        let begun = self.transactions.begin_server(Arc::new(message), flow, tag);
+        let Some(server) = begun else { return };
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
         self.purposes.insert(server, Purpose::Asked(leg));
         self.dialogs.insert(Hashed::of(&dialog.key()), leg);
@@ -139,7 +140,7 @@ impl Endpoint {
         let reply = reply.with("Supported", SUPPORTED);
         let reply = reply.with("Server", self.config.user_agent.as_str());
         let more = session_headers(session);
-        let reply = more.into_iter().fold(reply, |it, (name, value)| it.with(name, value));
+        let reply = more.fold(reply, |it, (name, value)| it.with(name, value));
         let bytes = reply.build_with_sdp(sdp);
         self.transactions.respond(server, 200, bytes, now.mono, &mut self.out);
         let interval = self.config.t1;

@@ -14,6 +14,7 @@ use crate::{
     leg::{Cancel, Invite, Leg, Offer, Purpose, Talk},
     message::Reply,
     session::Session,
+    text::Decimal,
     timers::TimerName,
     transaction::TxId,
 };
@@ -69,7 +70,7 @@ impl Endpoint {
             .header("Allow", ALLOW)
             .header("Supported", SUPPORTED)
             .header("Session-Expires", up.talk.session.header(false))
-            .header("Min-SE", wish.min_secs.to_string())
+            .header("Min-SE", Decimal::of(wish.min_secs))
             .header("User-Agent", &self.config.user_agent);
         let secs = up.talk.session.secs;
         let dialog = up.dialog.clone();
@@ -231,8 +232,8 @@ impl Endpoint {
         let Some((request, flow, tag)) = self.transactions.request(server) else { return };
         let reply = Reply::new(request, 200).from(flow).tag(tag).feedback(self.feedback);
         let reply = contact.into_iter().fold(reply, |it, contact| it.with("Contact", contact));
-        let more = session.map(session_headers).unwrap_or_default();
-        let reply = more.into_iter().fold(reply, |it, (name, value)| it.with(name, value));
+        let more = session.into_iter().flat_map(session_headers);
+        let reply = more.fold(reply, |it, (name, value)| it.with(name, value));
         let bytes = reply.build_with_sdp(Some(sdp));
         self.transactions.respond(server, 200, bytes, now.mono, &mut self.out);
     }

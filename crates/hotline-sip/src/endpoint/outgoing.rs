@@ -18,7 +18,7 @@ use crate::{
     leg::{Cancel, Fork, Invite, Leg, Outgoing, Purpose, Talk, Up},
     registrar::Key,
     session::{Session, min_se_of},
-    text::quote,
+    text::{Decimal, push_address, quote},
     timers::TimerName,
     transaction::{TxId, cancel_of, transmit},
     value::q850,
@@ -95,34 +95,40 @@ impl Endpoint {
     }
 
     fn first_invite(&mut self, dial: &Dial, contact: &str, names: &Names) -> Option<Message> {
-        Uri::parse(dial.target.as_bytes())?;
+        if !Uri::is_one(dial.target.as_bytes()) {
+            return None;
+        }
         let host = self.config.sent_by(dial.flow);
         let user: String = dial
             .from_user
             .chars()
             .filter(|it| !it.is_control() && !"<>@;: \"".contains(*it))
             .collect();
-        let name = if dial.from_display.is_empty() {
-            String::new()
-        } else {
-            format!("{} ", quote(&dial.from_display))
-        };
-        let domain = dial.from_host.clone().unwrap_or_else(|| host.to_string());
-        let from = format!("{name}<sip:{user}@{domain}>;tag={}", names.tag);
-        let min_secs = self.wish().min_secs.to_string();
+        let mut from = String::with_capacity(128);
+        if !dial.from_display.is_empty() {
+            from.push_str(&quote(&dial.from_display));
+            from.push(' ');
+        }
+        from.extend(["<sip:", user.as_str(), "@"]);
+        match &dial.from_host {
+            Some(it) => from.push_str(it),
+            None => push_address(&mut from, host),
+        }
+        from.extend([">;tag=", names.tag.as_str()]);
+        let min_secs = Decimal::of(self.wish().min_secs);
         let via = self.fresh_via(dial.flow);
         let sdp = (!dial.sdp.is_empty()).then_some(dial.sdp.as_str());
         let it = MessageBuilder::request("INVITE", dial.target.as_bytes())
             .header("Via", via)
             .header("Max-Forwards", "70")
             .header("From", from)
-            .header("To", format!("<{}>", dial.target))
+            .parts("To", &[b"<", dial.target.as_bytes(), b">"])
             .header("Call-ID", &names.call_id)
-            .header("CSeq", format!("{} INVITE", names.cseq))
+            .cseq(names.cseq, "INVITE")
             .header("Contact", contact)
             .header("Allow", ALLOW)
             .header("Supported", SUPPORTED)
-            .header("Session-Expires", names.secs.to_string())
+            .header("Session-Expires", Decimal::of(names.secs))
             .header("Min-SE", min_secs)
             .header("User-Agent", &self.config.user_agent);
         let it = dial.headers.iter().fold(it, |it, (name, value)| it.header(name, value));

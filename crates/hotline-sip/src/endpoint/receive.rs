@@ -7,7 +7,7 @@ use super::{
     names::{ACCEPT, ALLOW, SUPPORTED},
 };
 use crate::{
-    Admit, Event, Flow, Message, Method, PeerMisbehaved,
+    Admit, Event, Flow, Message, Method, PeerMisbehaved, Uri,
     leg::Purpose,
     message::{Reply, fitting},
     text::number,
@@ -93,8 +93,7 @@ impl Endpoint {
             }
             return self.refuse_at_once(flow, &message, admit, status, header.as_slice());
         }
-        let scheme = message.request_uri().map(|it| it.scheme).unwrap_or_default();
-        if !matches!(scheme.as_str(), "sip" | "sips" | "tel") {
+        if !Uri::is_to_call(message.raw_uri()) {
             return self.refuse_at_once(flow, &message, admit, 416, &[]);
         }
         if let Some(header) = unsupported(&message) {

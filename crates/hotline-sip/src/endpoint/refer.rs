@@ -3,6 +3,8 @@
 //! Refer-To is data: whom it names is for those above to find, and nothing is ever sent to its
 //! address.
 
+use std::sync::Arc;
+
 use hotline_base::{Hashed, LegId, Now, Pii};
 
 use super::{Endpoint, UNSAVED_MAX, receive::key_of};
@@ -48,7 +50,7 @@ impl Endpoint {
         let Some(uri) = Uri::parse(address).filter(|it| !it.user.is_empty()) else {
             return self.respond(id, 400, &[], now);
         };
-        if !matches!(uri.scheme.as_str(), "sip" | "sips" | "tel") {
+        if !matches!(&*uri.scheme, "sip" | "sips" | "tel") {
             return self.respond(id, 416, &[], now);
         }
         let replaces = headers.and_then(replaces_in).map(|it| self.replaced_by(&it));
@@ -271,7 +273,7 @@ impl Endpoint {
             return false;
         }
         let tag = String::from_utf8_lossy(message.to_tag()).into_owned();
-        if let Some(id) = self.transactions.begin_server(message.clone(), flow, tag) {
+        if let Some(id) = self.transactions.begin_server(Arc::new(message.clone()), flow, tag) {
             self.on_notify(id, message, now);
         }
         true
@@ -288,7 +290,7 @@ fn replaces_in(headers: &[u8]) -> Option<Vec<u8>> {
         let (name, value) = it.split_at_checked(9)?;
         name.eq_ignore_ascii_case(b"replaces=").then_some(value)
     });
-    value.map(unescape)
+    value.map(|it| unescape(it).into_owned())
 }
 
 /// As the value of a header within a URI (RFC 3261 §25.1, hvalue).

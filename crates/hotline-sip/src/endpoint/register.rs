@@ -1,5 +1,7 @@
 //! REGISTER of phones at our registrar.
 
+use std::sync::Arc;
+
 use hotline_base::{Extension, Now};
 
 use super::Endpoint;
@@ -29,7 +31,7 @@ impl Endpoint {
             Verdict::Granted { headers, events, moved } => {
                 // Only who knows a password makes us remember anything.
                 let tag = self.token();
-                if let Some(id) = self.transactions.begin_server(message, flow, tag) {
+                if let Some(id) = self.transactions.begin_server(Arc::new(message), flow, tag) {
                     self.respond(id, 200, &headers, now);
                 }
                 for it in &moved {

@@ -12,6 +12,7 @@ use crate::{
     EndWhy, Event, HangUp, Message, Method,
     leg::{Leg, Offer, Purpose, Talk},
     session::{Session, Wish, has_option, min_se_of},
+    text::Decimal,
     timers::TimerName,
     transaction::{Tempo, TxId},
 };
@@ -107,7 +108,7 @@ impl Endpoint {
             .header("Allow", ALLOW)
             .header("Supported", SUPPORTED)
             .header("Session-Expires", up.talk.session.header(false))
-            .header("Min-SE", wish.min_secs.to_string())
+            .header("Min-SE", Decimal::of(wish.min_secs))
             .header("User-Agent", &self.config.user_agent);
         let Ok(message) = Message::parse(&request.end()) else { return };
         let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
@@ -196,10 +197,7 @@ pub(super) fn may_update(message: &Message, before: bool) -> bool {
 }
 
 /// Session-Expires of our 2xx, and Require where the peer must know it (RFC 4028 §9).
-pub(super) fn session_headers(session: Session) -> Vec<(&'static str, String)> {
-    let mut all = vec![("Session-Expires", session.header(true))];
-    if session.agreed {
-        all.push(("Require", "timer".to_owned()));
-    }
-    all
+pub(super) fn session_headers(session: Session) -> impl Iterator<Item = (&'static str, String)> {
+    let require = session.agreed.then(|| ("Require", "timer".to_owned()));
+    [Some(("Session-Expires", session.header(true))), require].into_iter().flatten()
 }

@@ -6,7 +6,7 @@ use super::{Feedback, Message, overload, scan::Start};
 use crate::{
     Flow, PeerMisbehaved, Via,
     build::{MessageBuilder, phrase},
-    text::{hex, slice, split_bare},
+    text::{Decimal, hex, slice, split_bare},
 };
 
 /// A response in the making: what RFC 3261 §8.2.6.2 takes over from the request, and more headers.
@@ -48,6 +48,8 @@ impl<'a> Reply<'a> {
 
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        // As many as most replies have, at once.
+        self.more.reserve(8);
         self.more.push((name, value.into()));
         self
     }
@@ -74,19 +76,21 @@ impl<'a> Reply<'a> {
         let it = MessageBuilder::response(self.status, words);
         let it = self.vias(it, name("Via", "v"));
         let it = it.each(name("From", "f"), request.header("From"));
-        let it = it.each(name("To", "t"), request.header("To").map(|to| self.tagged(to)));
+        let tag = self.new_tag();
+        let to = request.header("To").into_iter();
+        let it = to.fold(it, |it, to| it.parts(name("To", "t"), &[to, tag.0, tag.1]));
         let it = it.each(name("Call-ID", "i"), request.header("Call-ID"));
         let it = it.each("CSeq", request.header("CSeq"));
         self.more.iter().fold(it, |it, (name, value)| it.header(name, value.as_bytes()))
     }
 
-    fn tagged(&self, to: &[u8]) -> Vec<u8> {
-        let mut to = to.to_vec();
+    /// What is put behind a To that has no tag yet.
+    fn new_tag(&self) -> (&[u8], &[u8]) {
         if self.status > 100 && !self.to_tag.is_empty() && self.request.to_tag().is_empty() {
-            to.extend_from_slice(b";tag=");
-            to.extend_from_slice(self.to_tag.as_bytes());
+            (b";tag=", self.to_tag.as_bytes())
+        } else {
+            (b"", b"")
         }
-        to
     }
 
     fn vias(&self, mut it: MessageBuilder, name: &str) -> MessageBuilder {
@@ -129,7 +133,8 @@ impl<'a> Reply<'a> {
             }
             out.extend_from_slice(part);
             if is_rport && wants_port {
-                out.extend_from_slice(format!("={}", flow.remote.port()).as_bytes());
+                out.push(b'=');
+                out.extend_from_slice(Decimal::of(flow.remote.port().into()).as_ref());
             }
         }
         // RFC 3581 §4: with rport, received is written even if it says nothing new.

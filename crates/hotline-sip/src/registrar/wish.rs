@@ -81,7 +81,7 @@ pub(super) fn wish(message: &Message, config: &Config) -> Result<Wish, Verdict> 
 
 fn change(contact: &[u8], header: Option<u64>, config: &Config) -> Result<Change, Verdict> {
     let it = NameAddr::parse(contact).ok_or_else(|| bad(PeerMisbehaved::BadContact))?;
-    if it.uri().is_none_or(|it| !matches!(it.scheme.as_str(), "sip" | "sips")) {
+    if it.uri().is_none_or(|it| !matches!(&*it.scheme, "sip" | "sips")) {
         return Err(bad(PeerMisbehaved::BadContact));
     }
     let own = it.params.get("expires").map(seconds).transpose()?;

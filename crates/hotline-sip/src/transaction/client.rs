@@ -275,12 +275,11 @@ pub(crate) fn cancel_of(invite: &Message, reason: Option<&str>) -> Vec<u8> {
 
 fn within(invite: &Message, method: Method) -> MessageBuilder {
     let top = invite.header("Via").and_then(|it| split_bare(it, b',').next());
-    let cseq = format!("{} {}", invite.cseq().number, method.name());
     MessageBuilder::request(method.name(), invite.raw_uri())
         .each("Via", top)
         .header("Max-Forwards", "70")
         .each("Route", invite.headers("Route"))
         .each("From", invite.header("From"))
         .each("Call-ID", invite.header("Call-ID"))
-        .header("CSeq", cseq)
+        .cseq(invite.cseq().number, method.name())
 }

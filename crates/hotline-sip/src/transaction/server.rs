@@ -1,6 +1,6 @@
 //! Requests we received.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use hotline_base::{Hashed, MonoTime};
 
@@ -24,7 +24,7 @@ pub(super) struct ServerTransaction {
     pub(super) merge: Option<Hashed>,
     state: State,
     /// The request, until it is answered.
-    request: Option<Message>,
+    request: Option<Arc<Message>>,
     /// What a repeated request is answered with. Most are kept for 32 s and never used.
     last: Option<Box<[u8]>>,
     /// Given to every response above 100.
@@ -59,7 +59,7 @@ impl Transactions {
 
     pub(crate) fn begin_server(
         &mut self,
-        message: Message,
+        message: Arc<Message>,
         flow: Flow,
         tag: String,
     ) -> Option<TxId> {
@@ -93,7 +93,7 @@ impl Transactions {
     /// The request, while it is unanswered; with the flow it came by and our tag.
     pub(crate) fn request(&self, id: TxId) -> Option<(&Message, Flow, &str)> {
         let it = self.servers.get(&id)?;
-        it.request.as_ref().map(|message| (message, it.flow, it.to_tag.as_str()))
+        it.request.as_deref().map(|message| (message, it.flow, it.to_tag.as_str()))
     }
 
     pub(crate) fn to_tag(&self, id: TxId) -> Option<&str> {
@@ -279,7 +279,7 @@ fn with_server_key<T>(
     let own = message.known_method();
     let method = of.unwrap_or(if own == Method::Ack { Method::Invite } else { own });
     let method = method.name().as_bytes();
-    let branch = via.branch();
+    let branch = message.branch();
     if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) {
         let mut host = Cow::Borrowed(via.host);
         if host.iter().any(u8::is_ascii_uppercase) {
