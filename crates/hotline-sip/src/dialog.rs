@@ -7,7 +7,10 @@
 //! Only when the flow was a connection that is gone, the next hop is read from the route set or
 //! the remote target. Route headers are written in either case.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -19,11 +22,12 @@ use crate::{
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Dialog {
-    pub(crate) call_id: Vec<u8>,
-    pub(crate) local_tag: Vec<u8>,
+    // What is ours is shared by all dialogs of one INVITE.
+    pub(crate) call_id: Arc<[u8]>,
+    pub(crate) local_tag: Arc<[u8]>,
     pub(crate) remote_tag: Vec<u8>,
     /// From of our requests, with our tag.
-    local: Vec<u8>,
+    local: Arc<[u8]>,
     /// To of our requests, with the peer's tag.
     remote: Vec<u8>,
     /// Contact URI of the peer.
@@ -34,7 +38,7 @@ pub(crate) struct Dialog {
     pub(crate) remote_cseq: Option<u32>,
     pub(crate) flow: Flow,
     /// Our Contact.
-    pub(crate) contact: String,
+    pub(crate) contact: Arc<str>,
     /// Whether we sent the first INVITE, and so own the Call-ID (RFC 3261 §14.1).
     pub(crate) is_caller: bool,
     /// Who we are, should the next hop ask. Secrets are not written to the disk.
@@ -46,11 +50,11 @@ impl Dialog {
     /// The dialog an INVITE of a peer makes (RFC 3261 §12.1.1).
     pub(crate) fn incoming(invite: &Message, flow: Flow, tag: &str, contact: String) -> Self {
         let to = invite.header("To").unwrap_or_default();
-        let local = [to, b";tag=", tag.as_bytes()].concat();
+        let local = [to, b";tag=", tag.as_bytes()].concat().into();
         let from = || invite.name_addr("From").map(|it| it.uri).unwrap_or_default();
         Self {
-            call_id: invite.call_id().to_vec(),
-            local_tag: tag.as_bytes().to_vec(),
+            call_id: invite.call_id().into(),
+            local_tag: tag.as_bytes().into(),
             remote_tag: invite.from_tag().to_vec(),
             local,
             remote: invite.header("From").unwrap_or_default().to_vec(),
@@ -59,7 +63,7 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: Some(invite.cseq().number),
             flow,
-            contact,
+            contact: contact.into(),
             is_caller: false,
             credentials: None,
         }
@@ -68,17 +72,17 @@ impl Dialog {
     /// What our INVITE knows of the dialog before it is answered.
     pub(crate) fn outgoing(invite: &Message, flow: Flow, contact: String) -> Self {
         Self {
-            call_id: invite.call_id().to_vec(),
-            local_tag: invite.from_tag().to_vec(),
+            call_id: invite.call_id().into(),
+            local_tag: invite.from_tag().into(),
             remote_tag: Vec::new(),
-            local: invite.header("From").unwrap_or_default().to_vec(),
+            local: invite.header("From").unwrap_or_default().into(),
             remote: invite.header("To").unwrap_or_default().to_vec(),
             target: invite.raw_uri().to_vec(),
             routes: Vec::new(),
             local_cseq: invite.cseq().number,
             remote_cseq: None,
             flow,
-            contact,
+            contact: contact.into(),
             is_caller: true,
             credentials: None,
         }

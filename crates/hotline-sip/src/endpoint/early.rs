@@ -155,7 +155,7 @@ impl Endpoint {
     ) {
         let Some(early) = self.early_in(leg, message) else { return };
         early.dialog.refresh(message);
-        let (contact, settled) = (early.dialog.contact.clone(), early.sdp.is_some());
+        let (contact, settled) = (early.dialog.contact.to_string(), early.sdp.is_some());
         let Some(sdp) = message.sdp() else {
             return self.respond(id, 200, &[("Contact", contact)], now);
         };

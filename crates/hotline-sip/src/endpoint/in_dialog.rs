@@ -185,7 +185,7 @@ impl Endpoint {
         };
         up.dialog.refresh(message);
         up.talk.may_update = true;
-        let contact = ("Contact", up.dialog.contact.clone());
+        let contact = ("Contact", up.dialog.contact.to_string());
         let is_offer_running = up.accepted.as_ref().is_some_and(|it| it.is_offer);
         match (&up.offer, sdp) {
             // A refresh of the session.

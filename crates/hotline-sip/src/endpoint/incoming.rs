@@ -136,7 +136,7 @@ impl Endpoint {
         let (request, flow, tag) = self.transactions.request(server)?;
         let cseq = request.cseq().number;
         let reply = Reply::new(request, 200).from(flow).tag(tag).feedback(self.feedback);
-        let reply = reply.with("Contact", dialog.contact.as_str()).with("Allow", ALLOW);
+        let reply = reply.with("Contact", &*dialog.contact).with("Allow", ALLOW);
         let reply = reply.with("Supported", SUPPORTED);
         let reply = reply.with("Server", self.config.user_agent.as_str());
         let more = session_headers(session);

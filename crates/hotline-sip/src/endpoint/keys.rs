@@ -18,7 +18,7 @@ impl Endpoint {
         let request = up
             .dialog
             .request("INFO", cseq, &via)
-            .header("Contact", &up.dialog.contact)
+            .header("Contact", &*up.dialog.contact)
             .header("User-Agent", &self.config.user_agent)
             .end_with("application/dtmf-relay", body.as_bytes());
         if let Ok(message) = Message::parse(&request) {

@@ -66,7 +66,7 @@ impl Endpoint {
         let request = up
             .dialog
             .request("INVITE", cseq, &via)
-            .header("Contact", &up.dialog.contact)
+            .header("Contact", &*up.dialog.contact)
             .header("Allow", ALLOW)
             .header("Supported", SUPPORTED)
             .header("Session-Expires", up.talk.session.header(false))

@@ -167,7 +167,7 @@ impl Endpoint {
         let via = self.fresh_via(flow);
         let request = dialog
             .request("NOTIFY", cseq, &via)
-            .header("Contact", &dialog.contact)
+            .header("Contact", &*dialog.contact)
             .header("Event", "refer")
             .header("Subscription-State", state)
             .header("User-Agent", agent)
@@ -203,7 +203,7 @@ impl Endpoint {
             Leg::Closing(_) | Leg::Outgoing(_) => return None,
         };
         let Dialog { call_id, local_tag, remote_tag, .. } = dialog;
-        let named = (call_id.clone(), local_tag.clone(), remote_tag.clone());
+        let named = (call_id.to_vec(), local_tag.to_vec(), remote_tag.clone());
         String::from_utf8(crate::replaces::naming(&named)).ok()
     }
 
@@ -219,7 +219,7 @@ impl Endpoint {
         let request = up
             .dialog
             .request("REFER", cseq, &via)
-            .header("Contact", &up.dialog.contact)
+            .header("Contact", &*up.dialog.contact)
             .header("Refer-To", format!("<{to}{}>", replaces.unwrap_or_default()))
             .header("User-Agent", &self.config.user_agent)
             .end();
