@@ -32,14 +32,15 @@ impl Endpoint {
             return;
         }
         self.begin_ringing(leg, VecDeque::new(), dial.ring_limit, now);
-        let Some(client) = self.invite(leg, &dial, now) else {
+        let silence = dial.silence_limit;
+        let Some(client) = self.invite(leg, Box::new(dial), now) else {
             self.end_leg(leg, EndWhy::Refused { status: 400, cause: None });
             return;
         };
         if let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) {
             it.forks.push(Fork { client, phone: None });
         }
-        self.limit_silence(leg, dial.silence_limit, now);
+        self.limit_silence(leg, silence, now);
     }
 
     pub(super) fn begin_ringing(
@@ -57,7 +58,7 @@ impl Endpoint {
     }
 
     /// Sends a first INVITE of a leg that begins to ring. `None`: the target is no URI.
-    pub(super) fn invite(&mut self, leg: LegId, dial: &Dial, now: Now) -> Option<TxId> {
+    pub(super) fn invite(&mut self, leg: LegId, dial: Box<Dial>, now: Now) -> Option<TxId> {
         let secs = self.wish().secs;
         self.invite_for(leg, dial, 1, secs, now)
     }
@@ -66,15 +67,19 @@ impl Endpoint {
     fn invite_for(
         &mut self,
         leg: LegId,
-        dial: &Dial,
+        dial: Box<Dial>,
         cseq: u32,
         secs: u32,
         now: Now,
     ) -> Option<TxId> {
+        if !Uri::is_one(dial.target.as_bytes()) {
+            return None;
+        }
         let contact = self.contact(&dial.from_user, dial.flow);
+        let via = self.fresh_via(dial.flow);
         let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return None };
-        let names = Names { call_id: it.call_id.clone(), tag: it.tag.clone(), cseq, secs };
-        let message = self.first_invite(dial, &contact, &names)?;
+        let names = Names { call_id: &it.call_id, tag: &it.tag, contact: &contact, via: &via };
+        let message = self.first_invite(&dial, &names, cseq, secs)?;
         let mut dialog = Dialog::outgoing(&message, dial.flow, contact);
         dialog.credentials = dial.credentials.clone().map(Box::new);
         let client = self.transactions.begin_client(message, dial.flow, now.mono, &mut self.out)?;
@@ -86,7 +91,7 @@ impl Endpoint {
             is_ringing: false,
             acks: Vec::new(),
             secs,
-            dial: Some(Box::new(dial.clone())),
+            dial: Some(dial),
             early: Vec::new(),
             asked: None,
         };
@@ -94,10 +99,13 @@ impl Endpoint {
         Some(client)
     }
 
-    fn first_invite(&mut self, dial: &Dial, contact: &str, names: &Names) -> Option<Message> {
-        if !Uri::is_one(dial.target.as_bytes()) {
-            return None;
-        }
+    fn first_invite(
+        &self,
+        dial: &Dial,
+        names: &Names<'_>,
+        cseq: u32,
+        secs: u32,
+    ) -> Option<Message> {
         let host = self.config.sent_by(dial.flow);
         let user: String = dial
             .from_user
@@ -114,21 +122,20 @@ impl Endpoint {
             Some(it) => from.push_str(it),
             None => push_address(&mut from, host),
         }
-        from.extend([">;tag=", names.tag.as_str()]);
+        from.extend([">;tag=", names.tag]);
         let min_secs = Decimal::of(self.wish().min_secs);
-        let via = self.fresh_via(dial.flow);
         let sdp = (!dial.sdp.is_empty()).then_some(dial.sdp.as_str());
         let it = MessageBuilder::request("INVITE", dial.target.as_bytes())
-            .header("Via", via)
+            .header("Via", names.via)
             .header("Max-Forwards", "70")
             .header("From", from)
             .parts("To", &[b"<", dial.target.as_bytes(), b">"])
-            .header("Call-ID", &names.call_id)
-            .cseq(names.cseq, "INVITE")
-            .header("Contact", contact)
+            .header("Call-ID", names.call_id)
+            .cseq(cseq, "INVITE")
+            .header("Contact", names.contact)
             .header("Allow", ALLOW)
             .header("Supported", SUPPORTED)
-            .header("Session-Expires", Decimal::of(names.secs))
+            .header("Session-Expires", Decimal::of(secs))
             .header("Min-SE", min_secs)
             .header("User-Agent", &self.config.user_agent);
         let it = dial.headers.iter().fold(it, |it, (name, value)| it.header(name, value));
@@ -249,7 +256,7 @@ impl Endpoint {
     ) -> bool {
         // A peer that refuses what it asked for would be asked for ever.
         let Some(dial) = invite.dial.take().filter(|_| secs > invite.secs) else { return false };
-        self.invite_again(leg, id, invite, (&dial, secs), now)
+        self.invite_again(leg, id, invite, (dial, secs), now)
     }
 
     /// RFC 3261 §22.2: the same call with the proof that the next hop asked for.
@@ -275,7 +282,7 @@ impl Endpoint {
         dial.headers.retain(|it| it.0 != name);
         dial.headers.push((name.to_owned(), value));
         let silence = dial.silence_limit;
-        let begun = self.invite_again(leg, id, invite, (&dial, invite.secs), now);
+        let begun = self.invite_again(leg, id, invite, (dial, invite.secs), now);
         if begun {
             self.limit_silence(leg, silence, now);
         }
@@ -288,7 +295,7 @@ impl Endpoint {
         leg: LegId,
         id: TxId,
         invite: &Invite,
-        (dial, secs): (&Dial, u32),
+        (dial, secs): (Box<Dial>, u32),
         now: Now,
     ) -> bool {
         let cseq = invite.dialog.local_cseq.saturating_add(1);
@@ -330,13 +337,12 @@ impl Endpoint {
     }
 }
 
-/// What a first INVITE is known by, and the session it asks for.
-struct Names {
-    call_id: String,
-    tag: String,
-    cseq: u32,
-    /// Of Session-Expires.
-    secs: u32,
+/// What names a first INVITE and us.
+struct Names<'a> {
+    call_id: &'a str,
+    tag: &'a str,
+    contact: &'a str,
+    via: &'a str,
 }
 
 /// INVITEs of one call after which no further challenge is answered.

@@ -67,7 +67,7 @@ impl Endpoint {
             let limit = group.first().and_then(|it| it.1.silence_limit);
             let mut forks = Vec::new();
             for (key, dial) in group {
-                let client = self.invite(leg, &dial, now);
+                let client = self.invite(leg, Box::new(dial), now);
                 forks.extend(client.map(|client| Fork { client, phone: Some(key) }));
             }
             if forks.is_empty() {
