@@ -65,23 +65,34 @@ fn body(mut rest: &mut [u8]) {
 
 /// `sip:user:password@host` (RFC 3261 §19.1.1).
 fn uri_password(line: &mut [u8]) {
-    let Some(first) = memchr::memchr(b'@', line) else { return };
-    let mut at = Some(first);
-    while let Some(end) = at {
-        let before = line.get(..end).unwrap_or_default();
-        let is_edge = |it: &u8| matches!(*it, b'<' | b' ' | b'\t' | b'"' | b',' | b'@');
-        let start = before.iter().rposition(is_edge).map_or(0, |it| it.saturating_add(1));
-        let part = line.get_mut(start..end).unwrap_or_default();
-        // The first colon ends the scheme, the second one the user.
-        let second = part.iter().enumerate().filter(|(_, it)| **it == b':').nth(1).map(|it| it.0);
-        let is_sip = part.get(..3).is_some_and(|it| it.eq_ignore_ascii_case(b"sip"));
-        if let Some(second) = second.filter(|_| is_sip) {
-            stars(part.get_mut(second.saturating_add(1)..).unwrap_or_default());
+    let mut from = 0;
+    while let Some(at) = memchr::memchr(b'@', line.get(from..).unwrap_or_default()) {
+        let end = from.saturating_add(at);
+        if let Some(begin) = password(line.get(..end).unwrap_or_default()) {
+            stars(line.get_mut(begin..end).unwrap_or_default());
         }
-        let next = end.saturating_add(1);
-        let rest = line.get(next..).unwrap_or_default();
-        at = memchr::memchr(b'@', rest).map(|it| it.saturating_add(next));
+        from = end.saturating_add(1);
     }
+}
+
+/// Where the password begins that ends with `before`. Every message has many an `@` and hardly one
+/// a password, so the usual `<sip:user` is seen by its only colon.
+fn password(before: &[u8]) -> Option<usize> {
+    let is_edge = |it: &u8| matches!(*it, b'<' | b' ' | b'\t' | b'"' | b',' | b'@');
+    let last = memchr::memrchr(b':', before)?;
+    let (head, behind) = before.split_at(last);
+    if behind.iter().any(is_edge) {
+        return None;
+    }
+    let start = head.iter().rposition(is_edge).map_or(0, |it| it.saturating_add(1));
+    let word = head.get(start..).unwrap_or_default();
+    // The first colon ends the scheme, the second one the user.
+    let first = memchr::memchr(b':', word)?;
+    let user = first.saturating_add(1);
+    let second = memchr::memchr(b':', word.get(user..).unwrap_or_default());
+    let second = second.map_or(last, |it| start.saturating_add(user).saturating_add(it));
+    let is_sip = word.get(..3).is_some_and(|it| it.eq_ignore_ascii_case(b"sip"));
+    is_sip.then(|| second.saturating_add(1))
 }
 
 /// Everything but the white space at the ends of lines and the blank before a value.
@@ -119,6 +130,9 @@ mod tests {
             "INVITE sip:1:pw@h:5060 SIP/2.0\nTo: \"x\" <sips:2:a:b@h>, <sip:3@h:5060>\n\n",
             "INVITE sip:1:**@h:5060 SIP/2.0\nTo: \"x\" <sips:2:***@h>, <sip:3@h:5060>\n\n",
         );
+        check("A: SIP:1:a:b:c@h, sip:2::@h\n\n", "A: SIP:1:*****@h, sip:2:*@h\n\n");
+        let other = "Call-ID: a:b:c@h\nTo: sip:1:2 3@h, \"a:b:c\"@h, @sip:4@h, :5@h,sip:6@h\n\n";
+        check(other, other);
     }
 
     #[test]
