@@ -113,12 +113,22 @@ async fn write(mut end: OwnedWriteHalf, epoch: u64, orders: &mut mpsc::Receiver<
     }
 }
 
+/// Behind what is there; after an error nothing is.
 fn push_frame(bytes: &mut Vec<u8>, order: &Order) -> io::Result<()> {
-    let frame = borsh::to_vec(order)?;
-    let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(&frame);
-    Ok(())
+    const LENGTH: usize = size_of::<u32>();
+    let begin = bytes.len();
+    bytes.extend_from_slice(&[0; LENGTH]);
+    let written = borsh::to_writer(&mut *bytes, order).and_then(|()| {
+        let length = bytes.len().saturating_sub(begin + LENGTH);
+        let length = u32::try_from(length).map_err(io::Error::other)?;
+        let place = bytes.get_mut(begin..begin + LENGTH).into_iter().flatten();
+        place.zip(length.to_be_bytes()).for_each(|(to, from)| *to = from);
+        Ok(())
+    });
+    if written.is_err() {
+        bytes.truncate(begin);
+    }
+    written
 }
 
 /// `Ok`: media is gone, or control.
