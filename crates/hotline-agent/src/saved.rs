@@ -10,6 +10,9 @@ use crate::{Agent, AgentConfig, BusyReason, Line, Pending, Presence, agent::Unti
 /// The form of the bytes; other forms are not read.
 const FORM: u8 = 2;
 
+/// As large as most are: they are written at each change and wait together for the disk.
+const SIZE: usize = 96;
+
 #[derive(BorshDeserialize, BorshSerialize)]
 struct Saved {
     form: u8,
@@ -41,7 +44,11 @@ impl Agent {
             since: self.since,
             until: self.until.map(|it| it.wall),
         };
-        borsh::to_vec(&saved).unwrap_or_default()
+        let mut out = Vec::with_capacity(SIZE);
+        if saved.serialize(&mut out).is_err() {
+            out.clear();
+        }
+        out
     }
 
     /// The agent from [`save`](Self::save), with a free line; `None` for bytes of another form.

@@ -158,21 +158,20 @@ impl Switchboard {
     pub(super) fn agent_changed(&mut self, no: &AgentNo, now: Now) {
         let Some(agent) = self.agents.get_mut(no) else { return };
         let call = agent.call();
-        let mut facts = Vec::new();
-        while let Some(fact) = agent.poll_fact() {
-            facts.push(fact);
-        }
+        // Nearly always one at most.
+        let first = agent.poll_fact();
+        let more: Vec<_> = std::iter::from_fn(|| agent.poll_fact()).collect();
         let due = agent.poll_timeout();
         self.staff.note(agent);
         self.timers.set(Owner::Agent(no.clone()), due);
-        if !facts.is_empty() {
+        if let Some(first) = first {
             let view = agent.view();
             let value = Some(agent.save());
             self.outputs.push_back(Output::Keep { key: format!("agent/{no}"), value });
             self.desks.seat(no, view.extension.as_ref());
             let brief = call.and_then(|it| self.brief(it, now.wall));
-            let same = std::iter::repeat_n((view, brief), facts.len());
-            for (fact, (view, call)) in facts.into_iter().zip(same) {
+            let same = std::iter::repeat_n((view, brief), 1 + more.len());
+            for (fact, (view, call)) in std::iter::once(first).chain(more).zip(same) {
                 let update = AgentUpdate { fact, view, call };
                 self.durable.push_back(Output::Agent(Box::new(update)));
             }
