@@ -21,12 +21,13 @@ use crate::{
     transaction::TxId,
 };
 
+/// In boxes: a map moves its values about, and most legs are of one kind.
 #[derive(Debug)]
 pub(crate) enum Leg {
     /// The peer calls; no final response yet.
     Incoming(Box<Incoming>),
     /// We call; no final response yet.
-    Outgoing(Outgoing),
+    Outgoing(Box<Outgoing>),
     /// Answered.
     Up(Box<Up>),
     /// Ended for the caller; its BYE is on its way or waits for the ACK of our 200.

@@ -53,7 +53,7 @@ impl Endpoint {
         let (call_id, tag) = (format!("{}{}", self.token(), self.token()), self.token());
         let (forks, failure) = (Vec::new(), EndWhy::NoResponse);
         let it = Outgoing { call_id, tag, forks, later, failure };
-        self.legs.insert(leg, Leg::Outgoing(it));
+        self.legs.insert(leg, Leg::Outgoing(Box::new(it)));
         self.timers.set(leg, TimerName::Ring, now.mono + limit.unwrap_or(RING_MAX));
     }
 
