@@ -116,6 +116,14 @@ impl<V> HashedMap<V> {
         }
     }
 
+    pub fn get_mut<K: Sought + ?Sized>(&mut self, key: &K) -> Option<&mut V> {
+        match self.by_hash.get_mut(&key.hash()) {
+            Some((bytes, it)) if key.is(bytes) => Some(it),
+            Some(_) | None if self.others.is_empty() => None,
+            Some(_) | None => self.others.get_mut(&*key.bytes()),
+        }
+    }
+
     pub fn contains_key<K: Sought + ?Sized>(&self, key: &K) -> bool {
         self.get(key).is_some()
     }
@@ -205,7 +213,10 @@ mod tests {
                 (Some(&n), Some(&n))
             );
         }
-        map.insert(Hashed::of(&[&all[7]]), 70);
+        *map.get_mut(&[all[7].as_slice()]).unwrap() = 70;
+        map.insert(Hashed::of(&[&all[9]]), 90);
+        assert_eq!(map.remove(&[all[9].as_slice()]), Some(90));
+        map.insert(Hashed::of(&[&all[9]]), 9);
         assert_eq!((map.len(), map.remove(&[all[7].as_slice()])), (all.len(), Some(70)));
         assert_eq!((map.len(), map.get(&[all[7].as_slice()])), (all.len() - 1, None));
         map.retain(|it| *it == 8);
@@ -250,8 +261,10 @@ mod tests {
         let mut map = HashedMap::new();
         map.insert(one.clone(), 1);
         assert_eq!(map.get(&other), None);
+        assert_eq!(map.get_mut(&other), None);
         map.insert(other.clone(), 2);
         assert_eq!((map.get(&one), map.get(&other), map.len()), (Some(&1), Some(&2), 2));
+        assert_eq!(map.get_mut(&other), Some(&mut 2));
         // Also when the one that came first has left, and comes again.
         assert_eq!((map.remove(&one), map.get(&one)), (Some(1), None));
         map.insert(other.clone(), 3);

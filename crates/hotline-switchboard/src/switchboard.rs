@@ -9,8 +9,8 @@ use std::{
 use hotline_acd::Dispatcher;
 use hotline_agent::Agent;
 use hotline_base::{
-    AgentNo, CallId, ConnId, Due, Key, LegId, Machine, MonoTime, Now, OfferId, Random, RecordingId,
-    TicketId, TrunkId, earliest, media::Order,
+    AgentNo, CallId, ConnId, Due, HashedMap, Key, LegId, Machine, MonoTime, Now, OfferId, Random,
+    RecordingId, TicketId, TrunkId, earliest, media::Order,
 };
 use hotline_call::Call;
 use hotline_cdr::{EndReason, Party};
@@ -98,7 +98,8 @@ pub struct Switchboard {
     keys_out: BTreeMap<LegId, VecDeque<Key>>,
     /// Telephones that asked for a transfer by REFER, until it is known what became of it.
     refers: BTreeMap<CallId, LegId>,
-    repeats: BTreeMap<String, VecDeque<MonoTime>>,
+    /// When each caller called, by number.
+    repeats: HashedMap<VecDeque<MonoTime>>,
     /// Live: calls in progress see a change, too.
     lists: Arc<Lists>,
     next_call: u64,
@@ -185,7 +186,7 @@ impl Switchboard {
             take_events: BTreeSet::new(),
             keys_out: BTreeMap::new(),
             refers: BTreeMap::new(),
-            repeats: BTreeMap::new(),
+            repeats: HashedMap::new(),
             lists: Arc::default(),
             next_call: first,
             next_ticket: first,

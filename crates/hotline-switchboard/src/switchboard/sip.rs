@@ -1,6 +1,8 @@
 //! Between the SIP endpoint and the calls.
 
-use hotline_base::{CallId, FlowId, LegId, Now, Pii, TrunkId};
+use std::collections::VecDeque;
+
+use hotline_base::{CallId, FlowId, Hashed, LegId, Now, Pii, TrunkId};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
 use hotline_cdr::{CallFact, EndReason, Incoming, Party, RefusedWhy, Signalled, Stamped, fold};
 use hotline_ivr::Entry;
@@ -282,21 +284,29 @@ impl Switchboard {
     /// Notes the call and gives the hours since this caller's earlier calls of the last day.
     fn remember_caller(&mut self, number: Option<&str>, now: MonoTime) -> Vec<u32> {
         let Some(number) = number else { return Vec::new() };
-        if !self.repeats.contains_key(number) && self.repeats.len() >= REPEAT_CALLERS_MAX {
-            let mut span = REPEAT_SPAN / 2;
-            // Room for many, so that not every call has to look at everybody.
-            while self.repeats.len() >= REPEAT_CALLERS_MAX / 10 * 9 {
-                self.repeats
-                    .retain(|_, calls| calls.back().is_some_and(|it| now.since(*it) < span));
-                span /= 2;
-            }
+        let number = [number.as_bytes()];
+        if !self.repeats.contains_key(&number) {
+            self.make_room_for_caller(now);
+            self.repeats.insert(Hashed::of(&number), VecDeque::new());
         }
-        let calls = self.repeats.entry(number.to_owned()).or_default();
+        let Some(calls) = self.repeats.get_mut(&number) else { return Vec::new() };
         calls.retain(|it| now.since(*it) < REPEAT_SPAN);
         let hours = calls.iter().rev().map(|it| now.since(*it).as_secs() / 3600);
         let hours = hours.filter_map(|it| u32::try_from(it).ok()).collect();
         calls.push_back(now);
         hours
+    }
+
+    fn make_room_for_caller(&mut self, now: MonoTime) {
+        if self.repeats.len() < REPEAT_CALLERS_MAX {
+            return;
+        }
+        let mut span = REPEAT_SPAN / 2;
+        // Room for many, so that not every call has to look at everybody.
+        while self.repeats.len() >= REPEAT_CALLERS_MAX / 10 * 9 {
+            self.repeats.retain(|calls| calls.back().is_some_and(|it| now.since(*it) < span));
+            span /= 2;
+        }
     }
 }
 
