@@ -51,7 +51,7 @@ impl Endpoint {
         let request = up
             .dialog
             .request("OPTIONS", cseq, &via)
-            .header("Contact", &up.dialog.contact)
+            .header("Contact", &*up.dialog.contact)
             .header("Accept", ACCEPT)
             .header("User-Agent", &self.config.user_agent);
         self.ask(&request.end(), flow, Purpose::Watch(leg), now);

@@ -125,7 +125,7 @@ async fn a_search_through_all_records_stands_back_behind_talks() {
     assert!(!nices.is_empty() && nices.iter().any(|it| *it >= 10), "{nices:?}");
     // Everybody else's questions do not.
     let own = nices_of("sqlx-sqlite");
-    let usual = rustix::process::getpriority_process(None).unwrap();
+    let usual = getpriority_process(None).unwrap();
     assert!(!own.is_empty() && own.iter().all(|it| *it == usual), "{own:?}, {usual}");
 }
 
