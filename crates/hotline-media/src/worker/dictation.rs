@@ -27,7 +27,8 @@ pub(crate) struct Dictation {
 
 impl Dictation {
     /// The header of the next 20 ms, which were spoken `delay_ms` before `due`, and its time. While
-    /// the party is `talking` frames follow each other; where they shall be is crept up to, unheard.
+    /// the party is `talking` frames follow each other; where they shall be is crept up to,
+    /// unheard.
     ///
     /// Timestamp and time are one, so that a tape sees a clock that runs like its own: it must not
     /// follow what is followed here, or both would tear at what is said.
