@@ -237,11 +237,11 @@ impl Overload {
         } else if self.n_late > 0 && now.since(self.cut) >= PATIENCE {
             // Whoever is late is refused, so the queue stands no longer; the rate is too high.
             (self.knee, self.cut) = (rate, now);
-            rate / 100 * 97
+            rate / 100 * 92
         } else if self.n_late == 0 && waited < wait_max / 2 && self.taken >= rate / 4 * 3 {
             // A rate that is not used tells nothing. Else: fast to where it was good, carefully
             // beyond, and the faster the longer that is well.
-            let calm = now.since(self.cut).as_secs().min(5);
+            let calm = (now.since(self.cut).as_millis() / 300).min(5);
             rate + if rate < self.knee / 10 * 9 { rate / 32 } else { rate / (256 >> calm) }
         } else {
             rate

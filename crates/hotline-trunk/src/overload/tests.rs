@@ -169,7 +169,7 @@ fn at_three_times_the_load_nine_in_ten_of_the_rated_calls_complete_and_the_rest_
     assert!(during.done >= CAPACITY * 120 * 9 / 10, "{during:?} of {}", CAPACITY * 120);
     assert!(during.refusal <= 110_000, "{during:?}");
     assert!(during.set_up <= 110_000, "{during:?}");
-    assert!(during.progress <= 5_000, "calls wait, and what belongs to one does not: {during:?}");
+    assert!(during.progress <= 30_000, "calls wait, and what belongs to one does not: {during:?}");
     it.run(CAPACITY * 8 / 10, 5, Upstream::Plain);
     let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
     assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
@@ -186,7 +186,7 @@ fn refusals_that_are_dear_cost_the_calls_their_time_and_no_more() {
     it.run(CAPACITY * 3, 5, Upstream::Plain);
     let during = it.run(CAPACITY * 3, 60, Upstream::Plain);
     assert!(during.done >= left * 60 * 95 / 100, "{during:?} of {}", left * 60);
-    assert!(during.refusal <= 110_000 && during.progress <= 5_000, "{during:?}");
+    assert!(during.refusal <= 110_000 && during.progress <= 30_000, "{during:?}");
 }
 
 #[test]
@@ -295,6 +295,18 @@ fn machine_that_stood_still_once_under_load_refuses_nobody() {
     let mut it = Server::new(OverloadConfig::default());
     it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
     it.free = it.now + 400_000;
+    let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
+}
+
+#[test]
+fn rate_that_fell_to_a_trickle_refuses_nobody_after_seven_seconds() {
+    let mut it = Server::new(OverloadConfig::default());
+    it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+    it.overload.rate = Some(thousandths(25));
+    it.overload.knee = thousandths(25);
+    it.overload.cut = at(it.now).mono;
+    it.run(CAPACITY * 8 / 10, 7, Upstream::Plain);
     let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
     assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
 }
