@@ -138,12 +138,12 @@ fn calls_on_two_workers_are_heard_and_recorded_at_once_and_never_by_each_other()
         let Event::Recorded(it) = rig.control.event() else { panic!("not recorded") };
         assert_eq!((it.recording, it.n_gaps), (recording.clone(), 0));
         let (left, right) = read(&rig.dir.recordings().join(format!("{recording}.wav")));
-        // Of 50 frames each, less what a machine that stood still brought too late.
+        // Of 50 frames each, less those at which a machine that stands still moved his place.
         let says = |side: &[i16], hz| side.chunks(160).filter(|it| strength(it, hz) > 0.8).count();
         for (side, base) in [(left, 440), (right, 700)] {
             let (own, other) = (says(&side, base + 100 * n), says(&side, base + 100 * (3 - n)));
             // A frame in which he begins or ends may look like anything.
-            assert!(own >= 35 && other <= 2, "{n}: {own} frames, {other} of the other call");
+            assert!(own >= 25 && other <= 2, "{n}: {own} frames, {other} of the other call");
         }
     }
 }
