@@ -348,6 +348,8 @@ impl Ledger {
             self.call_legs.insert(*leg, call);
             self.offered(*offer, call, *ticket, agent, group.as_str());
         } else if let CallFact::PhoneChanged { offer, leg } = &stamped.fact {
+            let agent = self.offer_legs.get(offer).and_then(|it| self.agents.get(it)).cloned();
+            self.agents.extend(agent.map(|it| (*leg, it)));
             self.offer_legs.insert(*offer, *leg);
             self.call_legs.insert(*leg, call);
         } else if let CallFact::OfferEnded { offer, .. } | CallFact::AgentReleased { offer, .. } =
