@@ -58,6 +58,7 @@ fn config() -> Config {
         ..hotline_trunk::RouteConfig::default()
     }];
     it.trunks[0].gateways = vec![gateway(TRUNK, 20), gateway(GATEWAY, 10)];
+    it.trunks[0].busy_tone_ends = true;
     // The shortest there is, so that every talk of some length is refreshed.
     it.sip.session_expires = it.sip.min_se;
     it.srtp = Srtp::Tls;

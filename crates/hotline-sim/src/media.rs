@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{
     Key, LegId, PlayId, Random, RecordingId, WallTime,
-    media::{Event, FailReason, FailedOrder, LegStats, Order, PlayEnd, Profile, Recorded, VERSION},
+    media::{
+        Event, FailReason, FailedOrder, LegStats, NetworkTone, Order, PlayEnd, Profile, Recorded,
+        VERSION,
+    },
 };
 use hotline_sdp::{Fingerprint, Remote, Security, Stream, asked};
 
@@ -149,10 +152,8 @@ impl MediaModel {
                 let it = self.legs.get_mut(&leg).map(|it| it.voice.offer());
                 it.map(|sdp| (soon, Event::Described { leg, sdp })).into_iter().collect()
             }
-            Order::Answer { .. }
-            | Order::Reoffer { .. }
-            | Order::SendKeys { .. }
-            | Order::HeedTones { .. } => Vec::new(),
+            Order::HeedTones { leg } => hear_tones(leg, random),
+            Order::Answer { .. } | Order::Reoffer { .. } | Order::SendKeys { .. } => Vec::new(),
             Order::Mix { hears } => {
                 for it in hears {
                     self.hears.insert(it.listener, it.speakers);
@@ -372,6 +373,21 @@ impl Leg {
             (true, Profile::Plain | Profile::Sdes) => Vec::new(),
         }
     }
+}
+
+/// What a network says by tones, now and then: that it rings, and later why nobody answers or that
+/// somebody has hung up.
+fn hear_tones(leg: LegId, random: &mut Random) -> Said {
+    if !random.chance(15) {
+        return Vec::new();
+    }
+    let all = [NetworkTone::Busy, NetworkTone::Congestion, NetworkTone::Vacant, NetworkTone::Dial];
+    let n = usize::try_from(random.below(all.len() as u64)).unwrap_or(0);
+    let later = all.get(n).copied().unwrap_or(NetworkTone::Busy);
+    let (first, second) = (random.between(500, 5_000), random.between(1_000, 40_000));
+    [(first, NetworkTone::RingBack), (first + second, later)]
+        .map(|(after, tone)| (Duration::from_millis(after), Event::Tone { leg, tone }))
+        .to_vec()
 }
 
 fn failed(leg: LegId, order: FailedOrder, reason: FailReason, soon: Duration) -> Said {
