@@ -368,6 +368,29 @@ fn after_a_restart_our_refreshes_go_on_and_a_peer_that_left_meanwhile_is_noticed
     }
 }
 
+/// The refresh was due when the process died, and the line is cut for 13 s some time after the next
+/// one is there.
+#[test]
+fn a_short_session_outlives_a_death_of_control_with_a_cut_behind_it() {
+    for seed in 0..30 {
+        for until_cut in [0, 6, 12, 18] {
+            let (mut it, a, b) = short_talk(7_200 + seed, "UPDATE");
+            it.secs(26);
+            let saved = it.ends[A].save(a).unwrap();
+            it.ends[A] = Endpoint::new(config(), 900 + seed, 1);
+            it.secs(2);
+            assert_eq!(it.act(A, |it, now| it.restore(&saved, now)), Some(a));
+            it.secs(until_cut);
+            it.drop = Some((B, ""));
+            it.secs(13);
+            it.drop = None;
+            it.secs(40);
+            let ends = (it.ends_of(A, a), it.ends_of(B, b));
+            assert_eq!(ends, (vec![], vec![]), "seed {seed}, cut after {until_cut} s");
+        }
+    }
+}
+
 #[test]
 fn no_process_uses_a_number_of_the_ones_before_it() {
     let mut it = World::new(GOOD, 84);
