@@ -20,31 +20,34 @@ use thread_priority::{
 /// How often each looks at the clock.
 const EVERY: Duration = Duration::from_millis(2);
 
+/// Less is no standing still: half of what makes a media worker miss a round.
+const STILL: Duration = Duration::from_millis(20);
+
 /// Above the media workers, which have 10.
 const URGENT: u8 = 50;
 
 pub(crate) struct Canaries {
-    late_us: Arc<AtomicU64>,
+    away_us: Arc<AtomicU64>,
     each: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Canaries {
     pub(crate) fn start() -> Self {
-        let late_us = Arc::new(AtomicU64::new(0));
+        let away_us = Arc::new(AtomicU64::new(0));
         let allowed = sched_getaffinity(None).unwrap();
         let cores = (0..CpuSet::MAX_CPU).filter(|it| allowed.is_set(*it));
         let each = cores.map(|core| {
             let (stop, stopped) = mpsc::channel();
-            let late_us = Arc::clone(&late_us);
-            (stop, thread::spawn(move || sing(core, &stopped, &late_us)))
+            let away_us = Arc::clone(&away_us);
+            (stop, thread::spawn(move || sing(core, &stopped, &away_us)))
         });
         let each = each.collect();
-        Self { late_us, each }
+        Self { away_us, each }
     }
 
-    /// The longest that one of them waited since this was asked last.
-    pub(crate) fn waited(&self) -> Duration {
-        Duration::from_micros(self.late_us.swap(0, Relaxed))
+    /// For how long cores were away in all since this was asked last.
+    pub(crate) fn away(&self) -> Duration {
+        Duration::from_micros(self.away_us.swap(0, Relaxed))
     }
 }
 
@@ -57,13 +60,15 @@ impl Drop for Canaries {
     }
 }
 
-fn sing(core: usize, stopped: &mpsc::Receiver<()>, late_us: &AtomicU64) {
+fn sing(core: usize, stopped: &mpsc::Receiver<()>, away_us: &AtomicU64) {
     be_urgent(core);
     let mut before = Instant::now();
     while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
         let now = Instant::now();
         let waited = now.duration_since(before).saturating_sub(EVERY);
-        late_us.fetch_max(u64::try_from(waited.as_micros()).unwrap(), Relaxed);
+        if waited >= STILL {
+            away_us.fetch_add(u64::try_from(waited.as_micros()).unwrap(), Relaxed);
+        }
         before = now;
     }
 }
