@@ -359,7 +359,9 @@ impl Shift {
             }
             Display::Busy | Display::Rest => Command::SetReady,
             Display::Acw => Command::FinishAcw,
-            Display::Held if self.random.chance(20) => Command::Transfer { to: self.target() },
+            Display::Held if self.plan.faults.storm.is_none() && self.random.chance(20) => {
+                Command::Transfer { to: self.target() }
+            }
             Display::Held => Command::Retrieve,
             Display::Idle
             | Display::Reserved
