@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     io,
+    mem::MaybeUninit,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
 };
@@ -264,11 +265,11 @@ pub(super) fn start(
     let (mut granted, mut cores) = (granted.into_iter().flatten(), cores.into_iter().cycle());
     let mut it = Started { ends: Vec::new(), tapes: Vec::new(), threads: Vec::new() };
     for (own, stock) in counters.workers.iter().zip(stocks) {
-        let (tasks, worker_tasks) = RingBuffer::new(TASKS_MAX);
-        let (worker_reports, reports) = RingBuffer::new(REPORTS_MAX);
-        let (worker_handovers, handovers) = RingBuffer::new(HANDOVERS_MAX);
-        let (filled, recorder_filled) = RingBuffer::new(stock.len() + config.legs_max);
-        let (recorder_empties, empties) = RingBuffer::new(stock.len());
+        let (tasks, worker_tasks) = ring(TASKS_MAX);
+        let (worker_reports, reports) = ring(REPORTS_MAX);
+        let (worker_handovers, handovers) = ring(HANDOVERS_MAX);
+        let (filled, recorder_filled) = ring(stock.len() + config.legs_max);
+        let (recorder_empties, empties) = ring(stock.len());
         let wake = Wake::new()?;
         let rings = Rings {
             tasks: worker_tasks,
@@ -304,6 +305,19 @@ pub(super) fn start(
     Ok(it)
 }
 
+/// A ring of so many, all of whose memory is there. What is touched for the first time may have to
+/// be fetched from the kernel, which a worker would wait for; and memory that grows until a ring has
+/// gone round once looks like a leak.
+fn ring<T>(n: usize) -> (Producer<T>, Consumer<T>) {
+    let (mut into, out) = RingBuffer::new(n);
+    if let Ok(mut chunk) = into.write_chunk_uninit(n) {
+        let (whole, rest) = chunk.as_mut_slices();
+        whole.fill_with(MaybeUninit::zeroed);
+        rest.fill_with(MaybeUninit::zeroed);
+    }
+    (into, out)
+}
+
 /// Blocks for one worker: as if all legs were its own.
 pub(super) const fn blocks_a_worker(legs_max: usize) -> usize {
     legs_max.saturating_mul(BLOCKS_A_LEG)
@@ -326,5 +340,26 @@ impl Hands {
         let Self { legs_max, rings, own, counters, core } = self;
         let name = format!("media-worker-{}", own.number);
         spawn(&name, move || Worker::new(intake(), legs_max, rings, own, counters).run(core))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_rings_memory_is_there_before_anything_is_said_through_it() {
+        let resident = || -> usize {
+            let status = fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|it| it.strip_prefix("RssAnon:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        let before = resident();
+        let (_into, mut out) = ring::<[u64; 128]>(64 << 10);
+        // What others free meanwhile is less than half of 64 MiB.
+        assert!(resident() > before + (32 << 10), "{before} and then {} kB", resident());
+        out.pop().unwrap_err();
     }
 }
