@@ -26,6 +26,7 @@ mod idle;
 mod office;
 mod overload;
 mod party;
+mod proxy;
 mod refusal;
 mod setup;
 mod sipp;

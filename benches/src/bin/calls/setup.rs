@@ -14,6 +14,7 @@ use crate::{
     echo,
     engine::{Engine, Flows, Setup, idle, own_cpu},
     office::Office,
+    proxy,
     sipp::{self, Counted},
 };
 
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Go on after a run that was not clean.
     #[arg(long)]
     all: bool,
+    /// After each rate, the same rate through Kamailio as a proxy, where it is installed.
+    #[arg(long)]
+    proxy: bool,
 }
 
 /// One rate, held.
@@ -63,6 +67,9 @@ const SIGNALLING: &str = "control";
 
 /// The callers' last second may be cut anywhere.
 const LATE_MAX: Duration = Duration::from_secs(1);
+
+/// How long the yardstick is called.
+const PROXY: Duration = Duration::from_secs(10);
 
 const HEADINGS: &str = "  rate  load  calls answered failed resent dropped at once late s   ms/call: \
                         supervisor  control    media    all  datagrams  echo us  control/echo   \
@@ -107,6 +114,10 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         let threads = it.threads.iter().filter(|it| *it.1 >= 1.0);
         let threads: Vec<_> = threads.map(|(name, us)| format!("{name} {us:.0}")).collect();
         println!("       control by threads, us a call: {}", threads.join(", "));
+        let own = it.threads.get(SIGNALLING).copied().unwrap_or_default();
+        if args.proxy && proxy::is_there() {
+            beside(own, *rate)?;
+        }
         if clean {
             best = Some(best.map_or(*rate, |it: f64| it.max(*rate)));
             control.push(own);
@@ -125,6 +136,20 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     println!(
         "== signalling: {} us a call of the thread that has the sockets",
         spread(&signalling, 0)
+    );
+    Ok(())
+}
+
+/// Beside what Kamailio takes for a call.
+fn beside(own: f64, rate: f64) -> Result<()> {
+    let Some(proxy) = proxy::measure(rate, PROXY)? else {
+        println!("       kamailio as a proxy: it lost calls");
+        return Ok(());
+    };
+    let proxy = proxy.as_secs_f64() * 1e6;
+    let part = own / proxy;
+    println!(
+        "       kamailio as a proxy: {proxy:.0} us a call; {SIGNALLING} takes {part:.2} of it"
     );
     Ok(())
 }

@@ -1,0 +1,107 @@
+//! Kamailio (Debian's) as a yardstick: a call of as many messages, passed on by a stateful proxy that decides
+//! nothing and hears nothing. What machines differ by is in both.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::Ipv4Addr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::party::{CARRIER, ENGINE};
+
+const PROGRAM: &str = "/usr/sbin/kamailio";
+const PORT: u16 = 5_068;
+const CALLED: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 4), 5_070);
+
+/// How long a call of SIPp lasts, as with an agent.
+const TALK_MS: &str = "500";
+
+pub(crate) fn is_there() -> bool {
+    Path::new(PROGRAM).exists()
+}
+
+/// Processor time of all its processes for a call, at so many calls a second for so long; `None`
+/// when it lost some.
+pub(crate) fn measure(rate: f64, span: Duration) -> Result<Option<Duration>> {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("kamailio.cfg");
+    fs::write(&script, include_str!("../../../kamailio.cfg"))?;
+    let called = format!("{}:{}", CALLED.0, CALLED.1);
+    let _called = Ended(
+        sipp(folder.path())
+            .args(["-sn", "uas", "-i", &CALLED.0.to_string(), "-p", &CALLED.1.to_string()])
+            .spawn()
+            .context("no sipp: apt install sip-tester")?,
+    );
+    let mut proxy = Command::new(PROGRAM)
+        .args(["-DD", "-E", "-m", "512", "-M", "16", "-f"])
+        .arg(&script)
+        .arg("-Y")
+        .arg(folder.path())
+        .args(["-l", &format!("udp:{ENGINE}:{PORT}")])
+        .args(["-A", &format!("CALLED=\"sip:{called}\"")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let said = proxy.stdout.take().context("an output")?;
+    let proxy = Ended(proxy);
+    let mut lines = BufReader::new(said).lines();
+    ensure!(lines.any(|it| it.is_ok_and(|it| it.contains("Aliases"))), "kamailio did not start");
+    let n_calls = (rate * span.as_secs_f64()).round();
+    let before = all_of(proxy.0.id())?;
+    let status = sipp(folder.path())
+        .arg(format!("{ENGINE}:{PORT}"))
+        .args(["-sn", "uac", "-i", &CARRIER.to_string(), "-d", TALK_MS, "-l", "7000"])
+        .args(["-r", &format!("{rate}"), "-m", &format!("{n_calls}"), "-timeout", "120"])
+        .status()?;
+    let spent = all_of(proxy.0.id())?.saturating_sub(before);
+    Ok((status.code() == Some(0)).then(|| spent.div_f64(n_calls)))
+}
+
+fn sipp(folder: &Path) -> Command {
+    let mut it = Command::new("sipp");
+    it.current_dir(folder).arg("-nostdin");
+    it.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    it
+}
+
+/// On a processor, of a process and its children, to the nanosecond: `schedstat` (proc(5)).
+fn all_of(parent: u32) -> Result<Duration> {
+    let mut pids = vec![parent];
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|it| it.parse().ok()) else {
+            continue;
+        };
+        // It may have ended.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let Some((_, rest)) = stat.rsplit_once(") ") else { bail!("stat names its program") };
+        if rest.split(' ').nth(1) == Some(&parent.to_string()) {
+            pids.push(pid);
+        }
+    }
+    let mut all = Duration::ZERO;
+    for pid in pids {
+        let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+        let nanos = text.split(' ').next().context("schedstat has three numbers")?;
+        all += Duration::from_nanos(nanos.trim().parse()?);
+    }
+    Ok(all)
+}
+
+/// Ends with who holds it, and so do its children.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Kamailio's first process ends the others when it is asked to end, not when it is killed.
+        let asked = rustix::process::Pid::from_child(&self.0);
+        let _gone = rustix::process::kill_process(asked, rustix::process::Signal::TERM);
+        drop(self.0.wait());
+    }
+}
