@@ -33,6 +33,13 @@ impl MonoTime {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The next multiple of `step` on this clock, or `self` when it is one: what is due within a
+    /// step is done together, by one timer.
+    pub fn next_multiple_of(self, step: Duration) -> Self {
+        let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.checked_next_multiple_of(step).unwrap_or(self.0))
+    }
 }
 
 impl WallTime {
@@ -76,5 +83,19 @@ impl fmt::Debug for MonoTime {
 impl fmt::Debug for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}ms", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_never_moved_back() {
+        let step = Duration::from_millis(50);
+        let moved = |millis: u64| MonoTime(millis * 1_000_000).next_multiple_of(step).0 / 1_000_000;
+        assert_eq!((moved(0), moved(1), moved(50), moved(51)), (0, 50, 50, 100));
+        assert_eq!(MonoTime(7).next_multiple_of(Duration::ZERO), MonoTime(7));
+        assert_eq!(MonoTime(u64::MAX).next_multiple_of(step), MonoTime(u64::MAX));
     }
 }

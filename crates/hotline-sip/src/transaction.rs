@@ -20,7 +20,11 @@ use hotline_base::{ConnId, Due, HashedMap, MonoTime};
 
 use self::{client::ClientTransaction, server::ServerTransaction};
 pub(crate) use self::{client::cancel_of, server::Again};
-use crate::{Config, Flow, Output, by_conn::ByConn, timers::Timers};
+use crate::{
+    Config, Flow, Output,
+    by_conn::ByConn,
+    timers::{TimerName, Timers},
+};
 
 /// One transaction, of either direction.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -47,6 +51,10 @@ pub(crate) enum Heard {
     /// Belongs to nothing we sent.
     Nothing,
 }
+
+/// What is over is forgotten together with what ends within this: hundreds of calls a second would
+/// otherwise wake the thread for each of their transactions, whose end nobody sees.
+const FORGET_EVERY: Duration = Duration::from_millis(50);
 
 /// The three durations of RFC 3261 from which all timers follow.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +162,13 @@ impl Transactions {
     /// Transactions that ended since the last call: what belongs to them may be forgotten.
     pub(crate) fn take_gone(&mut self) -> Vec<TxId> {
         std::mem::take(&mut self.gone)
+    }
+
+    /// Arms the timer with which a transaction that is over ends: not before `wait`, which 0 ends at
+    /// once, but a little later.
+    fn forget_after(&mut self, id: TxId, name: TimerName, wait: Duration, now: MonoTime) {
+        let at = if wait.is_zero() { now } else { (now + wait).next_multiple_of(FORGET_EVERY) };
+        self.timers.set(id, name, at);
     }
 
     const fn next_id(&mut self) -> TxId {

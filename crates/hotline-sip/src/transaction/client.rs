@@ -155,7 +155,7 @@ impl Transactions {
             InviteClient::Accepted => {
                 if state != InviteClient::Accepted {
                     self.timers.cancel_all(&id);
-                    self.timers.set(id, TimerName::M, now + tempo.limit());
+                    self.forget_after(id, TimerName::M, tempo.limit(), now);
                 }
                 Heard::Response(id)
             }
@@ -168,7 +168,7 @@ impl Transactions {
                 self.timers.cancel_all(&id);
                 let wait =
                     if it.flow.transport.is_reliable() { Duration::ZERO } else { tempo.limit() };
-                self.timers.set(id, TimerName::D, now + wait);
+                self.forget_after(id, TimerName::D, wait, now);
                 Heard::Response(id)
             }
             InviteClient::Calling | InviteClient::Terminated => Heard::Absorbed,
@@ -189,7 +189,7 @@ impl Transactions {
             Client::Completed if state != Client::Completed => {
                 self.timers.cancel_all(&id);
                 let wait = if it.flow.transport.is_reliable() { Duration::ZERO } else { tempo.t4 };
-                self.timers.set(id, TimerName::K, now + wait);
+                self.forget_after(id, TimerName::K, wait, now);
                 Heard::Response(id)
             }
             Client::Completed | Client::Trying | Client::Terminated => Heard::Absorbed,

@@ -123,7 +123,7 @@ impl Transactions {
                     self.timers.cancel(id, TimerName::H);
                     let wait =
                         if it.flow.transport.is_reliable() { Duration::ZERO } else { tempo.t4 };
-                    self.timers.set(id, TimerName::I, now + wait);
+                    self.forget_after(id, TimerName::I, wait, now);
                 }
             }
             // RFC 6026 §7.1 absorbs an INVITE repeated after our 2xx in silence. Until the ACK
@@ -181,7 +181,7 @@ impl Transactions {
         }
         match next {
             State::Invite(InviteServer::Accepted) => {
-                self.timers.set(id, TimerName::L, now + tempo.limit());
+                self.forget_after(id, TimerName::L, tempo.limit(), now);
             }
             State::Invite(InviteServer::Completed) => {
                 if !reliable {
@@ -191,7 +191,7 @@ impl Transactions {
             }
             State::Other(Server::Completed) => {
                 let wait = if reliable { Duration::ZERO } else { tempo.limit() };
-                self.timers.set(id, TimerName::J, now + wait);
+                self.forget_after(id, TimerName::J, wait, now);
             }
             State::Invite(
                 InviteServer::Proceeding | InviteServer::Confirmed | InviteServer::Terminated,

@@ -1,4 +1,5 @@
-//! When each timer of RFC 3261 (table 4), RFC 6026 and the dialogs fires, to the millisecond.
+//! When each timer of RFC 3261 (table 4), RFC 6026 and the dialogs fires, to the millisecond. Those
+//! with which a transaction that is over is forgotten fire at the next multiple of 50 ms.
 
 use super::*;
 
@@ -62,7 +63,7 @@ fn a_refusal_is_sent_again_by_timer_g_and_given_up_by_timer_h() {
 #[test]
 fn a_refused_invite_is_remembered_by_timer_d_and_its_ack_by_timer_i() {
     for (transport, d, i) in [
-        (Transport::Udp, vec!["D 32.005"], vec!["I 5.010"]),
+        (Transport::Udp, vec!["D 32.050"], vec!["I 5.050"]),
         // Nothing comes twice over a stream.
         (Transport::Tcp, vec![], vec![]),
     ] {
@@ -79,7 +80,7 @@ fn a_refused_invite_is_remembered_by_timer_d_and_its_ack_by_timer_i() {
 
 #[test]
 fn an_answered_invite_is_remembered_by_timers_m_and_l() {
-    for (end, expected) in [(A, "M 32.005"), (B, "L 32.000")] {
+    for (end, expected) in [(A, "M 32.050"), (B, "L 32.000")] {
         let mut it = World::new(GOOD, 404);
         it.dial();
         it.millis(100);
@@ -131,7 +132,7 @@ fn a_bye_is_sent_again_by_timer_e_and_given_up_by_timer_f() {
 #[test]
 fn an_answered_bye_is_remembered_by_timers_j_and_k() {
     for (transport, k, j) in
-        [(Transport::Udp, vec!["K 5.010"], vec!["J 32.005"]), (Transport::Tcp, vec![], vec![])]
+        [(Transport::Udp, vec!["K 5.050"], vec!["J 32.050"]), (Transport::Tcp, vec![], vec![])]
     {
         for (end, expected) in [(A, k), (B, j)] {
             let mut it = World::new(Link { transport, ..GOOD }, 407);
@@ -141,6 +142,22 @@ fn an_answered_bye_is_remembered_by_timers_j_and_k() {
             assert_eq!(fired(&mut it, end, 100), expected, "{transport:?}");
         }
     }
+}
+
+#[test]
+fn transactions_that_end_within_50_ms_are_forgotten_by_one_timer() {
+    let mut it = World::new(GOOD, 414);
+    let (a, _) = it.talk();
+    it.millis(10);
+    let again = it.dial();
+    it.millis(100);
+    answer(&mut it);
+    it.secs(60);
+    it.hang_up(A, a);
+    it.millis(20);
+    it.hang_up(A, again);
+    let seen = fired(&mut it, A, 100);
+    assert_eq!(seen.len(), 1, "{seen:?}");
 }
 
 /// A call that rings, 100 ms after it was dialled.
@@ -156,9 +173,9 @@ fn ringing(seed: u64) -> (World, LegId) {
 #[test]
 fn a_call_that_rings_is_told_each_minute_and_cancelled_after_three() {
     let (mut it, _) = ringing(408);
-    assert_eq!(fired(&mut it, A, 400), ["ring limit 179.900", "K 184.910", "D 211.910"]);
+    assert_eq!(fired(&mut it, A, 400), ["ring limit 179.900", "K 184.950", "D 211.950"]);
     let (mut it, _) = ringing(408);
-    assert_eq!(fired(&mut it, B, 400), ["1xx again 60.000", "1xx again 120.000", "I 184.915"]);
+    assert_eq!(fired(&mut it, B, 400), ["1xx again 60.000", "1xx again 120.000", "I 184.950"]);
 }
 
 #[test]
@@ -167,7 +184,7 @@ fn a_cancelled_call_that_gets_no_487_is_given_up_by_timer_c() {
     it.millis(100);
     it.drop = Some((A, "SIP/2.0 487"));
     it.hang_up(A, leg);
-    assert_eq!(fired(&mut it, A, 100), ["K 5.010", "C 32.000"]);
+    assert_eq!(fired(&mut it, A, 100), ["K 5.050", "C 32.000"]);
 }
 
 #[test]
