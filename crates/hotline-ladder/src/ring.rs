@@ -41,6 +41,10 @@ impl Default for Config {
 /// After a call's end its last answers and acknowledgements come in (T4 of RFC 3261 §17.1.2.2).
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Calls that ended within this are looked at together: a timer for each would wake the thread once
+/// a call, nearly always for nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// A call that rings at more telephones than this keeps the first of them.
 const PARTIES_MAX: usize = 64;
 
@@ -154,12 +158,14 @@ impl Ring {
         true
     }
 
-    /// The call is over. What still comes for it within five seconds belongs to its trace.
+    /// The call is over. What still comes for it within five seconds, or a little longer, belongs to
+    /// its trace.
     pub fn end(&mut self, call: CallId, now: Now) {
         let Some(slot) = self.traces.get_mut(&call).filter(|it| !it.ended) else { return };
         slot.ended = true;
         self.finished.push_back(call);
-        self.lingering.push_back((now.mono + LINGER, call));
+        let at = (now.mono + LINGER).next_multiple_of(LOOK_EVERY);
+        self.lingering.push_back((at, call));
     }
 
     pub fn poll_timeout(&self) -> Option<MonoTime> {
