@@ -67,15 +67,9 @@ impl Switchboard {
 
     /// One picture of everything.
     pub fn board(&self, now: Now) -> Board {
-        let (mut agents, mut signed_in) = (BTreeMap::new(), BTreeMap::<_, usize>::new());
+        let mut agents = BTreeMap::new();
         for agent in self.agents.values() {
             *agents.entry(agent.display()).or_default() += 1;
-            if agent.presence() == Presence::SignedOut {
-                continue;
-            }
-            for (group, _) in &agent.config().groups {
-                *signed_in.entry(group).or_default() += 1;
-            }
         }
         let groups = self.config.groups.iter().map(|it| BoardGroup {
             group: it.id.clone(),
@@ -85,7 +79,7 @@ impl Switchboard {
                 u64::try_from(now.mono.since(since).as_millis()).unwrap_or(u64::MAX)
             }),
             agents_ready: self.dispatcher.agents_ready(&it.id),
-            signed_in: signed_in.get(&it.id).copied().unwrap_or(0),
+            signed_in: self.staff.of(&it.id),
         });
         let trunks = self.config.trunks.iter().map(|it| BoardTrunk {
             trunk: it.id.clone(),
