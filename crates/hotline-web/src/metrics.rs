@@ -48,6 +48,7 @@ pub struct Histogram(Arc<Buckets>);
 struct Buckets {
     /// Upper ends in microseconds, rising.
     ends: &'static [u64],
+    /// Of values up to each end and over the one before.
     counts: Vec<AtomicU64>,
     count: AtomicU64,
     sum_us: AtomicU64,
@@ -77,10 +78,9 @@ impl Gauge {
 impl Histogram {
     pub fn observe(&self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        for (end, count) in self.0.ends.iter().zip(&self.0.counts) {
-            if us <= *end {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
+        let at = self.0.ends.partition_point(|end| *end < us);
+        if let Some(count) = self.0.counts.get(at) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
         self.0.count.fetch_add(1, Ordering::Relaxed);
         self.0.sum_us.fetch_add(us, Ordering::Relaxed);
@@ -170,10 +170,11 @@ impl Metrics {
 
 fn render_histogram(out: &mut String, name: &str, labels: &str, it: &Buckets) {
     let comma = if labels.is_empty() { "" } else { "," };
+    let mut so_far = 0;
     for (end, count) in it.ends.iter().zip(&it.counts) {
-        let count = count.load(Ordering::Relaxed);
+        so_far += count.load(Ordering::Relaxed);
         let le = seconds(*end);
-        line(out, format_args!("{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}"));
+        line(out, format_args!("{name}_bucket{{{labels}{comma}le=\"{le}\"}} {so_far}"));
     }
     let count = it.count.load(Ordering::Relaxed);
     line(out, format_args!("{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}"));
