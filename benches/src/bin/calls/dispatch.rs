@@ -105,8 +105,13 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
 impl Floor {
     fn open(args: &Args, freed: Freed, program: Option<PathBuf>) -> Result<Self> {
         let acw_manual = freed == Freed::ByCommand;
-        let setup =
-            Setup { flows: Flows::Short, agents: args.agents, acw_manual, taken: None, program };
+        let setup = Setup {
+            flows: Flows::Short,
+            agents: args.agents,
+            acw_manual,
+            program,
+            ..Setup::default()
+        };
         let mut engine = Engine::start(&setup)?;
         let carrier = Party::bind(CARRIER, engine.sip)?;
         let mut office = Party::bind(OFFICE, engine.sip)?;

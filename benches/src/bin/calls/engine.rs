@@ -19,9 +19,10 @@ use tempfile::TempDir;
 
 use crate::party::{CARRIER, ENGINE, OFFICE, PASSWORD};
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Flows {
     /// Answer, queue, hang up; nothing is said but music.
+    #[default]
     Short,
     /// The flows as they are shipped, with all their prompts.
     Full,
@@ -30,7 +31,7 @@ pub(crate) enum Flows {
     Keys,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
     pub(crate) flows: Flows,
     pub(crate) agents: usize,
@@ -38,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) acw_manual: bool,
     /// New calls a second that are taken at most; `None`: as many as the machine bears.
     pub(crate) taken: Option<u32>,
+    /// Where agents' calls go out to; `None`: they call nobody.
+    pub(crate) gateway: Option<SocketAddr>,
     /// The `hotline` program; beside this one unless said otherwise.
     pub(crate) program: Option<PathBuf>,
 }
@@ -54,6 +57,10 @@ pub(crate) struct Engine {
 
 /// Processor time of supervisor, control and media.
 pub(crate) type RoleTimes = [Duration; 3];
+
+/// The thread that reads and writes datagrams and decides: SIP in, SIP out. Journal, database and web
+/// have others.
+pub(crate) const SIGNALLING: &str = "control";
 
 const TOKEN: &str = "bench";
 
@@ -87,7 +94,7 @@ impl Engine {
                 stream.set_nodelay(true)?;
                 let connection = BufReader::new(stream);
                 let mut it = Self { child, roles, sip, http, connection, folder };
-                while it.ask("GET", "/healthz")?.0 != 200 {
+                while it.ask("GET", "/healthz", "")?.0 != 200 {
                     ensure!(Instant::now() < end, "the engine is not well");
                     std::thread::sleep(Duration::from_millis(20));
                 }
@@ -99,15 +106,19 @@ impl Engine {
     }
 
     pub(crate) fn command(&mut self, agent: usize, command: &str) -> Result<()> {
+        self.command_with(agent, command, "{}")
+    }
+
+    pub(crate) fn command_with(&mut self, agent: usize, command: &str, body: &str) -> Result<()> {
         let path = format!("/api/v1/agents/{}/{command}", 10_000 + agent);
-        let (status, body) = self.ask("POST", &path)?;
-        ensure!(status == 200, "POST {path}: {status} {body}");
+        let (status, reply) = self.ask("POST", &path, body)?;
+        ensure!(status == 200, "POST {path}: {status} {reply}");
         Ok(())
     }
 
     /// Sum of all series whose name begins so.
     pub(crate) fn metric(&mut self, name: &str) -> Result<f64> {
-        let (_, text) = self.ask("GET", "/metrics")?;
+        let (_, text) = self.ask("GET", "/metrics", "")?;
         let lines = text.lines().filter(|it| it.starts_with(name));
         let values = lines.filter_map(|it| it.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(values.sum())
@@ -115,7 +126,7 @@ impl Engine {
 
     /// A histogram of these labels: upper ends, in seconds, and how many values were no greater.
     pub(crate) fn histogram(&mut self, name: &str, labels: &str) -> Result<Vec<(f64, f64)>> {
-        let (_, text) = self.ask("GET", "/metrics")?;
+        let (_, text) = self.ask("GET", "/metrics", "")?;
         let begin = format!("{name}_bucket{{{labels},le=\"");
         let bucket = |it: &str| {
             let (end, n) = it.strip_prefix(&begin)?.split_once("\"} ")?;
@@ -124,8 +135,7 @@ impl Engine {
         Ok(text.lines().filter_map(bucket).collect())
     }
 
-    fn ask(&mut self, method: &str, path: &str) -> Result<(u16, String)> {
-        let body = if method == "POST" { "{}" } else { "" };
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -277,9 +287,11 @@ fn read_note(folder: &Path, pid: u32) -> Option<([u32; 3], SocketAddr, SocketAdd
 }
 
 fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
+    // Without probes, every message of an agent's call out belongs to a call.
+    let probes = setup.gateway.map_or("", |_| "probe_secs = 0\n");
     let mut text = format!(
         "[engine]\ndata_dir = \"var\"\ngrace_secs = 1\n[log]\nfilter = \"warn\"\n\
-         [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = []\n\
+         [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = []\n{probes}\
          [sip.flood]\nfriends = [\"{OFFICE}\"]\n\
          [media]\naddress = \"{ENGINE}\"\nport_first = 10000\nport_last = 32000\nlegs_max = 8000\n\
          port_quarantine_secs = 1\nbusy_max_percent = 100\n\
@@ -288,6 +300,14 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
          [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = 8000\n\
          area_code = \"0771\"\ncity = \"450100\"\n"
     );
+    if let Some(it) = setup.gateway {
+        write!(
+            text,
+            "numbers = [\"077112345\"]\noptions_probes = false\n\
+             [[trunk.gateway]]\naddress = \"{it}\"\n\
+             [[dial_plan]]\nid = \"all\"\nallow = [\"1\"]\nper_hour = 100000\n"
+        )?;
+    }
     if let Some(it) = setup.taken {
         write!(text, "[sip.overload]\ncalls_per_sec_min = 1\ncalls_per_sec_max = {it}\n")?;
     }
@@ -301,12 +321,14 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
     for group in groups {
         write!(text, "[[group]]{group}\nqueue_max = 5000\n")?;
     }
+    let plan = setup.gateway.map_or("", |_| "dial_plan = \"all\"\n");
     for n in 0..setup.agents {
         write!(
             text,
             "[[agent]]\nno = \"{}\"\nname = \"坐席\"\nextension = \"{}\"\n\
              demo_password = \"{PASSWORD}\"\nacw_secs = 0\nacw_manual = {}\n\
-             sign_in_state = \"idle\"\ngroups = {{ \"gx.nn.general\" = 1, \"gx.general\" = 2 }}\n",
+             sign_in_state = \"idle\"\ngroups = {{ \"gx.nn.general\" = 1, \"gx.general\" = 2 }}\n\
+             {plan}",
             10_000 + n,
             80_000 + n,
             setup.acw_manual,

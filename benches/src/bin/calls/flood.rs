@@ -48,8 +48,7 @@ pub(crate) struct Args {
 const TALK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
-    let setup =
-        Setup { flows: Flows::Short, agents: args.agents, acw_manual: false, taken: None, program };
+    let setup = Setup { flows: Flows::Short, agents: args.agents, program, ..Setup::default() };
     let mut engine = Engine::start(&setup)?;
     let office = Office::open(&mut engine, args.agents, TALK)?;
     let mut crowd = Crowd::new(Party::bind(CARRIER, engine.sip)?, 13_900_000_000);

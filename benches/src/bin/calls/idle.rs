@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let mut missed = 0;
     for agents in [0, args.agents] {
         let program = program.clone();
-        let setup = Setup { flows: Flows::Full, agents, acw_manual: false, taken: None, program };
+        let setup = Setup { flows: Flows::Full, agents, program, ..Setup::default() };
         let mut engine = Engine::start(&setup)?;
         let office = Office::open(&mut engine, agents, Duration::from_secs(1))?;
         thread::sleep(SETTLE);

@@ -1,6 +1,7 @@
 //! What a call costs and how fast an agent is found, measured on the real program from outside.
 //!
 //! `setup`: SIPp as callers, robots as agents, processor time of all roles for each complete call.
+//! `outgoing`: the same for an agent's call to somebody, seven messages on either leg.
 //! `dispatch`: from an agent who is free, or a caller who comes, to the INVITE on the agent's
 //! socket. `answer`: from a caller's INVITE to its 200. `overload`: three times what the engine bears. `refusal`: a call
 //! too many. `flood`: strangers beside honest callers.
@@ -24,6 +25,7 @@ mod engine;
 mod flood;
 mod idle;
 mod office;
+mod outgoing;
 mod overload;
 mod party;
 mod proxy;
@@ -53,6 +55,8 @@ struct Args {
 enum What {
     /// Processor time of a complete call, and the highest clean rate
     Setup(setup::Args),
+    /// Processor time of a call of two legs with seven messages each
+    Outgoing(outgoing::Args),
     /// Delay from a free agent, or a new caller, to the agent's INVITE
     Dispatch(dispatch::Args),
     /// Delay from a caller's INVITE to its 200 while little is going on
@@ -79,6 +83,7 @@ fn main() -> Result<()> {
     }
     match args.what {
         What::Setup(it) => setup::run(&it, args.program),
+        What::Outgoing(it) => outgoing::run(&it, args.program),
         What::Dispatch(it) => dispatch::run(&it, args.program),
         What::Answer(it) => answer::run(&it, args.program),
         What::Overload(it) => overload::run(&it, args.program),

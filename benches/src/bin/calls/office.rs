@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) const GUESTS_FROM: u64 = 13_100_000_000;
 
 pub(crate) struct Office {
+    pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
     work: JoinHandle<Result<()>>,
 }
@@ -35,8 +37,8 @@ impl Office {
             engine.command(n, "sign-in")?;
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        Ok(Self { stop, work: thread::spawn(move || work(party, talk, &told)) })
+        let (told, address) = (Arc::clone(&stop), party.address());
+        Ok(Self { address, stop, work: thread::spawn(move || work(party, talk, &told)) })
     }
 
     pub(crate) fn close(self) -> Result<()> {

@@ -62,8 +62,7 @@ const GUESTS: usize = 20;
 const TALK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
-    let setup =
-        Setup { flows: Flows::Short, agents: args.agents, acw_manual: false, taken: None, program };
+    let setup = Setup { flows: Flows::Short, agents: args.agents, program, ..Setup::default() };
     if args.apart {
         stay_on(0)?;
     }

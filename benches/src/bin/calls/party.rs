@@ -34,8 +34,12 @@ pub(crate) type Heard = (u64, Event);
 
 impl Party {
     pub(crate) fn bind(ip: IpAddr, engine: SocketAddr) -> Result<Self> {
-        let wire = Wire::bind(ip)?;
-        let local = wire.address;
+        Self::on(Wire::bind(ip)?, engine)
+    }
+
+    /// On a socket that was there before the engine.
+    pub(crate) fn on(wire: Wire, engine: SocketAddr) -> Result<Self> {
+        let (local, ip) = (wire.address, wire.address.ip());
         let config = Config::new("hotline", ip, [7; 32]);
         let flow = Flow { transport: Transport::Udp, local, remote: engine, conn: None };
         Ok(Self {
@@ -87,6 +91,22 @@ impl Party {
         self.endpoint.dial(leg, dial, self.now());
         self.flush()?;
         Ok(leg)
+    }
+
+    /// 180.
+    pub(crate) fn ring(&mut self, leg: LegId) -> Result<()> {
+        let now = self.now();
+        self.endpoint.ring(leg, None, now);
+        self.flush()
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.wire.address
+    }
+
+    /// Datagrams in and out so far.
+    pub(crate) fn n_messages(&self) -> u64 {
+        self.wire.n_datagrams.get()
     }
 
     pub(crate) fn answer(&mut self, leg: LegId) -> Result<()> {

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let taken = Some(1);
-    let setup = Setup { flows: Flows::Short, agents: 0, acw_manual: false, taken, program };
+    let setup = Setup { flows: Flows::Short, taken, program, ..Setup::default() };
     let engine = Engine::start(&setup)?;
     let mut crowd = Throng::new(engine.sip)?;
     println!(

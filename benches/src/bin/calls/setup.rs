@@ -12,10 +12,11 @@ use hotline_benches::{load, spread};
 
 use crate::{
     echo,
-    engine::{Engine, Flows, Setup, idle, own_cpu},
+    engine::{Engine, Flows, SIGNALLING, Setup, idle, own_cpu},
     office::Office,
     proxy,
     sipp::{self, Counted},
+    wire::n_lost,
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -49,6 +50,10 @@ struct Run {
     answered: u64,
     /// Values that found a channel full, in the engine.
     dropped: u64,
+    /// Datagrams that found no room in the sockets of the engine, the callers and the agents.
+    lost: [u64; 3],
+    /// Turns of the control thread that it called slow, in milliseconds.
+    slow: Vec<f64>,
     /// Milliseconds a call: supervisor, control, media.
     cost: [f64; 3],
     /// Microseconds a call of control's threads.
@@ -60,10 +65,6 @@ struct Run {
     /// Cores that the roles took, that callers and agents took, and that nobody took.
     cores: [f64; 3],
 }
-
-/// The thread that reads and writes datagrams and decides: SIP in, SIP out. Journal, database and web
-/// have others.
-const SIGNALLING: &str = "control";
 
 /// The callers' last second may be cut anywhere.
 const LATE_MAX: Duration = Duration::from_secs(1);
@@ -114,6 +115,13 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         let threads = it.threads.iter().filter(|it| *it.1 >= 1.0);
         let threads: Vec<_> = threads.map(|(name, us)| format!("{name} {us:.0}")).collect();
         println!("       control by threads, us a call: {}", threads.join(", "));
+        let [at_engine, at_callers, at_agents] = it.lost;
+        println!(
+            "       datagrams lost for want of room: engine {at_engine}, callers {at_callers}, \
+             agents {at_agents}; slow turns: {}, longest {:.1} ms",
+            it.slow.len(),
+            it.slow.iter().copied().fold(0.0, f64::max)
+        );
         let own = it.threads.get(SIGNALLING).copied().unwrap_or_default();
         if args.proxy && proxy::is_there() {
             beside(own, *rate)?;
@@ -155,8 +163,7 @@ fn beside(own: f64, rate: f64) -> Result<()> {
 }
 
 fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
-    let setup =
-        Setup { flows: args.flows, agents: args.agents, acw_manual: false, taken: None, program };
+    let setup = Setup { flows: args.flows, agents: args.agents, program, ..Setup::default() };
     let mut engine = Engine::start(&setup)?;
     let usual = if args.flows == Flows::Full { 8_000 } else { 500 };
     let talk = Duration::from_millis(args.talk_ms.unwrap_or(usual));
@@ -175,6 +182,7 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let (after, took) = (engine.cpu()?, begin.elapsed());
     let threads = engine.control_threads()?;
     let (own, idle) = (own_cpu()?.saturating_sub(own_before), idle()?.saturating_sub(idle_before));
+    let (at_engine, at_agents) = (n_lost(engine.sip)?, n_lost(office.address)?);
     office.close()?;
     let counted = counted?;
     let n_calls = counted.succeeded.max(1) as f64;
@@ -190,12 +198,15 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let per_call = (datagrams(&mut engine)? - n_before) / n_calls;
     let dropped = engine.metric("hotline_dropped_total")?;
     let answered = until_recorded(&mut engine, counted.succeeded)?;
+    let slow = slow_turns(&engine.log());
     drop(engine);
     let echo = echo::measure(rate * per_call / 2.0, Duration::from_secs(3))?;
     Ok(Run {
         counted,
         answered,
         dropped: dropped as u64,
+        lost: [at_engine, counted.lost, at_agents],
+        slow,
         cost: spent.map(|it| it * 1_000.0 / n_calls),
         threads,
         datagrams: per_call,
@@ -203,6 +214,15 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
         cores: [spent.iter().sum::<f64>(), own.as_secs_f64(), idle.as_secs_f64()]
             .map(|it| it / took.as_secs_f64()),
     })
+}
+
+/// What the engine says of turns that took more than 5 ms.
+fn slow_turns(log: &str) -> Vec<f64> {
+    let micros = log.lines().filter_map(|it| {
+        let (_, rest) = it.split_once("took_us=")?;
+        rest.split(|it: char| !it.is_ascii_digit()).next()?.parse::<f64>().ok()
+    });
+    micros.map(|it| it / 1e3).collect()
 }
 
 /// Complete records of calls that had an agent. A record waits for its recording.

@@ -98,8 +98,7 @@ struct World {
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let begin = Instant::now();
     let last = begin + Duration::from_mins(args.minutes);
-    let setup =
-        Setup { flows: Flows::Keys, agents: args.agents, acw_manual: false, taken: None, program };
+    let setup = Setup { flows: Flows::Keys, agents: args.agents, program, ..Setup::default() };
     let mut engine = Engine::start(&setup)?;
     let office = Office::open(&mut engine, args.agents, WITH_AGENT)?;
     let mut world = World {

@@ -1,6 +1,7 @@
 //! A socket of robots, whose datagrams the kernel stamps.
 
 use std::{
+    cell::Cell,
     fs, io,
     net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsRawFd as _,
@@ -20,6 +21,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub(crate) struct Wire {
     socket: UdpSocket,
     pub(crate) address: SocketAddr,
+    /// Datagrams in and out.
+    pub(crate) n_datagrams: Cell<u64>,
 }
 
 impl Wire {
@@ -30,11 +33,12 @@ impl Wire {
         // As much as the system allows.
         setsockopt(&socket, RcvBuf, &(4 << 20))?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, n_datagrams: Cell::new(0) })
     }
 
     pub(crate) fn send(&self, bytes: &[u8], to: SocketAddr) -> Result<()> {
         self.socket.send_to(bytes, to)?;
+        self.n_datagrams.update(|it| it + 1);
         Ok(())
     }
 
@@ -54,6 +58,7 @@ impl Wire {
             Some(Duration::from(it))
         });
         let stamp = stamp.context("the kernel stamps datagrams")?;
+        self.n_datagrams.update(|it| it + 1);
         Ok(Some((u64::try_from(stamp.as_nanos())?, message.bytes)))
     }
 
