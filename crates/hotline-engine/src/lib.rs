@@ -14,6 +14,7 @@ pub mod handover;
 mod link;
 mod media;
 mod meters;
+mod pages;
 mod priority;
 mod recordings;
 pub mod supervisor;

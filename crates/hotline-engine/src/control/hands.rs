@@ -31,6 +31,7 @@ use super::{
 use crate::{
     link::LinkInput,
     meters::Meters,
+    pages,
     turn::{Rim, Turn},
 };
 
@@ -61,6 +62,8 @@ pub(crate) struct State {
     /// When the views were written, and whether something changed since.
     shown: Option<Instant>,
     stale: bool,
+    /// There were once so many calls that the heaps may grow by huge pages.
+    was_busy: bool,
     /// Whether the last turn found room in the spool.
     spool_takes: bool,
     /// Whether the journal's disk took the last group.
@@ -77,6 +80,7 @@ impl State {
             traffic: BTreeMap::new(),
             shown: None,
             stale: true,
+            was_busy: false,
             spool_takes: true,
             disk_takes: true,
             waits: Waits::new(),
@@ -197,6 +201,10 @@ impl Rim<Switchboard> for Hands {
             self.state.stale = false;
             self.state.shown = Some(Instant::now());
             let board = machine.board(turn.now);
+            if board.n_calls >= pages::BUSY && !self.state.was_busy {
+                self.state.was_busy = true;
+                pages::allow();
+            }
             self.meters.board(&board);
             self.views.show(board, turn.now);
         }

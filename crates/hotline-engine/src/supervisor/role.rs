@@ -24,10 +24,12 @@ const MALLOC: &str = "GLIBC_TUNABLES";
 /// a minute.
 /// With padding it is usable from the start, and what it has grown to it keeps. Who sets a padding
 /// also fixes from which size on a block is mapped by itself, at 128 kB if he does not say: views
-/// of thousands of calls are larger. Huge pages on top of it save more time and take idle memory
-/// (`benches/README.md`).
+/// of thousands of calls are larger.
+///
+/// Huge pages are asked for, and given to a control that is or was busy (`pages.rs`).
 const MALLOC_OF_CONTROL: &str = "glibc.malloc.tcache_count=64:glibc.malloc.tcache_max=4096:\
-                                 glibc.malloc.top_pad=67108864:glibc.malloc.mmap_threshold=4194304";
+                                 glibc.malloc.top_pad=67108864:glibc.malloc.mmap_threshold=4194304:\
+                                 glibc.malloc.hugetlb=1";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
