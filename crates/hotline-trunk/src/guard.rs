@@ -7,6 +7,8 @@ use std::{
 
 use hotline_base::{AgentNo, MonoTime};
 
+use crate::number::service_of_area;
+
 /// What a role may dial (外呼权限).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DialPlan {
@@ -93,7 +95,8 @@ impl Guard {
             return Ok(());
         }
         let plan = plan.ok_or(Barred::NoPlan)?;
-        if !plan.permits(number) {
+        let reached = behind_codes(number);
+        if !plan.permits(number) || !plan.permits(reached) {
             return Err(Barred::NotInPlan);
         }
         let made = self.by_agent.entry(agent.clone()).or_default();
@@ -101,7 +104,7 @@ impl Guard {
         if made.len() >= usize::try_from(plan.per_hour).unwrap_or(usize::MAX) {
             return Err(Barred::TooOften);
         }
-        if number.starts_with("00") {
+        if reached.starts_with("00") {
             if self.abroad_blocked.is_some_and(|it| it > now) {
                 return Err(Barred::Abroad { began: false });
             }
@@ -118,6 +121,20 @@ impl Guard {
     }
 }
 
+/// Longer than any number that begins with 1 and has no code of a carrier before it.
+const MOBILE_LEN: usize = 11;
+
+/// What a call reaches: the number behind the codes that choose a carrier or lead over the Internet
+/// (17951, 12593, 193). Whoever permits mobile numbers by `1` does not mean
+/// 17951 00852 21231234.
+fn behind_codes(mut number: &str) -> &str {
+    while number.len() > MOBILE_LEN && number.starts_with('1') {
+        let n = if number.starts_with("19") { 3 } else { 5 };
+        number = number.get(n..).unwrap_or_default();
+    }
+    number
+}
+
 /// Calls of an agent without a plan in any hour, to what the directory lists.
 const LISTED_PER_HOUR: u32 = 60;
 
@@ -125,16 +142,23 @@ impl DialPlan {
     /// Permits one number and nothing else, as often as `other` permits its own.
     pub fn just(number: &str, other: Option<&Self>) -> Self {
         let per_hour = other.map_or(LISTED_PER_HOUR, |it| it.per_hour);
-        Self { allow: vec![number.to_owned()], deny: Vec::new(), per_hour }
+        let allow = [number, behind_codes(number)].map(str::to_owned).to_vec();
+        Self { allow, deny: Vec::new(), per_hour }
     }
 
-    /// Whether the plan has this normalised number.
+    /// Whether the plan has this normalised number. A service that is denied is so with the area
+    /// code of a city before it, too.
     pub fn permits(&self, number: &str) -> bool {
-        let longest = |all: &[String]| {
-            all.iter().filter(|it| number.starts_with(it.as_str())).map(String::len).max()
-        };
-        longest(&self.allow).is_some_and(|it| longest(&self.deny).is_none_or(|no| no < it))
+        let (allow, deny) = (longest(&self.allow, number), longest(&self.deny, number));
+        let service = service_of_area(number);
+        let is_denied = |it| longest(&self.deny, it) > longest(&self.allow, it);
+        allow.is_some() && deny < allow && !service.is_some_and(is_denied)
     }
+}
+
+/// The length of the longest of these beginnings that a number has.
+fn longest(beginnings: &[String], number: &str) -> Option<usize> {
+    beginnings.iter().filter(|it| number.starts_with(it.as_str())).map(String::len).max()
 }
 
 #[cfg(test)]
@@ -169,6 +193,55 @@ mod tests {
         check(Some(&plan), "16899999", Err(Barred::NotInPlan));
         check(Some(&plan), "0771168", Err(Barred::NotInPlan));
         check(None, "13800138000", Err(Barred::NoPlan));
+    }
+
+    /// 168 is paid for wherever it is called.
+    #[test]
+    fn v26_an_area_code_before_a_denied_service_makes_no_other_of_it() {
+        let mut guard = Guard::new(GuardConfig::default());
+        let plan = plan(&["1", "07"], &["16", "1259"], 99);
+        let mut check = |number: &str, expected| {
+            assert_eq!(guard.pass(&agent(), Some(&plan), number, minute(0)), expected, "{number}");
+        };
+        for number in ["16812345", "077216812345", "077212590"] {
+            check(number, Err(Barred::NotInPlan));
+        }
+        for number in ["077112345", "0772110", "07715551234"] {
+            check(number, Ok(()));
+        }
+    }
+
+    #[test]
+    fn v26_a_carriers_code_before_the_number_hides_no_call_abroad() {
+        let config = GuardConfig { abroad_max: 1, ..GuardConfig::default() };
+        let mut guard = Guard::new(config);
+        let mut check = |allow: &[&str], number: &str, expected| {
+            let plan = plan(allow, &["0779"], 99);
+            assert_eq!(guard.pass(&agent(), Some(&plan), number, minute(0)), expected, "{number}");
+        };
+        // With mobile numbers and landlines permitted, the same behind a code, and nothing else.
+        let usual = &["1", "07"];
+        for number in ["1795113800138000", "1259313800138000", "1795107715551234", "19313800138000"]
+        {
+            check(usual, number, Ok(()));
+        }
+        for number in [
+            "179510085221231234",
+            "125930085221231234",
+            "1930085221231234",
+            "17951179510085221",
+            "179510779555123",
+        ] {
+            check(usual, number, Err(Barred::NotInPlan));
+        }
+        // Where calls abroad are permitted, they are counted however they are dialled.
+        let all = &["1", "00"];
+        check(all, "179510085221231234", Ok(()));
+        check(all, "0085221231234", Err(Barred::Abroad { began: true }));
+        // What the operator lists is his word.
+        let listed = "1795107715551234";
+        let plan = DialPlan::just(listed, None);
+        assert_eq!(guard.pass(&agent(), Some(&plan), listed, minute(0)), Ok(()));
     }
 
     #[test]

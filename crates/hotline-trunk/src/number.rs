@@ -130,7 +130,14 @@ fn complete_written(digits: &str, area: Option<&str>) -> String {
     if digits.starts_with('0') || is_short_code(digits) || digits.len() > LOCAL_MAX {
         return digits.to_owned();
     }
-    if digits.len() >= LOCAL_LEN { with_area(digits, area) } else { digits.to_owned() }
+    // No local number begins with 1: 16812345 is the same service everywhere.
+    let is_local = digits.len() >= LOCAL_LEN && !digits.starts_with('1');
+    if is_local { with_area(digits, area) } else { digits.to_owned() }
+}
+
+/// The service of a city that is called with its area code, such as 16812345 of 077116812345.
+pub(crate) fn service_of_area(number: &str) -> Option<&str> {
+    split_area(number).map(|it| it.1).filter(|it| it.starts_with('1'))
 }
 
 fn with_area(local: &str, area: Option<&str>) -> String {

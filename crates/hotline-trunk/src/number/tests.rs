@@ -90,6 +90,9 @@ fn a_local_caller_without_a_known_area_is_kept_as_he_is() {
 #[test]
 fn digits_of_no_known_form_are_kept() {
     caller("1064912345678", "1064912345678");
+    // Not a local number, as nobody's begins with 1.
+    caller("16812345", "16812345");
+    caller("1681234", "1681234");
     caller("54321", "54321");
 }
 
