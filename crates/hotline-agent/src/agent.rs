@@ -183,22 +183,11 @@ impl Agent {
     }
 
     /// Carries out a presence command. What goes to the call is refused. While the line is in use,
-    /// busy, rest, sign-out and after-call work become
-    /// pending and `SetReady` takes the pending wish back.
+    /// busy, rest, sign-out and after-call work become pending and `SetReady` takes the pending
+    /// wish back.
     pub fn command(&mut self, command: &Command, now: Now) -> Result<(), Refused> {
         let before = self.shown();
-        let result = match self.line {
-            Line::Free => self.command_at_once(command, now),
-            Line::Reserved
-            | Line::Ringing
-            | Line::Connecting
-            | Line::Talking
-            | Line::Held
-            | Line::Dialing
-            | Line::Consulting
-            | Line::Conferring
-            | Line::Suspended => self.command_for_later(command),
-        };
+        let result = self.carry_out(command, now);
         self.tell(before, now);
         result
     }
