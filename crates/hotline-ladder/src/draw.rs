@@ -17,7 +17,8 @@ const RIGHT: usize = MIDDLE + SPAN + 1;
 /// `\n`; a Chinese character takes two columns.
 pub fn draw(ladder: &Ladder, begun: &str) -> String {
     let mut out = String::new();
-    let first = ladder.sides.first();
+    // A call that goes out begins at the agent's telephone, which is not whom it is about.
+    let first = ladder.sides.iter().find(|it| is_carrier(it)).or(ladder.sides.first());
     let numbers = first.map_or_else(String::new, |it| {
         let who = if it.from.is_empty() { "匿名" } else { &it.from };
         format!("  主叫 {who} → 被叫 {}", it.to)
@@ -30,7 +31,9 @@ pub fn draw(ladder: &Ladder, begun: &str) -> String {
     heads.middle(RIGHT, &names(ladder, false));
     line(&mut out, &heads.text);
     line(&mut out, &verticals(""));
-    let n_phones = ladder.sides.iter().filter(|it| !is_carrier(it)).count();
+    let several =
+        |carriers| ladder.sides.iter().filter(|it| is_carrier(it) == carriers).count() > 1;
+    let (gateways, phones) = (several(true), several(false));
     let mut before = None;
     for it in &ladder.steps {
         // A long silence is seen before it is read.
@@ -39,7 +42,7 @@ pub fn draw(ladder: &Ladder, begun: &str) -> String {
             line(&mut out, &verticals(&format!("{:>10}", format!("⋮ {gap} s"))));
         }
         before = Some(it.after);
-        line(&mut out, &arrow(ladder, it, n_phones > 1));
+        line(&mut out, &arrow(ladder, it, (gateways, phones)));
     }
     line(&mut out, &verticals(""));
     if ladder.n_left_out > 0 {
@@ -82,8 +85,9 @@ fn name(side: &Side) -> &str {
     }
 }
 
-/// One message: when, which way, what, and what it carries.
-fn arrow(ladder: &Ladder, it: &Step, name_phone: bool) -> String {
+/// One message: when, which way, what, and what it carries. Where there are several, gateways are
+/// named by their address and telephones by their extension.
+fn arrow(ladder: &Ladder, it: &Step, (name_gateway, name_phone): (bool, bool)) -> String {
     let side = ladder.sides.get(it.side);
     let on_left = side.is_none_or(is_carrier);
     let points_right = it.sent != on_left;
@@ -104,7 +108,7 @@ fn arrow(ladder: &Ladder, it: &Step, name_phone: bool) -> String {
     row.put(MIDDLE, "│");
     row.put(RIGHT, "│");
     row.put(if on_left { LEFT + 1 } else { MIDDLE + 1 }, &body);
-    let note = note(it);
+    let note = note(it, name_gateway && on_left);
     if !note.is_empty() {
         row.put(RIGHT + 3, &note);
     }
@@ -117,11 +121,14 @@ fn time(it: &Step) -> String {
     format!("{after:>10}  {}", it.transport.name())
 }
 
-/// Retransmission; or description and reason.
-fn note(it: &Step) -> String {
+/// Retransmission; or where an INVITE goes, description and reason.
+fn note(it: &Step, name_peer: bool) -> String {
     let mut parts = Vec::new();
     if it.repetition > 0 {
         return format!("重发 {}/{}", it.repetition, it.n_repetitions);
+    }
+    if name_peer && it.method.as_deref() == Some("INVITE") {
+        parts.push(it.address.to_string());
     }
     if let Some(audio) = &it.audio {
         let codecs: Vec<&str> = audio.codecs.iter().map(|it| short(it)).collect();

@@ -100,6 +100,34 @@ fn a_call_is_drawn_with_one_arrow_a_message() {
     assert!(whole.contains("主叫 13800138000 → 被叫 077112345"), "{whole}");
 }
 
+/// The telephone's INVITE names the called number as who calls, and a contact as who is called.
+#[test]
+fn a_call_that_goes_out_is_headed_by_its_numbers_and_names_each_gateway() {
+    let mut wire = Wire::new(Config::default());
+    let invite = |to: &str, call_id| {
+        let text = message(&format!("INVITE sip:{to}@h SIP/2.0"), "1 INVITE", call_id, "", SDP);
+        String::from_utf8(text).unwrap()
+    };
+    let phone = invite("8001-0x5641", "p").replace("sip:077112345@", "sip:8001-0x5641@");
+    wire.ring.join(CALL, Role::Phone("8001".into()), b"p", at(0));
+    wire.said(0, PHONE, phone.as_bytes());
+    for (ms, call_id, gateway) in [(500, "g", CARRIER), (1_500, "h", "10.1.2.4:5060")] {
+        let out = invite("13900139000", call_id);
+        let out = out.replace("13800138000@", "077112345@");
+        let out = out.replace("<sip:077112345@10.1.2.10>", "<sip:13900139000@h>");
+        wire.ring.join(CALL, Role::Carrier("gx-nn-ct".into()), call_id.as_bytes(), at(ms));
+        wire.said(ms, gateway, out.as_bytes());
+    }
+    let drawn = draw(&read(wire.ring.trace(CALL).unwrap(), Sight::Whole), "08:00");
+    assert!(drawn.contains("主叫 077112345 → 被叫 13900139000"), "{drawn}");
+    let told = |it: &str| drawn.lines().filter(|line| line.contains(it)).count();
+    assert_eq!(
+        (told("INVITE"), told("10.1.2.3:5060"), told("10.1.2.4:5060")),
+        (3, 1, 1),
+        "{drawn}"
+    );
+}
+
 #[test]
 fn retransmissions_are_counted_and_kept_once() {
     let trace = Wire::new(Config::default()).talk();
