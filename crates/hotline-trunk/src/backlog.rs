@@ -132,9 +132,10 @@ mod tests {
         push(&mut it);
         it.let_calls_wait(true);
         assert_eq!((it.pop(at(9)), it.len()), (Some("BYE"), 3));
+        it.push(Rank::First, at(9), "INFO");
         it.let_calls_wait(false);
         it.push(Rank::First, at(9), "ACK");
-        assert_eq!(all(&mut it, at(9)), ["INVITE 1", "INVITE 2", "CANCEL 2", "ACK"]);
+        assert_eq!(all(&mut it, at(9)), ["INFO", "INVITE 1", "INVITE 2", "CANCEL 2", "ACK"]);
     }
 
     #[test]
