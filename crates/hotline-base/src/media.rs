@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{ContextId, Key, LegId, PlayId, PromptId, RecordingId, WallTime};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 9;
+pub const VERSION: u16 = 10;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -238,6 +238,12 @@ pub enum Event {
     /// After [`Event::RecordFailed`]: the recording is written again.
     RecordRecovered {
         recording: RecordingId,
+    },
+    /// Whether sound is due from a leg's peer, each change once: none is while he holds, or where he
+    /// only listens. Until something is said it is due.
+    OwesSound {
+        leg: LegId,
+        owes: bool,
     },
 }
 

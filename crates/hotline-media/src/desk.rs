@@ -98,6 +98,8 @@ struct Entry {
     protection: Protection,
     /// It was told what to hear.
     sounds: bool,
+    /// Sound is due from its peer, as control knows.
+    owes: bool,
 }
 
 /// Free places of a slab.

@@ -92,6 +92,14 @@ pub struct Stream {
     pub hold: bool,
 }
 
+impl Stream {
+    /// Whether the peer is to send, so that its silence means something. It is not while it holds,
+    /// or where it only listens.
+    pub const fn is_sound_due(&self) -> bool {
+        self.direction.may_receive() && !self.hold
+    }
+}
+
 /// Why a description led to no stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SdpError {
@@ -114,7 +122,7 @@ impl Direction {
         }
     }
 
-    /// Whether the peer may send, so that silence means something.
+    /// Whether the peer may send.
     pub const fn may_receive(self) -> bool {
         match self {
             Self::Both | Self::ReceiveOnly => true,

@@ -31,12 +31,14 @@ impl Shift {
         let number = format!("138{:08}", leg.0);
         let flow = to_switchboard(addr(TRUNK));
         let called = *self.pick(&["12345", "077112345", "+8677112345", "077112329", "99999"]);
+        // Some only listen: media cannot miss them.
+        let way = if self.random.chance(4) { "a=recvonly\r\n" } else { "" };
         let dial = Dial {
             target: format!("sip:{called}@10.0.0.1"),
             flow,
             from_display: String::new(),
             from_user: number.clone(),
-            sdp: self.sdp.to_owned(),
+            sdp: self.sdp.to_owned() + way,
             headers: Vec::new(),
             ring_limit: Some(Duration::from_mins(1)),
             silence_limit: None,

@@ -35,6 +35,8 @@ struct Leg {
     peer: Option<u64>,
     /// Nothing comes from the peer any more.
     silent: bool,
+    /// Sound is due from the peer.
+    owes: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -189,19 +191,24 @@ impl MediaModel {
             agreed: None,
             peer: offer.and_then(session_of),
             silent: false,
+            owes: true,
         };
-        match offer.map(|offer| it.voice.answer(offer)) {
-            Some(Ok(agreed)) => it.agree(agreed),
-            Some(Err(why)) => return failed(leg, FailedOrder::Open, why.into(), soon),
-            None => drop(it.voice.offer()),
-        }
-        let sdp = it.voice.said.clone();
-        self.legs.insert(leg, it);
-        self.check(leg);
         // Slower than control waits.
         let slow = faulty && random.chance(2);
         let after = if slow { Duration::from_millis(700) } else { soon };
-        vec![(after, Event::Opened { leg, sdp })]
+        let mut said = match offer.map(|offer| it.voice.answer(offer)) {
+            Some(Ok(agreed)) => it.agree(leg, agreed, after),
+            Some(Err(why)) => return failed(leg, FailedOrder::Open, why.into(), soon),
+            None => {
+                drop(it.voice.offer());
+                Vec::new()
+            }
+        };
+        let sdp = it.voice.said.clone();
+        self.legs.insert(leg, it);
+        self.check(leg);
+        said.push((after, Event::Opened { leg, sdp }));
+        said
     }
 
     fn answer(&mut self, leg: LegId, answer: &str, soon: Duration) -> Said {
@@ -209,10 +216,11 @@ impl MediaModel {
         match it.voice.settle(answer) {
             Ok(agreed) => {
                 let hold = agreed.0.hold;
-                it.agree(agreed);
+                let mut said = it.agree(leg, agreed, soon);
                 it.peer = session_of(answer);
                 self.check(leg);
-                vec![(soon, Event::Settled { leg, hold })]
+                said.push((soon, Event::Settled { leg, hold }));
+                said
             }
             Err(why) => failed(leg, FailedOrder::Answer, why.into(), soon),
         }
@@ -232,9 +240,10 @@ impl MediaModel {
         match it.voice.answer(offer) {
             Ok(agreed) => {
                 let (hold, sdp) = (agreed.0.hold, it.voice.said.clone());
-                it.agree(agreed);
+                let mut said = it.agree(leg, agreed, soon);
                 self.check(leg);
-                vec![(soon, Event::Reanswered { leg, sdp, hold })]
+                said.push((soon, Event::Reanswered { leg, sdp, hold }));
+                said
             }
             Err(why) => failed(leg, FailedOrder::Reoffer, why.into(), soon),
         }
@@ -356,8 +365,16 @@ impl MediaModel {
 }
 
 impl Leg {
-    fn agree(&mut self, (stream, security): (Stream, Security)) {
+    fn agree(
+        &mut self,
+        leg: LegId,
+        (stream, security): (Stream, Security),
+        after: Duration,
+    ) -> Said {
         self.agreed = Some((security, stream.hold));
+        let owes = stream.is_sound_due();
+        let is_new = std::mem::replace(&mut self.owes, owes) != owes;
+        is_new.then_some((after, Event::OwesSound { leg, owes })).into_iter().collect()
     }
 
     fn plays(&self, play: PlayId) -> bool {
@@ -365,12 +382,12 @@ impl Leg {
     }
 
     fn misses(&self, leg: LegId) -> Said {
-        let Some((security, hold)) = &self.agreed else { return Vec::new() };
+        let Some((security, _)) = &self.agreed else { return Vec::new() };
         let quiet = |secs| (Duration::from_secs(u64::from(secs)), Event::Quiet { leg, secs });
-        match (hold, profile_of(security)) {
-            (false, _) => vec![quiet(5), quiet(30)],
-            (true, Profile::WebRtc) => vec![quiet(30)],
-            (true, Profile::Plain | Profile::Sdes) => Vec::new(),
+        match (self.owes, profile_of(security)) {
+            (true, _) => vec![quiet(5), quiet(30)],
+            (false, Profile::WebRtc) => vec![quiet(30)],
+            (false, Profile::Plain | Profile::Sdes) => Vec::new(),
         }
     }
 }

@@ -30,7 +30,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use hotline_base::{ConnId, Due, Extension, Hashed, HashedMap, LegId, Now, Random, earliest};
+use hotline_base::{
+    ConnId, Due, Extension, Hashed, HashedMap, LegId, MonoTime, Now, Random, earliest,
+};
 
 pub(crate) use self::enrol::Registrant;
 use self::{enrol::Registration, overload::TurnedAway};
@@ -61,6 +63,9 @@ pub struct Endpoint {
     by_conn: ByConn<LegId>,
     /// Legs whose connection is gone, and where their peer was.
     adrift: BTreeMap<LegId, IpAddr>,
+    /// Legs from whose peer no sound is due, and when it was asked first of the times that nobody
+    /// answered.
+    silent: BTreeMap<LegId, Option<MonoTime>>,
     timers: Timers<LegId>,
     registrar: Registrar,
     registrations: BTreeMap<Registrant, Registration>,
@@ -89,6 +94,7 @@ impl Endpoint {
             dialogs: HashedMap::new(),
             by_conn: ByConn::new(),
             adrift: BTreeMap::new(),
+            silent: BTreeMap::new(),
             timers: Timers::new(),
             registrar: Registrar::new(seed),
             registrations: BTreeMap::new(),
@@ -184,7 +190,10 @@ impl Endpoint {
     /// An answered leg's dialog as bytes, to outlive this process; `None` for every other leg.
     pub fn save(&self, leg: LegId) -> Option<Vec<u8>> {
         match self.legs.get(&leg)? {
-            Leg::Up(it) => borsh::to_vec(&(SAVED, leg, &it.dialog, &it.talk, it.is_silent)).ok(),
+            Leg::Up(it) => {
+                let is_silent = self.silent.contains_key(&leg);
+                borsh::to_vec(&(SAVED, leg, &it.dialog, &it.talk, is_silent)).ok()
+            }
             Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Closing(_) => None,
         }
     }
@@ -204,8 +213,10 @@ impl Endpoint {
         self.dialogs.insert(Hashed::of(&dialog.key()), leg);
         // Its connection ended with the process that had it.
         let is_adrift = dialog.flow.transport.is_reliable();
-        let up = Up { is_silent, ..Up::new(dialog, talk) };
-        self.legs.insert(leg, Leg::Up(Box::new(up)));
+        self.legs.insert(leg, Leg::Up(Box::new(Up::new(dialog, talk))));
+        if is_silent {
+            self.silent.insert(leg, None);
+        }
         if is_adrift {
             self.set_adrift(leg);
         }
@@ -274,6 +285,7 @@ impl Endpoint {
     fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
         let leg = self.legs.remove(&id)?;
         self.timers.cancel_all(&id);
+        self.silent.remove(&id);
         self.drop_refer(id);
         if let Some(dialog) = leg.dialog() {
             self.dialogs.remove(&dialog.key());

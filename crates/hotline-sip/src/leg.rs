@@ -10,7 +10,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hotline_base::{LegId, MonoTime};
+use hotline_base::LegId;
 
 use crate::{
     Dial, EndWhy, Flow,
@@ -146,24 +146,11 @@ pub(crate) struct Up {
     pub(crate) talk: Talk,
     /// `RSeq` of a provisional response whose PRACK may still come.
     pub(crate) rseq: Option<u32>,
-    /// No sound is due from the peer, so it is asked whether it is there.
-    pub(crate) is_silent: bool,
-    /// When it was asked first of the times that nobody answered.
-    pub(crate) unheard_since: Option<MonoTime>,
 }
 
 impl Up {
     pub(crate) const fn new(dialog: Dialog, talk: Talk) -> Self {
-        Self {
-            dialog,
-            accepted: None,
-            offer: Offer::Idle,
-            queued: None,
-            talk,
-            rseq: None,
-            is_silent: false,
-            unheard_since: None,
-        }
+        Self { dialog, accepted: None, offer: Offer::Idle, queued: None, talk, rseq: None }
     }
 }
 

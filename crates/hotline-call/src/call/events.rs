@@ -219,7 +219,9 @@ impl Call {
                 }
             }
             MediaEvent::Closed { leg, stats } => self.closed(leg, stats, now),
-            MediaEvent::Inventory { .. } | MediaEvent::Figures(_) => (),
+            MediaEvent::Inventory { .. }
+            | MediaEvent::Figures(_)
+            | MediaEvent::OwesSound { .. } => (),
         }
     }
 

@@ -145,6 +145,7 @@ impl Desk {
             said: String::new(),
             protection,
             sounds: false,
+            owes: true,
         };
         let (sdp, agreed) = match self.describe_first(&entry, theirs) {
             Ok(described) => described,
@@ -165,11 +166,21 @@ impl Desk {
         self.admit_guest(leg);
         if let Some((stream, security)) = agreed {
             self.secure(leg, security);
-            self.task(slot.worker, Task::Settle { leg: slot, stream });
+            self.listen(leg, stream);
         }
         let theirs = theirs.map_or(Theirs::Nothing, |it| Theirs::Offer(it.to_owned()));
         self.note(leg, theirs);
         self.say(Event::Opened { leg, sdp });
+    }
+
+    /// From now on the peer is spoken with as was agreed.
+    fn listen(&mut self, leg: LegId, stream: Stream) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let (slot, owes) = (entry.slot, stream.is_sound_due());
+        if std::mem::replace(&mut entry.owes, owes) != owes {
+            self.say(Event::OwesSound { leg, owes });
+        }
+        self.task(slot.worker, Task::Settle { leg: slot, stream });
     }
 
     /// For the process after this one.
@@ -251,14 +262,13 @@ impl Desk {
         let Some(entry) = self.legs.get(&leg) else {
             return self.fail(leg, FailedOrder::Answer, FailReason::UnknownLeg);
         };
-        let slot = entry.slot;
         match settle_in(&entry.said, theirs) {
             Ok((stream, security)) => {
                 let hold = stream.hold;
                 self.weigh(leg, self.weight(&stream));
                 self.secure(leg, security);
                 self.note(leg, Theirs::Answer(theirs.to_owned()));
-                self.task(slot.worker, Task::Settle { leg: slot, stream });
+                self.listen(leg, stream);
                 self.say(Event::Settled { leg, hold });
             }
             Err(error) => self.fail(leg, FailedOrder::Answer, error.into()),
@@ -269,7 +279,6 @@ impl Desk {
         let Some(entry) = self.legs.get(&leg) else {
             return self.fail(leg, FailedOrder::Reoffer, FailReason::UnknownLeg);
         };
-        let slot = entry.slot;
         let Some((secrets, restarts)) = Self::secrets_for(entry, theirs) else {
             return self.fail(leg, FailedOrder::Reoffer, FailReason::NoCommonCodec);
         };
@@ -290,7 +299,7 @@ impl Desk {
                 let Stream { hold, .. } = stream;
                 self.note(leg, Theirs::Offer(theirs.to_owned()));
                 self.weigh(leg, self.weight(&stream));
-                self.task(slot.worker, Task::Settle { leg: slot, stream });
+                self.listen(leg, stream);
                 self.say(Event::Reanswered { leg, sdp, hold });
             }
             Err(error) => self.fail(leg, FailedOrder::Reoffer, error.into()),

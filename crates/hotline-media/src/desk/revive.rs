@@ -76,6 +76,7 @@ impl Desk {
         // Another stream than before (RFC 3550 §8.1): where the one before ended is not known.
         let out = self.outbound(secrets.map(|it| it.ssrc));
         let (context, sounds) = (*context, *sounds);
+        let owes = agreed.as_ref().is_none_or(|it| it.0.is_sound_due());
         self.add_leg(
             *leg,
             Entry {
@@ -89,6 +90,7 @@ impl Desk {
                 said,
                 protection,
                 sounds,
+                owes,
             },
         );
         let reports = self.report_start(door.port());

@@ -192,6 +192,48 @@ fn a_party_that_holds_hears_nothing_until_it_retrieves() {
     assert!(agent.hears_nothing());
 }
 
+/// What the next description of a peer leads to, which control is told before it.
+fn owes(rig: &mut Rig) -> Option<bool> {
+    let mut told = None;
+    loop {
+        match rig.control.any_event() {
+            Event::OwesSound { owes, .. } => assert_eq!(told.replace(owes), None, "told twice"),
+            Event::Opened { .. } | Event::Settled { .. } | Event::Reanswered { .. } => return told,
+            event => assert!(!matches!(event, Event::Failed { .. }), "{event:?}"),
+        }
+    }
+}
+
+#[test]
+fn control_is_told_whose_sound_is_due_and_of_each_change_once() {
+    let mut rig = Rig::new();
+    let (leg, offer) = (LegId(1), Phone::new(1, 440));
+    let theirs = Some(offer.sdp("recvonly"));
+    let profile = Profile::Plain;
+    rig.control.order(&Order::Open { leg, offer: theirs, profile, context: CONTEXT });
+    assert_eq!(owes(&mut rig), Some(false), "who only listens from the beginning");
+    for (direction, told) in [
+        ("recvonly", None),
+        ("sendrecv", Some(true)),
+        ("sendrecv", None),
+        ("sendonly", Some(false)),
+        ("inactive", None),
+        ("recvonly", None),
+        ("sendrecv", Some(true)),
+    ] {
+        rig.control.order(&Order::Reoffer { leg, offer: offer.sdp(direction) });
+        assert_eq!(owes(&mut rig), told, "{direction}");
+    }
+    // The same of whom we call.
+    let (leg, answer) = (LegId(2), Phone::new(2, 700));
+    rig.control.order(&Order::Open { leg, offer: None, profile, context: CONTEXT });
+    assert_eq!(owes(&mut rig), None);
+    for (direction, told) in [("recvonly", Some(false)), ("sendrecv", Some(true))] {
+        rig.control.order(&Order::Answer { leg, answer: answer.sdp(direction) });
+        assert_eq!(owes(&mut rig), told, "{direction}");
+    }
+}
+
 #[test]
 fn bad_descriptions_are_refused_with_their_reason() {
     let mut rig = Rig::new();

@@ -275,6 +275,7 @@ impl Control {
                     | Event::Hearing { .. }
                     | Event::Tone { .. }
                     | Event::Sounded { .. }
+                    | Event::OwesSound { .. }
             );
             if !by_itself {
                 return event;

@@ -327,7 +327,7 @@ impl Leg {
 
     /// Whether silence of the peer means something.
     pub(crate) fn expects_audio(&self) -> bool {
-        self.line.as_ref().is_some_and(|(it, _)| it.direction.may_receive() && !it.hold)
+        self.line.as_ref().is_some_and(|(it, _)| it.is_sound_due())
     }
 
     pub(crate) fn stats(&self) -> LegStats {

@@ -305,7 +305,7 @@ impl World {
         for it in &self.ends {
             assert_eq!((it.n_legs(), it.n_transactions()), (0, 0));
             assert_eq!((it.purposes.len(), it.dialogs.len(), it.timers.next()), (0, 0, None));
-            assert_eq!(it.subscriptions.next(), None);
+            assert_eq!((it.subscriptions.next(), it.silent.len()), (None, 0));
         }
         self.check_connections();
         // A raw peer leaves its answers in the air.

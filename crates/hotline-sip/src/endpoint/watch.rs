@@ -1,6 +1,6 @@
-//! Peers from whom no sound is due, such as one who holds: nobody would miss their voice, and a
-//! session may last for half an hour (RFC 4028). They are asked within the dialog whether they are
-//! there.
+//! Peers from whom no sound is due, such as one who holds or only listens: nobody would miss their
+//! voice, and a session may last for half an hour (RFC 4028). They are asked within the dialog
+//! whether they are there.
 
 use std::time::Duration;
 
@@ -18,22 +18,26 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(30);
 
 impl Endpoint {
-    /// From now on no sound is due from the peer of an answered leg, or some is again. One that is
-    /// silent in signalling, too, to OPTIONS and to a refresh of the session for as long as a
-    /// request waits (64 T1) each, ends with [`EndWhy::Expired`](crate::EndWhy).
+    /// From now on no sound is due from the peer, or some is again. One that is silent in
+    /// signalling, too, to OPTIONS and to a refresh of the session for as long as a request waits
+    /// (64 T1) each, ends with [`EndWhy::Expired`](crate::EndWhy). Nobody is asked before the leg
+    /// is answered.
     pub fn watch(&mut self, leg: LegId, is_silent: bool, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        if std::mem::replace(&mut up.is_silent, is_silent) == is_silent {
+        if !self.legs.contains_key(&leg) || self.silent.contains_key(&leg) == is_silent {
             return;
         }
-        up.unheard_since = None;
+        if is_silent {
+            self.silent.insert(leg, None);
+        } else {
+            self.silent.remove(&leg);
+        }
         self.arm_watch(leg, now);
         self.say(Event::Changed { leg });
     }
 
     pub(super) fn arm_watch(&mut self, leg: LegId, now: Now) {
         match self.legs.get(&leg) {
-            Some(Leg::Up(up)) if up.is_silent => {
+            Some(Leg::Up(_)) if self.silent.contains_key(&leg) => {
                 self.timers.set(leg, TimerName::Watch, now.mono + EVERY);
             }
             _ => self.timers.cancel(leg, TimerName::Watch),
@@ -46,7 +50,9 @@ impl Endpoint {
         let flow = up.dialog.flow;
         let via = self.fresh_via(flow);
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        up.unheard_since.get_or_insert(now.mono);
+        if let Some(unheard_since) = self.silent.get_mut(&leg) {
+            unheard_since.get_or_insert(now.mono);
+        }
         let cseq = up.dialog.next_cseq();
         let request = up
             .dialog
@@ -69,15 +75,15 @@ impl Endpoint {
 
     /// A peer gave a sign of life.
     pub(super) fn heard_silent(&mut self, leg: LegId, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        up.unheard_since = None;
-        self.arm_watch(leg, now);
+        if let Some(unheard_since) = self.silent.get_mut(&leg) {
+            *unheard_since = None;
+            self.arm_watch(leg, now);
+        }
     }
 
     /// Nobody answered. A connection may have broken, and the next one be on its way.
     pub(super) fn on_watch_lost(&mut self, leg: LegId, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
-        let Some(since) = up.unheard_since.filter(|_| up.is_silent) else { return };
+        let Some(since) = self.silent.get(&leg).copied().flatten() else { return };
         if now.mono.since(since) < Tempo::of(&self.config).limit() {
             self.timers.set(leg, TimerName::Watch, now.mono + LATER);
         } else {

@@ -62,21 +62,21 @@ impl Switchboard {
             MediaEvent::Recorded(it) => self.recordings.get(&it.recording).copied(),
             MediaEvent::RecordFailed { recording, .. }
             | MediaEvent::RecordRecovered { recording } => self.recordings.get(recording).copied(),
-            MediaEvent::Figures(_) => None,
+            MediaEvent::Figures(_) | MediaEvent::OwesSound { .. } => None,
         };
         match &event {
             MediaEvent::Opened { leg, .. } | MediaEvent::Failed { leg, .. } => {
                 self.door.opened(*leg, now.mono);
                 self.unanswered.remove(leg);
             }
-            MediaEvent::Settled { leg, hold } | MediaEvent::Reanswered { leg, hold, .. } => {
-                self.unanswered.remove(leg);
-                // Nobody misses the voice of who holds.
-                self.endpoint.watch(*leg, *hold, now);
-            }
-            MediaEvent::Described { leg, .. } | MediaEvent::Closed { leg, .. } => {
+            MediaEvent::Settled { leg, .. }
+            | MediaEvent::Reanswered { leg, .. }
+            | MediaEvent::Described { leg, .. }
+            | MediaEvent::Closed { leg, .. } => {
                 self.unanswered.remove(leg);
             }
+            // Nobody would miss his voice.
+            MediaEvent::OwesSound { leg, owes } => self.endpoint.watch(*leg, !owes, now),
             MediaEvent::Inventory { .. }
             | MediaEvent::PlayDone { .. }
             | MediaEvent::Key { .. }

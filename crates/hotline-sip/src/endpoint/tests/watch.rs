@@ -33,6 +33,31 @@ fn who_holds_and_is_gone_is_missed_soon_also_after_a_restart() {
     }
 }
 
+/// The first description may already say that its peer only listens.
+#[test]
+fn who_was_silent_before_the_answer_is_asked_from_the_answer_on() {
+    for watched in [A, B] {
+        let mut it = World::new(GOOD, 97);
+        let a = it.dial();
+        it.secs(1);
+        let b = it.invited(B);
+        let leg = [a, b][watched];
+        it.act(watched, |it, now| it.watch(leg, true, now));
+        it.secs(60);
+        it.act(B, |it, now| it.answer(b, "answer".to_owned(), now));
+        it.secs(1);
+        let other = [B, A][watched];
+        assert_eq!(it.count(other, "OPTIONS"), 0);
+        it.ends[other] = Endpoint::new(config(), 99, 5_000);
+        it.drop = Some((other, ""));
+        it.secs(93);
+        assert_eq!(it.ends_of(watched, leg), []);
+        it.secs(7);
+        assert_eq!(it.ends_of(watched, leg), [EndWhy::Expired]);
+        it.check_silence();
+    }
+}
+
 #[test]
 fn who_holds_is_asked_every_half_minute_and_stays_for_hours() {
     let (mut it, a, b) = held(GOOD, 91);
@@ -71,6 +96,23 @@ fn a_connection_that_breaks_while_its_peer_holds_is_opened_anew() {
     it.drop = None;
     it.secs(7);
     assert_eq!((it.count(B, "OPTIONS"), it.ends_of(A, a), it.ends_of(B, b)), (1, vec![], vec![]));
+}
+
+/// Each time is like the first: only who says nothing for as long as a request waits is doubted.
+#[test]
+fn a_way_that_is_broken_for_a_moment_again_and_again_costs_a_question_each_time() {
+    let (mut it, a, b) = held(GOOD, 98);
+    let flow = it.flow(A);
+    for secs in [28, 26, 26] {
+        it.secs(secs);
+        it.drop = Some((B, "OPTIONS"));
+        it.secs(3);
+        it.act(A, |it, now| it.handle_unreachable(flow, now));
+        it.drop = None;
+        it.secs(7);
+    }
+    assert_eq!(["OPTIONS", "INVITE", "UPDATE"].map(|word| it.count(B, word)), [3, 1, 0]);
+    assert_eq!((it.ends_of(A, a), it.ends_of(B, b)), (vec![], vec![]));
 }
 
 /// Statuses that a living peer, and somebody on the way to one that is gone, give to OPTIONS.
