@@ -1,6 +1,7 @@
 //! The whole SIP side of control.
 
 mod adrift;
+mod ask;
 mod challenged;
 mod early;
 mod ending;

@@ -6,7 +6,6 @@ use hotline_base::{LegId, Now};
 
 use super::{
     Endpoint,
-    names::{ALLOW, SUPPORTED},
     session::{may_update, session_headers},
 };
 use crate::{
@@ -14,7 +13,6 @@ use crate::{
     leg::{Cancel, Invite, Leg, Offer, Purpose, Talk},
     message::Reply,
     session::Session,
-    text::Decimal,
     timers::TimerName,
     transaction::TxId,
 };
@@ -55,23 +53,8 @@ impl Endpoint {
         is_refresh: bool,
         now: Now,
     ) {
-        let wish = self.wish();
-        let flow = match self.legs.get(&leg) {
-            Some(Leg::Up(up)) => up.dialog.flow,
-            Some(Leg::Incoming(_) | Leg::Outgoing { .. } | Leg::Closing(_)) | None => return,
-        };
-        let via = self.fresh_via(flow);
+        let Some((request, flow)) = self.refresh_in(leg, "INVITE") else { return };
         let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        let cseq = up.dialog.next_cseq();
-        let request = up
-            .dialog
-            .request("INVITE", cseq, &via)
-            .header("Contact", &*up.dialog.contact)
-            .header("Allow", ALLOW)
-            .header("Supported", SUPPORTED)
-            .header("Session-Expires", up.talk.session.header(false))
-            .header("Min-SE", Decimal::of(wish.min_secs))
-            .header("User-Agent", &self.config.user_agent);
         let secs = up.talk.session.secs;
         let dialog = up.dialog.clone();
         let Ok(message) = Message::parse(&request.end_with_sdp(Some(&sdp))) else {

@@ -210,28 +210,11 @@ impl Endpoint {
     /// Asks the peer of an answered leg to call somebody else (as a telephone does), in place of
     /// the dialog that `replaces` names. What becomes of it comes as [`Event::ReferProgress`].
     pub fn refer(&mut self, leg: LegId, to: &str, replaces: Option<&str>, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
-        let flow = up.dialog.flow;
-        let via = self.fresh_via(flow);
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        let cseq = up.dialog.next_cseq();
+        let Some((request, flow)) = self.request_in(leg, "REFER") else { return };
         let replaces = replaces.map(|it| format!("?Replaces={}", escaped(it)));
-        let request = up
-            .dialog
-            .request("REFER", cseq, &via)
-            .header("Contact", &*up.dialog.contact)
-            .header("Refer-To", format!("<{to}{}>", replaces.unwrap_or_default()))
-            .header("User-Agent", &self.config.user_agent)
-            .end();
+        let refer_to = format!("<{to}{}>", replaces.unwrap_or_default());
+        let request = request.header("Refer-To", refer_to).end();
         self.ask(&request, flow, Purpose::Refer(leg), now);
-    }
-
-    pub(super) fn ask(&mut self, request: &[u8], flow: Flow, purpose: Purpose, now: Now) {
-        let Ok(message) = Message::parse(request) else { return };
-        let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
-        if let Some(id) = begun {
-            self.purposes.insert(id, purpose);
-        }
     }
 
     /// The answer to our REFER.

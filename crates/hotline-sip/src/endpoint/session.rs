@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use hotline_base::{LegId, Now};
 
-use super::{
-    Endpoint,
-    names::{ALLOW, SUPPORTED},
-};
+use super::Endpoint;
 use crate::{
     EndWhy, Event, HangUp, Message, Method,
     leg::{Leg, Offer, Purpose, Talk},
     session::{Session, Wish, has_option, min_se_of},
-    text::Decimal,
     timers::TimerName,
     transaction::{Tempo, TxId},
 };
@@ -95,25 +91,8 @@ impl Endpoint {
     }
 
     fn send_update(&mut self, leg: LegId, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
-        let flow = up.dialog.flow;
-        let via = self.fresh_via(flow);
-        let wish = self.wish();
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
-        let cseq = up.dialog.next_cseq();
-        let request = up
-            .dialog
-            .request("UPDATE", cseq, &via)
-            .header("Contact", &*up.dialog.contact)
-            .header("Allow", ALLOW)
-            .header("Supported", SUPPORTED)
-            .header("Session-Expires", up.talk.session.header(false))
-            .header("Min-SE", Decimal::of(wish.min_secs))
-            .header("User-Agent", &self.config.user_agent);
-        let Ok(message) = Message::parse(&request.end()) else { return };
-        let begun = self.transactions.begin_client(message, flow, now.mono, &mut self.out);
-        if let Some(id) = begun {
-            self.purposes.insert(id, Purpose::Refresh(leg));
+        if let Some((request, flow)) = self.refresh_in(leg, "UPDATE") {
+            self.ask(&request.end(), flow, Purpose::Refresh(leg), now);
         }
     }
 

@@ -46,21 +46,12 @@ impl Endpoint {
 
     /// OPTIONS (RFC 3261 §11): any answer but one of somebody on the way is a sign of life.
     pub(super) fn ask_silent(&mut self, leg: LegId, now: Now) {
-        let Some(Leg::Up(up)) = self.legs.get(&leg) else { return };
-        let flow = up.dialog.flow;
-        let via = self.fresh_via(flow);
-        let Some(Leg::Up(up)) = self.legs.get_mut(&leg) else { return };
+        let Some((request, flow)) = self.request_in(leg, "OPTIONS") else { return };
         if let Some(unheard_since) = self.silent.get_mut(&leg) {
             unheard_since.get_or_insert(now.mono);
         }
-        let cseq = up.dialog.next_cseq();
-        let request = up
-            .dialog
-            .request("OPTIONS", cseq, &via)
-            .header("Contact", &*up.dialog.contact)
-            .header("Accept", ACCEPT)
-            .header("User-Agent", &self.config.user_agent);
-        self.ask(&request.end(), flow, Purpose::Watch(leg), now);
+        let request = request.header("Accept", ACCEPT).end();
+        self.ask(&request, flow, Purpose::Watch(leg), now);
     }
 
     pub(super) fn on_watch_response(&mut self, id: TxId, leg: LegId, message: &Message, now: Now) {
