@@ -109,5 +109,5 @@ async fn caller_does_not_wait_for_a_telephone_that_holds_and_has_lost_its_power(
     caller.until_ended(long).await.unwrap();
     let record = engine.record_of(&caller.number).await;
     assert_eq!(record["outcome"], "answered");
-    assert_eq!(record["segments"][0]["released_by"], "carrier", "{record:#}");
+    assert_eq!(record["segments"][0]["released_by"], "telephone", "{record:#}");
 }

@@ -418,6 +418,8 @@ pub enum Party {
     Supervisor,
     /// Whom an agent called.
     Called,
+    /// Nobody wished it: an agent's telephone is lost, and gave no sign of life any more.
+    Telephone,
 }
 
 impl Party {
@@ -429,6 +431,7 @@ impl Party {
             Self::Carrier => "carrier",
             Self::Supervisor => "supervisor",
             Self::Called => "called",
+            Self::Telephone => "telephone",
         }
     }
 }

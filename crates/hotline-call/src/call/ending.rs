@@ -190,7 +190,9 @@ impl Call {
         let why = match by {
             _ if reason.is_our_fault() => QueueExit::System,
             Party::Caller | Party::Carrier | Party::Called => QueueExit::Abandoned,
-            Party::Agent | Party::Platform | Party::Supervisor => QueueExit::System,
+            Party::Agent | Party::Telephone | Party::Platform | Party::Supervisor => {
+                QueueExit::System
+            }
         };
         self.leave_queue(why, now);
     }
@@ -213,7 +215,7 @@ impl Call {
         let reason = match by {
             _ if reason.is_our_fault() => hotline_ivr::EndReason::Error,
             Party::Caller | Party::Carrier | Party::Called => hotline_ivr::EndReason::CallerHangup,
-            Party::Agent | Party::Platform | Party::Supervisor => {
+            Party::Agent | Party::Telephone | Party::Platform | Party::Supervisor => {
                 hotline_ivr::EndReason::SystemHangup
             }
         };

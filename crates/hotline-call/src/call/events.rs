@@ -125,7 +125,7 @@ impl Call {
             (AgentState::Talking, LegEnd::HungUp { .. }) => {
                 self.release_agent(Party::Agent, env, now);
             }
-            (AgentState::Talking, _) => self.release_agent(Party::Carrier, env, now),
+            (AgentState::Talking, _) => self.release_agent(Party::Telephone, env, now),
             (
                 AgentState::Opening { .. }
                 | AgentState::Dialing
@@ -383,10 +383,11 @@ impl Call {
             self.aside_ends(env, now);
         } else if leg == self.caller.leg {
             self.end(Party::Platform, EndReason::MediaLost, None, env, now);
-        } else if self.is_guest(leg) {
-            self.guest_leaves(leg, Party::Platform, OfferEnd::Unreachable, env, now);
+        } else if let Some(guest) = self.guest(leg) {
+            let by = if guest.is_outside() { Party::Platform } else { Party::Telephone };
+            self.guest_leaves(leg, by, OfferEnd::Unreachable, env, now);
         } else if self.is_talking() {
-            self.release_agent(Party::Platform, env, now);
+            self.release_agent(Party::Telephone, env, now);
         } else {
             self.end_offer(OfferEnd::Unreachable, env, now);
         }

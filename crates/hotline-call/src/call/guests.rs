@@ -261,7 +261,13 @@ impl Call {
             | LegEnd::NoResponse
             | LegEnd::AckMissing
             | LegEnd::PeerGone
-            | LegEnd::Expired => Party::Carrier,
+            | LegEnd::Expired => {
+                if is_outside {
+                    Party::Carrier
+                } else {
+                    Party::Telephone
+                }
+            }
         };
         self.guest_leaves(leg, by, super::events::offer_end(end), env, now);
     }

@@ -274,7 +274,7 @@ impl Call {
         let ended_by = match by {
             Party::Agent => hotline_ivr::EndedBy::Agent,
             Party::Supervisor => hotline_ivr::EndedBy::Supervisor,
-            Party::Caller | Party::Platform | Party::Carrier | Party::Called => {
+            Party::Caller | Party::Telephone | Party::Platform | Party::Carrier | Party::Called => {
                 hotline_ivr::EndedBy::System
             }
         };
