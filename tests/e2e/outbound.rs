@@ -211,6 +211,7 @@ async fn v26_calls_abroad_are_stopped_for_everybody_with_an_alarm_and_others_go_
         let code = text(&reply.json()["error"]["code"]);
         assert_eq!((reply.status, &*code), (403, "abroad_blocked"));
     }
+    engine.until_figure("hotline_abroad_blocked", "1").await;
     let line = agents[0].robot.call(engine.udp(), "00442071234567", "8001").await.unwrap();
     let why = line.until_ended(SOON).await.unwrap();
     assert!(matches!(why, EndWhy::Refused { status: 403, .. }), "{why:?}");

@@ -28,6 +28,8 @@ pub struct Board {
     pub sums: Vec<(TrunkId, Way, Sums)>,
     /// Whether each carrier is in alarm.
     pub carriers: BTreeMap<String, bool>,
+    /// Calls abroad are stopped, because there were too many.
+    pub abroad_blocked: bool,
     /// New calls a second that are taken; `None`: all.
     pub calls_per_sec: Option<u64>,
     /// The part of their calls that peers are told to keep back (RFC 7339).

@@ -30,6 +30,8 @@ impl Meters {
             let label = [("carrier", carrier.as_str())];
             self.all.gauge("hotline_carrier_alarm", help, &label).set(i64::from(*raised));
         }
+        let help = "1: calls abroad are stopped, because there were too many.";
+        self.all.gauge("hotline_abroad_blocked", help, &[]).set(i64::from(board.abroad_blocked));
         for it in &board.trunks {
             let label = [("trunk", it.trunk.as_str())];
             let help = "Channels of trunks.";

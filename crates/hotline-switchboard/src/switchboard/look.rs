@@ -114,6 +114,7 @@ impl Switchboard {
             traffic: traffic.collect(),
             sums: sums.map(|(trunk, way, it)| (trunk.clone(), way, it)).collect(),
             carriers: self.traffic.carriers(&self.config),
+            abroad_blocked: self.guard.abroad_blocked(now.mono).is_some(),
             calls_per_sec,
             reduction_percent,
         }
