@@ -23,9 +23,14 @@ struct Talk {
 
 /// An engine whose agents reach a department outside.
 async fn with_department() -> (Engine, Robot) {
+    with_department_over("").await
+}
+
+/// The same with further lines for the trunk.
+async fn with_department_over(trunk_keys: &'static str) -> (Engine, Robot) {
     let department = Robot::bind(CARRIER).await.unwrap();
     let gateways = vec![department.address()];
-    let setup = Setup { gateways, options_probes: false, ..Setup::default() };
+    let setup = Setup { gateways, options_probes: false, trunk_keys, ..Setup::default() };
     (Engine::start(setup).await, department)
 }
 
@@ -174,4 +179,45 @@ async fn agent_is_released_when_the_department_answers_and_not_before() {
     let modes = record["facts"].as_array().unwrap().iter();
     let modes: Vec<_> = modes.filter(|it| it["type"] == "transferred").collect();
     assert!(modes.len() == 1 && modes[0]["mode"] == "attended", "{record:#}");
+}
+
+/// 彩铃 and announcements of whom he asks, or gives his caller to when that one answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_hears_the_departments_network_before_the_answer_or_our_ring_back_as_configured() {
+    for trunk_keys in ["", "early_media = false\n"] {
+        let (engine, department) = with_department_over(trunk_keys).await;
+        let (caller, agent, phone) = engine.talk().await;
+        for on_answer in [false, true] {
+            let command = if on_answer { "transfer" } else { "consult" };
+            let mut order = json!({ "number": "13800138000" });
+            if on_answer {
+                order["on_answer"] = json!(true);
+            }
+            let (mark, at_agent) = (caller.mark(), phone.mark());
+            engine.command(&agent.no, command, order).await;
+            let third = department.incoming(SOON).await.unwrap();
+            third.speak(Speech::tone(THIRD));
+            third.ring_with_sound();
+            if trunk_keys.is_empty() {
+                hears(&phone, &[THIRD]).await;
+            } else {
+                let ring_back = engine.setup.prompts.sound("tone.ringback");
+                phone.until_sound_since(at_agent, "ring-back", &ring_back, SOON).await.unwrap();
+                assert!(phone.heard().since(at_agent).tone_anywhere(THIRD) < 0.5);
+            }
+            caller.hears_since(&engine, mark, "moh.default").await;
+            third.answer();
+            third.until_answered(SOON).await.unwrap();
+            if on_answer {
+                phone.until_ended(SOON).await.unwrap();
+                hears(&caller, &[THIRD]).await;
+                hears(&third, &[CALLER]).await;
+            } else {
+                hears(&phone, &[THIRD]).await;
+                hears(&third, &[AGENT]).await;
+                third.hang_up();
+                hears(&phone, &[CALLER]).await;
+            }
+        }
+    }
 }

@@ -27,6 +27,7 @@ mod events;
 mod guests;
 mod keys;
 mod muting;
+mod network;
 #[cfg(test)]
 mod nobody;
 mod outbound;

@@ -141,6 +141,8 @@ impl Call {
     pub(super) fn remix(&mut self, now: Now) {
         let seats = self.seats();
         let mut hears = hears(&seats);
+        let is_only_heard = |leg| self.guests.iter().any(|it| it.leg == leg && it.is_only_heard());
+        hears.retain(|it| !is_only_heard(it.listener));
         let alone = hears.iter().filter(|it| it.speakers.is_empty()).map(|it| it.listener);
         self.audio.alone = alone.collect();
         for it in &mut hears {

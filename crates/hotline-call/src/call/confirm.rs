@@ -6,7 +6,7 @@ use hotline_base::{
     media::{Order, Play},
 };
 
-use super::{Call, Environment, Now, OfferEnd};
+use super::{Call, Environment, Now, OfferEnd, network::Network};
 
 /// Silence between two rounds of the question.
 const PAUSE_MS: u32 = 1_500;
@@ -37,6 +37,8 @@ impl Call {
             let play = self.next_play();
             self.questions.insert(leg, Question::Asked { until: now.mono + limit, play });
             self.ask(leg, play);
+            // Whoever it is, he is heard by nobody yet.
+            self.guest_network(leg, |it| *it = Network::default(), now);
         }
         true
     }

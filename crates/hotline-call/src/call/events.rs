@@ -11,6 +11,7 @@ use hotline_base::{
 use super::{
     AgentState, Call, CallFact, CallerState, EndReason, Environment, Key, LegEvent, LegId,
     LegOrder, MediaEvent, Now, OfferEnd, OfferUpdate, Order, Output, Party, Phase, RefusedWhy,
+    network::Network,
 };
 use crate::LegEnd;
 
@@ -166,7 +167,7 @@ impl Call {
                 } else if self.is_taking_over(leg) {
                     self.change_phones(env, now);
                 } else if leg != self.caller.leg && self.is_early(leg) {
-                    // It is listened to for tones; nobody hears it before the answer.
+                    self.guest_network(leg, Network::begin, now);
                 } else if self.has_audio(leg) {
                     self.held_by_peer(leg, hold, now);
                 } else {
@@ -339,7 +340,7 @@ impl Call {
                 self.complete_if_closed(now);
             }
             // The answer itself may be better.
-            FailedOrder::Answer if self.is_early(leg) => self.speaks_early(leg, false),
+            FailedOrder::Answer if self.is_early(leg) => self.speaks_early(leg, false, now),
             // An answer that makes no sense in the middle of a talk: it goes on as it was.
             FailedOrder::Answer if self.has_audio(leg) => (),
             FailedOrder::Answer if is_caller => {
@@ -370,7 +371,7 @@ impl Call {
         }
         // Not everybody speaks before the answer; the ring limit ends that.
         if self.is_early(leg) {
-            return self.speaks_early(leg, secs == 0);
+            return self.speaks_early(leg, secs == 0, now);
         }
         if secs == 0 {
             return;
@@ -456,8 +457,7 @@ impl Call {
         }
     }
 
-    /// Tones of the network before the answer are heard by nobody else on a leg that is not the
-    /// call's own.
+    /// Tones of the network before the answer are listened for where nobody else hears them.
     pub(super) fn listens_early(&mut self, leg: LegId, sdp: Option<String>) {
         if let Some(answer) = sdp.filter(|_| self.heeds_tones.contains(&leg)) {
             self.media(Order::Answer { leg, answer });

@@ -9,7 +9,7 @@ use hotline_cdr::{CalledParty, PartyRole};
 use super::{
     AgentSide, AgentState, Call, CallFact, CallerState, Environment, LegEvent, LegId, LegOrder,
     MonoTime, Now, OfferEnd, OfferId, OfferUpdate, Offering, Output, Party, Phase, TicketId,
-    side::Told,
+    network::Network, side::Told,
 };
 use crate::{LegEnd, Role, Room, SavedGuest, Seat};
 
@@ -52,6 +52,8 @@ pub(super) struct Guest {
     /// Whom he is asked by leaves when he answers (成功转).
     pub(super) takes_over: bool,
     pub(super) told: Told,
+    /// What is heard before he answers; `None`: nothing is.
+    pub(super) network: Option<Network>,
 }
 
 impl Guest {
@@ -59,8 +61,8 @@ impl Guest {
         let SavedGuest { offer, leg, party, role, held } = it;
         let told = Told { bridged: true, apart: held, ..Told::default() };
         let (profile, state) = (Profile::default(), AgentState::Talking);
-        let (display, takes_over) = (None, false);
-        Self { offer, leg, party, display, profile, role, state, held, takes_over, told }
+        let (display, takes_over, network) = (None, false, None);
+        Self { offer, leg, party, display, profile, role, state, held, takes_over, told, network }
     }
 
     /// Only of those who are there.
@@ -103,6 +105,12 @@ impl Guest {
         matches!(self.party, CalledParty::Outside { .. })
     }
 
+    /// His network speaks to whom he is asked by, before he answers.
+    pub(super) fn is_only_heard(&self) -> bool {
+        let is_asked = self.role == PartyRole::Consulted && !self.is_in();
+        is_asked && self.network.as_ref().is_some_and(Network::is_heard)
+    }
+
     /// `room` is the agent's.
     pub(super) fn seat(&self, room: Option<Room>) -> Option<Seat> {
         let (role, room) = match self.role {
@@ -114,7 +122,8 @@ impl Guest {
             }
         };
         let room = if self.held { Room::Apart } else { room };
-        self.is_in().then_some(Seat { leg: self.leg, role, room })
+        let is_there = self.is_in() || self.is_only_heard();
+        is_there.then_some(Seat { leg: self.leg, role, room })
     }
 
     pub(super) const fn opening_until(&self) -> Option<MonoTime> {
@@ -156,10 +165,19 @@ impl Call {
         self.fact(called, now);
         self.open_leg(leg, None, profile);
         let state = AgentState::Opening { until: now.mono + self.config.open_limit };
-        let (held, takes_over, told) = (false, false, Told::default());
-        let guest =
-            Guest { offer, leg, party, display, profile, role, state, held, takes_over, told };
-        self.guests.push(guest);
+        self.guests.push(Guest {
+            offer,
+            leg,
+            party,
+            display,
+            profile,
+            role,
+            state,
+            held: false,
+            takes_over: false,
+            told: Told::default(),
+            network: None,
+        });
         self.remix(now);
         true
     }
@@ -226,7 +244,7 @@ impl Call {
         let offer = guest.offer;
         match event {
             LegEvent::Ringing { sdp } if guest.state == AgentState::Dialing => {
-                self.listens_early(leg, sdp);
+                self.guest_rings(leg, sdp, now);
                 self.fact(CallFact::Ringing { offer }, now);
                 self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Ringing });
             }
@@ -241,6 +259,33 @@ impl Call {
             LegEvent::Offered { sdp } => self.reoffered(leg, sdp),
             LegEvent::Reanswered { sdp } => self.media(Order::Answer { leg, answer: sdp }),
             LegEvent::Ended(end) => self.guest_ended(leg, end, env, now),
+        }
+    }
+
+    /// Before he answers: his telephone rings, with or without a description of his network's sound
+    /// (彩铃, announcements), which whom he is asked by hears.
+    fn guest_rings(&mut self, leg: LegId, sdp: Option<String>, now: Now) {
+        match self.guest(leg).and_then(|it| it.network.as_mut()) {
+            Some(network) => {
+                if let Some(answer) = network.rings(sdp) {
+                    self.media(Order::Answer { leg, answer });
+                }
+                self.remix(now);
+            }
+            None => self.listens_early(leg, sdp),
+        }
+    }
+
+    /// What a guest's network says before he answers changed.
+    pub(super) fn guest_network(
+        &mut self,
+        leg: LegId,
+        change: impl FnOnce(&mut Network),
+        now: Now,
+    ) {
+        if let Some(network) = self.guest(leg).and_then(|it| it.network.as_mut()) {
+            change(network);
+            self.remix(now);
         }
     }
 

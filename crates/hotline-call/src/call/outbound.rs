@@ -10,7 +10,7 @@ use hotline_cdr::FailCause;
 use super::{
     AgentNo, AgentSide, AgentState, Arc, Call, CallFact, CallId, Caller, CallerState, Config,
     EndReason, Environment, Extension, GroupId, LegId, LegOrder, Now, OfferEnd, OfferId, Offering,
-    Order, Output, Party, Pii, RefusedWhy, Stamped, TrunkId,
+    Order, Output, Party, Pii, RefusedWhy, Stamped, TrunkId, network::Network,
 };
 use crate::LegEnd;
 
@@ -67,15 +67,6 @@ pub struct NetworkSound {
     pub early: bool,
     /// Its tones are recognised; the busy tone after the answer is the called party's hanging up.
     pub tones: bool,
-}
-
-/// What the network lets be heard before the answer (彩铃, announcements).
-#[derive(Debug, Default)]
-struct Network {
-    /// The telephone was said to ring after the sound had been described.
-    alerts: bool,
-    /// The sound did not come, or stopped.
-    silent: bool,
 }
 
 impl Dialled {
@@ -176,11 +167,15 @@ impl Call {
         } else {
             self.heeds_tones.remove(&leg);
         }
+        let network = sound.early.then(Network::default);
         if let Some(offer) = self.called_in(leg) {
+            if let Some(guest) = self.guest(leg) {
+                guest.network = network;
+            }
             return self.fact(CallFact::PartyWentOut { offer, trunk, gateway, display }, now);
         }
         if let Some(it) = &mut self.dialled {
-            it.network = sound.early.then(Network::default);
+            it.network = network;
         }
         self.fact(CallFact::WentOut { trunk, gateway, display }, now);
     }
@@ -287,9 +282,9 @@ impl Call {
     }
 
     /// Early sound of a leg stopped or never came, or is there again.
-    pub(super) fn speaks_early(&mut self, leg: LegId, speaks: bool) {
+    pub(super) fn speaks_early(&mut self, leg: LegId, speaks: bool, now: Now) {
         if leg != self.caller.leg {
-            return;
+            return self.guest_network(leg, |it| it.silent = !speaks, now);
         }
         let Some(it) = self.dialled.as_mut().and_then(|it| it.network.as_mut()) else { return };
         it.silent = !speaks;

@@ -6,15 +6,19 @@ use hotline_base::{
     Key, LegId, OfferId, Pii, TrunkId,
     media::{Event as MediaEvent, NetworkTone, Profile},
 };
+use hotline_cdr::CalledParty;
 
 use super::{
-    tests::{AGENT, CALLER, Story, TARGET, agent, colleague, outside},
+    tests::{AGENT, CALLER, Story, TARGET, agent, alive, colleague, outside},
     *,
 };
-use crate::{LegEvent, NetworkSound, Who, call::nobody::Nobody};
+use crate::{LegEvent, NetworkSound, TalkLine, Who, call::nobody::Nobody};
 
 /// What who answers outside hears until he presses the key.
 const QUESTION: Option<&str> = Some("seat.confirm");
+
+/// What an agent hears while it rings, when he does not hear the network.
+const RINGBACK: Option<&str> = Some("tone.ringback");
 
 /// A leg rings outside, over a trunk whose busy tone means something, and is answered.
 fn rings_outside(it: &mut Story, leg: LegId) {
@@ -26,7 +30,11 @@ fn rings_outside(it: &mut Story, leg: LegId) {
 }
 
 fn goes_out(it: &mut Story, leg: LegId) {
-    let trunk = (TrunkId::new("ct"), NetworkSound { early: true, tones: true });
+    goes_out_to(it, leg, NetworkSound { early: true, tones: true });
+}
+
+fn goes_out_to(it: &mut Story, leg: LegId, sound: NetworkSound) {
+    let trunk = (TrunkId::new("ct"), sound);
     it.act(|call, now| {
         call.went_out(leg, trunk, "10.0.0.1:5060".into(), "077112345".into(), now);
     });
@@ -147,7 +155,7 @@ fn the_busy_tone_before_the_answer_is_the_refusal_of_whom_an_agent_asks_or_gives
         if gives_away {
             it.table(&[(CALLER, &[])]);
         } else {
-            it.table(&[(CALLER, &[]), (AGENT, &[])]);
+            it.table(&[(CALLER, &[]), (AGENT, &[TARGET])]);
         }
         busy(&mut it, TARGET);
         let refused = CallFact::DialFailed { leg: TARGET, status: 486, cause: Some(17) };
@@ -162,4 +170,90 @@ fn the_busy_tone_before_the_answer_is_the_refusal_of_whom_an_agent_asks_or_gives
             it.table(&[(CALLER, &[AGENT]), (AGENT, &[CALLER])]);
         }
     }
+}
+
+/// The telephone of whom the agent asks rings, with a description of sound or without.
+fn rings(it: &mut Story, sdp: Option<&str>) {
+    it.leg(TARGET, LegEvent::Ringing { sdp: sdp.map(str::to_owned) });
+}
+
+/// The agent consults somebody at a number outside, over a trunk of this kind.
+fn asks_outside(sound: NetworkSound, party: CalledParty) -> Story {
+    let mut it = Story::talk();
+    it.consults(TARGET, party);
+    it.media(MediaEvent::Opened { leg: TARGET, sdp: "ours".to_owned() });
+    goes_out_to(&mut it, TARGET, sound);
+    rings(&mut it, None);
+    assert_eq!((it.music(CALLER), it.music(AGENT)), (Some("moh.default"), RINGBACK));
+    it
+}
+
+#[test]
+fn an_agent_hears_the_network_of_whom_he_asks_outside_before_the_answer() {
+    let mut it = asks_outside(NetworkSound { early: true, tones: false }, outside());
+    rings(&mut it, Some("early"));
+    assert_eq!(it.music(AGENT), RINGBACK, "until media understands what is described");
+    it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+    let hears_network: &[(LegId, &[LegId])] = &[(CALLER, &[]), (AGENT, &[TARGET])];
+    it.table(hears_network);
+    assert_eq!((it.music(CALLER), it.music(AGENT)), (Some("moh.default"), None));
+    assert!(it.recorded.is_empty(), "nobody hears him, and the network is not recorded");
+    // Another telephone of his describes its own sound: the first one is heard (RFC 3960 §3.2).
+    rings(&mut it, Some("another"));
+    it.table(hears_network);
+    // Silence alone may be a pause of the network; with a telephone that rings it is none.
+    it.media(MediaEvent::Quiet { leg: TARGET, secs: 5 });
+    it.table(hears_network);
+    rings(&mut it, None);
+    it.table(&[(CALLER, &[]), (AGENT, &[])]);
+    assert_eq!(it.music(AGENT), RINGBACK);
+    it.media(MediaEvent::Quiet { leg: TARGET, secs: 0 });
+    it.table(hears_network);
+    // A media process that brought the legs back alone is told again.
+    it.act(|call, now| call.media_down(now));
+    it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT, TARGET], &[]), &Nobody, now));
+    it.table(hears_network);
+    it.leg(TARGET, LegEvent::Answered { sdp: Some("theirs".to_owned()) });
+    it.table(hears_network);
+    it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+    it.table(&[(CALLER, &[]), (AGENT, &[TARGET]), (TARGET, &[AGENT])]);
+    assert_eq!((it.music(AGENT), it.line(AGENT)), (None, TalkLine::Consulting));
+}
+
+#[test]
+fn an_agent_hears_our_ring_back_where_the_network_is_not_wanted_or_nobody_may_be_heard_yet() {
+    for tones in [false, true] {
+        let mut it = asks_outside(NetworkSound { early: false, tones }, outside());
+        rings(&mut it, Some("early"));
+        it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+        it.table(&[(CALLER, &[]), (AGENT, &[])]);
+        assert_eq!(it.music(AGENT), RINGBACK);
+    }
+    // An agent outside: his network is heard, and he, or his voice mail, not before the key.
+    let mut it = Story::talk();
+    it.consults(TARGET, colleague("1002"));
+    it.media(MediaEvent::Opened { leg: TARGET, sdp: "ours".to_owned() });
+    let number = Pii::new("13800139000".to_owned());
+    it.act(|call, now| call.rings_outside(TARGET, number, now));
+    goes_out(&mut it, TARGET);
+    rings(&mut it, Some("early"));
+    it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+    it.table(&[(CALLER, &[]), (AGENT, &[TARGET])]);
+    it.leg(TARGET, LegEvent::Answered { sdp: Some("theirs".to_owned()) });
+    it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+    it.table(&[(CALLER, &[]), (AGENT, &[])]);
+    assert_eq!((it.music(AGENT), it.music(TARGET)), (RINGBACK, QUESTION));
+    presses(&mut it, TARGET, '1');
+    it.table(&[(CALLER, &[]), (AGENT, &[TARGET]), (TARGET, &[AGENT])]);
+}
+
+/// Whom the caller is given to before he answers is not heard by the caller, who has music.
+#[test]
+fn the_network_of_whom_a_caller_is_given_to_is_not_heard() {
+    let mut it = asks_outside(NetworkSound { early: true, tones: false }, outside());
+    rings(&mut it, Some("early"));
+    it.media(MediaEvent::Settled { leg: TARGET, hold: false });
+    it.does(|call, now| call.complete_transfer(&agent("1001"), &Nobody, now));
+    it.table(&[(CALLER, &[])]);
+    assert_eq!(it.music(CALLER), Some("moh.default"));
 }
