@@ -204,3 +204,27 @@ async fn agent_hears_which_hotline_it_is_and_both_hear_his_number_before_they_ar
     let agents = engine.recording(&id).await.remove(1);
     assert!(agents.tone_anywhere(440) > 0.9 && agents.tone_anywhere(700) < 0.02, "nobody heard it");
 }
+
+/// Telephones and NATs count on packets, and the caller alone hears the number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agent_is_sent_a_stream_from_his_answer_on_while_the_caller_hears_his_number() {
+    const MAIN: &str = "flows/gx12345.main.flow.yaml";
+    // Two seconds.
+    let flow_edits = vec![(MAIN, "caller_whisper: agent.number", "caller_whisper: moh.default")];
+    let engine = Engine::start(Setup { flow_edits, ..Setup::default() }).await;
+    let agent = engine.agent(1).await;
+    let caller = engine.caller().await;
+    caller.ask_for_person(&engine).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    assert!(phone.heard().packets().is_empty(), "it rings");
+    phone.answer();
+    engine.until_state(&agent, "talking").await;
+    let n_before = phone.heard().packets().len();
+    assert!(n_before >= 60, "{n_before} packets in two seconds");
+    caller.speak(Speech::tone(440));
+    phone.until_tone(440, SOON).await.unwrap();
+    let heard = phone.heard();
+    let continuity = heard.continuity();
+    assert!(continuity.n_sources == 1 && continuity.n_lost == 0, "{continuity:?}");
+    assert!(longest_hole_ms(&heard, 0) <= 40, "{continuity:?}");
+}

@@ -39,7 +39,8 @@ pub enum Order {
         offer: String,
     },
     /// Who hears whom from now on: the legs named hear exactly what is listed. A leg that hears a
-    /// play goes on hearing the play until it ends or is stopped.
+    /// play goes on hearing the play until it ends or is stopped. Who was told that he hears nobody
+    /// is sent silence without a pause, then and later; name nobody so who is not answered yet.
     Mix {
         hears: Vec<Hears>,
     },

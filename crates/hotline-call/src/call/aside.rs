@@ -108,6 +108,7 @@ impl Call {
         match std::mem::replace(&mut it.state, State::Up) {
             State::Rings { sdp } if is_there => {
                 self.leg(leg, LegOrder::Answer { sdp });
+                self.connect(leg);
                 self.remix(now);
             }
             state @ (State::Opening { .. } | State::Rings { .. } | State::Up) => it.state = state,

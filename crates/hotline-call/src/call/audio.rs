@@ -162,6 +162,13 @@ impl Call {
         self.tell_parties(&seats, now);
     }
 
+    /// A party is there. From now on it is sent a stream without a pause: silence, until it hears
+    /// somebody. Telephones and NATs count on that.
+    pub(super) fn connect(&mut self, leg: LegId) {
+        let hears = vec![Hears { listener: leg, speakers: Vec::new() }];
+        self.media(Order::Mix { hears });
+    }
+
     /// Who is in the talk and hears nobody.
     fn is_alone(&self, leg: LegId) -> bool {
         self.audio.alone.contains(&leg)

@@ -294,6 +294,7 @@ impl Call {
         side.state = AgentState::Announcing;
         let (offer, agent, group) =
             (side.offering.offer, side.offering.agent.clone(), side.offering.group.clone());
+        self.connect(leg);
         self.fact(CallFact::AgentAnswered { offer }, now);
         if self.is_dialling() {
             return self.open_party(now);

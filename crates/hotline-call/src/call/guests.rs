@@ -331,6 +331,7 @@ impl Call {
             self.fact(CallFact::PartyJoined { offer }, now);
         }
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Joined });
+        self.connect(leg);
         if role == PartyRole::Consulted {
             self.answer_aside(now);
         }

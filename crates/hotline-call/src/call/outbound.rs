@@ -322,6 +322,7 @@ impl Call {
             CallerState::Settling => {
                 self.stop_ringback();
                 self.caller.state = CallerState::Up;
+                self.connect(caller);
                 self.record(now);
                 self.bridge(now);
             }

@@ -100,6 +100,7 @@ impl Call {
             CallerState::Ready { sdp } => {
                 let leg = self.caller.leg;
                 self.leg(leg, LegOrder::Answer { sdp });
+                self.connect(leg);
                 self.fact(CallFact::Answered, now);
                 self.outputs.push_back(Output::Keep);
                 self.to_session.push_back(Event::Answered);

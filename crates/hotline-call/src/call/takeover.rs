@@ -108,6 +108,8 @@ impl Call {
         self.fact(CallFact::TakenOver { offer, leg: new }, now);
         if picks_up {
             self.settled(new, env, now);
+        } else {
+            self.connect(new);
         }
         self.remix(now);
         self.outputs.push_back(Output::Keep);

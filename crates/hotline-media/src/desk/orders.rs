@@ -356,9 +356,7 @@ impl Desk {
 
     fn mix(&mut self, hears: &[Hears]) {
         for it in hears {
-            if !it.speakers.is_empty() {
-                self.begins_to_sound(it.listener);
-            }
+            self.begins_to_sound(it.listener);
             let Some(leg) = self.legs.get(&it.listener) else { continue };
             let (listener, context) = (leg.slot, leg.context);
             let speakers = self.in_context(context, &it.speakers);

@@ -124,10 +124,16 @@ fn who_was_told_what_to_hear_is_sent_silence_by_the_next_process_before_any_orde
     let (mut listener, other) = (rig.phone(1, 440), rig.phone(2, 700));
     rig.play(listener.leg, 1, &["tone"], 1);
     rig.play_done();
-    let rig = lasting.restart(rig, &[1, 2]);
-    listener.forget_stream(&rig.media);
-    let sound = listener.listen(10);
-    assert!(sound.iter().all(|it| it.abs() < 16), "silence");
+    let mut third = rig.phone(3, 900);
+    let hears = vec![Hears { listener: third.leg, speakers: Vec::new() }];
+    rig.control.order(&Order::Mix { hears });
+    third.listen(2);
+    let rig = lasting.restart(rig, &[1, 2, 3]);
+    for ear in [&mut listener, &mut third] {
+        ear.forget_stream(&rig.media);
+        let sound = ear.listen(10);
+        assert!(sound.iter().all(|it| it.abs() < 16), "silence");
+    }
     assert!(other.hears_nothing(), "it may ring there");
     drop(rig);
 }

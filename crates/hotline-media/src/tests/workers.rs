@@ -131,7 +131,7 @@ fn calls_on_two_workers_are_heard_and_recorded_at_once_and_never_by_each_other()
         agent.listen(40);
         caller.listen(40);
     }
-    assert!(third.hears_nothing());
+    assert!(third.listen(20).iter().all(|it| it.unsigned_abs() <= 8), "silence alone");
     for n in [1, 2_u32] {
         let recording = RecordingId::new(&format!("r-{}", 2 * n));
         rig.control.order(&Order::StopRecord { recording: recording.clone() });

@@ -165,7 +165,13 @@ impl Floor {
             Task::Find { leg, address } => self.find(leg, address),
             Task::Lose { address } => self.lose(address),
             Task::Choose { leg, to } => self.choose(leg, to),
-            Task::Hear { listener, speakers } => self.hear_from(listener, speakers, now),
+            Task::Hear { listener, speakers } => {
+                let is_nobody = speakers.is_empty();
+                self.hear_from(listener, speakers, now);
+                if is_nobody {
+                    self.wake(listener, now);
+                }
+            }
             Task::Play { leg, play } => self.play(leg, play, now),
             Task::HeedTones { leg } => {
                 if let Some(leg) = self.leg_mut(leg) {

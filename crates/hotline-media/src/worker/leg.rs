@@ -76,8 +76,9 @@ pub(crate) struct Leg {
     pub(crate) hides_press: bool,
     /// It is sent silence, because nobody else is heard.
     pub(crate) fills: bool,
-    /// It is sent silence also before anything else: a process that died had sent it packets.
-    pub(crate) resumes: bool,
+    /// It is sent silence also before anything else: it is there and was to hear nobody, or a
+    /// process that died had sent it packets.
+    pub(crate) is_awake: bool,
     /// Found by ICE, not by the description.
     is_guest: bool,
     pub(crate) repack: Repack,
@@ -148,7 +149,7 @@ impl Leg {
             missed_tone: false,
             hides_press: false,
             fills: false,
-            resumes: opening.resumes,
+            is_awake: opening.resumes,
             quiet: (now, 0),
             is_connected: false,
             packets_out: 0,

@@ -300,3 +300,18 @@ fn a_telephone_that_calls_without_an_offer_gets_one_in_its_own_way() {
         assert_eq!(offered(&mut it), Some(profile));
     }
 }
+
+/// Media sends silence from then on: telephones and NATs count on packets.
+#[test]
+fn who_has_answered_is_told_to_hear_nobody_until_he_hears_somebody() {
+    let mut it = Story::begin();
+    it.opens(AGENT);
+    it.table(&[]);
+    it.answers(AGENT);
+    it.table(&[(AGENT, &[])]);
+    // Another of his telephones takes the call over before anybody is there.
+    let phone = (OTHER, Some("theirs".to_owned()), Profile::Plain);
+    it.does(|call, now| call.take_over(&agent("1001"), AGENT, phone, now));
+    it.media(MediaEvent::Opened { leg: OTHER, sdp: "ours".to_owned() });
+    it.table(&[(OTHER, &[])]);
+}

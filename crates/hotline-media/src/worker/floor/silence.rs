@@ -59,23 +59,34 @@ impl Floor {
         }
     }
 
-    /// Legs that were sent nothing lately, though they hear somebody, are sent silence meanwhile.
+    /// A leg is to hear nobody, which is said of those alone who are there: it is sent silence from
+    /// now on, though it was sent nothing before.
+    pub(super) fn wake(&mut self, slot: Slot, now: MonoTime) {
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.is_awake = true;
+            self.fill_from(slot, now);
+        }
+    }
+
+    /// Legs that were sent nothing lately, though they hear somebody, are sent silence meanwhile;
+    /// and those that were sent nothing at all, because keys or a path to them were missing.
     pub(super) fn find_pauses(&mut self, now: MonoTime) {
         for idx in 0..self.legs.len() {
             let Some(Some(leg)) = self.legs.get(idx) else { continue };
-            let pauses = leg.out.last().is_some_and(|(_, at)| now.since(at) >= PAUSES_AFTER);
+            let last = leg.out.last();
+            let pauses = last.map_or(leg.is_awake, |(_, at)| now.since(at) >= PAUSES_AFTER);
             if pauses && !leg.fills && !leg.is_busy() {
                 self.fill_from(leg.slot, now);
             }
         }
     }
 
-    /// Not before it was sent anything, by this process or one before it: who was not answered yet
-    /// hears that it rings as long as no packet comes (RFC 3960 §3.2).
+    /// Not before it was sent anything, by this process or one before it, or was to hear nobody:
+    /// who was not answered yet hears that it rings as long as no packet comes (RFC 3960 §3.2).
     pub(super) fn fill_from(&mut self, slot: Slot, now: MonoTime) {
         let Some(leg) = self.leg_mut(slot) else { return };
         let is_heard = matches!(leg.encoder, Encoder::Nothing) || leg.plan == Plan::Mix;
-        let rings = leg.out.last().is_none() && !leg.resumes;
+        let rings = leg.out.last().is_none() && !leg.is_awake;
         if is_heard || rings || leg.route().is_none() {
             return;
         }

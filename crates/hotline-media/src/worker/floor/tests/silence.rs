@@ -1,6 +1,8 @@
 //! Who hears nobody gets silence of ours, as the same stream; and our own audio in packets of the
 //! length that was asked for.
 
+use hotline_rtp::{MasterKey, SrtpProfile, SrtpReceiver, SrtpSender};
+
 use super::*;
 
 /// Packets of a leg that go on as one stream: what they hold, with gaps of no more than `gap` ms.
@@ -67,6 +69,61 @@ fn who_was_sent_nothing_yet_or_holds_is_not_sent_silence() {
     it.task(Task::Settle { leg: slot(CALLER), stream: stream(CALLER, Codec::Pcma, 101) });
     it.wait(100);
     assert!(it.heard(CALLER).len() >= 5);
+}
+
+/// An agent who has answered, while the caller hears a number; a party who waits for another.
+#[test]
+fn who_is_there_and_is_to_hear_nobody_is_sent_silence_though_he_was_sent_nothing_before() {
+    for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus] {
+        let mut it = House::empty(4);
+        it.open(CALLER, codec, 101);
+        it.wait(1_000);
+        assert!(it.heard(CALLER).is_empty(), "{codec}: nobody has said that he is there");
+        nobody(&mut it, CALLER);
+        it.wait(1_000);
+        let heard = it.heard(CALLER);
+        assert!((50..=51).contains(&heard.len()), "{codec}: {}", heard.len());
+        let ms = if codec == Codec::Opus { 120 } else { 20 };
+        goes_on(&heard, ms);
+    }
+    // He then hears somebody who says nothing, and goes on being sent silence.
+    let mut it = House::new();
+    nobody(&mut it, CALLER);
+    it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT)] });
+    it.wait(1_000);
+    let mut all = it.heard(CALLER);
+    assert!((50..=51).contains(&all.len()), "{}", all.len());
+    it.say(AGENT, voice(0, 1), &[9; 160]);
+    it.wait(20);
+    it.say(AGENT, voice(0, 2), &[9; 160]);
+    let since = it.heard(CALLER);
+    assert_eq!(since.iter().filter(|it| it.1 == [alaw_of(9); 160]).count(), 2);
+    assert!(since.len() <= 3, "{}", since.len());
+    all.extend(since);
+    goes_on(&all, 40);
+}
+
+/// A browser: who answers has a path and keys a moment later.
+#[test]
+fn who_can_be_sent_nothing_yet_is_sent_silence_as_soon_as_he_can() {
+    let mut it = House::empty(4);
+    it.open_guest(2, Codec::Pcma, 101);
+    nobody(&mut it, 2);
+    it.wait(500);
+    assert!(it.wire.sent.is_empty());
+    it.task(Task::Choose { leg: slot(2), to: Some(address(2)) });
+    it.wait(500);
+    assert!(it.wire.sent.is_empty(), "without keys");
+    let profile = SrtpProfile::AesCm128HmacSha1_80;
+    let key = MasterKey::new(profile, &vec![1; profile.key_and_salt()]).unwrap();
+    it.task(Task::Secure {
+        leg: slot(2),
+        sender: Some(Box::new(SrtpSender::new(&key))),
+        receiver: Some(Box::new(SrtpReceiver::new(&key))),
+    });
+    it.wait(1_000);
+    assert!((45..=51).contains(&it.wire.sent.len()), "{}", it.wire.sent.len());
+    assert!(it.wire.sent.iter().all(|(port, to, _)| (*port, *to) == (SHARED, address(2))));
 }
 
 #[test]
