@@ -173,6 +173,11 @@ impl JitterBuffer {
         &self.clock
     }
 
+    /// Whether no packet waits.
+    pub fn is_empty(&self) -> bool {
+        self.store.len() == 0
+    }
+
     /// Reads from each cache line that a packet and a frame need, so that those of many senders are
     /// fetched side by side. What it returns means nothing.
     pub fn touch(&self) -> u64 {

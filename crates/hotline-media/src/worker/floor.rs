@@ -201,6 +201,9 @@ impl Floor {
             Task::EndRecord { tape } => self.end_record(tape, now),
             Task::Close { leg } => self.close(leg, intake, now),
             Task::Quit => {
+                for leg in self.dictated.clone() {
+                    self.leave_tapes(leg, now);
+                }
                 for idx in 0..self.tapes.len() {
                     if let Some(slot) =
                         self.tapes.get(idx).and_then(Option::as_ref).map(|it| it.slot)
@@ -322,13 +325,14 @@ impl Floor {
     fn set_sources(&mut self, slot: Slot, channel: Channel, legs: &[Slot], now: MonoTime) {
         let this = Some((slot, channel));
         let Some(tape) = self.tape_mut(slot) else { return };
-        for before in tape.set_sources(channel, legs) {
-            if let Some(before) = self.leg_mut(before) {
-                before.tapes.iter_mut().filter(|it| **it == this).for_each(|it| *it = None);
+        for before in tape.set_sources(channel, legs, now) {
+            // What waits to be decoded was said before he left.
+            if self.leg(before).is_none_or(|it| it.dictation.is_none()) {
+                self.leave_tape((slot, channel), before, now);
             }
-            self.note_dictation(before, now);
         }
         for slot in legs {
+            self.make_room_for_tape(*slot, now);
             let Some(leg) = self.leg_mut(*slot) else { continue };
             if leg.tapes.contains(&this) {
                 continue;
@@ -344,21 +348,63 @@ impl Floor {
         }
     }
 
+    /// A leg's voice is on a channel no more, nor what of it waited.
+    fn leave_tape(&mut self, (tape, channel): (Slot, Channel), slot: Slot, now: MonoTime) {
+        if let Some(tape) = self.tape_mut(tape) {
+            tape.drop_source(channel, slot);
+        }
+        if let Some(leg) = self.leg_mut(slot) {
+            let this = Some((tape, channel));
+            leg.tapes.iter_mut().filter(|it| **it == this).for_each(|it| *it = None);
+        }
+        self.note_dictation(slot, now);
+    }
+
+    /// The same of all channels, with what waited on them.
+    fn leave_tapes(&mut self, slot: Slot, now: MonoTime) {
+        self.dictate_rest(slot, now);
+        let Some(tapes) = self.leg(slot).map(|it| it.tapes) else { return };
+        for it in tapes.into_iter().flatten() {
+            self.leave_tape(it, slot, now);
+        }
+    }
+
+    /// A tape that begins goes before what waits for one that the leg has left.
+    fn make_room_for_tape(&mut self, slot: Slot, now: MonoTime) {
+        let Some(tapes) = self.leg(slot).map(|it| it.tapes) else { return };
+        if tapes.contains(&None) {
+            return;
+        }
+        let lingers = |it: &(Slot, Channel)| {
+            let tape = self.tapes.get(it.0.index as usize).and_then(Option::as_ref);
+            tape.is_some_and(|tape| tape.lingers(it.1, slot))
+        };
+        if let Some(it) = tapes.into_iter().flatten().find(lingers) {
+            self.leave_tape(it, slot, now);
+        }
+    }
+
     fn end_record(&mut self, slot: Slot, now: MonoTime) {
         for channel in [Channel::Left, Channel::Right] {
             self.set_sources(slot, channel, &[], now);
         }
-        let Some(Some(tape)) = self.tapes.get_mut(slot.index as usize) else { return };
-        if tape.slot == slot && tape.end(now, &mut self.out) {
-            self.take_down(slot.index as usize);
+        if let Some(tape) = self.tape_mut(slot) {
+            tape.stop(now);
+            self.flush_tape(slot.index as usize, now);
         }
     }
 
     fn flush_tape(&mut self, idx: usize, now: MonoTime) {
+        while let Some(Some(tape)) = self.tapes.get(idx)
+            && let Some((channel, leg)) = tape.overdue(now)
+        {
+            let tape = tape.slot;
+            self.leave_tape((tape, channel), leg, now);
+        }
         let Some(Some(tape)) = self.tapes.get_mut(idx) else { return };
         if !tape.is_ending() {
             tape.flush(now, &mut self.out);
-        } else if tape.end(now, &mut self.out) {
+        } else if !tape.has_sources() && tape.end(now, &mut self.out) {
             self.take_down(idx);
         }
     }
@@ -373,12 +419,10 @@ impl Floor {
         self.end_play(slot, PlayEnd::Stopped);
         self.leave_plans(slot, now);
         self.say_bye(slot, intake, now);
-        let Some(leg) = self.leg(slot) else { return };
-        for (tape, channel) in leg.tapes.into_iter().flatten() {
-            if let Some(tape) = self.tape_mut(tape) {
-                tape.drop_source(channel, slot);
-            }
+        if self.leg(slot).is_none() {
+            return;
         }
+        self.leave_tapes(slot, now);
         let Some(leg) = self.legs.get_mut(slot.index as usize).and_then(Option::take) else {
             return;
         };

@@ -144,6 +144,11 @@ impl Tap {
         self.saying > 0
     }
 
+    /// Frames that are left of what came, once no packet waits any more; `None` while one does.
+    pub(crate) fn frames_left(&self) -> Option<usize> {
+        self.jitter.is_empty().then(|| self.playback.pending().div_ceil(FRAME))
+    }
+
     /// Whether the party talks, as of the last frame. Worked out for those alone who ask.
     pub(crate) fn is_talking(&mut self) -> bool {
         if self.judged != self.turn {

@@ -96,15 +96,27 @@ impl Tape {
     }
 
     /// Makes these a channel's sources; those that stay keep their place in time. Returns those
-    /// that go.
-    pub(crate) fn set_sources(&mut self, channel: Channel, legs: &[Slot]) -> Vec<Slot> {
+    /// that go: until they are dropped, what they said before now is still laid.
+    pub(crate) fn set_sources(
+        &mut self,
+        channel: Channel,
+        legs: &[Slot],
+        now: MonoTime,
+    ) -> Vec<Slot> {
+        let at = self.position(now);
         let side = self.side(channel);
-        let gone: Vec<_> =
-            side.sources.iter().map(|it| it.leg).filter(|it| !legs.contains(it)).collect();
-        side.sources.retain(|it| legs.contains(&it.leg));
+        let mut gone = Vec::new();
+        for source in &mut side.sources {
+            if legs.contains(&source.leg) {
+                // Maybe back before he was dropped; what he said meanwhile is not for this tape.
+                source.join(at);
+            } else if source.leave(at) {
+                gone.push(source.leg);
+            }
+        }
         for leg in legs {
             if side.sources.iter().all(|it| it.leg != *leg) {
-                side.sources.push(Source::new(*leg));
+                side.sources.push(Source::new(*leg, at));
             }
         }
         gone
@@ -112,6 +124,29 @@ impl Tape {
 
     pub(crate) fn drop_source(&mut self, channel: Channel, leg: Slot) {
         self.side(channel).sources.retain(|it| it.leg != leg);
+    }
+
+    /// Whether this leg has left a channel and was not dropped yet.
+    pub(crate) fn lingers(&self, channel: Channel, leg: Slot) -> bool {
+        let [left, right] = &self.sides;
+        let side = match channel {
+            Channel::Left => left,
+            Channel::Right => right,
+        };
+        side.sources.iter().any(|it| it.leg == leg && it.has_left())
+    }
+
+    /// A source of which nothing can wait any more that it said before it left.
+    pub(crate) fn overdue(&self, now: MonoTime) -> Option<(Channel, Slot)> {
+        let position = self.position(now);
+        let is_over = |it: &&Source| it.left_before(position, SLACK);
+        let [left, right] = self.sides.each_ref().map(|it| it.sources.iter().find(is_over));
+        let left = left.map(|it| (Channel::Left, it.leg));
+        left.or_else(|| right.map(|it| (Channel::Right, it.leg)))
+    }
+
+    pub(crate) fn has_sources(&self) -> bool {
+        self.sides.iter().any(|it| !it.sources.is_empty())
     }
 
     const fn side(&mut self, channel: Channel) -> &mut Side {
@@ -167,9 +202,6 @@ impl Tape {
         now: MonoTime,
         blocks: &mut impl Blocks,
     ) {
-        if self.ending.is_some() {
-            return;
-        }
         let (began, arrived, flushed) = (self.began, self.position(now), self.flushed);
         let side = self.side(channel);
         let alone = side.sources.len() == 1;
@@ -182,6 +214,12 @@ impl Tape {
         else {
             return;
         };
+        let laid = source.laid(at, said.audio.len());
+        let (skipped, audio) = (laid.start, said.audio.get(laid).unwrap_or_default());
+        if audio.is_empty() {
+            return;
+        }
+        let (at, hole) = (at + skipped as u64, if skipped == 0 { hole } else { 0 });
         let put = match (said.codec, alone) {
             (Codec::Pcma, true) => <[u8]>::copy_from_slice,
             (Codec::Pcmu, true) => put_ulaw,
@@ -191,13 +229,13 @@ impl Tape {
             (Codec::G722 | Codec::Opus | Codec::Passed(_), _) => return,
         };
         if hole > 0
-            && let Some(first) = said.audio.first()
+            && let Some(first) = audio.first()
         {
             let filling = [*first; STEP_MAX];
             let filling = filling.get(..hole).unwrap_or_default();
             self.lay(channel, at.saturating_sub(hole as u64).max(flushed), filling, put, blocks);
         }
-        self.lay(channel, at, said.audio, put, blocks);
+        self.lay(channel, at, audio, put, blocks);
         if lost >= LOST_MIN
             && let Some(block) =
                 block_at(&mut self.open, (self.slot, self.key, self.flushed), at, blocks)
@@ -273,12 +311,16 @@ impl Tape {
         }
     }
 
-    /// Ends the tape at this moment. Returns whether the recorder knows; else call again.
+    /// From now on nothing is said on it; what still waits is laid, until it is ended.
+    pub(crate) fn stop(&mut self, now: MonoTime) {
+        let at = self.position(now);
+        self.ending.get_or_insert(at);
+    }
+
+    /// Ends the tape where it was stopped, or at this moment. Returns whether the recorder knows;
+    /// else call again.
     pub(crate) fn end(&mut self, now: MonoTime, blocks: &mut impl Blocks) -> bool {
-        let end = match self.ending {
-            Some(end) => end,
-            None => self.position(now),
-        };
+        let end = self.ending.unwrap_or_else(|| self.position(now));
         self.ending = Some(end);
         while self.flushed < end {
             let rest = usize::try_from(end - self.flushed).unwrap_or(BLOCK);

@@ -9,7 +9,7 @@ use hotline_rtp::{HEADER_LEN, write_header};
 use hotline_sdp::{Codec, Stream};
 
 use super::{
-    Floor,
+    Floor, TICK,
     edge::send,
     repack::{send_repacked, wanted},
     talk::headed,
@@ -24,6 +24,9 @@ use crate::{
         tape::Said,
     },
 };
+
+/// Frames that wait in a jitter buffer at most: 640 ms.
+const WAITING_MAX: usize = 32;
 
 /// A packet of our own speech before it is known how long it is.
 pub(super) const PACKET_MAX: usize = HEADER_LEN + SPEECH_MAX;
@@ -72,6 +75,23 @@ impl Floor {
                 idx += 1;
             } else {
                 self.dictated.swap_remove(idx);
+            }
+        }
+    }
+
+    /// Writes at once what of a leg waits to be heard: it is on tapes no more after this.
+    pub(super) fn dictate_rest(&mut self, slot: Slot, now: MonoTime) {
+        let mut due = self.tick.unwrap_or(now);
+        let mut n_left = WAITING_MAX;
+        while n_left > 0 {
+            let leg = self.leg(slot).filter(|it| it.dictation.is_some());
+            let Some(tap) = leg.and_then(|it| it.tap.as_ref()) else { return };
+            n_left = tap.frames_left().map_or(n_left, |it| it.min(n_left));
+            if n_left > 0 {
+                self.turn += 1;
+                self.dictate_leg(slot, due);
+                due = due + TICK;
+                n_left -= 1;
             }
         }
     }

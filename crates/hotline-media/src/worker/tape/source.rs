@@ -1,5 +1,7 @@
 //! Where a party's packets lie on a tape.
 
+use std::ops::Range;
+
 use hotline_base::MonoTime;
 use hotline_rtp::{Header, SAMPLES_PER_MS, SourceClock};
 
@@ -46,6 +48,9 @@ pub(super) struct Source {
     is_off: bool,
     /// Packets since the stream began, up to [`FIRST`].
     n_first: u8,
+    /// The samples of the tape between which he is laid, of which 32 bits count six days; the
+    /// latter, `until`, is [`STAYS`] while he is on it.
+    from: u32,
     /// The tick after the last packet.
     next: i64,
     /// Packets in a row that came too late to be laid.
@@ -56,7 +61,10 @@ pub(super) struct Source {
     seen: u64,
     /// Sequence numbers that the newest packet left out.
     n_missed: u16,
+    until: u32,
 }
+
+const STAYS: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Source>() == 128, "two cache lines");
 
@@ -79,7 +87,7 @@ pub(super) struct Place {
 }
 
 impl Source {
-    pub(super) const fn new(leg: Slot) -> Self {
+    pub(super) fn new(leg: Slot, from: u64) -> Self {
         Self {
             leg,
             ssrc: None,
@@ -87,12 +95,48 @@ impl Source {
             offset: 0,
             is_off: false,
             n_first: 0,
+            from: short(from),
             next: 0,
             n_stale: 0,
             highest: 0,
             seen: 0,
             n_missed: 0,
+            until: STAYS,
         }
+    }
+
+    /// On the tape from this sample on, if he was not.
+    pub(super) fn join(&mut self, at: u64) {
+        if self.has_left() {
+            (self.from, self.until) = (short(at), STAYS);
+        }
+    }
+
+    /// On the tape no more from this sample on. Says whether he was.
+    pub(super) fn leave(&mut self, at: u64) -> bool {
+        let was_there = !self.has_left();
+        if was_there {
+            self.until = short(at);
+        }
+        was_there
+    }
+
+    pub(super) const fn has_left(&self) -> bool {
+        self.until != STAYS
+    }
+
+    /// Whether he left so many samples before this one.
+    pub(super) fn left_before(&self, at: u64, slack: u64) -> bool {
+        self.has_left() && at >= u64::from(self.until) + slack
+    }
+
+    /// What of so many samples at a place is laid.
+    pub(super) fn laid(&self, at: u64, len: usize) -> Range<usize> {
+        let within = |edge: u32| {
+            let edge = u64::from(edge).saturating_sub(at);
+            usize::try_from(edge).unwrap_or(len).min(len)
+        };
+        within(self.from)..if self.has_left() { within(self.until) } else { len }
     }
 
     /// Reads from both ends of it.
@@ -190,4 +234,9 @@ impl Source {
             off.signum()
         }
     }
+}
+
+/// A place on a tape in 32 bits.
+fn short(at: u64) -> u32 {
+    u32::try_from(at).unwrap_or(STAYS - 1)
 }

@@ -43,7 +43,7 @@ type Spoken = (u64, u32, u32, u8);
 
 fn record(said: &[Spoken], end_ms: u64, store: &mut Store) -> Vec<u8> {
     let mut tape = Tape::new(TAPE, 1, ms(0));
-    tape.set_sources(Channel::Left, &[CALLER]);
+    tape.set_sources(Channel::Left, &[CALLER], ms(0));
     let mut said = said.iter().peekable();
     for now in (0..=end_ms).step_by(10) {
         while let Some((_, ssrc, timestamp, byte)) = said.next_if(|it| it.0 <= now) {
@@ -146,13 +146,14 @@ fn jitter_and_reorder_do_not_move_words() {
 
 #[test]
 fn a_steady_senders_next_packet_lies_where_it_is_looked_for_first() {
-    let mut source = Source::new(CALLER);
+    let mut source = Source::new(CALLER, 0);
     assert_eq!(source.next_place(0), Some(0));
     for n in 0..100_u16 {
         let timestamp = MediaTime(u32::from(n) * 160);
         let header = Header { marker: n == 0, payload_type: 8, sequence: n, timestamp, ssrc: 7 };
         let arrived = u64::from(n) * 160 + 800;
-        let line = Line { now: ms(arrived / 8), began: ms(0), arrived, flushed: 320 };
+        let now = ms(arrived / 8);
+        let line = Line { now, began: ms(0), arrived, flushed: 320 };
         let looked_for = source.next_place(320).map(|it| it as u64 + 320);
         let at = source.place(&header, 160, &line).unwrap().at;
         assert!(n == 0 || looked_for == Some(at), "{n}: {looked_for:?}, {at}");
@@ -182,7 +183,7 @@ fn mulaw_is_written_as_alaw() {
     let mut store = Store::default();
     let header =
         Header { marker: false, payload_type: 0, sequence: 0, timestamp: MediaTime(0), ssrc: 1 };
-    tape.set_sources(Channel::Right, &[CALLER]);
+    tape.set_sources(Channel::Right, &[CALLER], ms(0));
     let said = Said { by: CALLER, header: &header, codec: Codec::Pcmu, audio: &[0x80; 160] };
     tape.write(Channel::Right, &said, ms(0), &mut store);
     assert!(tape.end(ms(20), &mut store));
@@ -202,7 +203,7 @@ fn without_empty_blocks_nothing_is_sent_but_the_length() {
 #[test]
 fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
     let (mut tape, mut store) = (Tape::new(TAPE, 1, ms(0)), Store::default());
-    tape.set_sources(Channel::Right, &[CALLER, AGENT]);
+    tape.set_sources(Channel::Right, &[CALLER, AGENT], ms(0));
     let loud = g711::linear_to_alaw(8_000);
     // 20 ms apart; the caller's packets come twice, as some networks have it, and out of order.
     let packets = [
@@ -216,14 +217,17 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
     for (by, n, at) in packets {
         let (sequence, timestamp) = (n, MediaTime(u32::from(n) * 160));
         let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 };
-        let said = Said { by, header: &header, codec: Codec::Pcma, audio: &[loud; 160] };
+        let (header, audio, codec) = (&header, &[loud; 160], Codec::Pcma);
+        let said = Said { by, header, codec, audio };
         tape.write(Channel::Right, &said, ms(at), &mut store);
     }
     // One leaves; the other stays where he was.
-    assert_eq!(tape.set_sources(Channel::Right, &[CALLER]), [AGENT]);
+    assert_eq!(tape.set_sources(Channel::Right, &[CALLER], ms(60)), [AGENT]);
+    tape.drop_source(Channel::Right, AGENT);
     let timestamp = MediaTime(3 * 160);
     let header = Header { marker: false, payload_type: 8, sequence: 3, timestamp, ssrc: 1 };
-    let said = Said { by: CALLER, header: &header, codec: Codec::Pcma, audio: &[loud; 160] };
+    let (header, audio, codec) = (&header, &[loud; 160], Codec::Pcma);
+    let said = Said { by: CALLER, header, codec, audio };
     tape.write(Channel::Right, &said, ms(99), &mut store);
     assert!(tape.end(ms(100), &mut store));
     let Filled::Block(block) = &mut store.sent[0] else { panic!("no block") };
@@ -238,11 +242,12 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
 #[test]
 fn what_is_said_while_it_is_muted_is_in_no_block() {
     let (mut tape, mut store) = (Tape::new(TAPE, 1, ms(0)), Store::default());
-    tape.set_sources(Channel::Left, &[CALLER]);
+    tape.set_sources(Channel::Left, &[CALLER], ms(0));
     let say = |tape: &mut Tape, n: u16, at: u64, store: &mut Store| {
         let timestamp = MediaTime(u32::from(n) * 160);
         let header = Header { marker: false, payload_type: 8, sequence: n, timestamp, ssrc: 1 };
-        let said = Said { by: CALLER, header: &header, codec: Codec::Pcma, audio: &[7; 160] };
+        let (header, audio, codec) = (&header, &[7; 160], Codec::Pcma);
+        let said = Said { by: CALLER, header, codec, audio };
         tape.write(Channel::Left, &said, ms(at), store);
     };
     for n in 0..50 {

@@ -1,6 +1,7 @@
 //! Every codec with every other: a tone at each mouth, the spectrum at each ear and on the tape, and
 //! the numbers on each packet, on a virtual clock.
 
+mod ends;
 mod loss;
 mod silent;
 mod turns;
@@ -193,6 +194,12 @@ impl Pair {
 
     fn recorded(&mut self) -> [Vec<i16>; 2] {
         self.house.task(Task::EndRecord { tape: slot(0) });
+        self.house.wait(300);
+        self.tape()
+    }
+
+    /// What the recorder was given.
+    fn tape(&mut self) -> [Vec<i16>; 2] {
         let mut sides = [Vec::new(), Vec::new()];
         while let Ok(filled) = self.house.filled.pop() {
             let Filled::Block(mut block) = filled else { continue };

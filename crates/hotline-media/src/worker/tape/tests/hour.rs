@@ -155,7 +155,7 @@ fn both_sides_stay_beside_each_other_for_an_hour_of_loss_jitter_and_drift() {
         Sender::new(AGENT, Channel::Right, Codec::Pcmu, -150),
     ];
     for it in &both {
-        tape.set_sources(it.channel, &[it.leg]);
+        tape.set_sources(it.channel, &[it.leg], ms(0));
     }
     for now in (0..SECONDS as u64 * 1_000).step_by(5) {
         for it in &mut both {

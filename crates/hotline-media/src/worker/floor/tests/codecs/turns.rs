@@ -100,6 +100,7 @@ fn what_a_telephone_of_opus_did_not_send_is_not_counted_as_heard() {
         it.pass(20);
     }
     it.house.task(Task::EndRecord { tape: slot(0) });
+    it.house.wait(300);
     let mut heard_ms = [0; 2];
     while let Ok(filled) = it.house.filled.pop() {
         let Filled::Block(block) = filled else { continue };
