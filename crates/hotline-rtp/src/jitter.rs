@@ -95,6 +95,8 @@ pub struct JitterCounts {
     pub lost: u64,
     /// Another source, or the same one that set its numbers anew.
     pub restarts: u64,
+    /// Packets that were sent and not given: lost, late or discarded, as far as numbers tell.
+    pub missing: u64,
 }
 
 /// Packets of one sender on their way to one listener.
@@ -368,6 +370,7 @@ impl JitterBuffer {
                 return Next::Pause { samples: samples.max(1), level };
             }
             self.store.pop();
+            self.note_missing(front.place.sequence);
             self.given = self.given_by(front.place.sequence);
             let payload_type = match front.kind {
                 Kind::Rest { level } => {
@@ -427,6 +430,13 @@ impl JitterBuffer {
         if self.tick == i64::MIN { sequence } else { self.given.max(sequence) }
     }
 
+    /// The turn of this packet has come: those between the last one and it were not given.
+    fn note_missing(&mut self, sequence: i64) {
+        if self.tick != i64::MIN {
+            self.counts.missing += u64::try_from(sequence - self.given - 1).unwrap_or(0);
+        }
+    }
+
     fn starve(&mut self, due: i64, frame: i64) -> Next<'_> {
         match self.state {
             State::Resting { level } => Next::Pause { samples: self.samples(frame), level },
@@ -461,6 +471,7 @@ impl JitterBuffer {
         {
             self.counts.discarded += 1;
             self.tick = self.tick.max(it.tick + it.ticks);
+            self.note_missing(it.place.sequence + 1);
             self.given = self.given_by(it.place.sequence);
         }
     }

@@ -23,6 +23,8 @@ const SAMPLE_MICROS: u64 = 125;
 pub(crate) struct Dictation {
     /// The number of the next frame, and the sample since [`MonoTime::default`] that it is due at.
     next: Option<(u16, u64)>,
+    /// Packets of his that were not heard, as of the last frame.
+    missing: u64,
 }
 
 impl Dictation {
@@ -30,23 +32,28 @@ impl Dictation {
     /// the party is `talking` frames follow each other; where they shall be is crept up to,
     /// unheard.
     ///
+    /// So many packets of his were `missing` so far. Where nothing could be made up for them any
+    /// more the numbers of frames leap with the place, for the tape to tell what was lost.
+    ///
     /// Timestamp and time are one, so that a tape sees a clock that runs like its own: it must not
     /// follow what is followed here, or both would tear at what is said.
     pub(crate) fn header(
         &mut self,
         due: MonoTime,
         delay_ms: u64,
-        talking: bool,
+        (talking, missing): (bool, u64),
     ) -> Option<(Header, MonoTime)> {
         let epoch = MonoTime::default();
         let spoken =
             samples_in(due.since(epoch)).checked_sub(delay_ms * u64::from(SAMPLES_PER_MS))?;
+        let missed = missing.saturating_sub(std::mem::replace(&mut self.missing, missing));
         let (sequence, at) = match self.next {
             Some((sequence, next)) => {
                 let off = spoken.cast_signed() - next.cast_signed();
                 let is_crept_up_to = talking && off.abs() <= OFF_MAX;
                 let step = if is_crept_up_to { off.clamp(-SLEW, SLEW) } else { off };
-                (sequence, next.saturating_add_signed(step))
+                let missed = if off > OFF_MAX { u16::try_from(missed).unwrap_or(0) } else { 0 };
+                (sequence.wrapping_add(missed), next.saturating_add_signed(step))
             }
             None => (0, spoken),
         };
@@ -71,7 +78,7 @@ mod tests {
         let mut it = Dictation::default();
         let mut at = |frame: u64, delay, talking| {
             let due = MonoTime::default() + Duration::from_millis(1_000 + frame * 20);
-            let (header, spoken) = it.header(due, delay, talking).unwrap();
+            let (header, spoken) = it.header(due, delay, (talking, 0)).unwrap();
             let samples = samples_in(spoken.since(MonoTime::default()));
             assert_eq!(samples, u64::from(header.timestamp.0), "a clock like the tape's own");
             (header.sequence, header.timestamp.0 - 7_680)

@@ -164,6 +164,11 @@ impl Tap {
         level_dbm0(&self.frame)
     }
 
+    /// Packets that were sent and are not heard, so far.
+    pub(crate) const fn missing(&self) -> u64 {
+        self.jitter.counts().missing
+    }
+
     /// How long the last frame waited here, in milliseconds.
     pub(crate) const fn delay_ms(&self) -> i64 {
         self.delay_ms

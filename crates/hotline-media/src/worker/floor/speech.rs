@@ -107,7 +107,8 @@ impl Floor {
             return true;
         }
         let delay_ms = tap.delay_ms().unsigned_abs();
-        let Some((header, spoken)) = dictation.header(due, delay_ms, tap.is_talking()) else {
+        let how = (tap.is_talking(), tap.missing());
+        let Some((header, spoken)) = dictation.header(due, delay_ms, how) else {
             return true;
         };
         for (tape, channel) in leg.tapes.into_iter().flatten() {

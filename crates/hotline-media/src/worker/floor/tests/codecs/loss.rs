@@ -48,6 +48,40 @@ fn a_lost_packet_of_60_ms_is_heard_and_on_tape_from_the_copy_in_the_one_behind_i
     assert!(copied.iter().all(|it| *it >= 12) && guessed == [0, 0], "{copied:?} {guessed:?}");
 }
 
+#[test]
+fn packets_of_whatever_codec_that_are_lost_are_told_by_the_tape_and_pauses_are_not() {
+    for codec in SPOKEN {
+        let mut it = Pair::new(codec, Codec::Pcma);
+        it.record();
+        it.talk(600);
+        // Of one nothing is noticed; thirty; and then a pause as long.
+        for (lost, paused) in [(1, 0), (30, 0), (0, 30)] {
+            (0..lost).for_each(|_| drop(it.mouths[0].next()));
+            it.mouths[0].paused += paused;
+            it.mouths[1].paused += lost + paused;
+            it.house.wait(u64::from(lost + paused) * 20);
+            // Whoever hears him hears that packets are missing, too.
+            it.house.heard(AGENT);
+            it.ears[1].last = None;
+            it.talk(600);
+        }
+        it.house.task(Task::EndRecord { tape: slot(0) });
+        it.house.wait(300);
+        let mut told = Vec::new();
+        while let Ok(filled) = it.house.filled.pop() {
+            if let Filled::Block(block) = filled {
+                let [left, right] = block.missing();
+                told.extend(left.lost);
+                assert_eq!(right.lost, None, "{codec}");
+            }
+        }
+        // Where it is decoded the first 100 ms were made up for.
+        let [(from, to)] = told[..] else { panic!("{codec}: {told:?}") };
+        let least = if codec.is_g711() { 4_800 } else { 3_600 };
+        assert!((least..=4_900).contains(&(to - from)), "{codec}: {} samples", to - from);
+    }
+}
+
 /// The share of frames in which the caller is heard, and in which he is on tape.
 fn shares(seed: u64, loses: u64, delays: u64) -> [f64; 2] {
     let mut it = Pair::new(Codec::Opus, Codec::Pcma);
