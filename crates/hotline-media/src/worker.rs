@@ -61,6 +61,8 @@ pub(crate) struct Worker<I> {
     tasks: Consumer<Task>,
     epoch: Instant,
     meter: Meter,
+    /// The last round.
+    before: MonoTime,
     own: Arc<WorkerCounters>,
 }
 
@@ -80,7 +82,8 @@ impl<I: Intake> Worker<I> {
         let out = floor::Out::new(reports, filled, (empties, stock), desk, counters);
         let floor = Floor::new(legs_max, out.with_handovers(handovers).with_own(Arc::clone(&own)));
         let (inbox, epoch, meter) = (Inbox::new(), Instant::now(), Meter::default());
-        Self { intake, inbox, floor, tasks, epoch, meter, own }
+        let before = MonoTime::default();
+        Self { intake, inbox, floor, tasks, epoch, meter, before, own }
     }
 
     /// On this core, if it may.
@@ -106,10 +109,11 @@ impl<I: Intake> Worker<I> {
             return false;
         }
         let now = self.now();
+        let before = std::mem::replace(&mut self.before, now);
         if let Some(due) = due.filter(|it| *it <= now)
             && self.meter.due(now.since(due), &self.own)
         {
-            self.floor.begin_catching_up(now);
+            self.floor.begin_catching_up(before, now);
             self.intake.empty_queues(true);
         }
         if self.meter.publish(now, processor_time, &self.own) {

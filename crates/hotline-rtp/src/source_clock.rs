@@ -63,11 +63,24 @@ impl SourceClock {
 
     /// Takes note of a packet.
     pub fn handle(&mut self, timestamp: MediaTime, now: MonoTime) -> Arrival {
+        self.handle_waited(timestamp, now, now)
+    }
+
+    /// The same of a packet that waited to be read: it came between `since` and `now`. In that time
+    /// it is taken to have been as quick as any.
+    pub fn handle_waited(
+        &mut self,
+        timestamp: MediaTime,
+        since: MonoTime,
+        now: MonoTime,
+    ) -> Arrival {
         let tick = self.extend(timestamp);
+        let since = self.ticks(since.min(now));
         let now = self.ticks(now);
-        let transit = now - tick;
         let leap = LEAP_MS * i64::from(self.ticks_per_ms);
         let before = self.quickest();
+        let known = self.last.is_some();
+        let transit = if known { before.clamp(since - tick, now - tick) } else { now - tick };
         self.n_late = if transit - before > leap { self.n_late.saturating_add(1) } else { 0 };
         let leapt = self.last.is_none() || before - transit > leap || self.n_late >= LEAPS;
         if self.n_late == 0 || leapt {
@@ -112,5 +125,51 @@ impl SourceClock {
     pub(crate) fn extend(&self, timestamp: MediaTime) -> i64 {
         self.last
             .map_or(i64::from(timestamp.0), |(last, tick)| tick + i64::from(timestamp.since(last)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn ms(at: u64) -> MonoTime {
+        MonoTime::default() + Duration::from_millis(at)
+    }
+
+    /// 20 ms of speech each, and who hears them stands still for so long in between.
+    fn through_a_stall(stall_ms: u64, waited: bool) -> Vec<Arrival> {
+        let mut clock = SourceClock::new(8);
+        let mut arrivals = Vec::new();
+        for n in 0..500_u32 {
+            let at = u64::from(n) * 20;
+            let (from, to) = (1_000, 1_000 + stall_ms);
+            let stands = (from..to).contains(&at);
+            let (since, now) = if stands { (from, to) } else { (at, at) };
+            let since = if waited { since } else { now };
+            arrivals.push(clock.handle_waited(MediaTime(n * 160), ms(since), ms(now)));
+        }
+        arrivals
+    }
+
+    #[test]
+    fn what_waited_to_be_read_is_not_taken_for_late_nor_for_a_clock_that_was_set_anew() {
+        for stall_ms in [300, 1_500, 5_000] {
+            let heard = through_a_stall(stall_ms, true);
+            assert!(heard.iter().skip(1).all(|it| it.late == 0 && !it.leapt), "{stall_ms} ms");
+        }
+        let heard = through_a_stall(1_500, false);
+        assert!(heard.iter().skip(1).any(|it| it.leapt), "the network may stall as long, too");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_anew_while_nobody_reads_is_known_all_the_same() {
+        let mut clock = SourceClock::new(8);
+        for n in 0..50 {
+            clock.handle(MediaTime(n * 160), ms(u64::from(n) * 20));
+        }
+        let anew = MediaTime(9_000_000);
+        assert!(clock.handle_waited(anew, ms(1_000), ms(1_700)).leapt);
     }
 }

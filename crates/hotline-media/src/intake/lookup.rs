@@ -27,8 +27,9 @@ use crate::{
     wake::Wake,
 };
 
-/// Bytes that may wait in the socket: tens of thousands of packets, for all legs.
-const RECEIVE_BUFFER: usize = 16 << 20;
+/// Bytes that may wait in the socket: a second of a thousand legs' packets, which take 830 each
+/// (the kernel doubles this for what it adds to them).
+const RECEIVE_BUFFER: usize = 32 << 20;
 
 const SEND_BUFFER: usize = 4 << 20;
 

@@ -33,9 +33,9 @@ const LOST_MIN: u64 = 800;
 /// Samples of a packet that cannot be written (20 ms).
 const UNWRITTEN: u64 = 160;
 
-/// Blocks that are open at once: one being spoken, one waiting for stragglers; and after a second in
-/// which the worker stood still, all that waits in its queues.
-const OPEN: usize = 8;
+/// Blocks that are open at once: one being spoken, one waiting for stragglers; and after almost two
+/// seconds in which the worker stood still, all that waits in its queues.
+const OPEN: usize = 12;
 
 /// Blocks that there are for each leg. Two are on a tape, as a rule, which needs the open ones and
 /// may have 1.6 s on their way to the disk.
@@ -68,6 +68,9 @@ struct Side {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said<'a> {
     pub(crate) by: Slot,
+    /// It came between then and now; earlier than now only what waited while the worker stood
+    /// still.
+    pub(crate) since: MonoTime,
     pub(crate) header: &'a Header,
     pub(crate) codec: Codec,
     pub(crate) audio: &'a [u8],
@@ -209,7 +212,7 @@ impl Tape {
         if source.came(said.header) && !alone {
             return;
         }
-        let line = Line { now, began, arrived, flushed };
+        let line = Line { since: said.since, now, began, arrived, flushed };
         let Some(Place { at, hole, lost }) = source.place(said.header, said.audio.len(), &line)
         else {
             return;
@@ -275,6 +278,10 @@ impl Tape {
     ) {
         let mut rest = audio;
         while !rest.is_empty() {
+            // The worker stood still for longer than blocks can be open: the oldest go.
+            while at >= self.flushed + (OPEN * BLOCK) as u64 {
+                self.send_first(BLOCK, blocks);
+            }
             let within = usize::try_from((at - self.flushed) % BLOCK as u64).unwrap_or(0);
             let n = rest.len().min(BLOCK - within);
             let (now, later) = rest.split_at(n);

@@ -116,7 +116,8 @@ impl Floor {
             if let Some(Some(tape)) = self.tapes.get_mut(tape.index as usize)
                 && tape.began() <= spoken
             {
-                let said = Said { by: slot, header: &header, codec: Codec::Pcma, audio: &audio };
+                let (since, codec) = (spoken, Codec::Pcma);
+                let said = Said { by: slot, since, header: &header, codec, audio: &audio };
                 tape.write(channel, &said, spoken, &mut self.out);
             }
         }

@@ -25,6 +25,8 @@ const LIMIT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Stale {
     since: Option<MonoTime>,
+    /// The round before the one that was missed: what is read now came after it.
+    before: MonoTime,
     waiting: Vec<[Option<Relayed>; NEWEST]>,
     /// Their packets, by leg and place.
     packets: Box<[u8]>,
@@ -37,7 +39,8 @@ impl Stale {
         let mut waiting = Vec::new();
         waiting.resize_with(legs_max, || [const { None }; NEWEST]);
         let packets = vec![0; legs_max * NEWEST * PACKET].into_boxed_slice();
-        Self { since: None, waiting, packets, legs: Vec::with_capacity(legs_max) }
+        let (before, legs) = (MonoTime::default(), Vec::with_capacity(legs_max));
+        Self { since: None, before, waiting, packets, legs }
     }
 
     fn packet(&mut self, leg: u32, place: usize) -> Option<&mut [u8; PACKET]> {
@@ -86,9 +89,16 @@ impl Floor {
         self.stale.since.is_some()
     }
 
-    /// A round was missed.
-    pub(in crate::worker) fn begin_catching_up(&mut self, now: MonoTime) {
-        self.stale.since.get_or_insert(now);
+    /// A round was missed; the last one was at `before`.
+    pub(in crate::worker) fn begin_catching_up(&mut self, before: MonoTime, now: MonoTime) {
+        if self.stale.since.is_none() {
+            (self.stale.since, self.stale.before) = (Some(now), before);
+        }
+    }
+
+    /// The earliest that what is read now can have come.
+    pub(super) fn came_since(&self, now: MonoTime) -> MonoTime {
+        if self.is_catching_up() { self.stale.before } else { now }
     }
 
     /// All that had queued up was read, or more than can be waited for. Returns whether the past is

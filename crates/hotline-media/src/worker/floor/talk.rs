@@ -124,7 +124,8 @@ impl Floor {
                 }
                 // What else is spoken is decoded first, on the tick.
                 let is_written = codec.is_g711() && !is_dictated && !is_hidden;
-                let said = Said { by: slot, header: &header, codec, audio };
+                let since = self.came_since(now);
+                let said = Said { by: slot, since, header: &header, codec, audio };
                 self.tape(tapes, &said, is_written, now);
             }
             Kind::Other => {

@@ -70,6 +70,8 @@ const _: () = assert!(size_of::<Source>() == 128, "two cache lines");
 
 /// Where a tape is when a packet comes, in samples from its start.
 pub(super) struct Line {
+    /// It came between these.
+    pub(super) since: MonoTime,
     pub(super) now: MonoTime,
     pub(super) began: MonoTime,
     pub(super) arrived: u64,
@@ -178,7 +180,7 @@ impl Source {
         if is_new {
             self.clock = SourceClock::new(SAMPLES_PER_MS);
         }
-        let arrival = self.clock.handle(header.timestamp, line.now);
+        let arrival = self.clock.handle_waited(header.timestamp, line.since, line.now);
         let (tick, wanted) = (arrival.tick, self.clock.local(0) - self.clock.ticks(line.began));
         let len = i64::try_from(len).unwrap_or(0);
         let pause = if is_new || arrival.leapt { 0 } else { (tick - self.next).max(0) };
@@ -207,7 +209,8 @@ impl Source {
             lost = lost.max(i64::from(std::mem::take(&mut self.n_stale)) * len);
         } else {
             self.n_stale = self.n_stale.saturating_add(1);
-            if self.n_stale >= STALE_MAX {
+            // What waited to be read tells nothing of the way.
+            if self.n_stale >= STALE_MAX && line.since >= line.now {
                 self.ssrc = None;
             }
         }

@@ -55,7 +55,8 @@ fn record(said: &[Spoken], end_ms: u64, store: &mut Store) -> Vec<u8> {
                 ssrc: *ssrc,
             };
             let audio = &[*byte; 160];
-            let said = Said { by: CALLER, header: &header, codec: Codec::Pcma, audio };
+            let said =
+                Said { by: CALLER, since: ms(now), header: &header, codec: Codec::Pcma, audio };
             tape.write(Channel::Left, &said, ms(now), store);
         }
         tape.flush(ms(now), store);
@@ -153,7 +154,7 @@ fn a_steady_senders_next_packet_lies_where_it_is_looked_for_first() {
         let header = Header { marker: n == 0, payload_type: 8, sequence: n, timestamp, ssrc: 7 };
         let arrived = u64::from(n) * 160 + 800;
         let now = ms(arrived / 8);
-        let line = Line { now, began: ms(0), arrived, flushed: 320 };
+        let line = Line { since: now, now, began: ms(0), arrived, flushed: 320 };
         let looked_for = source.next_place(320).map(|it| it as u64 + 320);
         let at = source.place(&header, 160, &line).unwrap().at;
         assert!(n == 0 || looked_for == Some(at), "{n}: {looked_for:?}, {at}");
@@ -184,7 +185,8 @@ fn mulaw_is_written_as_alaw() {
     let header =
         Header { marker: false, payload_type: 0, sequence: 0, timestamp: MediaTime(0), ssrc: 1 };
     tape.set_sources(Channel::Right, &[CALLER], ms(0));
-    let said = Said { by: CALLER, header: &header, codec: Codec::Pcmu, audio: &[0x80; 160] };
+    let said =
+        Said { by: CALLER, since: ms(0), header: &header, codec: Codec::Pcmu, audio: &[0x80; 160] };
     tape.write(Channel::Right, &said, ms(0), &mut store);
     assert!(tape.end(ms(20), &mut store));
     let Filled::Block(block) = &mut store.sent[0] else { panic!("no block") };
@@ -218,7 +220,7 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
         let (sequence, timestamp) = (n, MediaTime(u32::from(n) * 160));
         let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 };
         let (header, audio, codec) = (&header, &[loud; 160], Codec::Pcma);
-        let said = Said { by, header, codec, audio };
+        let said = Said { by, since: ms(at), header, codec, audio };
         tape.write(Channel::Right, &said, ms(at), &mut store);
     }
     // One leaves; the other stays where he was.
@@ -227,7 +229,7 @@ fn a_channel_of_two_holds_their_sum_and_each_packet_once() {
     let timestamp = MediaTime(3 * 160);
     let header = Header { marker: false, payload_type: 8, sequence: 3, timestamp, ssrc: 1 };
     let (header, audio, codec) = (&header, &[loud; 160], Codec::Pcma);
-    let said = Said { by: CALLER, header, codec, audio };
+    let said = Said { by: CALLER, since: ms(99), header, codec, audio };
     tape.write(Channel::Right, &said, ms(99), &mut store);
     assert!(tape.end(ms(100), &mut store));
     let Filled::Block(block) = &mut store.sent[0] else { panic!("no block") };
@@ -247,7 +249,7 @@ fn what_is_said_while_it_is_muted_is_in_no_block() {
         let timestamp = MediaTime(u32::from(n) * 160);
         let header = Header { marker: false, payload_type: 8, sequence: n, timestamp, ssrc: 1 };
         let (header, audio, codec) = (&header, &[7; 160], Codec::Pcma);
-        let said = Said { by: CALLER, header, codec, audio };
+        let said = Said { by: CALLER, since: ms(at), header, codec, audio };
         tape.write(Channel::Left, &said, ms(at), store);
     };
     for n in 0..50 {

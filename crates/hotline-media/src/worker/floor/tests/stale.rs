@@ -32,7 +32,7 @@ fn of_a_queue_the_newest_two_packets_are_passed_on_and_every_other_is_recorded()
     }
     assert_eq!(it.heard(AGENT).len(), 10);
     it.now = it.now + Duration::from_millis(200);
-    it.floor.begin_catching_up(it.now);
+    it.floor.begin_catching_up(it.now, it.now);
     for n in 11..=19 {
         it.say(CALLER, voice(8, n), &[u8::try_from(n).unwrap(); 160]);
     }
@@ -68,7 +68,7 @@ fn of_a_queue_the_newest_two_packets_are_passed_on_and_every_other_is_recorded()
 #[test]
 fn keys_in_a_queue_are_passed_on_each_in_its_place() {
     let (mut it, [to_agent, _]) = talking();
-    it.floor.begin_catching_up(it.now);
+    it.floor.begin_catching_up(it.now, it.now);
     for n in 1..=4 {
         it.say(CALLER, voice(8, n), &[0x2A; 160]);
     }
@@ -84,7 +84,7 @@ fn keys_in_a_queue_are_passed_on_each_in_its_place() {
 #[test]
 fn queues_that_never_end_are_waited_for_20_ms_and_the_next_leg_hears_nothing_of_them() {
     let (mut it, _) = talking();
-    it.floor.begin_catching_up(it.now);
+    it.floor.begin_catching_up(it.now, it.now);
     it.say(CALLER, voice(8, 1), &[0x2A; 160]);
     it.say(AGENT, voice(0, 1), &[0x2A; 160]);
     it.task(Task::Close { leg: slot(CALLER) });
@@ -103,7 +103,7 @@ fn queues_of_thousands_of_packets_allocate_nothing() {
     let before = it.wire.n_sent;
     let counted = allocation_counter::measure(|| {
         for round in 0..200_u16 {
-            it.floor.begin_catching_up(it.now);
+            it.floor.begin_catching_up(it.now, it.now);
             for n in 1..=10 {
                 let mut datagram = [0x2A; HEADER_LEN + 160];
                 write_header(&mut datagram, &voice(8, round * 10 + n));

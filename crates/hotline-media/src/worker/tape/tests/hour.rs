@@ -118,7 +118,7 @@ impl Sender {
                 ssrc: self.leg.index,
             };
             let audio = &[self.codes[n as usize % 100]; 160];
-            let said = Said { by: self.leg, header: &header, codec: self.codec, audio };
+            let said = Said { by: self.leg, since: at, header: &header, codec: self.codec, audio };
             tape.write(self.channel, &said, at, reel);
         }
     }
