@@ -21,7 +21,6 @@ mod baddays;
 mod bounds;
 mod browser;
 mod bytes;
-mod canary;
 mod codecs;
 mod directory;
 mod disk;

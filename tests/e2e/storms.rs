@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_testkit::raw::request;
+use hotline_testkit::{Canaries, raw::request};
 use rustls::{ClientConnection, pki_types::ServerName};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -19,7 +19,6 @@ use tokio::{
 };
 
 use crate::{
-    canary::Canaries,
     engine::{Engine, SOON},
     figures::tell,
     setup::Setup,

@@ -25,6 +25,7 @@
 
 mod audio;
 mod call;
+mod canary;
 mod coder;
 mod continuity;
 mod correlate;
@@ -47,6 +48,7 @@ pub use hotline_sdp::{Codec, Codecs};
 
 pub use self::{
     call::{Call, Late, View},
+    canary::{Absence, Canaries},
     continuity::Continuity,
     correlate::Match,
     ear::Ear,
