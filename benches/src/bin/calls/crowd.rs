@@ -12,6 +12,7 @@ use hotline_benches::quantile;
 use hotline_sip::{EndWhy, Event};
 
 use crate::{
+    late::Late,
     party::{Party, wait},
     wire::wall_ns,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Seen {
     /// From the INVITE to its final answer, in milliseconds.
     pub(crate) set_up: Vec<f64>,
     pub(crate) refusal: Vec<f64>,
+    /// Refusals that took longer than they may.
+    pub(crate) late: Vec<Late>,
 }
 
 impl Seen {

@@ -178,6 +178,16 @@ impl Engine {
         self.scheduled(1)
     }
 
+    /// The folder in `/proc` of the thread that decides.
+    pub(crate) fn control_thread(&self) -> Result<PathBuf> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.roles[1]))?;
+        let is_it = |it: &PathBuf| {
+            fs::read_to_string(it.join("comm")).is_ok_and(|it| it.trim() == "control")
+        };
+        let mut tasks = tasks.flatten().map(|it| it.path());
+        tasks.find(is_it).context("control has a thread that decides")
+    }
+
     /// A column of `schedstat` (proc(5)).
     fn scheduled(&self, column: usize) -> Result<BTreeMap<String, Duration>> {
         let mut all = BTreeMap::new();

@@ -16,6 +16,7 @@
     reason = "figures of three digits"
 )]
 
+mod aims;
 mod answer;
 mod census;
 mod crowd;
@@ -24,6 +25,7 @@ mod echo;
 mod engine;
 mod flood;
 mod idle;
+mod late;
 mod office;
 mod outgoing;
 mod overload;

@@ -18,8 +18,10 @@ use hotline_benches::load;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::{
+    aims::Aims,
     crowd::{Crowd, Seen},
     engine::{Engine, Flows, Setup},
+    late::Watch,
     office::{GUESTS_FROM, Office},
     party::{CARRIER, Party},
     throng::Throng,
@@ -28,15 +30,13 @@ use crate::{
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Calls a second, one after the other, until one is not clean. The last clean one that can be
-    /// held is the rated figure.
-    #[arg(long, value_delimiter = ',', default_values_t =
-        [50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0, 450.0, 500.0, 550.0, 600.0])]
-    rates: Vec<f64>,
+    /// Calls a second with which the search for the highest clean rate begins.
+    #[arg(long, default_value_t = 400.0)]
+    from: f64,
     /// The rated figure, where it is known: nothing is looked for.
     #[arg(long)]
     rated: Option<f64>,
-    /// How long each of these is held.
+    /// How long each rate of the search is held.
     #[arg(long, default_value_t = 8)]
     rate_secs: u64,
     /// How long the rated figure is held. Longer than the 32 s for which a transaction is
@@ -48,13 +48,22 @@ pub(crate) struct Args {
     secs: u64,
     #[arg(long, default_value_t = 3.0)]
     times: f64,
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 1_500)]
     agents: usize,
     /// The engine alone on the first core, callers and agents on the second: what they take is not
     /// taken from it.
     #[arg(long)]
     apart: bool,
+    /// Fail if an aim is missed.
+    #[arg(long)]
+    gate: bool,
 }
+
+/// What a refusal may take, in milliseconds.
+pub(crate) const REFUSAL_MAX_MS: f64 = 200.0;
+
+/// The search ends when a clean rate and one that is not are as near as this.
+const FINE: f64 = 0.05;
 
 /// Talks that last the whole run.
 const GUESTS: usize = 20;
@@ -81,27 +90,25 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         Some(it) => it,
         None => find_rated(args, &mut engine, &mut crowd)?,
     };
-    let cpu = engine.cpu()?;
-    let seen = phase(&mut engine, &mut crowd, "overload", rated * args.times, args.secs)?;
-    let spent: f64 = engine
-        .cpu()?
-        .iter()
-        .zip(cpu)
-        .map(|(after, before)| after.saturating_sub(before).as_secs_f64())
-        .sum();
-    let first = phase(&mut engine, &mut crowd, "after", rated * 0.8, 5)?;
-    let later = phase(&mut engine, &mut crowd, "normal", rated * 0.8, 10)?;
+    let (cpu, n_slow) = (spent(&engine)?, n_slow_turns(&engine));
+    let watch = Watch::begin(engine.control_thread()?);
+    let (seen, within) = phase(&mut engine, &mut crowd, "overload", rated * args.times, args.secs)?;
+    let (watched, cpu) = (watch.end()?, spent(&engine)? - cpu);
+    let n_slow = n_slow_turns(&engine) - n_slow;
+    let (first, _) = phase(&mut engine, &mut crowd, "after", rated * 0.8, 5)?;
+    let (later, _) = phase(&mut engine, &mut crowd, "normal", rated * 0.8, 10)?;
+    let still = guests.n_talking();
 
-    let goodput = seen.completed as f64 / args.secs as f64;
-    let [_, p99, most] = Seen::quantiles(&seen.refusal);
     println!("== rated {rated:.0}/s; at {} times that for {} s:", args.times, args.secs);
-    println!("== goodput {:.1} % of rated ({goodput:.0}/s)", goodput * 100.0 / rated);
-    println!("== refusals: p99 {p99:.0} ms, longest {most:.0} ms");
+    watched.explain(&seen.late);
     println!(
-        "== refused in the first 5 s after it: {}, in the 10 s after these: {}",
-        first.refused, later.refused
+        "== refusals that took too long: {}; cores were away for {:.0} ms in all; turns of control \
+         of 5 ms and more: {n_slow}; refused in the first 5 s after it: {}",
+        seen.late.len(),
+        watched.away().as_secs_f64() * 1e3,
+        first.refused
     );
-    println!("== engine: {:.2} cores; {}", spent / args.secs as f64, memory(&engine));
+    println!("== engine: {:.2} cores; {}", cpu / args.secs as f64, memory(&engine));
     println!(
         "== INVITEs said again: {}; datagrams lost at the engine's socket {}, above the rate of a \
          trunk {}, at the callers' {}",
@@ -110,29 +117,79 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         engine.metric("hotline_sip_edge_total{what=\"known_over_rate\"}")?,
         crowd.n_lost()?,
     );
-    let still = guests.n_talking();
+    let mut aims = Aims::begin();
+    let of_rated = |n: u64| n as f64 / args.secs as f64 / rated;
+    // What the callers themselves cannot say is not asked of the engine.
+    aims.at_least("calls, times those rated", of_rated(seen.dialled), args.times * 0.97, "");
+    aims.at_least("completed, of those rated", of_rated(within) * 100.0, 90.0, "%");
+    let [_, p99, most] = Seen::quantiles(&seen.refusal);
+    aims.at_most("refusals, 99 of 100", p99, REFUSAL_MAX_MS, "ms");
+    aims.at_most("refusals, all", most, REFUSAL_MAX_MS, "ms");
+    let ours = watched.latest_of_ours(&seen.late).unwrap_or(most.min(REFUSAL_MAX_MS));
+    aims.at_most("refusals, all while no core was away", ours, REFUSAL_MAX_MS, "ms");
+    let n_failed = seen.dialled - seen.completed - seen.refused;
+    aims.at_most("calls taken that failed", n_failed as f64, 0.0, "");
+    aims.at_most("talks lost of those in progress", (n_guests - still) as f64, 0.0, "");
+    let unwell = later.dialled - later.completed;
+    aims.at_most("calls that failed 5 to 15 s after it", unwell as f64, 0.0, "");
     guests.hang_up()?;
-    println!("== talks in progress: {n_guests} before, {still} after");
-    office.close()
+    office.close()?;
+    aims.end(args.gate)
 }
 
-/// The highest rate at which every call completes, and goes on to.
+/// Seconds of the processors that all roles have taken.
+fn spent(engine: &Engine) -> Result<f64> {
+    Ok(engine.cpu()?.iter().map(Duration::as_secs_f64).sum())
+}
+
+/// Turns of which the engine said that they kept everybody waiting.
+fn n_slow_turns(engine: &Engine) -> usize {
+    engine.log().matches("A turn of the control thread was slow.").count()
+}
+
+/// The highest rate at which every call completes, and goes on to: twice as many until some do not,
+/// then between these two.
 fn find_rated(args: &Args, engine: &mut Engine, crowd: &mut Throng) -> Result<f64> {
-    let is_clean = |it: &Seen| it.refused + it.failed == 0 && it.completed == it.dialled;
-    let mut clean = Vec::new();
-    for rate in &args.rates {
-        if !is_clean(&phase(engine, crowd, "ramp", *rate, args.rate_secs)?) {
-            break;
+    let (mut clean, mut rate, mut bad) = (0.0, args.from, f64::INFINITY);
+    while bad - clean > clean * FINE {
+        ensure!(rate >= 1.0, "no rate is clean\n{}", engine.log_end());
+        let (seen, _) = phase(engine, crowd, "search", rate, args.rate_secs)?;
+        if is_clean(&seen, rate, args.rate_secs) {
+            clean = rate;
+        } else {
+            bad = rate;
+            calm(engine, crowd)?;
         }
-        clean.push(*rate);
+        rate = if bad.is_finite() { f64::midpoint(clean, bad) } else { clean * 2.0 };
     }
-    while let Some(rate) = clean.pop() {
-        let seen = phase(engine, crowd, "hold", rate, args.hold_secs)?;
-        if is_clean(&seen) {
+    loop {
+        let (seen, _) = phase(engine, crowd, "hold", clean, args.hold_secs)?;
+        if is_clean(&seen, clean, args.hold_secs) {
             return Ok(seen.dialled as f64 / args.hold_secs as f64);
         }
+        calm(engine, crowd)?;
+        clean *= 1.0 - FINE;
+        ensure!(clean >= 1.0, "no rate is clean\n{}", engine.log_end());
     }
-    bail!("no rate is clean")
+}
+
+/// Whether all completed, and as many called as should.
+fn is_clean(it: &Seen, rate: f64, secs: u64) -> bool {
+    let all = it.refused + it.failed == 0 && it.completed == it.dialled;
+    all && it.dialled as f64 >= rate * secs as f64 * 0.98
+}
+
+/// Until nobody is refused any more: a rate must not suffer for the one before it.
+fn calm(engine: &mut Engine, crowd: &mut Throng) -> Result<()> {
+    for _ in 0..30 {
+        crowd.call(20.0, Duration::from_secs(1))?;
+        if engine.metric("hotline_overload_calls_per_second")? == 0.0 {
+            crowd.settle(Duration::from_secs(15))?;
+            crowd.take();
+            return Ok(());
+        }
+    }
+    bail!("the overload goes on\n{}", engine.log_end())
 }
 
 /// Callers who talk all the time, in a thread of their own.
@@ -177,16 +234,16 @@ impl Guests {
 
 const HEAD: &str = "set-up ms: p50    p99   most   refusal ms: p50    p99   most";
 
+/// What became of its calls, and how many of them completed within it.
 fn phase(
     engine: &mut Engine,
     crowd: &mut Throng,
     name: &str,
     rate: f64,
     secs: u64,
-) -> Result<Seen> {
+) -> Result<(Seen, u64)> {
     let before = Inside::look(engine)?;
     crowd.call(rate, Duration::from_secs(secs))?;
-    // What completes within the span counts, and what it began may end after it.
     let within = crowd.seen.completed;
     let per_sec = within as f64 / secs as f64;
     let inside = Inside::look(engine)?.since(&before);
@@ -208,7 +265,7 @@ fn phase(
         shown(&seen.refusal),
     );
     println!("          {}", inside.told(secs));
-    Ok(Seen { completed: if name == "overload" { within } else { seen.completed }, ..seen })
+    Ok((seen, within))
 }
 
 /// What the engine says of itself: whoever calls is late himself on a busy machine.

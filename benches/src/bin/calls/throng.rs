@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     crowd::Seen,
+    late::Late,
+    overload::REFUSAL_MAX_MS,
     party::CARRIER,
     wire::{self, Wire, wall_ns},
 };
@@ -223,6 +225,9 @@ impl Throng {
         if status == 503 {
             self.seen.refused += 1;
             self.seen.refusal.push(millis);
+            if millis > REFUSAL_MAX_MS {
+                self.seen.late.push(Late { asked: since, answered: at });
+            }
         } else {
             self.seen.failed += 1;
         }
