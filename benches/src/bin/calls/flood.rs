@@ -17,6 +17,7 @@ use anyhow::{Result, anyhow};
 use hotline_benches::load;
 
 use crate::{
+    aims::Aims,
     crowd::{Crowd, Seen},
     engine::{Engine, Flows, Setup},
     office::Office,
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     strangers: u16,
     #[arg(long, default_value_t = 100)]
     agents: usize,
+    /// Fail if an aim is missed.
+    #[arg(long)]
+    gate: bool,
 }
 
 const TALK: Duration = Duration::from_millis(500);
@@ -81,22 +85,28 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
             seen.completed, seen.dialled
         );
     }
-    let [_, calm, _] = Seen::quantiles(&quiet.set_up);
-    let [_, p99, _] = Seen::quantiles(&loud.set_up);
-    println!("== set-up p99 rises by {:.1} ms; memory by {grown:.1} MiB", p99 - calm);
     thread::sleep(Duration::from_millis(2_500));
     let of = |engine: &mut Engine, what: &str| {
         engine.metric(&format!("hotline_sip_edge_total{{what=\"{what}\"}}"))
     };
+    let (n_banned, n_known) = (of(&mut engine, "banned")?, of(&mut engine, "known_over_rate")?);
     println!(
-        "== strangers: {n_sent} messages sent, {} addresses banned, {} dropped as banned, {} over \
-         the rate of all; known over rate {}",
-        of(&mut engine, "banned")?,
+        "== strangers: {n_sent} messages sent, {} dropped as banned, {} over the rate of all",
         of(&mut engine, "banned_dropped")?,
         of(&mut engine, "strangers_over_rate")?,
-        of(&mut engine, "known_over_rate")?
     );
-    office.close()
+    let mut aims = Aims::begin();
+    let complete = loud.completed as f64 * 100.0 / loud.dialled as f64;
+    aims.at_least("honest calls that complete in the flood", complete, 99.9, "%");
+    let [[_, calm, _], [_, p99, _]] = [&quiet, &loud].map(|it| Seen::quantiles(&it.set_up));
+    aims.at_most("p99 of their set-up, more than in quiet", p99 - calm, 50.0, "ms");
+    aims.at_most("memory of control, more than before", grown, 64.0, "MiB");
+    // Each sends more than twenty requests in any two seconds.
+    let n_strangers = f64::from(args.rounds) * f64::from(args.strangers);
+    aims.at_least("strangers' addresses banned", n_banned, n_strangers, "");
+    aims.at_most("messages of trunk and telephones not heard", n_known, 0.0, "");
+    office.close()?;
+    aims.end(args.gate)
 }
 
 /// Honest calls for one span, to their ends.
