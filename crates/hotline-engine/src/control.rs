@@ -37,7 +37,7 @@ use crate::{
     clock::first_id,
     handover::{Channel, Handover, SocketKind},
     meters::Meters,
-    pages, priority, telemetry,
+    priority, telemetry,
 };
 
 /// Everything the control role is told.
@@ -90,7 +90,6 @@ struct Shared {
 pub fn control(setup: Control) -> Result<(), Error> {
     let _logging = telemetry::begin(&setup.config.telemetry, "control");
     let supervisor = child::begin().map_err(Error::io("the control role"))?;
-    pages::forbid();
     // Four, so that no packet is delayed by a long answer of the web, a slow database, records that
     // the journal keeps anyhow, or strangers who want to be let in by TLS. One thread each: another
     // one is woken to look for work at every turn, which costs more than it does.

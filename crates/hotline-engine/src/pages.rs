@@ -9,7 +9,7 @@ use rustix::thread::disable_transparent_huge_pages;
 /// Calls at the same time from which on the heaps grow by huge pages, for good.
 pub(crate) const BUSY: usize = 32;
 
-/// Of this process, until [`allow`]. Before there are threads.
+/// To this process until [`allow`], and to those that it starts meanwhile.
 pub(crate) fn forbid() {
     set(true);
 }

@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::backoff::Backoff;
-use crate::handover::{self, Channel, Report};
+use crate::{
+    handover::{self, Channel, Report},
+    pages,
+};
 
 /// Where glibc reads how its allocator behaves (its manual, "Memory Allocation Tunables"); another
 /// libc does not look. What somebody has set already stays.
@@ -107,13 +110,19 @@ impl Slot {
         if self.role == Role::Control && env::var_os(MALLOC).is_none() {
             command.env(MALLOC, MALLOC_OF_CONTROL);
         }
+        if self.role == Role::Control {
+            // It is born so: its first pages would be huge otherwise.
+            pages::forbid();
+        }
         let child = command
             .args(&self.command.args)
             .stdin(Stdio::from(theirs))
             // The terminal's Ctrl-C is for the supervisor alone.
             .process_group(0)
             .kill_on_drop(true)
-            .spawn()?;
+            .spawn();
+        pages::allow();
+        let child = child?;
         let channel = Arc::new(Channel::new(ours)?);
         let (kill, killed) = oneshot::channel();
         self.life += 1;
