@@ -158,8 +158,8 @@ impl Ring {
         true
     }
 
-    /// The call is over. What still comes for it within five seconds, or a little longer, belongs to
-    /// its trace.
+    /// The call is over. What still comes for it within five seconds, or a little longer, belongs
+    /// to its trace.
     pub fn end(&mut self, call: CallId, now: Now) {
         let Some(slot) = self.traces.get_mut(&call).filter(|it| !it.ended) else { return };
         slot.ended = true;

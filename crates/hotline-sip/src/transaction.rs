@@ -164,8 +164,8 @@ impl Transactions {
         std::mem::take(&mut self.gone)
     }
 
-    /// Arms the timer with which a transaction that is over ends: not before `wait`, which 0 ends at
-    /// once, but a little later.
+    /// Arms the timer with which a transaction that is over ends: not before `wait`, but perhaps a
+    /// little later; a `wait` of 0 ends it at once.
     fn forget_after(&mut self, id: TxId, name: TimerName, wait: Duration, now: MonoTime) {
         let at = if wait.is_zero() { now } else { (now + wait).next_multiple_of(FORGET_EVERY) };
         self.timers.set(id, name, at);

@@ -58,8 +58,8 @@ pub(crate) struct Engine {
 /// Processor time of supervisor, control and media.
 pub(crate) type RoleTimes = [Duration; 3];
 
-/// The thread that reads and writes datagrams and decides: SIP in, SIP out. Journal, database and web
-/// have others.
+/// The thread that reads and writes datagrams and decides: SIP in, SIP out. Journal, database and
+/// web have others.
 pub(crate) const SIGNALLING: &str = "control";
 
 const TOKEN: &str = "bench";

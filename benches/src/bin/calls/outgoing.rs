@@ -1,6 +1,6 @@
 //! What a call of two legs costs whose messages can be counted on the fingers: an agent asks for a
-//! number, his telephone rings and answers, then the number's does, and it hangs up. INVITE, 100, 180,
-//! 200, ACK, BYE and 200 on either leg.
+//! number, his telephone rings and answers, then the number's does, and it hangs up. INVITE, 100,
+//! 180, 200, ACK, BYE and 200 on either leg.
 
 use std::{
     collections::VecDeque,
