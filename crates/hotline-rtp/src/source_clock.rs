@@ -11,6 +11,9 @@ const WINDOW_MS: i64 = 8_000;
 /// sender that set its timestamps anew.
 const LEAP_MS: i64 = 1_000;
 
+/// Nanoseconds of a millisecond.
+const NANOS: u64 = 1_000_000;
+
 /// How many late packets in a row are a leap and not a stall of the network.
 const LEAPS: u8 = 3;
 
@@ -102,7 +105,9 @@ impl SourceClock {
 
     /// Our clock in ticks of the sender's rate.
     pub fn ticks(&self, now: MonoTime) -> i64 {
-        let ticks = u128::from(now.0) * u128::from(self.ticks_per_ms) / 1_000_000;
+        let per_ms = u64::from(self.ticks_per_ms);
+        // In two steps 64 bits hold it; dividing 128 bits takes longer than all else here.
+        let ticks = now.0 / NANOS * per_ms + now.0 % NANOS * per_ms / NANOS;
         i64::try_from(ticks).unwrap_or(i64::MAX)
     }
 
@@ -171,5 +176,21 @@ mod tests {
         }
         let anew = MediaTime(9_000_000);
         assert!(clock.handle_waited(anew, ms(1_000), ms(1_700)).leapt);
+    }
+
+    #[test]
+    fn our_clock_in_ticks_is_what_one_exact_division_makes_of_it() {
+        for per_ms in [8, 16, 48] {
+            let clock = SourceClock::new(per_ms);
+            let mut now = 1_u64;
+            while now < u64::MAX / 3 {
+                // Around the edges of milliseconds, too.
+                for it in [now, now / NANOS * NANOS, (now / NANOS * NANOS).saturating_sub(1)] {
+                    let exact = u128::from(it) * u128::from(per_ms) / u128::from(NANOS);
+                    assert_eq!(clock.ticks(MonoTime(it)), i64::try_from(exact).unwrap(), "{it}");
+                }
+                now = now * 3 / 2 + 124_999;
+            }
+        }
     }
 }
