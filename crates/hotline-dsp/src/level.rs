@@ -20,7 +20,8 @@ pub fn amplitude_of(dbm0: f64) -> i16 {
 
 /// The sum of the squares.
 pub fn energy(samples: &[i16]) -> i64 {
-    samples.iter().map(|it| i64::from(*it) * i64::from(*it)).sum()
+    // Products of 32 bits, of which a processor makes several at once.
+    samples.iter().map(|it| i64::from(i32::from(*it) * i32::from(*it))).sum()
 }
 
 #[cfg(test)]

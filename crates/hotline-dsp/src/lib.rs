@@ -20,7 +20,6 @@ mod resample;
 mod tone;
 
 pub use self::{
-    conceal::Concealer,
     dtmf::{DtmfDetector, DtmfTone},
     g722::{G722Decoder, G722Encoder},
     level::{amplitude_of, energy, level_dbm0},

@@ -5,7 +5,8 @@
 mod tests;
 
 use crate::{
-    Concealer, FRAME, Noise,
+    FRAME, Noise,
+    conceal::{Concealer, HISTORY},
     level::energy,
     resample::{AFTER, BEFORE, resample},
 };
@@ -29,25 +30,42 @@ const LINE: usize = 32;
 /// A frame below −45 dBm0 is quiet: mean square of 130.
 const QUIET_ENERGY: i64 = 130 * 130 * 160;
 
+/// Samples that are kept: those that wait, those before them, and some more, so that it is not
+/// for each frame that they are moved to the front again.
+const KEPT: usize = HISTORY + WAITING + 40;
+
 /// Turns decoded packets, losses and pauses into an even stream.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Playback {
-    waiting: [i16; WAITING],
-    n: usize,
-    /// What was heard last, for whatever joins it.
-    before: [i16; BEFORE],
     concealer: Concealer,
+    is_bent: bool,
+    strip: Strip,
+    /// The last frame, if it was bent; else it is what was heard last.
+    bent: [i16; FRAME],
     noise: Noise,
+}
+
+/// What was heard, and behind it what waits. A frame lies where it was decoded to: a thousand
+/// speakers do not fit into a near cache, and each line that is left alone is one less to wait for.
+#[derive(Clone, Debug)]
+#[repr(C)]
+struct Strip {
+    /// Where what waits begins and ends. At least [`HISTORY`] samples are before the end, and a
+    /// frame before the beginning.
+    begin: usize,
+    end: usize,
+    samples: [i16; KEPT],
 }
 
 impl Default for Playback {
     fn default() -> Self {
         Self {
-            waiting: [0; WAITING],
-            n: 0,
-            before: [0; BEFORE],
+            strip: Strip { begin: HISTORY, end: HISTORY, samples: [0; KEPT] },
             concealer: Concealer::default(),
             noise: Noise::default(),
+            bent: [0; FRAME],
+            is_bent: false,
         }
     }
 }
@@ -55,98 +73,103 @@ impl Default for Playback {
 impl Playback {
     /// Samples that wait.
     pub const fn pending(&self) -> usize {
-        self.n
+        self.strip.end - self.strip.begin
     }
 
     /// Whether a frame of speech can be taken, bent or not.
     pub const fn is_ready(&self) -> bool {
-        self.n > FRAME + AFTER
+        self.pending() > FRAME + AFTER
     }
 
     /// Reads from each cache line that the next frame needs, so that those of many listeners are
     /// fetched side by side. What it returns means nothing.
     pub fn touch(&self) -> i16 {
-        let waiting = self.waiting.iter().take(self.n + FRAME).step_by(LINE);
-        let remembered = self.before.iter().chain(self.concealer.remembered()).step_by(LINE);
-        waiting.chain(remembered).fold(0, |sum, it| sum ^ it)
+        let Strip { begin, end, samples } = &self.strip;
+        let next = samples.get(*begin..(end + FRAME).min(KEPT)).unwrap_or_default();
+        next.iter().step_by(LINE).fold(i16::from(self.is_bent), |sum, it| sum ^ it)
     }
 
     /// A decoded packet. What does not fit is cut off.
     pub fn hear(&mut self, decoded: &[i16]) {
-        let Some(room) = room(&mut self.waiting, &mut self.n, decoded.len()) else { return };
+        let (_, room) = self.strip.room(decoded.len());
         for (to, from) in room.iter_mut().zip(decoded) {
             *to = *from;
         }
-        self.concealer.hear(room);
+        self.concealer.join(room);
     }
 
     /// Something was lost.
     pub fn conceal(&mut self, samples: usize) {
-        if let Some(room) = room(&mut self.waiting, &mut self.n, samples) {
-            self.concealer.conceal(room);
-        }
+        let (heard, room) = self.strip.room(samples);
+        self.concealer.conceal(heard, room);
     }
 
     /// The speaker pauses: noise of `level` −dBov, or silence.
     pub fn pause(&mut self, samples: usize, level: Option<u8>) {
-        let Some(room) = room(&mut self.waiting, &mut self.n, samples) else { return };
+        let (_, room) = self.strip.room(samples);
         match level {
             Some(level) => self.noise.fill(level, room),
             None => room.fill(0),
         }
-        self.concealer.hear(room);
+        self.concealer.join(room);
     }
 
     /// The next 20 ms. `excess` samples too many (or too few, below zero) wait in all: as many of
     /// them are worked off in this frame as are not heard.
-    pub fn frame(&mut self, excess: i32) -> [i16; FRAME] {
-        let mut frame = [0; FRAME];
-        let loud = || energy(self.waiting.get(..FRAME).unwrap_or_default()) > QUIET_ENERGY;
+    pub fn frame(&mut self, excess: i32) -> &[i16; FRAME] {
+        let loud = || energy(self.strip.waiting().get(..FRAME).unwrap_or_default()) > QUIET_ENERGY;
         // Mostly there is nothing to bend.
         let bend = if excess == 0 || loud() { SPEECH_BEND } else { QUIET_BEND };
         let bend = isize::try_from(excess.clamp(-bend, bend)).unwrap_or(0);
-        let taken = FRAME.saturating_add_signed(bend).min(self.n);
-        self.bend(taken, &mut frame);
-        self.remember(taken);
-        self.waiting.copy_within(taken..self.n, 0);
-        self.n -= taken;
-        frame
+        let taken = FRAME.saturating_add_signed(bend).min(self.pending());
+        self.is_bent = taken != FRAME;
+        if self.is_bent {
+            self.bend(taken);
+        }
+        self.strip.begin += taken;
+        self.last()
+    }
+
+    /// The last 20 ms; silence before there were any.
+    pub fn last(&self) -> &[i16; FRAME] {
+        let Strip { begin, samples, .. } = &self.strip;
+        let heard = samples.get(..*begin).and_then(|it| it.last_chunk());
+        heard.filter(|_| !self.is_bent).unwrap_or(&self.bent)
     }
 
     /// Makes a frame of the first `taken` samples.
-    fn bend(&self, taken: usize, frame: &mut [i16; FRAME]) {
-        if let Some(same) = self.waiting.first_chunk().filter(|_| taken == FRAME) {
-            *frame = *same;
-            return;
-        }
+    fn bend(&mut self, taken: usize) {
+        self.bent = [0; FRAME];
         if taken == 0 {
             return;
         }
-        let known = self.n.min(taken + AFTER);
-        let from = self.before.iter().chain(self.waiting.get(..known).unwrap_or_default());
+        let Strip { begin, end, samples } = &self.strip;
+        let known = samples.get(begin - BEFORE..*end).unwrap_or_default();
         let mut piece = [0; PIECE];
-        for (to, from) in piece.iter_mut().zip(from) {
+        for (to, from) in piece.iter_mut().zip(known.iter().take(BEFORE + taken + AFTER)) {
             *to = *from;
         }
-        resample(&piece, taken, frame);
-    }
-
-    fn remember(&mut self, taken: usize) {
-        let last = self.waiting.get(taken.saturating_sub(BEFORE)..taken).unwrap_or_default();
-        self.before.copy_within(last.len().., 0);
-        if let Some(end) = self.before.get_mut(BEFORE - last.len()..) {
-            end.copy_from_slice(last);
-        }
+        resample(&piece, taken, &mut self.bent);
     }
 }
 
-/// Room for `samples` more behind the `n` that wait, as far as there is any.
-fn room<'a>(
-    waiting: &'a mut [i16; WAITING],
-    n: &mut usize,
-    samples: usize,
-) -> Option<&'a mut [i16]> {
-    let begin = *n;
-    *n = (begin + samples).min(WAITING);
-    waiting.get_mut(begin..*n)
+impl Strip {
+    fn waiting(&self) -> &[i16] {
+        self.samples.get(self.begin..self.end).unwrap_or_default()
+    }
+
+    /// Room for `n` samples more behind those that wait, as far as there is any; and what was heard
+    /// or will be before them.
+    fn room(&mut self, n: usize) -> (&[i16; HISTORY], &mut [i16]) {
+        let n = n.min(WAITING.saturating_sub(self.end - self.begin));
+        if self.end + n > KEPT {
+            let from = (self.begin - FRAME).min(self.end - HISTORY);
+            self.samples.copy_within(from..self.end, 0);
+            (self.begin, self.end) = (self.begin - from, self.end - from);
+        }
+        let (before, behind) = self.samples.split_at_mut(self.end);
+        self.end += n;
+        let before = before.last_chunk().unwrap_or(&[0; HISTORY]);
+        (before, behind.get_mut(..n).unwrap_or_default())
+    }
 }

@@ -40,7 +40,7 @@ impl Ear {
                 Next::Pause { samples, level } => self.playback.pause(samples, level),
             }
         }
-        self.playback.frame(self.jitter.excess(now, self.playback.pending()))
+        *self.playback.frame(self.jitter.excess(now, self.playback.pending()))
     }
 
     /// The sample of the sender that the next frame begins with.

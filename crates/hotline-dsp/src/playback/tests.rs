@@ -30,6 +30,24 @@ fn packets_of_10_to_60_ms_give_the_same_sound() {
 }
 
 #[test]
+fn the_last_frame_stays_what_it_was_until_the_next() {
+    let mut tone = Tone::new(1_000, 8_000);
+    let mut playback = Playback::default();
+    assert_eq!(*playback.last(), [0; FRAME]);
+    for excess in [0, 0, 7, 0, -7, 0, 0].repeat(20) {
+        let frame = *playback.frame(excess);
+        assert_eq!(*playback.last(), frame);
+        // However much comes behind it.
+        for _ in 0..=usize::from(!playback.is_ready()) {
+            let mut samples = [0; FRAME];
+            tone.fill(&mut samples);
+            playback.hear(&samples);
+            assert_eq!(*playback.last(), frame);
+        }
+    }
+}
+
+#[test]
 fn a_bent_frame_of_speech_differs_by_one_sample_and_stays_a_tone() {
     for (excess, taken) in [(500, 161 * 100), (-500, 159 * 100), (0, 160 * 100)] {
         let (heard, n) = play(2, 160, excess);
@@ -58,7 +76,7 @@ fn comfort_noise_has_the_level_the_sender_asked_for() {
     for level in [40_u8, 55, 70] {
         let mut playback = Playback::default();
         playback.pause(800, Some(level));
-        let frame = playback.frame(0);
+        let frame = *playback.frame(0);
         // 0 dBov is +6.2 dBm0: a full-scale square wave against a sine of +3.14 dBm0.
         let expected = 6.15 - f64::from(level);
         assert!((level_dbm0(&frame) - expected).abs() < 1.5, "{level}: {}", level_dbm0(&frame));

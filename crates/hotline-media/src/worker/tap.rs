@@ -27,8 +27,7 @@ pub(crate) struct Tap {
     decoder: Decoder,
     jitter: JitterBuffer,
     playback: Playback,
-    frame: [i16; FRAME],
-    /// The mix that `frame` belongs to.
+    /// The mix that the last frame of `playback` belongs to.
     turn: u64,
     delay_ms: i64,
     /// Frames to go in which something is of what came.
@@ -52,7 +51,6 @@ impl Tap {
             decoder: Decoder::new(codec),
             jitter: JitterBuffer::new(format),
             playback: Playback::default(),
-            frame: [0; FRAME],
             turn: 0,
             delay_ms: 40,
             saying: 0,
@@ -77,9 +75,7 @@ impl Tap {
 
     /// Reads from what the next frame needs.
     pub(crate) fn touch_frame(&self) -> u64 {
-        let [first, .., last] = self.frame;
-        let sound = self.playback.touch() ^ first ^ last;
-        self.touch() ^ u64::from(sound.cast_unsigned())
+        self.touch() ^ u64::from(self.playback.touch().cast_unsigned())
     }
 
     /// Speech. Late and doubled packets are the buffer's to sort out; a codec that was not agreed
@@ -136,7 +132,7 @@ impl Tap {
             self.turn = turn;
             self.advance(at);
         }
-        &self.frame
+        self.playback.last()
     }
 
     /// Whether anything that came, or was lost, is in the last frame; else it is a pause.
@@ -153,7 +149,8 @@ impl Tap {
     pub(crate) fn is_talking(&mut self) -> bool {
         if self.judged != self.turn {
             self.judged = self.turn;
-            let loud = energy(&self.frame) > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
+            let loud =
+                energy(self.playback.last()) > TALK_POWER * i64::from(hotline_dsp::RATE / 50);
             self.talking = if loud { TALK_HANGOVER } else { self.talking.saturating_sub(1) };
         }
         self.talking > 0
@@ -161,7 +158,7 @@ impl Tap {
 
     /// How loud the last frame is.
     pub(crate) fn level_dbm0(&self) -> f64 {
-        level_dbm0(&self.frame)
+        level_dbm0(self.playback.last())
     }
 
     /// Packets that were sent and are not heard, so far.
@@ -207,7 +204,7 @@ impl Tap {
             let waited = clock.sender_at(at) - playing;
             self.delay_ms = (waited / i64::from(clock.ticks_per_ms())).clamp(0, DELAY_MAX_MS);
         }
-        self.frame = playback.frame(jitter.excess(at, playback.pending()));
+        playback.frame(jitter.excess(at, playback.pending()));
     }
 }
 
