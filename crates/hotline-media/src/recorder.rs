@@ -286,7 +286,7 @@ impl Recorder {
             };
             match filled {
                 Filled::Block(block) => {
-                    let Some(tape) = self.tapes.get_mut(&block.tape) else {
+                    let Some(tape) = self.tapes.get_mut(&block.tape()) else {
                         self.give_back(block);
                         continue;
                     };
@@ -318,7 +318,7 @@ impl Recorder {
     }
 
     fn give_back(&mut self, block: Block) {
-        let worker = usize::from(block.tape.worker);
+        let worker = usize::from(block.tape().worker);
         let home = self.ends.tapes.get_mut(worker);
         let is_back = home.is_some_and(|(_, empties)| empties.push(block).is_ok());
         debug_assert!(is_back, "the ring holds every block that its worker has");

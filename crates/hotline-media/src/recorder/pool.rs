@@ -55,10 +55,8 @@ fn stocks(memory: &File, n_workers: usize, n: usize) -> io::Result<Vec<Vec<Block
     }
     let pages = map(memory, n_all)?;
     // They are taken from the end: the same few, while these do.
-    let stock = |(pages, worker): (&'static mut [Page], u8)| {
-        pages.iter_mut().rev().map(|it| Block::new(it, worker)).collect()
-    };
-    Ok(pages.chunks_exact_mut(n).zip(0..).map(stock).collect())
+    let stock = |it: &'static mut [Page]| it.iter_mut().rev().map(Block::new).collect();
+    Ok(pages.chunks_exact_mut(n).map(stock).collect())
 }
 
 fn map(memory: &File, n: usize) -> io::Result<&'static mut [Page]> {

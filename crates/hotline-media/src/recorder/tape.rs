@@ -178,18 +178,18 @@ impl TapeFile {
 
     /// Writes a block; silence takes the place of blocks that are missing before it.
     pub(super) fn write(&mut self, block: &Block, marks: &mut Marks) {
-        if block.start < self.written {
+        if block.start() < self.written {
             // It was on its way to the volume before.
             return;
         }
         self.open(marks);
         let Some(file) = self.file.take() else { return };
-        match self.fill(&file, block.start).and_then(|()| self.append(&file, block)) {
+        match self.fill(&file, block.start()).and_then(|()| self.append(&file, block)) {
             Ok(()) => {
                 self.file = Some(file);
                 self.is_refused = false;
                 if self.told && self.better_since.is_none() {
-                    self.better_since = Some(block.start);
+                    self.better_since = Some(block.start());
                 }
             }
             Err(error) => self.give_up(&file, &error),
@@ -200,10 +200,10 @@ impl TapeFile {
         let bytes = block.interleaved();
         write_at(
             file,
-            bytes.as_flattened().get(..2 * block.len).unwrap_or_default(),
+            bytes.as_flattened().get(..2 * block.len()).unwrap_or_default(),
             self.place(),
         )?;
-        self.count(file, block.len as u64)?;
+        self.count(file, block.len() as u64)?;
         for (heard, more) in self.heard.iter_mut().zip(block.heard()) {
             *heard += more;
         }

@@ -186,15 +186,15 @@ impl Writer {
             }
             Job::Block(block) => {
                 self.look();
-                if let Some(mut tape) = self.tapes.remove(&block.tape) {
+                if let Some(mut tape) = self.tapes.remove(&block.tape()) {
                     if self.has_room {
                         tape.write(&block, &mut self.marks);
                     } else {
                         tape.refuse();
                     }
                     self.dirty = true;
-                    self.report(block.tape, &mut tape);
-                    self.tapes.insert(block.tape, tape);
+                    self.report(block.tape(), &mut tape);
+                    self.tapes.insert(block.tape(), tape);
                 }
                 self.say(Report::Empty(block));
             }

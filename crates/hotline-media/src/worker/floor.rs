@@ -54,7 +54,7 @@ const SCRATCH: usize = 2_048;
 #[derive(Debug)]
 pub(super) struct Floor {
     legs: Vec<Option<Leg>>,
-    tapes: Vec<Option<Tape>>,
+    tapes: Vec<Option<Box<Tape>>>,
     n_legs: usize,
     n_tapes: usize,
     /// Legs with a play or keys, by index.
@@ -311,7 +311,7 @@ impl Floor {
 
     fn record(&mut self, slot: Slot, sides: [Option<Slot>; 2], key: u64, now: MonoTime) {
         let Some(place) = self.tapes.get_mut(slot.index as usize) else { return };
-        *place = Some(Tape::new(slot, key, now));
+        *place = Some(Box::new(Tape::new(slot, key, now)));
         if self.n_tapes == 0 {
             self.tapes_due = now + TAPES_EVERY;
         }
@@ -458,6 +458,6 @@ impl Floor {
     }
 
     fn tape_mut(&mut self, slot: Slot) -> Option<&mut Tape> {
-        self.tapes.get_mut(slot.index as usize)?.as_mut().filter(|it| it.slot == slot)
+        self.tapes.get_mut(slot.index as usize)?.as_deref_mut().filter(|it| it.slot == slot)
     }
 }

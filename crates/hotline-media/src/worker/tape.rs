@@ -41,27 +41,30 @@ const OPEN: usize = 12;
 /// may have 1.6 s on their way to the disk.
 pub(crate) const BLOCKS_A_LEG: usize = 6;
 
-/// What each packet needs comes first.
+/// What each packet needs comes first, in two cache lines.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Tape {
+    open: [Option<Block>; OPEN],
     began: MonoTime,
     /// Everything before this sample is on its way to the file.
     flushed: u64,
-    /// Samples in all, once the tape ends.
-    ending: Option<u64>,
     sides: [Side; 2],
-    open: [Option<Block>; OPEN],
-    mute: Mute,
-    pub(crate) slot: Slot,
+    /// Since something was not to be recorded.
+    mute: Option<Box<Mute>>,
     /// What names the recording in its blocks.
     key: u64,
+    /// Samples in all, once the tape ends.
+    ending: Option<u64>,
+    pub(crate) slot: Slot,
 }
+
+const _: () = assert!(std::mem::offset_of!(Tape, key) == 120, "two cache lines");
 
 /// Those who are heard on one channel.
 #[derive(Debug, Default)]
 struct Side {
-    sources: Vec<Source>,
+    sources: Box<[Source]>,
 }
 
 /// What a party says.
@@ -93,7 +96,7 @@ impl Tape {
             flushed: 0,
             open: [const { None }; OPEN],
             sides: [Side::default(), Side::default()],
-            mute: Mute::default(),
+            mute: None,
             ending: None,
         }
     }
@@ -107,9 +110,11 @@ impl Tape {
         now: MonoTime,
     ) -> Vec<Slot> {
         let at = self.position(now);
+        let legs: &[Slot] = if self.is_ending() { &[] } else { legs };
         let side = self.side(channel);
+        let mut sources = std::mem::take(&mut side.sources).into_vec();
         let mut gone = Vec::new();
-        for source in &mut side.sources {
+        for source in &mut sources {
             if legs.contains(&source.leg) {
                 // Maybe back before he was dropped; what he said meanwhile is not for this tape.
                 source.join(at);
@@ -118,15 +123,18 @@ impl Tape {
             }
         }
         for leg in legs {
-            if side.sources.iter().all(|it| it.leg != *leg) {
-                side.sources.push(Source::new(*leg, at));
+            if sources.iter().all(|it| it.leg != *leg) {
+                sources.push(Source::new(*leg, at));
             }
         }
+        side.sources = sources.into();
         gone
     }
 
     pub(crate) fn drop_source(&mut self, channel: Channel, leg: Slot) {
-        self.side(channel).sources.retain(|it| it.leg != leg);
+        let side = self.side(channel);
+        let sources = std::mem::take(&mut side.sources).into_iter();
+        side.sources = sources.filter(|it| it.leg != leg).collect();
     }
 
     /// Whether this leg has left a channel and was not dropped yet.
@@ -170,9 +178,8 @@ impl Tape {
 
     /// Reads from each cache line of it that a packet needs.
     pub(crate) fn touch(&self) -> u64 {
-        let [_, right] = &self.sides;
-        let [_, second, ..] = &self.open;
-        self.flushed ^ right.sources.len() as u64 ^ u64::from(second.is_some()) ^ self.mute.touch()
+        let [first, ..] = &self.open;
+        self.flushed ^ u64::from(first.is_some())
     }
 
     /// The same of the first source on a channel.
@@ -291,7 +298,9 @@ impl Tape {
                     put(to, now);
                 }
                 block.note_heard(channel, within..within + n);
-                self.mute.silence(block, channel);
+                if let Some(mute) = &self.mute {
+                    mute.silence(block, channel);
+                }
             }
             at += n as u64;
             rest = later;
@@ -301,11 +310,12 @@ impl Tape {
     /// From now on, and until it is said otherwise, everything is silence.
     pub(crate) fn set_muted(&mut self, muted: bool, now: MonoTime) {
         let (at, flushed) = (self.position(now), self.flushed);
-        self.mute.set(muted, at, flushed);
+        let mute = self.mute.get_or_insert_default();
+        mute.set(muted, at, flushed);
         // A sender may be ahead of us: what he says from now on may lie in a block.
         for block in self.open.iter_mut().flatten() {
             for channel in [Channel::Left, Channel::Right] {
-                self.mute.silence(block, channel);
+                mute.silence(block, channel);
             }
         }
     }
@@ -329,6 +339,8 @@ impl Tape {
     pub(crate) fn end(&mut self, now: MonoTime, blocks: &mut impl Blocks) -> bool {
         let end = self.ending.unwrap_or_else(|| self.position(now));
         self.ending = Some(end);
+        // Whatever is said from here on is not on it.
+        self.sides = Default::default();
         while self.flushed < end {
             let rest = usize::try_from(end - self.flushed).unwrap_or(BLOCK);
             self.send_first(rest.min(BLOCK), blocks);
@@ -353,7 +365,7 @@ impl Tape {
         self.open.rotate_left(1);
         self.flushed += len as u64;
         let Some(mut block) = block else { return };
-        block.len = len;
+        block.cut(len);
         if let Err(Filled::Block(block)) = blocks.send(Filled::Block(block)) {
             blocks.give_back(block);
         }

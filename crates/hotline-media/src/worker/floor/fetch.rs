@@ -53,8 +53,8 @@ impl Floor {
     }
 
     fn tapes_of<'a>(&'a self, leg: &'a Leg) -> impl Iterator<Item = (&'a Tape, Channel)> {
-        let on = leg.tapes.iter().flatten();
-        on.filter_map(|(tape, side)| Some((self.tapes.get(tape.index as usize)?.as_ref()?, *side)))
+        let tape = |it: &Slot| self.tapes.get(it.index as usize)?.as_deref();
+        leg.tapes.iter().flatten().filter_map(move |(it, side)| Some((tape(it)?, *side)))
     }
 
     fn listener_of(&self, leg: &Leg) -> Option<&Leg> {

@@ -540,7 +540,7 @@ fn a_closed_leg_takes_its_place_in_mixes_and_tapes_with_it() {
     it.task(Task::Close { leg: slot(CALLER) });
     assert_eq!(it.reported(), ["1 closed 0", "tape done", "0 closed 2"]);
     let Ok(Filled::Block(mut block)) = it.filled.pop() else { panic!("no block") };
-    assert_eq!(block.len, 800);
+    assert_eq!(block.len(), 800);
     assert_eq!(block.channel(Channel::Left)[..320], [1; 320]);
     assert_eq!(block.channel(Channel::Right)[..], [ALAW_SILENCE; 1_600]);
     assert_eq!(it.floor.due(), None, "an empty floor waits for nothing");

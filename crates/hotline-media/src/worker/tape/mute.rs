@@ -14,12 +14,6 @@ pub(super) struct Mute {
 }
 
 impl Mute {
-    /// Reads from both ends of it.
-    pub(super) fn touch(&self) -> u64 {
-        let [first, .., last] = &self.spans;
-        u64::from(first.is_some()) ^ u64::from(last.is_some())
-    }
-
     /// Begins a stretch at `at`, or ends it there. What lies before `flushed` is written.
     pub(super) fn set(&mut self, muted: bool, at: u64, flushed: u64) {
         let running = self.spans.iter_mut().flatten().find(|it| it.1 == u64::MAX);

@@ -67,7 +67,7 @@ fn record(said: &[Spoken], end_ms: u64, store: &mut Store) -> Vec<u8> {
         match filled {
             Filled::Block(block) => {
                 assert_eq!(block.start(), heard.len() as u64);
-                let len = block.len;
+                let len = block.len();
                 heard.extend_from_slice(&block.channel(Channel::Left)[..len]);
             }
             Filled::End { samples, .. } => assert_eq!(*samples, end_ms * 8),
@@ -277,7 +277,7 @@ fn what_is_said_while_it_is_muted_is_in_no_block() {
     for filled in &mut store.sent {
         let Filled::Block(block) = filled else { continue };
         n_heard += block.heard()[0];
-        let len = block.len;
+        let len = block.len();
         heard.extend_from_slice(&block.channel(Channel::Left)[..len]);
     }
     let silent = |from: usize, to: usize| heard[from * 8..to * 8].iter().all(|it| *it != 7);

@@ -203,7 +203,7 @@ impl Pair {
         let mut sides = [Vec::new(), Vec::new()];
         while let Ok(filled) = self.house.filled.pop() {
             let Filled::Block(mut block) = filled else { continue };
-            let len = block.len;
+            let len = block.len();
             for (side, channel) in [Channel::Left, Channel::Right].into_iter().enumerate() {
                 let audio = block.channel(channel).iter().take(len);
                 sides[side].extend(audio.map(|it| alaw_to_linear(*it)));

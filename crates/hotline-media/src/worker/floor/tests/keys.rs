@@ -284,7 +284,7 @@ fn a_press_that_ends_what_was_secret_is_on_no_tape() {
         let mut sound = Vec::new();
         while let Ok(filled) = it.filled.pop() {
             let Filled::Block(mut block) = filled else { continue };
-            let len = block.len;
+            let len = block.len();
             let audio = block.channel(Channel::Left).iter().take(len);
             sound.extend(audio.map(|it| alaw_to_linear(*it)));
         }

@@ -49,7 +49,7 @@ impl Blocks for Reel {
             for (sum, more) in self.heard.iter_mut().zip(block.heard()) {
                 *sum += more;
             }
-            let len = block.len;
+            let len = block.len();
             for (side, channel) in self.sides.iter_mut().zip([Channel::Left, Channel::Right]) {
                 side.extend_from_slice(&block.channel(channel)[..len]);
             }
