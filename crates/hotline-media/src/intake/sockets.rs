@@ -1,5 +1,6 @@
 //! A socket a leg on plain epoll: works everywhere, silent legs are free, wakes at once or, under
-//! load, after half a millisecond. A port whose peer is known for certain is connected to him.
+//! load, after half a millisecond. A port whose peer is known for certain is connected to him, and
+//! is soon read without asking whose packets they are.
 
 use std::{
     io,
@@ -12,7 +13,10 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
     fd::OwnedFd,
     io::Errno,
-    net::connect_unspec,
+    net::{
+        connect_unspec,
+        sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover},
+    },
 };
 
 use super::{BATCH, Inbox, Intake, REPORTS, SHARED, pace::Pace};
@@ -56,9 +60,28 @@ struct Port {
     /// Whom it is connected to: it hears nobody else, and the kernel need not find the way to him
     /// for each packet.
     peer: Option<SocketAddr>,
+    /// Its queue was empty since then: what strangers had sent before is gone.
+    is_his: bool,
 }
 
 impl Port {
+    /// The next datagram: its length, and who sent it. The kernel need not say that of his.
+    fn receive(&mut self, place: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        if let Some(peer) = self.peer.filter(|_| self.is_his) {
+            return self.socket.recv(place).ok().map(|len| (len, peer));
+        }
+        let read = self.socket.recv_from(place);
+        let is_empty = read.as_ref().is_err_and(|it| it.kind() == io::ErrorKind::WouldBlock);
+        self.is_his = is_empty && self.peer.is_some();
+        // Nothing there after all, or an ICMP error of an earlier send.
+        read.ok()
+    }
+
+    /// Whether it is to be read until it is empty.
+    const fn settles(&self) -> bool {
+        self.peer.is_some() && !self.is_his
+    }
+
     fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<usize> {
         if self.peer == Some(to)
             && let Ok(n) = self.socket.send(datagram)
@@ -80,6 +103,7 @@ impl Port {
             None => connect_unspec(&self.socket).map_err(io::Error::from),
         };
         self.peer = peer.filter(|_| done.is_ok());
+        self.is_his = false;
     }
 }
 
@@ -167,16 +191,15 @@ impl Intake for Sockets {
                 self.read_shared(inbox);
                 continue;
             }
-            let Some(Some(Port { socket, .. })) = self.legs.get(leg as usize) else { continue };
+            let Some(Some(port)) = self.legs.get_mut(leg as usize) else { continue };
             loop {
                 let mut is_read = false;
                 let has_room = inbox.receive(|place| {
-                    // Nothing there after all, or an ICMP error of an earlier send.
-                    let (len, from) = socket.recv_from(place).ok()?;
+                    let (len, from) = port.receive(place)?;
                     is_read = true;
                     Some((leg, from, len))
                 });
-                if !(self.empties && is_read && has_room) {
+                if !((self.empties || port.settles()) && is_read && has_room) {
                     break;
                 }
                 self.system_calls += 1;
@@ -244,7 +267,10 @@ impl Intake for Sockets {
         let place = self.legs.get_mut(leg as usize).ok_or(io::ErrorKind::StorageFull)?;
         let data = epoll::EventData::new_u64(u64::from(leg));
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
-        *place = Some(Port { socket, peer: None });
+        // Packets of speech are far shorter than any path's limit: the kernel need not number them
+        // for whoever might take one to pieces, nor heed what strangers say of a path.
+        let _numbered = set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::PROBE);
+        *place = Some(Port { socket, peer: None, is_his: false });
         Ok(())
     }
 
@@ -275,6 +301,8 @@ impl Intake for Sockets {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+
+    use rustix::net::sockopt::ip_mtu_discover;
 
     use super::*;
 
@@ -322,6 +350,36 @@ mod tests {
                 assert_eq!(ear.recv_from(&mut [0; 9]).unwrap(), (2, port));
             }
         }
+    }
+
+    #[test]
+    fn what_a_stranger_had_sent_before_a_port_was_connected_is_not_taken_for_the_peers() {
+        let (peer, stranger) = (socket(), socket());
+        let (mut sockets, port) = with_a_leg(&peer);
+        let [his, strange] = [&peer, &stranger].map(|it| it.local_addr().unwrap());
+        stranger.send_to(&[1], port).unwrap();
+        sockets.connect(0, Some(his));
+        peer.send_to(&[1], port).unwrap();
+        let mut inbox = Inbox::new();
+        sockets.fill(&mut inbox, PATIENCE).unwrap();
+        let from: Vec<_> = inbox.arrivals().iter().map(|it| it.from).collect();
+        assert_eq!(from, [strange, his], "read to its end");
+        assert!(sockets.legs[0].as_ref().unwrap().is_his);
+        peer.send_to(&[1], port).unwrap();
+        assert_eq!(heard(&mut sockets), his);
+        // Whoever is connected next has the same to show.
+        sockets.connect(0, None);
+        assert!(!sockets.legs[0].as_ref().unwrap().is_his);
+        stranger.send_to(&[1], port).unwrap();
+        sockets.connect(0, Some(his));
+        assert_eq!(heard(&mut sockets), strange);
+    }
+
+    #[test]
+    fn packets_of_a_leg_are_sent_without_a_number_for_fragments() {
+        let (sockets, _) = with_a_leg(&socket());
+        let port = sockets.legs[0].as_ref().unwrap();
+        assert_eq!(ip_mtu_discover(&port.socket).unwrap(), Ipv4PathMtuDiscovery::PROBE);
     }
 
     #[test]
