@@ -11,9 +11,10 @@ use std::{
 };
 
 use hotline_testkit::{
-    Robot, Speech,
+    Canaries, Robot, Speech,
     raw::{RawUdp, request, status_of},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::time::{Duration, Instant, interval};
 
@@ -133,18 +134,21 @@ struct Elsewhere {
     /// of them run before everything that is not in real time, as control is not.
     kept_waiting: Duration,
     real_time: bool,
+    /// For how long cores were away.
+    away: Duration,
 }
 
 impl Elsewhere {
-    async fn look(engine: &Engine) -> Self {
+    async fn look(engine: &Engine, canaries: &Canaries) -> Self {
         let workers = workers(engine.role(Role::Media).unwrap());
         Self {
             stale: engine.sum_of("hotline_media_packets_stale_total").await,
             missed: engine.sum_of("hotline_media_rounds_missed_total").await,
-            engine_full: n_dropped(&[ENGINE]),
-            robots_full: n_dropped(&[CARRIER, OFFICE]),
+            engine_full: n_dropped(&[ENGINE], None),
+            robots_full: n_dropped(&[CARRIER, OFFICE], Some(&own_sockets())),
             kept_waiting: workers.iter().map(|it| it.0).sum(),
             real_time: workers.iter().all(|it| it.1),
+            away: canaries.away(),
         }
     }
 
@@ -152,30 +156,46 @@ impl Elsewhere {
         Self {
             stale: self.stale - before.stale,
             missed: self.missed - before.missed,
-            engine_full: self.engine_full - before.engine_full,
-            robots_full: self.robots_full - before.robots_full,
+            engine_full: self.engine_full.saturating_sub(before.engine_full),
+            robots_full: self.robots_full.saturating_sub(before.robots_full),
             kept_waiting: self.kept_waiting.saturating_sub(before.kept_waiting),
             real_time: self.real_time,
+            away: self.away,
         }
     }
 
-    /// Packets for which neither overload nor control can be to blame.
+    /// Packets of two ears for which neither overload nor control can be to blame: of the stale
+    /// ones no more than came while the machine itself was away. Where media does not run in real
+    /// time, nothing tells that from control in its way.
     fn n_excused(&self) -> f64 {
-        f64::from(self.robots_full) + if self.real_time { self.stale } else { 0.0 }
+        let away = if self.real_time { self.away.as_secs_f64() } else { 0.0 };
+        f64::from(self.robots_full) + self.stale.min(2.0 * away / 0.02)
     }
 }
 
-/// Datagrams that found no room in the sockets at these addresses (`proc_net_udp(5)`).
-fn n_dropped(addresses: &[IpAddr]) -> u32 {
+/// Datagrams that found no room in the sockets at these addresses (`proc_net_udp(5)`), of which
+/// other programs may have some, too: only `own` ones, by their inodes, or all.
+fn n_dropped(addresses: &[IpAddr], own: Option<&BTreeSet<String>>) -> u32 {
     let table = fs::read_to_string("/proc/net/udp").unwrap();
     let dropped = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
         let (ip, _) = words.get(1)?.split_once(':')?;
         let ip = Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?.swap_bytes());
         let n = words.last()?.parse::<u32>().ok()?;
-        addresses.contains(&IpAddr::V4(ip)).then_some(n)
+        let is_meant = own.is_none_or(|it| words.get(9).is_some_and(|inode| it.contains(*inode)));
+        (is_meant && addresses.contains(&IpAddr::V4(ip))).then_some(n)
     };
     table.lines().filter_map(dropped).sum()
+}
+
+/// The inodes of this program's sockets: its robots.
+fn own_sockets() -> BTreeSet<String> {
+    let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let inode = |it: fs::DirEntry| {
+        let link = fs::read_link(it.path()).ok()?;
+        Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+    };
+    all.filter_map(inode).collect()
 }
 
 /// Of each of media's workers, how long it was ready without a processor, and whether it is
@@ -204,7 +224,8 @@ async fn hold_and_retrieve(engine: &Engine, agent: &Agent) {
 async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_talk_goes_on() {
     let engine = Engine::start(rated()).await;
     let (caller, agent, phone) = engine.talk().await;
-    let before = Elsewhere::look(&engine).await;
+    let canaries = Canaries::start();
+    let before = Elsewhere::look(&engine, &canaries).await;
     let since = Instant::now();
     let is_over = AtomicBool::new(false);
     let calls = async {
@@ -223,13 +244,13 @@ async fn calls_that_are_too_many_are_refused_without_a_time_to_come_back_and_a_t
     let (crowd, ()) = tokio::join!(calls, acts);
     let heard = [&*caller, &phone].map(|it| it.heard().continuity_since(since));
     tell("what each side of the talk heard meanwhile", &heard);
-    let elsewhere = Elsewhere::look(&engine).await.since(&before);
+    let elsewhere = Elsewhere::look(&engine, &canaries).await.since(&before);
     tell("where packets may have been lost elsewhere", &elsewhere);
     let made = [&*caller, &phone].map(|it| longest_pause(it.sent().into_iter(), since));
     tell("the longest pauses of the robots themselves", &made);
-    // R11: under a thousandth of its packets is lost. In a few seconds one is more than that, which a
-    // machine that does other work besides may cost.
-    if span() >= Duration::from_mins(1) {
+    // R11: under a thousandth of its packets is lost; in a few seconds one is more than that. Who
+    // is not in real time may be kept waiting by whatever else the machine does in these.
+    if elsewhere.real_time || span() >= Duration::from_mins(1) {
         let n_lost: u32 = heard.iter().map(|it| it.n_lost).sum();
         let n_heard: usize = heard.iter().map(|it| it.n_packets).sum();
         let n_lost = f64::from(n_lost) - elsewhere.n_excused();
@@ -297,4 +318,79 @@ async fn upstream_that_takes_part_is_told_how_many_calls_to_keep_back() {
     }
     assert!(most >= 30, "at most {most} percent were to be kept back");
     engine.until_counted("hotline_calls_refused_total{why=\"overload\"}").await;
+}
+
+/// Questions and calls that wait in control's socket together.
+struct Queue<'a> {
+    engine: &'a Engine,
+    phone: RawUdp,
+    n: usize,
+}
+
+impl Queue<'_> {
+    /// With control stopped, a question, a new call and another question come. Which of the last
+    /// two is answered first.
+    async fn first_answered(&mut self) -> String {
+        self.n += 1;
+        let [control, _] = self.engine.roles();
+        stop(control).await;
+        // The first is taken by whoever sleeps, and only then the others are put in order.
+        for (method, name) in [("OPTIONS", "wakes"), ("INVITE", "asks"), ("OPTIONS", "asks")] {
+            let text = request(method, self.engine.udp(), self.phone.address(), "UDP");
+            let text = text.replace("raw-", &format!("{name}-{}-", self.n));
+            self.phone.send(self.engine.udp(), text.as_bytes()).await.unwrap();
+        }
+        signal(control, Signal::CONT);
+        loop {
+            let bytes = self.phone.receive(SOON).await.expect("an answer");
+            let answer = String::from_utf8_lossy(&bytes);
+            if header(&answer, "Call-ID").unwrap().starts_with(&format!("asks-{}-", self.n)) {
+                return header(&answer, "CSeq").unwrap().replace("1 ", "");
+            }
+        }
+    }
+
+    /// Three times in a row: control may also begin to decide in the middle of reading.
+    async fn until_first(&mut self, method: &str) {
+        let end = Instant::now() + SOON;
+        let (mut tick, mut in_a_row) = (interval(Duration::from_millis(20)), 0);
+        while in_a_row < 3 {
+            tick.tick().await;
+            in_a_row = if self.first_answered().await == method { in_a_row + 1 } else { 0 };
+            assert!(Instant::now() < end, "{method} is not answered first");
+        }
+    }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Until all of its threads stand still (proc(5): `stat`).
+async fn stop(pid: i32) {
+    signal(pid, Signal::STOP);
+    let runs = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|it| !it.1.starts_with('T'))
+    };
+    let mut tick = interval(Duration::from_millis(1));
+    while fs::read_dir(format!("/proc/{pid}/task")).unwrap().any(|it| runs(it.unwrap())) {
+        tick.tick().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_calls_wait_behind_all_others_while_more_comes_than_is_borne_and_only_then() {
+    // A call that waited two and a half times this waits no longer, which nobody here does.
+    let sip_more = "[sip.overload]\nwait_max_ms = 1000\n".to_owned();
+    let engine = Engine::start(Setup { sip_more, channels_max: 500, ..Setup::default() }).await;
+    let [_, media] = engine.roles();
+    let phone = RawUdp::bind(CARRIER).await.unwrap();
+    let mut queue = Queue { engine: &engine, phone, n: 0 };
+    queue.until_first("INVITE").await;
+    // Media begins no call any more: more have come than this machine bears.
+    stop(media).await;
+    queue.until_first("OPTIONS").await;
+    signal(media, Signal::CONT);
+    queue.until_first("INVITE").await;
 }
