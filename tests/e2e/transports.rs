@@ -247,27 +247,39 @@ impl Stranger {
     }
 }
 
+/// Requests of strangers, ten times what a caller who is answered sends.
+struct Flood<'a> {
+    engine: &'a Engine,
+    strangers: Vec<Stranger>,
+    n: usize,
+}
+
+impl Flood<'_> {
+    async fn ten_times_a_call(&mut self) {
+        for method in ["INVITE", "REGISTER", "OPTIONS", "BYE"].iter().cycle().take(10 * 10) {
+            self.n += 1;
+            let n_strangers = self.strangers.len();
+            let it = &mut self.strangers[self.n % n_strangers];
+            let text = request(method, self.engine.udp(), it.raw.address(), "UDP");
+            it.send(self.engine, &text.replace("raw-", &format!("raw-{}-", self.n))).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn honest_calls_complete_in_a_flood_of_ten_times_their_load() {
     const CALLS: usize = 20;
-    // A caller here sends INVITE, ACK and BYE, and repeats some of them at worst.
-    const FLOOD: usize = 10 * 10;
-    let setup = Setup { sip_more: "[sip.flood]\nfriends = []\n".to_owned(), ..Setup::default() };
-    let engine = Engine::start(setup).await;
+    let sip_more = "[sip.flood]\nfriends = []\n".to_owned();
+    let engine = Engine::start(Setup { sip_more, ..Setup::default() }).await;
     let mut strangers = Vec::new();
     for end in 1..=4 {
         strangers.push(Stranger::bind(std::net::Ipv4Addr::new(127, 0, 9, end).into()).await);
     }
     let before = memory(&engine);
-    for n in 0..CALLS {
+    let mut flood = Flood { engine: &engine, strangers, n: 0 };
+    for _ in 0..CALLS {
         let caller = engine.caller().await;
-        for index in 0..FLOOD {
-            let method = ["INVITE", "REGISTER", "OPTIONS", "BYE"][index % 4];
-            let it = &mut strangers[index % 4];
-            let text = request(method, engine.udp(), it.raw.address(), "UDP");
-            let text = text.replace("raw-", &format!("raw-{n}-{index}-"));
-            it.send(&engine, &text).await;
-        }
+        flood.ten_times_a_call().await;
         caller.until_answered(SOON).await.unwrap();
         caller.hang_up();
         caller.until_ended(SOON).await.unwrap();
@@ -276,7 +288,7 @@ async fn honest_calls_complete_in_a_flood_of_ten_times_their_load() {
     let known = RawUdp::bind(CARRIER).await.unwrap();
     let options = request("OPTIONS", engine.udp(), known.address(), "UDP");
     assert_eq!(known.ask(engine.udp(), options.as_bytes(), SOON).await, Some(200));
-    for it in &mut strangers {
+    for it in &mut flood.strangers {
         it.drain(Duration::from_millis(1_200)).await;
         assert!(it.n_out <= 20, "{} answers to {} requests", it.n_out, it.n_in);
         assert!(it.bytes_out <= it.bytes_in);
@@ -293,6 +305,38 @@ async fn honest_calls_complete_in_a_flood_of_ten_times_their_load() {
     assert_eq!(http::post(engine.http(), &path, &json!({})).await.unwrap().status, 200);
     assert_eq!(engine.get("/api/v1/bans").await["items"].as_array().unwrap().len(), 3);
     assert_eq!(http::post(engine.http(), &path, &json!({})).await.unwrap().status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_and_a_registered_telephone_ask_a_hundred_times_and_are_banned_only_as_strangers() {
+    let sip_more = "[sip.flood]\nfriends = []\n".to_owned();
+    let engine = Engine::start(Setup { sip_more, ..Setup::default() }).await;
+    let telephone = Robot::bind(ELSEWHERE).await.unwrap();
+    telephone.register(engine.udp(), "8001", PASSWORD).await.unwrap();
+    let ask = async |raw: &RawUdp, n: usize, patience: Duration| {
+        let text = request("OPTIONS", engine.udp(), raw.address(), "UDP");
+        let text = text.replace("raw-", &format!("raw-{n}-"));
+        raw.ask(engine.udp(), text.as_bytes(), patience).await
+    };
+    let [trunk, beside] = [CARRIER, ELSEWHERE].map(RawUdp::bind);
+    let (trunk, beside) = (trunk.await.unwrap(), beside.await.unwrap());
+    for n in 0..100 {
+        for raw in [&trunk, &beside] {
+            assert_eq!(ask(raw, n, SOON).await, Some(200), "{n} of {}", raw.address());
+        }
+    }
+    assert_eq!(engine.get("/api/v1/bans").await["items"], json!([]));
+    // The telephone goes, and whoever asks from there is a stranger.
+    let never = Duration::ZERO;
+    telephone.register_for(engine.udp(), "8001", PASSWORD, never).await.unwrap();
+    let mut n_heard = 0;
+    while ask(&beside, 100 + n_heard, Duration::from_secs(3)).await.is_some() {
+        n_heard += 1;
+        assert!(n_heard < 1_000, "a stranger is never banned");
+    }
+    let bans = engine.get("/api/v1/bans").await;
+    assert_eq!(bans["items"][0]["address"], ELSEWHERE.to_string(), "{bans:#}");
+    assert_eq!(ask(&trunk, 100, SOON).await, Some(200));
 }
 
 /// Of a request or a response, also in its compact form.
