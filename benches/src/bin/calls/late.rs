@@ -113,7 +113,8 @@ impl Watched {
             );
             println!(
                 "   a refusal took {:.0} ms, asked for {:.2} s after the begin: in {:.0} ms \
-                 around it control ran {:.0} and was kept from a processor for {:.0}; cores were away for {:.0}",
+                 around it control ran {:.0} and was kept from a processor for {:.0}; \
+                 cores were away for {:.0}",
                 it.millis(),
                 millis(it.asked.saturating_sub(self.since)) / 1e3,
                 millis(after.at.saturating_sub(before.at)),
