@@ -240,8 +240,8 @@ pub enum Event {
     RecordRecovered {
         recording: RecordingId,
     },
-    /// Whether sound is due from a leg's peer, each change once: none is while he holds, or where he
-    /// only listens. Until something is said it is due.
+    /// Whether sound is due from a leg's peer, each change once: none is while he holds, or where
+    /// he only listens. Until something is said it is due.
     OwesSound {
         leg: LegId,
         owes: bool,
