@@ -57,7 +57,6 @@ fn the_last_words_before_a_recording_is_stopped_are_on_tape_and_the_next_are_not
         let [left, right] = it.tape();
         assert_eq!([left.len(), right.len()], [length; 2], "{codec}");
         is_whole(&left, &codec.to_string());
-        assert!(it.ears[1].share(AFTERWARDS_HZ) > 0.9, "{codec}: whoever listens goes on");
     }
 }
 
