@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     ops::RangeInclusive,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hotline_base::{
@@ -91,9 +91,12 @@ impl Stage {
     }
 
     fn speak(&self, packets: RangeInclusive<u16>) {
+        // By the clock: on a busy machine each sleep is too long, and they add up.
+        let mut next = Instant::now();
         for n in packets {
             say(&self.phones[0], self.to[0], n);
-            thread::sleep(Duration::from_millis(20));
+            next += Duration::from_millis(20);
+            thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     }
 }
