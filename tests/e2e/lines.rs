@@ -19,7 +19,7 @@ use crate::{
     figures::tell,
     outbound::{answer, dial, record_to},
     refusals::Carrier,
-    setup::{CARRIER, Setup},
+    setup::{CARRIER, ENGINE, Setup},
 };
 
 /// Another carrier than the one at [`CARRIER`].
@@ -315,4 +315,23 @@ async fn a_caller_and_an_agent_of_ipv6_hear_each_other() {
     let record = engine.sealed_record_of(&caller.number).await;
     let sides = engine.recording(&text(&record["recordings"][0]["recording_id"])).await;
     assert!(sides[0].tone_anywhere(700) > 0.9 && sides[1].tone_anywhere(440) > 0.9);
+}
+
+/// An operator who misses `sk_lookup` sees it in the log at start, and in the figures ever after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_figures_say_whether_packets_come_by_sk_lookup_or_by_a_socket_a_leg() {
+    // It steers IPv4 alone, and where it may.
+    let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    for (home, media_more) in [(ENGINE, "intake = \"sockets\"\n"), (v6, ""), (ENGINE, "")] {
+        let engine = Engine::start(Setup { home, media_more, ..Setup::default() }).await;
+        let log = engine.log();
+        let falls_back = log.contains("No sk_lookup for RTP: a socket a leg costs more.");
+        let looks_up = log.contains("RTP comes in by sk_lookup");
+        match (home == v6, media_more) {
+            (true, _) => assert!(falls_back && !looks_up, "{log}"),
+            (false, "") => assert!(falls_back != looks_up, "{log}"),
+            (false, _) => assert!(!falls_back && !looks_up, "{log}"),
+        }
+        engine.until_figure("hotline_media_sk_lookup", if looks_up { "1" } else { "0" }).await;
+    }
 }

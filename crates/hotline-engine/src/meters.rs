@@ -1,5 +1,7 @@
 //! Figures, each made from facts, in one place (`docs/OPERATIONS.md` explains them).
 
+#[cfg(test)]
+mod tests;
 mod trunks;
 
 use std::{
