@@ -36,6 +36,7 @@ impl MonoTime {
 
     /// The next multiple of `step` on this clock, or `self` when it is one: what is due within a
     /// step is done together, by one timer.
+    #[must_use]
     pub fn next_multiple_of(self, step: Duration) -> Self {
         let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.checked_next_multiple_of(step).unwrap_or(self.0))

@@ -161,7 +161,7 @@ pub(crate) fn call(
     read(&fs::read_to_string(path("stat.csv"))?, lost)
 }
 
-fn read(text: &str, lost: u64) -> Result<Counted> {
+fn read(text: &str, n_lost: u64) -> Result<Counted> {
     let mut lines = text.lines();
     let names: Vec<_> = lines.next().context("a heading")?.split(';').collect();
     let rows: Vec<Vec<_>> = lines.map(|it| it.split(';').collect()).collect();
@@ -179,7 +179,7 @@ fn read(text: &str, lost: u64) -> Result<Counted> {
         succeeded: total("SuccessfulCall(C)")?,
         failed: total("FailedCall(C)")?,
         retransmitted: total("Retransmissions(C)")?,
-        lost,
+        lost: n_lost,
         calls_at_once: rows.iter().filter_map(|it| of(it, "CurrentCall")).max().unwrap_or(0),
     })
 }

@@ -3,6 +3,7 @@
 /// The sound of one leg before it is answered. Of several telephones that ring, the first to
 /// describe its sound is heard, until one answers.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the sound")]
 pub(super) struct Network {
     /// The telephone was said to ring after the sound had been described: without sound it is our
     /// ring-back that is heard (RFC 3960 §3.2).

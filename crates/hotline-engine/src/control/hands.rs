@@ -54,6 +54,7 @@ pub(crate) struct Hands {
 
 /// What the hands remember between turns.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the role")]
 pub(crate) struct State {
     next_command: u64,
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,

@@ -45,7 +45,6 @@ pub(crate) const BLOCKS_A_LEG: usize = 6;
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Tape {
-    open: [Option<Block>; OPEN],
     began: MonoTime,
     /// Everything before this sample is on its way to the file.
     flushed: u64,
@@ -54,12 +53,14 @@ pub(crate) struct Tape {
     mute: Option<Box<Mute>>,
     /// What names the recording in its blocks.
     key: u64,
+    /// Of which the first two or three are, as a rule.
+    open: [Option<Block>; OPEN],
     /// Samples in all, once the tape ends.
     ending: Option<u64>,
     pub(crate) slot: Slot,
 }
 
-const _: () = assert!(std::mem::offset_of!(Tape, key) == 120, "two cache lines");
+const _: () = assert!(std::mem::offset_of!(Tape, open) == 64, "two cache lines");
 
 /// Those who are heard on one channel.
 #[derive(Debug, Default)]

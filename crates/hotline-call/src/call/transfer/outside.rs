@@ -210,7 +210,7 @@ fn an_agent_hears_the_network_of_whom_he_asks_outside_before_the_answer() {
     it.media(MediaEvent::Quiet { leg: TARGET, secs: 0 });
     it.table(hears_network);
     // A media process that brought the legs back alone is told again.
-    it.act(|call, now| call.media_down(now));
+    it.act(Call::media_down);
     it.act(|call, now| call.reconcile(&alive(&[CALLER, AGENT, TARGET], &[]), &Nobody, now));
     it.table(hears_network);
     it.leg(TARGET, LegEvent::Answered { sdp: Some("theirs".to_owned()) });

@@ -5,12 +5,12 @@ use super::*;
 /// Whoever had it did nothing: neither he nor the carrier is named.
 #[test]
 fn an_agents_telephone_that_is_lost_is_named_in_the_record() {
-    let lost = [LegEnd::Expired, LegEnd::PeerGone, LegEnd::AckMissing];
+    let ends = [LegEnd::Expired, LegEnd::PeerGone, LegEnd::AckMissing];
     let lose = |it: &mut Story, leg, end: Option<LegEnd>| match end {
         Some(end) => it.leg(leg, LegEvent::Ended(end)),
         None => it.media(MediaEvent::Quiet { leg, secs: 30 }),
     };
-    for end in lost.map(Some).into_iter().chain([None]) {
+    for end in ends.map(Some).into_iter().chain([None]) {
         let mut it = Story::talk();
         lose(&mut it, AGENT, end);
         let record = it.record();
