@@ -277,7 +277,7 @@ fn calls_go_out_and_talks_go_on_though_a_gateway_is_cut_twenty_times() {
     let cut_max = Some(Duration::from_secs(25));
     let faults = Faults { gateway_cuts: 20, cut_max, ..Faults::default() };
     let plan = Plan { calls: 0, span: Duration::from_mins(36), company: false, faults };
-    let it = Shift::new(900, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
+    let it = Shift::new(901, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
     // Most calls meet a cut that the probes have noticed already.
     let met = it.n_moved_on >= 15 && it.n_left >= 1;
     assert!(it.n_out >= 1_000 && it.outcomes[&Outcome::Reached] >= 300 && met, "{it:?}");

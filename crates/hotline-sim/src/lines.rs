@@ -31,13 +31,15 @@ impl Shift {
     }
 
     pub(crate) fn gateway_returns(&mut self) {
-        self.gateway = (true, self.now);
-        self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
+        self.gateway.0 = true;
+        self.gateway_is_asked_anew();
     }
 
-    /// By a process that knows nothing of it.
+    /// By a process that knows nothing of it, or because a probe was lost on a bad line: three good
+    /// ones in a row bring it back.
     pub(crate) fn gateway_is_asked_anew(&mut self) {
         self.gateway.1 = self.now;
+        self.probes_failed = self.shown_gateway().1;
         self.after(KNOWN_WITHIN, Event::GatewayIsKnown);
     }
 
@@ -49,12 +51,23 @@ impl Shift {
     /// Whether the second gateway lives is known soon after it changed.
     pub(crate) fn check_gateway(&mut self) {
         let (lives, since) = self.gateway;
+        let (shown, n_failed) = self.shown_gateway();
+        if shown == lives || self.now.since(since) < KNOWN_WITHIN {
+            return;
+        }
+        if lives && n_failed != self.probes_failed {
+            return self.gateway_is_asked_anew();
+        }
+        self.ledger.fail(format!("the gateway lives: {lives}, and is thought otherwise"));
+    }
+
+    /// Whether it is thought to live, and how many probes of it failed.
+    fn shown_gateway(&self) -> (bool, u64) {
         let board = self.switchboard.board(self.at());
         let mut shown = board.trunks.iter().flat_map(|it| &it.gateways);
-        let is_wrong = shown.any(|it| it.address == addr(GATEWAY) && it.lives != lives);
-        if is_wrong && self.now.since(since) >= KNOWN_WITHIN {
-            self.ledger.fail(format!("the gateway lives: {lives}, and is thought otherwise"));
-        }
+        shown.find(|it| it.address == addr(GATEWAY)).map_or((self.gateway.0, 0), |it| {
+            (it.lives, it.probed.map_or(0, |(_, probes)| probes.n_failed))
+        })
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Shift {
     pub(crate) carrier: Endpoint,
     /// Whether the second gateway answers, and since when that could be known.
     pub(crate) gateway: (bool, MonoTime),
+    /// Probes of it that had failed then.
+    pub(crate) probes_failed: u64,
     pub(crate) cut: Option<Line>,
     pub(crate) callers: BTreeMap<LegId, Caller>,
     /// Media's legs of whom the switchboard calls over the line that is never cut, by the carrier's.
@@ -154,6 +156,7 @@ impl Shift {
             media_life: 0,
             media_up: true,
             gateway: (true, now),
+            probes_failed: 0,
             cut: None,
             callers: BTreeMap::new(),
             callees: BTreeMap::new(),
