@@ -306,8 +306,8 @@ pub(super) fn start(
 }
 
 /// A ring of so many, all of whose memory is there. What is touched for the first time may have to
-/// be fetched from the kernel, which a worker would wait for; and memory that grows until a ring has
-/// gone round once looks like a leak.
+/// be fetched from the kernel, which a worker would wait for; and memory that grows until a ring
+/// has gone round once looks like a leak.
 fn ring<T>(n: usize) -> (Producer<T>, Consumer<T>) {
     let (mut into, out) = RingBuffer::new(n);
     if let Ok(mut chunk) = into.write_chunk_uninit(n) {
