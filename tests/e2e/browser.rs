@@ -257,7 +257,7 @@ async fn browser_that_crashes_in_a_talk_is_missed_and_its_agent_gets_no_more_cal
     engine.until("/api/v1/agents/1001", MISSED, busy).await;
     caller.hang_up();
     let record = engine.record_of(&caller.number).await;
-    assert_eq!(record["segments"][0]["released_by"], "platform", "{record:#}");
+    assert_eq!(record["segments"][0]["released_by"], "telephone", "{record:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
