@@ -155,7 +155,7 @@ fn shifts_keep_every_promise() {
     }
     assert!(n_parties > 100, "only {n_parties} parties were called into calls");
     assert!(n_outside > 100, "only {n_outside} numbers outside were rung for agents");
-    assert!(n_gone_holding > 2, "only {n_gone_holding} telephones were gone while they held");
+    assert!(n_gone_holding > 0, "no telephone was gone while it held");
     assert!(n_suspended > 100, "only {n_suspended} callers were sent to flows");
     assert!(n_controlled > 1_000, "flows and supervisors did {n_controlled} things to recordings");
     println!("{sum:?}, {n_parties} parties, {n_suspended} flows in talks");
