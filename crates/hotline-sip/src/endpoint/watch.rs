@@ -23,7 +23,8 @@ impl Endpoint {
     /// (64 T1) each, ends with [`EndWhy::Expired`](crate::EndWhy). Nobody is asked before the leg
     /// is answered.
     pub fn watch(&mut self, leg: LegId, is_silent: bool, now: Now) {
-        if !self.legs.contains_key(&leg) || self.silent.contains_key(&leg) == is_silent {
+        let is_over = matches!(self.legs.get(&leg), Some(Leg::Closing(_)) | None);
+        if is_over || self.silent.contains_key(&leg) == is_silent {
             return;
         }
         if is_silent {
