@@ -66,7 +66,7 @@ Content-Length: 0
 
 /// As for the robots, and up to what the system allows: with its own 64 KiB SIPp has room for what
 /// comes in 20 ms at a thousand calls a second, and what is lost then is said again.
-const BUFFER: &str = "4194304";
+pub(crate) const BUFFER: &str = "4194304";
 
 /// How often its socket is looked at, which is gone when it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -161,7 +161,8 @@ pub(crate) fn call(
     read(&fs::read_to_string(path("stat.csv"))?, lost)
 }
 
-fn read(text: &str, n_lost: u64) -> Result<Counted> {
+/// SIPp's file of figures.
+pub(crate) fn read(text: &str, n_lost: u64) -> Result<Counted> {
     let mut lines = text.lines();
     let names: Vec<_> = lines.next().context("a heading")?.split(';').collect();
     let rows: Vec<Vec<_>> = lines.map(|it| it.split(';').collect()).collect();
