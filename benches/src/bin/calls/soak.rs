@@ -27,8 +27,11 @@ pub(crate) struct Args {
     /// Calls after which it is looked at for the first time.
     #[arg(long, default_value_t = 10_000)]
     first: u64,
-    /// Calls a second.
-    #[arg(long, default_value_t = 450.0)]
+    /// Calls of a piece, after which it rests and is looked at.
+    #[arg(long, default_value_t = 100_000)]
+    piece: u64,
+    /// Calls a second. The first look should see what 32 s of them leave behind, as all later ones do.
+    #[arg(long, default_value_t = 300.0)]
     rate: f64,
     /// Of so many calls one goes to an agent and is recorded.
     #[arg(long, default_value_t = 10)]
@@ -37,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20)]
     agents: usize,
     /// After so many minutes no call begins, and what was called is judged.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 15)]
     minutes: u64,
     /// Seconds of quiet before each look: transactions and quarantined ports end in them.
     #[arg(long, default_value_t = 40)]
@@ -114,6 +117,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     };
     world.call(args, args.first.min(args.calls), last)?;
     let first = look(&mut engine, &mut world, args)?;
+    let mut piece_ends = args.piece;
     // What rises all the way leaks; what is kept up to a bound stops.
     while world.dialled < args.calls && Instant::now() < last {
         world.call(args, (world.dialled + STEP).min(args.calls), last)?;
@@ -121,6 +125,10 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         let mib = mib.iter().map(|it| format!("{:.1}", it.own as f64 / 1_048_576.0));
         let mib = mib.collect::<Vec<_>>().join(", ");
         println!("  on the way, {} calls: {mib} MiB of the roles' own", world.dialled);
+        if (piece_ends..args.calls).contains(&world.dialled) {
+            look(&mut engine, &mut world, args)?;
+            piece_ends += args.piece;
+        }
     }
     let end = look(&mut engine, &mut world, args)?;
 
