@@ -11,7 +11,7 @@ use hotline_dsp::{
         transcode_into, ulaw_to_linear_into,
     },
 };
-use hotline_sdp::Codec;
+use hotline_sdp::{Codec, Passed};
 
 /// Bytes of the longest 20 ms that we send: Opus at 24 kbit/s, were it to spend all it may at once.
 pub(crate) const SPEECH_MAX: usize = 400;
@@ -27,9 +27,24 @@ pub(crate) enum Encoder {
     Ulaw,
     G722(Box<G722Encoder>),
     Opus(Box<OpusEncoder>),
-    /// A codec that is only passed on: of ours there is nothing to hear.
-    Nothing,
+    /// A codec that is only passed on: of ours there is silence to hear, always the same 20 ms.
+    Silence(&'static [u8]),
 }
+
+/// Two frames of G.729 with the pair of gains that decodes to nothing but zeros, however loud it was
+/// before: of all 128 pairs the only one.
+const G729_SILENCE: &[u8] = &{
+    const FRAME: [u8; 10] = [0x78, 0x52, 0x80, 0xA0, 0x00, 0xFA, 0xC2, 0x00, 0x07, 0xD6];
+    let [a, b, c, d, e, f, g, h, i, j] = FRAME;
+    [a, b, c, d, e, f, g, h, i, j, a, b, c, d, e, f, g, h, i, j]
+};
+
+/// A frame of GSM full rate whose four blocks have the least amplitude there is: 16 of 32,768.
+const GSM_SILENCE: &[u8] = &[
+    0xD8, 0x20, 0xA2, 0xE1, 0x5A, 0x50, 0x00, 0x49, 0x24, 0x92, 0x49, 0x24, 0x50, 0x00, 0x49, 0x24,
+    0x92, 0x49, 0x24, 0x50, 0x00, 0x49, 0x24, 0x92, 0x49, 0x24, 0x50, 0x00, 0x49, 0x24, 0x92, 0x49,
+    0x24,
+];
 
 impl Encoder {
     pub(crate) fn new(codec: Codec, complexity: u8) -> Self {
@@ -39,9 +54,10 @@ impl Encoder {
             Codec::G722 => Self::G722(Box::default()),
             Codec::Opus => {
                 let config = OpusConfig { complexity, ..OpusConfig::default() };
-                OpusEncoder::new(config).map_or(Self::Nothing, |it| Self::Opus(Box::new(it)))
+                OpusEncoder::new(config).map_or(Self::Silence(&[]), |it| Self::Opus(Box::new(it)))
             }
-            Codec::Passed(_) => Self::Nothing,
+            Codec::Passed(Passed::G729) => Self::Silence(G729_SILENCE),
+            Codec::Passed(Passed::Gsm) => Self::Silence(GSM_SILENCE),
         }
     }
 
@@ -56,25 +72,20 @@ impl Encoder {
                 FRAME
             }
             Self::Opus(it) => it.encode(frame, to).unwrap_or(0),
-            Self::Nothing => 0,
+            Self::Silence(it) => copied(it, to),
         }
     }
 
     /// The same of 20 ms of a prompt, which is A-law.
     pub(crate) fn encode_alaw(&mut self, frame: &[u8; FRAME], to: &mut [u8; SPEECH_MAX]) -> usize {
         match self {
-            Self::Alaw => {
-                for (to, from) in to.iter_mut().zip(frame) {
-                    *to = *from;
-                }
-                FRAME
-            }
+            Self::Alaw => copied(frame, to),
             Self::Ulaw => {
                 transcode_into(&ALAW_TO_ULAW, frame, to);
                 FRAME
             }
             Self::G722(_) | Self::Opus(_) => self.encode(&frame.map(alaw_to_linear), to),
-            Self::Nothing => 0,
+            Self::Silence(it) => copied(it, to),
         }
     }
 
@@ -85,6 +96,13 @@ impl Encoder {
             let _refused = it.set_complexity(complexity);
         }
     }
+}
+
+fn copied(from: &[u8], to: &mut [u8]) -> usize {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+    from.len()
 }
 
 fn by_sample(frame: &[i16; FRAME], to: &mut [u8], law: impl Fn(i16) -> u8) -> usize {
@@ -235,8 +253,34 @@ mod tests {
                 assert!(strength(&heard[1_600..], 700) > 0.9, "{codec}");
             }
         }
-        let passed = Codec::ALL.into_iter().filter(|it| !it.is_spoken());
-        assert!(passed.into_iter().all(|it| through(it, true).is_empty()));
+    }
+
+    /// The fields of both codecs' frames as RFC 3551 §4.5.6 and §4.5.8 lay them out, bit by bit.
+    #[test]
+    fn what_is_only_passed_on_has_silence_whose_frames_are_valid_and_whose_gains_are_least() {
+        let bits = |passed| -> String {
+            let (mut encoder, mut packet) = (Encoder::new(Codec::Passed(passed), 3), [9; 400]);
+            let loud = [30_000; FRAME];
+            let n = encoder.encode(&loud, &mut packet);
+            let prompt = encoder.encode_alaw(&[0x2A; FRAME], &mut [0; SPEECH_MAX]);
+            assert_eq!(prompt, n);
+            packet[..n].iter().map(|it| format!("{it:08b}")).collect()
+        };
+        let of = |bits: &str| u32::from_str_radix(bits, 2).unwrap();
+        let g729 = bits(Passed::G729);
+        assert_eq!(g729.len(), 160);
+        for frame in [&g729[..80], &g729[80..]] {
+            // Of the pitch lag's upper six bits and their parity an odd number is set.
+            assert_eq!(frame[18..24].matches('1').count() + of(&frame[26..27]) as usize, 1);
+            assert_eq!([of(&frame[44..47]), of(&frame[47..51])], [5, 6], "gains of the first half");
+            assert_eq!([of(&frame[73..76]), of(&frame[76..80])], [5, 6], "and of the second");
+        }
+        let gsm = bits(Passed::Gsm);
+        assert_eq!((gsm.len(), of(&gsm[..4])), (264, 0xD));
+        for block in 0..4 {
+            let at = 4 + 36 + block * 56 + 7 + 2 + 2;
+            assert_eq!(of(&gsm[at..at + 6]), 0, "amplitude of block {block}");
+        }
     }
 
     #[test]

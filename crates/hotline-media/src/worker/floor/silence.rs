@@ -17,10 +17,7 @@ use crate::{
     counters::count,
     intake::Intake,
     task::Slot,
-    worker::{
-        coder::{Encoder, SPEECH_MAX},
-        leg::Plan,
-    },
+    worker::{coder::SPEECH_MAX, leg::Plan},
 };
 
 /// A speaker from whom nothing came for so long pauses, though he did not say so: his listener gets
@@ -85,9 +82,8 @@ impl Floor {
     /// who was not answered yet hears that it rings as long as no packet comes (RFC 3960 §3.2).
     pub(super) fn fill_from(&mut self, slot: Slot, now: MonoTime) {
         let Some(leg) = self.leg_mut(slot) else { return };
-        let is_heard = matches!(leg.encoder, Encoder::Nothing) || leg.plan == Plan::Mix;
         let rings = leg.out.last().is_none() && !leg.is_awake;
-        if is_heard || rings || leg.route().is_none() {
+        if leg.plan == Plan::Mix || rings || leg.route().is_none() {
             return;
         }
         leg.fills = true;

@@ -14,7 +14,7 @@ use hotline_rtp::{
     rtcp::{Kind as RtpOr, kind_of},
     write_header,
 };
-use hotline_sdp::{Codec, Stream};
+use hotline_sdp::{Codec, Passed, Stream};
 
 use super::{
     Floor, TICK,
@@ -496,6 +496,10 @@ const fn silence_of(codec: Codec) -> &'static [u8; 256] {
     }
 }
 
+fn frames(payload: &[u8], bytes: usize) -> u32 {
+    u32::try_from(payload.len().div_ceil(bytes)).unwrap_or(0)
+}
+
 /// Samples at 8,000 Hz that a packet lasts.
 fn samples_of(kind: Kind, payload: &[u8]) -> u32 {
     match kind {
@@ -503,6 +507,9 @@ fn samples_of(kind: Kind, payload: &[u8]) -> u32 {
             u32::try_from(payload.len()).unwrap_or(0)
         }
         Kind::Voice(Codec::Opus) => opus_ticks(payload).unwrap_or(0) / 6,
-        Kind::Voice(Codec::Passed(_)) | Kind::Event | Kind::Other => FRAME_SAMPLES,
+        // Frames of 10 ms in 10 bytes, and of 20 ms in 33 (RFC 3551 §4.5.6 and §4.5.8).
+        Kind::Voice(Codec::Passed(Passed::G729)) => frames(payload, 10) * FRAME_SAMPLES / 2,
+        Kind::Voice(Codec::Passed(Passed::Gsm)) => frames(payload, 33) * FRAME_SAMPLES,
+        Kind::Event | Kind::Other => FRAME_SAMPLES,
     }
 }

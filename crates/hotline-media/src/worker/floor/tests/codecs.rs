@@ -279,10 +279,7 @@ fn who_speaks_what_is_only_passed_on_is_heard_by_his_like_alone_and_is_silent_on
     it.talk(600);
     assert!(it.ears[1].n >= 25, "the telephone of A-law is sent silence");
     assert!(it.ears[1].samples.iter().all(|it| it.abs() < 16));
-    assert_eq!(it.ears[0].n, 0, "nothing can be made for G.729");
-    it.house.play(CALLER, 1, 0, false);
-    it.talk(200);
-    assert_eq!(it.ears[0].n, 0, "nor can a prompt");
+    assert!(it.ears[0].n >= 25, "and so is that of G.729");
     let [left, right] = it.recorded();
     assert!(left.iter().all(|it| it.abs() < 16) && right.iter().any(|it| it.abs() > 1_000));
 }

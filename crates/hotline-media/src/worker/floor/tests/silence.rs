@@ -2,6 +2,7 @@
 //! length that was asked for.
 
 use hotline_rtp::{MasterKey, SrtpProfile, SrtpReceiver, SrtpSender};
+use hotline_sdp::Passed;
 
 use super::*;
 
@@ -74,7 +75,7 @@ fn who_was_sent_nothing_yet_or_holds_is_not_sent_silence() {
 /// An agent who has answered, while the caller hears a number; a party who waits for another.
 #[test]
 fn who_is_there_and_is_to_hear_nobody_is_sent_silence_though_he_was_sent_nothing_before() {
-    for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus] {
+    for codec in Codec::ALL {
         let mut it = House::empty(4);
         it.open(CALLER, codec, 101);
         it.wait(1_000);
@@ -101,6 +102,47 @@ fn who_is_there_and_is_to_hear_nobody_is_sent_silence_though_he_was_sent_nothing
     assert!(since.len() <= 3, "{}", since.len());
     all.extend(since);
     goes_on(&all, 40);
+}
+
+/// Of what is only passed on nothing can be coded but silence, which takes the place of prompts, too.
+#[test]
+fn who_speaks_what_is_only_passed_on_is_sent_its_silence_while_his_like_does_not_speak() {
+    for (passed, bytes) in [(Passed::G729, 40), (Passed::Gsm, 66)] {
+        let codec = Codec::Passed(passed);
+        let mut it = House::empty(4);
+        it.open(CALLER, codec, 101);
+        it.open(AGENT, codec, 96);
+        it.task(Task::Hear { listener: slot(AGENT), speakers: vec![slot(CALLER)] });
+        nobody(&mut it, CALLER);
+        it.play(CALLER, 1, 2, false);
+        it.wait(500);
+        it.task(Task::Hear { listener: slot(CALLER), speakers: vec![slot(AGENT)] });
+        // He says 40 ms a packet; a prompt follows at once, and nobody speaks after it.
+        let payload_type = codec.offered_payload_type();
+        for n in 0..10 {
+            let timestamp = MediaTime(320 * u32::from(n));
+            let spoken = Header { payload_type, timestamp, ..voice(0, n) };
+            it.say(AGENT, spoken, &vec![0x5A; bytes]);
+            it.wait(if n == 9 { 0 } else { 40 });
+        }
+        it.play(CALLER, 2, 1, false);
+        it.wait(500);
+        let heard = it.heard(CALLER);
+        let is_his = |it: &Vec<u8>| it.len() == bytes && it.iter().all(|it| *it == 0x5A);
+        let (his, ours): (Vec<_>, Vec<_>) = heard.iter().partition(|it| is_his(&it.1));
+        assert_eq!(his.len(), 10, "{codec}");
+        assert!((49..=54).contains(&ours.len()), "{codec}: {}", ours.len());
+        let silence = &ours[0].1;
+        assert_eq!(silence.len(), bytes / 2, "{codec}");
+        assert!(ours.iter().all(|it| it.1 == *silence), "{codec}");
+        assert!(heard.iter().all(|it| it.0.header.payload_type == payload_type));
+        goes_on(&heard, 320);
+        for pair in heard.windows(2) {
+            let later = pair[1].0.header.timestamp.since(pair[0].0.header.timestamp);
+            let lasts = if is_his(&pair[0].1) { 320 } else { 160 };
+            assert!(later >= lasts, "{codec}: {later} samples after a packet of {lasts}");
+        }
+    }
 }
 
 /// A browser: who answers has a path and keys a moment later.
