@@ -285,6 +285,31 @@ fn who_speaks_what_is_only_passed_on_is_heard_by_his_like_alone_and_is_silent_on
 }
 
 #[test]
+fn what_is_coded_in_opus_is_as_good_as_the_load_of_the_worker_allows_on_every_path() {
+    let mut it = House::empty(4);
+    for (leg, codec) in [(0, Codec::Opus), (1, Codec::Pcma), (2, Codec::Pcma), (3, Codec::Opus)] {
+        it.open(leg, codec, 101);
+    }
+    // One hears nobody, and now and then a prompt; the other one two at once.
+    it.task(Task::Hear { listener: slot(0), speakers: Vec::new() });
+    it.task(Task::Hear { listener: slot(3), speakers: vec![slot(1), slot(2)] });
+    for (busy, complexity) in [(0, 3), (65, 3), (75, 1), (85, 0), (69, 3), (100, 0), (10, 3)] {
+        it.floor.know_load(busy);
+        for prompt in [false, true] {
+            if prompt {
+                it.play(0, 1, 1, false);
+            }
+            it.wait(100);
+            for leg in [0, 3] {
+                let encoder = format!("{:?}", it.floor.leg(slot(leg)).unwrap().encoder);
+                let wanted = format!("complexity: {complexity} ");
+                assert!(encoder.contains(&wanted), "{busy} %, {prompt}, leg {leg}: {encoder}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_prompt_is_heard_in_every_codec_that_is_spoken_and_then_the_other_party() {
     for codec in SPOKEN {
         let mut it = Pair::new(codec, Codec::Pcma);
