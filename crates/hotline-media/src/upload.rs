@@ -51,7 +51,7 @@ pub struct SoundReport {
     /// 400 ms, gated as in ITU-R BS.1770-4 annex 1 but without its weighting, which is made for
     /// more than a telephone carries.
     pub loudness_dbfs: f64,
-    /// Samples cut off at full scale.
+    /// Samples cut off at full scale, of all channels.
     pub clipped: u64,
 }
 
@@ -138,13 +138,16 @@ pub fn convert_upload(file: &[u8]) -> Result<UploadedPrompt, BadUpload> {
         _ => linear.iter().map(|it| linear_to_alaw(*it)).collect(),
     };
     let report = SoundReport {
+    let loudest = source.coding.loudest();
+    // A channel that is cut off is, however quiet the other one makes the mean of both.
+    let cut_off = (0..source.channels).map(|it| loudness::clipped(&channel(&source, it), loudest));
         length_ms: audio.len() as u64 / 8,
         rate: source.rate,
         channels: source.channels,
         coding: source.coding.name(),
         peak_dbfs: loudness::peak_dbfs(&samples),
         loudness_dbfs: loudness::gated_dbfs(&linear),
-        clipped: loudness::clipped(&samples, source.coding.loudest()) + clipped,
+        clipped: cut_off.sum::<u64>() + clipped,
     };
     Ok(UploadedPrompt { wav: wav::write(&audio), report })
 }
@@ -163,6 +166,13 @@ fn mono(source: &Source<'_>) -> Vec<i16> {
 
 impl Coding {
     /// One sample in 16 bits; of wider ones the upper bits.
+/// One channel, in 16 bits.
+fn channel(source: &Source<'_>, which: u16) -> Vec<i16> {
+    let all = source.data.chunks_exact(source.coding.bytes());
+    let own = all.skip(which.into()).step_by(source.channels.into());
+    own.map(|it| source.coding.sample(it)).collect()
+}
+
     fn sample(self, bytes: &[u8]) -> i16 {
         match (self, bytes) {
             (Self::Alaw, [it]) => alaw_to_linear(*it),

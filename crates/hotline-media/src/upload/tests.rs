@@ -140,6 +140,15 @@ fn what_is_cut_off_too_loud_or_too_quiet_is_told() {
     assert!(loud.clipped > 1_000 && loud.peak_dbfs > -0.01, "{loud}");
     assert_eq!(loud.warnings().len(), 2, "{:?}", loud.warnings());
     assert_eq!(of(0.01).warnings().len(), 1);
+    // One channel that is cut off, beside one that is silent: the mean of both is not loud at all.
+    let left =
+        pcm16(&sine(500.0, 8_000, 1.5).iter().map(|it| it.clamp(-1.0, 1.0)).collect::<Vec<_>>());
+    for side in [0, 1] {
+        let both =
+            left.chunks(2).flat_map(|it| if side == 0 { [it, &[0; 2]] } else { [&[0; 2], it] });
+        let stereo = heard(&file(1, 2, 8_000, 16, &both.collect::<Vec<_>>().concat())).1;
+        assert!(stereo.clipped == loud.clipped && stereo.peak_dbfs < -6.0, "{side}: {stereo}");
+    }
     // Silence around does not make it quieter.
     let mut padded = vec![0.0; 24_000];
     padded.extend(sine(500.0, 8_000, 0.25));
