@@ -66,7 +66,11 @@ pub enum BadUpload {
     Lengths,
     #[error("格式说明前后矛盾 (the format contradicts itself)")]
     Contradiction,
-    #[error("编码 {0} 不收，只收 PCM、A 律、µ 律 (coding {0}: neither PCM, A-law nor µ-law)")]
+    #[error(
+        "编码 {0}{zh} 不收，只收 PCM、A 律、µ 律 (coding {0}{en}: neither PCM, A-law nor µ-law)",
+        zh = coding_name(*.0).0,
+        en = coding_name(*.0).1
+    )]
     Coding(u16),
     #[error("采样率 {0} 不收 ({0} samples a second are not taken)")]
     Rate(u32),
@@ -78,6 +82,16 @@ pub enum BadUpload {
     Empty,
     #[error("太长，最多 30 分钟 (longer than half an hour)")]
     TooLong,
+}
+
+/// What people call a coding that they bring now and then: their programs name no number.
+const fn coding_name(tag: u16) -> (&'static str, &'static str) {
+    match tag {
+        2 => ("（ADPCM）", " (ADPCM)"),
+        3 => ("（浮点）", " (floating point)"),
+        0x55 => ("（MP3）", " (MP3)"),
+        _ => ("", ""),
+    }
 }
 
 impl SoundReport {
@@ -124,6 +138,9 @@ pub fn convert_upload(file: &[u8]) -> Result<UploadedPrompt, BadUpload> {
     if length / source.rate as usize >= LENGTH_MAX_SECS {
         return Err(BadUpload::TooLong);
     }
+    let loudest = source.coding.loudest();
+    // A channel that is cut off is, however quiet the other one makes the mean of both.
+    let cut_off = (0..source.channels).map(|it| loudness::clipped(&channel(&source, it), loudest));
     let samples = mono(&source);
     let (linear, clipped) = match source.rate {
         RATE => (samples.clone(), 0),
@@ -138,9 +155,6 @@ pub fn convert_upload(file: &[u8]) -> Result<UploadedPrompt, BadUpload> {
         _ => linear.iter().map(|it| linear_to_alaw(*it)).collect(),
     };
     let report = SoundReport {
-    let loudest = source.coding.loudest();
-    // A channel that is cut off is, however quiet the other one makes the mean of both.
-    let cut_off = (0..source.channels).map(|it| loudness::clipped(&channel(&source, it), loudest));
         length_ms: audio.len() as u64 / 8,
         rate: source.rate,
         channels: source.channels,
@@ -150,6 +164,13 @@ pub fn convert_upload(file: &[u8]) -> Result<UploadedPrompt, BadUpload> {
         clipped: cut_off.sum::<u64>() + clipped,
     };
     Ok(UploadedPrompt { wav: wav::write(&audio), report })
+}
+
+/// One channel, in 16 bits.
+fn channel(source: &Source<'_>, which: u16) -> Vec<i16> {
+    let all = source.data.chunks_exact(source.coding.bytes());
+    let own = all.skip(which.into()).step_by(source.channels.into());
+    own.map(|it| source.coding.sample(it)).collect()
 }
 
 /// The mean of all channels, in 16 bits.
@@ -166,13 +187,6 @@ fn mono(source: &Source<'_>) -> Vec<i16> {
 
 impl Coding {
     /// One sample in 16 bits; of wider ones the upper bits.
-/// One channel, in 16 bits.
-fn channel(source: &Source<'_>, which: u16) -> Vec<i16> {
-    let all = source.data.chunks_exact(source.coding.bytes());
-    let own = all.skip(which.into()).step_by(source.channels.into());
-    own.map(|it| source.coding.sample(it)).collect()
-}
-
     fn sample(self, bytes: &[u8]) -> i16 {
         match (self, bytes) {
             (Self::Alaw, [it]) => alaw_to_linear(*it),

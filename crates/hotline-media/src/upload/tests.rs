@@ -202,6 +202,11 @@ fn v25_files_that_lie_or_are_none_are_refused_with_their_reason() {
     }
     let said = BadUpload::Rate(7).to_string();
     assert!(said.contains("采样率") && said.contains("samples a second"), "{said}");
+    let said = BadUpload::Coding(3).to_string();
+    assert!(
+        said.contains("编码 3（浮点）") && said.contains("coding 3 (floating point)"),
+        "{said}"
+    );
 }
 
 #[test]
