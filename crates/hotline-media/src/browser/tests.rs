@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use hotline_rtp::SrtpProfile;
 use rtc_dtls::{
     config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig},
     crypto::Certificate,
@@ -56,10 +57,14 @@ struct Client {
 
 impl Client {
     fn new(certificate: &Certificate) -> Self {
+        Self::offering(certificate, &[SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80])
+    }
+
+    fn offering(certificate: &Certificate, profiles: &[SrtpProtectionProfile]) -> Self {
         let config = ConfigBuilder::default()
             .with_crypto_provider(default_provider().unwrap())
             .with_certificates(vec![certificate.clone()])
-            .with_srtp_protection_profiles(vec![SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80])
+            .with_srtp_protection_profiles(profiles.to_vec())
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
             .with_insecure_skip_verify(true)
@@ -76,6 +81,18 @@ impl Client {
 
     fn said(&mut self) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|it| it.message.to_vec()).collect()
+    }
+
+    /// Its key and the server's (RFC 5764 §4.2).
+    fn keys(&self, profile: SrtpProfile) -> [MasterKey; 2] {
+        let state = self.endpoint.get_connection_state(SERVER).unwrap();
+        let (key, salt) = (16, profile.key_and_salt() - 16);
+        let material = state.export_keying_material("EXTRACTOR-dtls_srtp", &[], 2 * (key + salt));
+        let material = material.unwrap();
+        let (keys, salts) = AsRef::<[u8]>::as_ref(&material).split_at(2 * key);
+        let one = |(key, salt): (&[u8], &[u8])| MasterKey::new(profile, &[key, salt].concat());
+        let mut both = keys.chunks(key).zip(salts.chunks(salt)).map(|it| one(it).unwrap());
+        [both.next().unwrap(), both.next().unwrap()]
     }
 
     fn hear(&mut self, datagram: &[u8], now: Instant) {
@@ -96,12 +113,14 @@ struct House {
     browsers: Browsers,
     counters: Counters,
     now: Instant,
+    /// That were made last, ours first.
+    keys: Option<[MasterKey; 2]>,
 }
 
 impl House {
     fn new() -> Self {
         let browsers = Browsers::new(None).unwrap();
-        Self { browsers, counters: Counters::default(), now: Instant::now() }
+        Self { browsers, counters: Counters::default(), now: Instant::now(), keys: None }
     }
 
     fn open(&mut self, leg: u64, fingerprint: Fingerprint) {
@@ -148,7 +167,8 @@ impl House {
                         assert_eq!(to, from, "nobody else is sent to");
                         client.hear(&datagram, self.now);
                     } else {
-                        assert!(matches!(step, Step::Keys { .. }), "{step:?}");
+                        let Step::Keys { ours, theirs, .. } = step else { panic!("{step:?}") };
+                        self.keys = Some([ours, theirs]);
                         keyed = true;
                     }
                 }
@@ -387,6 +407,35 @@ fn no_handshake_begins_before_a_check_and_none_ends_with_another_certificate() {
         said = client.said();
     }
     assert_eq!(refused, 1);
+}
+
+#[test]
+fn each_way_of_protection_is_agreed_on_as_the_browser_likes_best_with_one_pair_of_keys() {
+    use SrtpProtectionProfile::{
+        Srtp_Aead_Aes_128_Gcm as Gcm, Srtp_Aead_Aes_256_Gcm as Longer,
+        Srtp_Aes128_Cm_Hmac_Sha1_32 as Short, Srtp_Aes128_Cm_Hmac_Sha1_80 as Counter,
+    };
+    let (certificate, from) = (certificate(), address("198.51.100.7:5000"));
+    let agreed = |offered: &[SrtpProtectionProfile]| {
+        let mut client = Client::offering(&certificate, offered);
+        let mut house = House::new();
+        house.open(1, client.fingerprint);
+        house.hear(from, &check("ours1:them", PWD, true));
+        house.shake(&mut client, from, |_| ()).then(|| (house.keys.unwrap(), client))
+    };
+    for (offered, wanted) in [
+        (&[Gcm][..], SrtpProfile::AeadAes128Gcm),
+        (&[Counter], SrtpProfile::AesCm128HmacSha1_80),
+        (&[Short], SrtpProfile::AesCm128HmacSha1_32),
+        (&[Longer, Gcm, Counter], SrtpProfile::AeadAes128Gcm),
+        (&[Longer, Counter, Gcm], SrtpProfile::AesCm128HmacSha1_80),
+    ] {
+        let ([ours, theirs], client) = agreed(offered).unwrap_or_else(|| panic!("{offered:?}"));
+        assert!(
+            [theirs, ours] == client.keys(wanted),
+            "{offered:?}: other keys, or {wanted:?} not"
+        );
+    }
 }
 
 /// Hellos that no browser says: without a cipher, of another version, in pieces.
