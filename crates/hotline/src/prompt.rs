@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use hotline_engine::{UPLOAD_MAX, convert_upload};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Resource, Rlimit, setrlimit},
+};
 
 use crate::{Prompts, say};
 
@@ -46,7 +49,9 @@ pub(crate) fn run(action: Prompts) -> Result<ExitCode> {
 /// What is to be said of a file, and the prompt it becomes.
 fn converted(path: &Path) -> Result<(String, Vec<u8>)> {
     let name = path.display();
-    let file = File::open(path).with_context(|| format!("不能打开 {name} (cannot be opened)"))?;
+    // A pipe to which nobody writes is told from a file, not waited for.
+    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+    let file = File::from(opened.with_context(|| format!("不能打开 {name} (cannot be opened)"))?);
     let meta = file.metadata()?;
     if !meta.is_file() || meta.len() > UPLOAD_MAX {
         bail!("{name}: 不是文件，或大于 64 MiB (not a file, or larger than 64 MiB)");

@@ -7,7 +7,12 @@ use std::{
     io::{Read as _, Write as _},
     path::Path,
     process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
+
+use rustix::fs::{CWD, FileType, Mode};
 
 const HOTLINE: &str = env!("CARGO_BIN_EXE_hotline");
 
@@ -75,6 +80,12 @@ fn what_cannot_be_a_prompt_is_refused_in_two_languages_and_nothing_is_written() 
     }
     assert!(!run(&[Path::new("check"), dir.path()]).status.success(), "a directory");
     assert!(!run(&[Path::new("check"), &dir.path().join("none")]).status.success());
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let (done, refused) = mpsc::channel();
+    thread::spawn(move || done.send(said(&run(&[Path::new("check"), &pipe]))));
+    let text = refused.recv_timeout(Duration::from_secs(30)).expect("nobody writes to it");
+    assert!(text.contains("not a file"), "{text}");
 }
 
 #[test]
