@@ -33,11 +33,10 @@ pub(crate) enum Encoder {
 
 /// Two frames of G.729 with the pair of gains that decodes to nothing but zeros, however loud it
 /// was before: of all 128 pairs the only one.
-const G729_SILENCE: &[u8] = &{
-    const FRAME: [u8; 10] = [0x78, 0x52, 0x80, 0xA0, 0x00, 0xFA, 0xC2, 0x00, 0x07, 0xD6];
-    let [a, b, c, d, e, f, g, h, i, j] = FRAME;
-    [a, b, c, d, e, f, g, h, i, j, a, b, c, d, e, f, g, h, i, j]
-};
+const G729_SILENCE: &[u8] = &[
+    0x78, 0x52, 0x80, 0xA0, 0x00, 0xFA, 0xC2, 0x00, 0x07, 0xD6, 0x78, 0x52, 0x80, 0xA0, 0x00, 0xFA,
+    0xC2, 0x00, 0x07, 0xD6,
+];
 
 /// A frame of GSM full rate whose four blocks have the least amplitude there is: 16 of 32,768.
 const GSM_SILENCE: &[u8] = &[
