@@ -2,7 +2,8 @@
 //!
 //! A person may have several phones. Those of the highest q ring together; those of a lower q are
 //! dialled when nobody of a higher one is left that could answer. One answer is enough, and one
-//! refusal by a person, too: it is the same person at each of them.
+//! refusal by a person, too: it is the same person at each of them. A phone that registered by
+//! several flows is asked by one of them, and by the next when that one fails.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -35,13 +36,24 @@ impl Endpoint {
     ) -> bool {
         let mut later = VecDeque::<Vec<(Key, Dial)>>::new();
         let mut last = None;
+        // The first group of this q, and the instances in its groups.
+        let (mut first, mut instances) = (0, Vec::new());
         for it in self.reachable_of(extension, now) {
             let Some(mut dial) = dial(it) else { continue };
             if last.replace(it.q) != Some(it.q) {
+                (first, instances) = (later.len(), Vec::new());
+            }
+            // One phone by one flow at a time (RFC 5626 §5.3): its next flow waits for the end of
+            // the group with the flow before.
+            let own = it.instance.as_ref();
+            let n_flows = instances.iter().filter(|it| own.is_some() && **it == own).count();
+            instances.push(own);
+            let at = first.saturating_add(n_flows);
+            if later.len() <= at {
                 later.push_back(Vec::new());
             }
             dial.headers.extend(it.path.iter().map(|it| ("Route".to_owned(), it.clone())));
-            if let Some(group) = later.back_mut() {
+            if let Some(group) = later.get_mut(at) {
                 group.push(((extension.clone(), it.id), dial));
             }
         }

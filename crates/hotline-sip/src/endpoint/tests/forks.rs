@@ -71,6 +71,35 @@ fn phones_of_the_same_q_ring_together_and_the_first_answer_ends_the_others() {
 }
 
 #[test]
+fn a_phone_with_two_flows_is_asked_by_one_and_by_the_other_when_that_one_fails() {
+    let mut it = Office::new(|_| ());
+    let two = |flow| format!(";+sip.instance=\"<urn:uuid:7>\";reg-id={flow}");
+    let lines = [two(1), two(2), String::new()];
+    let phones: Vec<_> = lines
+        .iter()
+        .zip(1..)
+        .map(|(params, port)| {
+            let mut phone = Phone::at(&format!("10.0.0.1:{port}"));
+            let lines = phone.contact(params);
+            it.register(&mut phone, &lines);
+            phone
+        })
+        .collect();
+    it.sent.clear();
+    assert!(dial(&mut it));
+    let asked = |it: &Office| phones.iter().map(|to| got(it, to, b"INVITE").len()).collect();
+    let first: Vec<usize> = asked(&it);
+    assert_eq!((first[0] + first[1], first[2]), (1, 1), "{first:?}");
+    let (tried, spare) = if first[0] == 1 { (0, 1) } else { (1, 0) };
+    // Another phone rings on; only when it is gone, too, is the other flow tried.
+    says(&mut it, &phones[tried], 430);
+    says(&mut it, &phones[2], 480);
+    assert_eq!(got(&it, &phones[spare], b"INVITE").len(), 1);
+    says(&mut it, &phones[spare], 200);
+    assert_eq!((n_answered(&it), ended(&it)), (1, None));
+}
+
+#[test]
 fn an_answer_that_comes_second_is_acknowledged_and_hung_up() {
     let (mut it, phones) = called(&["1", "1"]);
     says(&mut it, &phones[0], 200);
