@@ -57,7 +57,7 @@ pub enum PeerMisbehaved {
     BadCredentials,
     /// A start line or a header longer than [`Limits`](crate::Limits) permit.
     LineTooLong,
-    /// More Path values than any way has.
+    /// More Path values than any way has, or one that is no address.
     BadPath,
     /// Somebody who is not the configured next hop asks for credentials of ours.
     ForeignChallenge,
@@ -139,7 +139,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::BadExpires => "the expiry cannot be read",
             Self::BadCredentials => "the credentials cannot be read",
             Self::LineTooLong => "a line is longer than is permitted",
-            Self::BadPath => "the Path has more values than any way has",
+            Self::BadPath => "the Path cannot be read, or has more values than any way has",
             Self::ForeignChallenge => "a challenge does not come from the configured next hop",
         })
     }

@@ -61,7 +61,9 @@ pub(super) fn wish(message: &Message, config: &Config) -> Result<Wish, Verdict> 
         None => None,
     };
     let paths: Vec<&[u8]> = message.values("Path").take(VALUES_MAX + 1).collect();
-    if paths.len() > VALUES_MAX || paths.iter().any(|it| it.len() > LENGTH_MAX) {
+    // What is no address becomes no Route.
+    let is_bad = |it: &&[u8]| it.len() > LENGTH_MAX || sip_address(it).is_none();
+    if paths.len() > VALUES_MAX || paths.iter().any(is_bad) {
         return Err(bad(PeerMisbehaved::BadPath));
     }
     let contacts: Vec<&[u8]> = message.values("Contact").take(VALUES_MAX + 1).collect();
@@ -79,11 +81,13 @@ pub(super) fn wish(message: &Message, config: &Config) -> Result<Wish, Verdict> 
     Ok(Wish::Change(changes.collect::<Result<_, _>>()?))
 }
 
+fn sip_address(value: &[u8]) -> Option<NameAddr<'_>> {
+    let it = NameAddr::parse(value)?;
+    matches!(&*it.uri()?.scheme, "sip" | "sips").then_some(it)
+}
+
 fn change(contact: &[u8], header: Option<u64>, config: &Config) -> Result<Change, Verdict> {
-    let it = NameAddr::parse(contact).ok_or_else(|| bad(PeerMisbehaved::BadContact))?;
-    if it.uri().is_none_or(|it| !matches!(&*it.scheme, "sip" | "sips")) {
-        return Err(bad(PeerMisbehaved::BadContact));
-    }
+    let it = sip_address(contact).ok_or_else(|| bad(PeerMisbehaved::BadContact))?;
     let own = it.params.get("expires").map(seconds).transpose()?;
     let max = config.expires_max.as_secs();
     let expires = own.or(header).unwrap_or(max).min(max);

@@ -145,6 +145,17 @@ fn the_way_of_a_registration_becomes_the_route_of_what_is_sent() {
     assert_eq!(header(invite, "Route"), "<sip:p1@edge.example;lr> | <sip:p2.example;lr>");
 }
 
+#[test]
+fn a_way_that_is_no_address_is_refused_and_binds_nothing() {
+    for path in ["nonsense", "<sip:p1;lr>, <tel:12345>", "<sip:p1;lr"] {
+        let mut it = Office::new(|_| ());
+        let mut phone = Phone::at("10.0.0.8:5060");
+        let lines = format!("Path: {path}\r\n{}", phone.contact(""));
+        let reply = it.register(&mut phone, &lines);
+        assert_eq!((reply.status(), it.contacts().len()), (Some(400), 0), "{path}");
+    }
+}
+
 pub(super) fn dial(it: &mut Office) -> bool {
     let leg = LegId(77);
     it.act(|it, now| {
