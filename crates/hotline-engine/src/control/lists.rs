@@ -83,7 +83,8 @@ impl Listing {
     /// The entry after a change that control knows of.
     async fn after(&self, id: u64) -> Result<String, ListError> {
         self.show().await.map_err(gone)?;
-        let entry = self.database.list_entry(id, &hotline_store::Sight::All).await.map_err(gone)?;
+        let all = hotline_store::Sight::All;
+        let entry = self.database.list_entry(id, &all, wall()).await.map_err(gone)?;
         json(&entry.ok_or(ListError::Missing)?).map_err(ListError::Archive)
     }
 }
@@ -98,7 +99,8 @@ impl WebLists for Listing {
                 n_max: filter.n_max,
                 after: filter.after,
             };
-            let page = self.database.list_entries(&query, &eyes(sight)).await.map_err(away)?;
+            let page =
+                self.database.list_entries(&query, &eyes(sight), wall()).await.map_err(away)?;
             let items = page.items.iter().map(json).collect::<Result<_, _>>()?;
             Ok(CallPage { items, next: page.next })
         })
@@ -106,7 +108,7 @@ impl WebLists for Listing {
 
     fn one(&self, id: u64, sight: Sight) -> Answer<'_, Result<Option<String>, ArchiveError>> {
         Box::pin(async move {
-            let found = self.database.list_entry(id, &eyes(sight)).await.map_err(away)?;
+            let found = self.database.list_entry(id, &eyes(sight), wall()).await.map_err(away)?;
             found.as_ref().map(json).transpose()
         })
     }

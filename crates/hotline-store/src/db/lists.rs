@@ -37,7 +37,7 @@ pub struct ListInForce {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ListQuery {
     pub list: Option<String>,
-    /// `draft`, `approved` or `removed`; without it, all but the removed.
+    /// `draft`, `approved`, `expired` or `removed`; without it, all but the removed.
     pub state: Option<String>,
     /// Normalised.
     pub number: Option<Pii<String>>,
@@ -63,6 +63,9 @@ pub enum ListChange {
     /// It is approved already.
     NotADraft,
 }
+
+/// What is approved and over: no state of the table, since nobody writes at that moment.
+const EXPIRED: &str = "expired";
 
 const COLUMNS: &str = "SELECT id, list, city, number, is_prefix, action, priority, skill_group,
     reason, expires_at, state, drafted_at, drafted_by, approved_at, approved_by,
@@ -202,14 +205,22 @@ impl Database {
         &self,
         query: &ListQuery,
         sight: &Sight,
+        now: WallTime,
     ) -> Result<ListPage, StoreError> {
         let n_max = query.n_max.clamp(1, 500);
         let mut sql = QueryBuilder::<Db>::new(COLUMNS);
         if let Some(it) = &query.list {
             sql.push(" AND list = ").push_bind(it.clone());
         }
-        match &query.state {
-            Some(it) => sql.push(" AND state = ").push_bind(it.clone()),
+        match query.state.as_deref() {
+            Some("approved") => {
+                sql.push(" AND state = 'approved' AND (expires_at IS NULL OR expires_at > ");
+                sql.push_bind(now.0).push(")")
+            }
+            Some(EXPIRED) => {
+                sql.push(" AND state = 'approved' AND expires_at <= ").push_bind(now.0)
+            }
+            Some(it) => sql.push(" AND state = ").push_bind(it.to_owned()),
             None => sql.push(" AND state <> 'removed'"),
         };
         if let Some(it) = &query.number {
@@ -222,7 +233,7 @@ impl Database {
         sql.push(" ORDER BY id DESC LIMIT ");
         sql.push_bind(i64::try_from(n_max + 1).unwrap_or(i64::MAX));
         let rows = sql.build().fetch_all(&mut *self.searcher().await?).await?;
-        let items = rows.iter().take(n_max).map(|it| entry(it, sight));
+        let items = rows.iter().take(n_max).map(|it| entry(it, sight, now));
         let items: Vec<_> = items.collect::<Result<_, _>>()?;
         let last = items.last().filter(|_| rows.len() > n_max);
         let next = last.map(|it| it.id.clone());
@@ -233,11 +244,12 @@ impl Database {
         &self,
         id: u64,
         sight: &Sight,
+        now: WallTime,
     ) -> Result<Option<ListEntryJson>, StoreError> {
         let mut sql = QueryBuilder::<Db>::new(COLUMNS);
         sql.push(" AND id = ").push_bind(signed(id));
         let row = sql.build().fetch_optional(self.reader().await?).await?;
-        row.map(|it| entry(&it, sight)).transpose()
+        row.map(|it| entry(&it, sight, now)).transpose()
     }
 
     /// Who did what to an entry, oldest first; empty when there is none.
@@ -334,13 +346,15 @@ fn in_force(row: &SqliteRow) -> Result<ListInForce, StoreError> {
     Ok(ListInForce { id: unsigned(row.try_get(0)?), draft })
 }
 
-fn entry(row: &SqliteRow, sight: &Sight) -> Result<ListEntryJson, StoreError> {
+fn entry(row: &SqliteRow, sight: &Sight, now: WallTime) -> Result<ListEntryJson, StoreError> {
     let ListInForce { id, draft: it } = in_force(row)?;
     let number = match sight {
         Sight::All => it.number.reveal().clone(),
         Sight::Masked | Sight::Agent(_) => masked_number(it.number.reveal()),
     };
     let time = |it: Option<i64>| it.map(|it| Time(WallTime(it)));
+    let state: String = row.try_get(10)?;
+    let is_over = state == "approved" && it.expires.is_some_and(|it| it <= now);
     Ok(ListEntryJson {
         id: id.to_string(),
         list: it.list,
@@ -352,7 +366,7 @@ fn entry(row: &SqliteRow, sight: &Sight) -> Result<ListEntryJson, StoreError> {
         skill_group: it.group,
         reason: it.reason,
         expires: it.expires.map(Time),
-        state: row.try_get(10)?,
+        state: if is_over { EXPIRED.to_owned() } else { state },
         drafted: Time(WallTime(row.try_get(11)?)),
         drafted_by: row.try_get(12)?,
         approved: time(row.try_get(13)?),

@@ -85,6 +85,14 @@ pub(super) async fn list(State(app): State<App>, who: Who, uri: Uri) -> Result<R
     if params.number.is_some() {
         who.must_be_system()?;
     }
+    if params.list.as_deref().is_some_and(|it| !["blacklist", "vip"].contains(&it)) {
+        return Err(ApiError::field("list", "a list is blacklist or vip"));
+    }
+    let states = ["draft", "approved", "expired", "removed"];
+    if params.state.as_deref().is_some_and(|it| !states.contains(&it)) {
+        let why = "a state is draft, approved, expired or removed";
+        return Err(ApiError::field("state", why));
+    }
     let filter = ListFilter {
         list: params.list,
         state: params.state,

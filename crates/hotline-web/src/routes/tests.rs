@@ -436,6 +436,13 @@ async fn an_agent_sees_masked_numbers_and_changes_nothing() {
     let seen = |reply: crate::fixture::Reply| reply.json()["items"][0]["number"].clone();
     assert_eq!(seen(house.get(entries, "system").await), "13800138000");
     assert_eq!(seen(house.get(entries, "1001").await), "138****8000");
+    for (asked, field) in [("state=over", "state"), ("list=grey", "list")] {
+        let refused = house.get(&format!("{entries}?{asked}"), "system").await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refused.json()["error"]["field"], field);
+    }
+    let expired = house.get(&format!("{entries}?state=expired&list=vip"), "system").await;
+    assert_eq!(expired.status, StatusCode::OK);
     let search = format!("{entries}?number=13800138000");
     assert_eq!(house.get(&search, "1001").await.status, StatusCode::FORBIDDEN);
     assert_eq!(house.get(&search, "system").await.status, StatusCode::OK);

@@ -89,6 +89,28 @@ async fn an_entry_is_in_force_from_its_approval_by_another_to_its_end() {
 }
 
 #[tokio::test]
+async fn an_entry_whose_end_is_past_is_shown_and_found_as_expired() {
+    let dir = TempDir::new().unwrap();
+    let it = database(&dir).await;
+    let id = it.list_draft(&draft("13800138000"), "a", NOW).await.unwrap();
+    it.list_approve(id, "b", NOW).await.unwrap();
+    let draft_only = it.list_draft(&draft("13900139000"), "a", NOW).await.unwrap();
+    for (at, state) in [(EPOCH + 999, "approved"), (EPOCH + 1000, "expired")] {
+        let now = WallTime(at);
+        let entry = it.list_entry(id, &Sight::All, now).await.unwrap().unwrap();
+        assert_eq!(entry.state, state);
+        for asked in ["approved", "expired"] {
+            let query = ListQuery { state: Some(asked.to_owned()), n_max: 9, ..Default::default() };
+            let page = it.list_entries(&query, &Sight::All, now).await.unwrap();
+            assert_eq!(page.items.len(), usize::from(asked == state), "{asked} at {at}");
+            assert!(page.items.iter().all(|it| it.state == state));
+        }
+        let entry = it.list_entry(draft_only, &Sight::All, now).await.unwrap().unwrap();
+        assert_eq!(entry.state, "draft", "nobody approved it");
+    }
+}
+
+#[tokio::test]
 async fn entries_are_found_by_page_and_agents_see_no_numbers() {
     let dir = TempDir::new().unwrap();
     let it = database(&dir).await;
@@ -99,7 +121,7 @@ async fn entries_are_found_by_page_and_agents_see_no_numbers() {
     let mut seen = Vec::new();
     let mut query = ListQuery { n_max: 2, ..ListQuery::default() };
     loop {
-        let page = it.list_entries(&query, &Sight::All).await.unwrap();
+        let page = it.list_entries(&query, &Sight::All, NOW).await.unwrap();
         seen.extend(page.items.into_iter().map(|it| it.id));
         query.after = page.next;
         if query.after.is_none() {
@@ -109,11 +131,11 @@ async fn entries_are_found_by_page_and_agents_see_no_numbers() {
     assert_eq!(seen, ["5", "4", "2", "1"]);
     let number = Some(Pii::new("13800138001".to_owned()));
     let query = ListQuery { number, n_max: 10, ..ListQuery::default() };
-    let page = it.list_entries(&query, &Sight::Agent(AgentNo::new("1001"))).await.unwrap();
+    let page = it.list_entries(&query, &Sight::Agent(AgentNo::new("1001")), NOW).await.unwrap();
     let numbers: Vec<_> = page.items.iter().map(|it| it.number.as_str()).collect();
     assert_eq!(numbers, ["138****8001"]);
     let bad = ListQuery { after: Some("x".to_owned()), n_max: 10, ..ListQuery::default() };
-    let refused = it.list_entries(&bad, &Sight::All).await;
+    let refused = it.list_entries(&bad, &Sight::All, NOW).await;
     assert!(matches!(refused, Err(StoreError::BadCursor)));
 }
 
@@ -134,7 +156,7 @@ async fn a_hit_is_counted_once_for_each_call_however_often_its_record_is_loaded(
         let items = [(entry.at, crate::db::Item::read(entry))];
         it.load(LOADER, &items, at(offset + 10), &[], NOW).await.unwrap();
     }
-    let entry = it.list_entry(id, &Sight::All).await.unwrap().unwrap();
+    let entry = it.list_entry(id, &Sight::All, NOW).await.unwrap().unwrap();
     assert_eq!(entry.n_hits, 2);
     assert_eq!(entry.last_hit, Some(Time(WallTime(EPOCH + 2010))));
 }
