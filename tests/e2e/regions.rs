@@ -91,6 +91,8 @@ async fn a_call_leaves_by_the_way_of_the_callers_city_else_by_the_cheapest_that_
     assert_eq!(party.invited().unwrap().request_user, "13800138032");
     party.answer();
     party.until_answered(SOON).await.unwrap();
+    // A transfer is an INVITE to a gateway like any other.
+    engine.until_figure("hotline_calls_out_total{trunk=\"liuzhou\"}", "1").await;
     caller.hang_up();
     party.until_ended(SOON).await.unwrap();
 }

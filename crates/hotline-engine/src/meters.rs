@@ -176,7 +176,9 @@ impl Meters {
                 "INVITEs that became calls.",
                 ("trunk", it.trunk.as_str()),
             ),
-            CallFact::WentOut { trunk, .. } | CallFact::WayRefused { trunk, .. } => {
+            CallFact::WentOut { trunk, .. }
+            | CallFact::PartyWentOut { trunk, .. }
+            | CallFact::WayRefused { trunk, .. } => {
                 self.way_out(trunk.as_str(), matches!(fact, CallFact::WayRefused { .. }));
             }
             CallFact::Refused { why, .. } => self.count(
@@ -261,7 +263,6 @@ impl Meters {
             | CallFact::Dialled { .. }
             | CallFact::AgentCalled { .. }
             | CallFact::PartyCalled { .. }
-            | CallFact::PartyWentOut { .. }
             | CallFact::PartyJoined { .. }
             | CallFact::PartyMoved { .. }
             | CallFact::PartyLeft { .. }
