@@ -167,6 +167,41 @@ async fn the_next_gateway_takes_the_call_when_one_refuses_one_is_not_there_and_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_a_trunk_has_no_room_for_says_so_and_the_next_trunk_takes_it() {
+    let [first, second] =
+        [Robot::bind(CARRIER).await.unwrap(), Robot::bind(CARRIER).await.unwrap()];
+    let trunk = |id: &str, limit: &str, source: u8, gateway: &Robot| {
+        format!(
+            "[[trunk]]\nid = \"{id}\"\nsources = [\"127.0.1.{source}\"]\n{limit}\n\
+             numbers = [\"077112345\"]\noptions_probes = false\n\
+             [[trunk.gateway]]\naddress = \"{}\"\n",
+            gateway.address()
+        )
+    };
+    let limit = "channels_out_max = 1\nchannels_reserved = 1";
+    let trunk_more = [
+        trunk("full", limit, 1, &first),
+        trunk("wide", "", 2, &second),
+        "[[route]]\nto = [\"full\", \"wide\"]\n".to_owned(),
+    ]
+    .concat();
+    let engine = Engine::start(Setup { trunk_more, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    let phone = dial(&engine, &agent, "13800138041").await;
+    second.incoming(SOON).await.unwrap().reject(486);
+    phone.until_ended(SOON).await.unwrap();
+    engine.until_state(&agent, "busy").await;
+    let record = record_to(&engine, "13800138041").await;
+    let held = facts(&record, "way_full");
+    assert_eq!(held.len(), 1, "{record:#}");
+    assert_eq!((&held[0]["trunk"], &held[0]["why"]), (&json!("full"), &json!("over_limit")));
+    engine
+        .until_figure("hotline_calls_out_full_total{trunk=\"full\",why=\"over_limit\"}", "1")
+        .await;
+    engine.until_figure("hotline_calls_out_total{trunk=\"wide\"}", "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_rings_is_made_nowhere_else() {
     let first = Robot::bind(CARRIER).await.unwrap();
     let second = Robot::bind(CARRIER).await.unwrap();

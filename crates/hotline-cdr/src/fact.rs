@@ -342,6 +342,12 @@ pub enum CallFact {
         recording: RecordingId,
         gaps: Vec<MarkedGap>,
     },
+    /// A trunk has no channel left for this outgoing leg ([`RefusedWhy::OverLimit`]), or took as
+    /// many calls in this second as it may ([`RefusedWhy::TooFast`]): the next one is tried.
+    WayFull {
+        trunk: TrunkId,
+        why: RefusedWhy,
+    },
 }
 
 /// What came of a flow that an agent sent the caller to.

@@ -130,6 +130,7 @@ impl Fold {
             | CallFact::Untagged { .. }
             | CallFact::Exported { .. }
             | CallFact::WayRefused { .. }
+            | CallFact::WayFull { .. }
             | CallFact::PartyRinging
             | CallFact::FlowLogged { .. }
             | CallFact::FlowError { .. }

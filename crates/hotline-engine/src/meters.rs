@@ -181,6 +181,11 @@ impl Meters {
             | CallFact::WayRefused { trunk, .. } => {
                 self.way_out(trunk.as_str(), matches!(fact, CallFact::WayRefused { .. }));
             }
+            CallFact::WayFull { trunk, why } => {
+                let labels = [("trunk", trunk.as_str()), ("why", why.as_str())];
+                let help = "Outgoing calls that a trunk had no room for.";
+                self.all.counter("hotline_calls_out_full_total", help, &labels).add(1);
+            }
             CallFact::Refused { why, .. } => self.count(
                 "hotline_calls_refused_total",
                 "Calls refused on the wire.",

@@ -215,6 +215,11 @@ impl Call {
         }
     }
 
+    /// A trunk's own limits let no further call out; the next trunk is tried, if there is one.
+    pub fn way_full(&mut self, trunk: TrunkId, why: RefusedWhy, now: Now) {
+        self.fact(CallFact::WayFull { trunk, why }, now);
+    }
+
     /// The agent's own call, before the called party was there.
     pub(super) const fn is_dialling(&self) -> bool {
         self.dialled.is_some() && !self.has_caller()

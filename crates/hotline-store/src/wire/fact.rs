@@ -281,6 +281,11 @@ pub enum FactJson {
         recording_id: String,
         gaps: Vec<GapJson>,
     },
+    WayFull {
+        trunk: String,
+        /// `over_limit` or `too_fast`.
+        why: String,
+    },
     Suspended {
         offer: String,
         flow: String,
@@ -467,6 +472,9 @@ impl From<&CallFact> for FactJson {
             },
             CallFact::WayRefused { trunk, status } => {
                 Self::WayRefused { trunk: trunk.to_string(), status: *status }
+            }
+            CallFact::WayFull { trunk, why } => {
+                Self::WayFull { trunk: trunk.to_string(), why: why.as_str().to_owned() }
             }
             CallFact::PartyRinging => Self::PartyRinging,
             CallFact::PartyCalled { offer, leg, role, party } => {

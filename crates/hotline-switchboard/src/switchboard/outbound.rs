@@ -6,11 +6,12 @@ use std::collections::{BTreeSet, VecDeque};
 use hotline_agent::{Action, Agent, LineEvent, Refused, Target};
 use hotline_base::{AgentNo, CallId, GroupId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Call, Dialling, LegEnd, LegEvent, NetworkSound, PhoneCall};
+use hotline_cdr::RefusedWhy;
 use hotline_ladder::Role;
 use hotline_sip::{Dial, EndWhy};
 use hotline_trunk::{
-    Barred, DialPlan, GatewayConfig, GatewayId, NumberOf, Purpose, normalise_caller, rewrite,
-    trunks_for,
+    Barred, DialPlan, GatewayConfig, GatewayId, NumberOf, Purpose, Refusal, normalise_caller,
+    rewrite, trunks_for,
 };
 
 use super::{
@@ -322,7 +323,11 @@ impl Switchboard {
             }
             let taken =
                 self.admission.take_out(attempt.call, &way.trunk, attempt.purpose, now.mono);
-            if taken.is_err() {
+            if let Err(refusal) = taken {
+                let (call, trunk) = (attempt.call, way.trunk.clone());
+                let is_fast = refusal == Refusal::TooFast;
+                let why = if is_fast { RefusedWhy::TooFast } else { RefusedWhy::OverLimit };
+                self.step(call, now, |call, _, now| call.way_full(trunk, why, now));
                 full.insert(way.trunk);
                 continue;
             }
