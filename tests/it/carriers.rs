@@ -67,8 +67,12 @@ name = "without the prefix of IP telephony"
 strip = "17951"
 "#;
 
+/// Where the trial's answers have our audio.
+const OWN_AUDIO: &str = "address = \"127.0.0.2\"\nport_first = 21000";
+
 fn loaded() -> Loaded {
     let text = house::read("config/hotline.toml") + CARRIER;
+    let text = text.replace("address = \"127.0.0.1\"\nport_first = 20000", OWN_AUDIO);
     let told = |it: Vec<hotline_config::Complaint>| {
         it.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
@@ -112,6 +116,8 @@ fn a_caller_in_the_wrong_header_with_a_prefix_is_understood() {
         "SIP/2.0 100 Trying",
         "SIP/2.0 200 OK",
         "X-Centre: 12345",
+        "c=IN IP4 127.0.0.2",
+        "m=audio 21000 RTP/AVP",
     ];
     check("gx", "caller-in-remote-party-id.sip", TrialOutcome::Taken, &says);
     // Without rules the engine believes nobody.

@@ -8,7 +8,7 @@ mod answer;
 use std::fmt::{self, Write as _};
 
 use hotline_base::{CallId, Now, Pii, TrunkId, WallTime};
-use hotline_sdp::Codecs;
+use hotline_media::MediaConfig;
 use hotline_sip::{
     Admit, Endpoint, Event, Flow, HeaderRules, Invited, Message, Output, Transport, decode, visible,
 };
@@ -287,10 +287,10 @@ impl Report {
                 self.line(&format!("{name}: {}", decode(value)));
             }
         }
-        self.audio(loaded.media.coding.codecs, it.sdp.as_deref());
+        self.audio(&loaded.media, it.sdp.as_deref());
     }
 
-    fn audio(&mut self, codecs: Codecs, offer: Option<&str>) {
+    fn audio(&mut self, media: &MediaConfig, offer: Option<&str>) {
         let Some(offer) = offer else {
             return self
                 .line("语音 (audio): 没有 SDP，由引擎提出 (no offer; the engine makes one)");
@@ -299,7 +299,7 @@ impl Report {
         for line in offer.lines().filter(is_audio) {
             self.line(&format!("语音 (audio): {line}"));
         }
-        let chosen = match hotline_sdp::answer(offer, &answer::local(codecs)) {
+        let chosen = match hotline_sdp::answer(offer, &answer::local(media)) {
             Ok((_, it)) => {
                 let events = it.telephone_event.map_or("-".to_owned(), |it| it.to_string());
                 format!(

@@ -1,25 +1,23 @@
 //! One message through the switchboard, with a media plane that always has a port.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use hotline_base::{
     Machine as _, Now, TrunkId, WallTime,
     media::{Event, FailedOrder, Order, VERSION},
 };
-use hotline_sdp::{Codecs, Local};
+use hotline_media::MediaConfig;
+use hotline_sdp::Local;
 use hotline_sip::{Flow, HeaderRules, Message};
 use hotline_switchboard::{CarrierRules, Config, Input, Output, Switchboard};
 
 use super::TrialOutcome;
 use crate::Loaded;
 
-/// Where our audio would be.
-pub(super) const fn local(codecs: Codecs) -> Local {
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Local { address, port: 20_000, session: 1, version: 1, codecs }
+/// Where our audio would be; the first port of the range stands for whichever is free.
+pub(super) const fn local(media: &MediaConfig) -> Local {
+    let (address, port) = (media.address, *media.ports.start());
+    Local { address, port, session: 1, version: 1, codecs: media.coding.codecs }
 }
 
 /// No message leads to more steps than this.
@@ -63,7 +61,7 @@ pub(super) fn answers(
                 let is_answer = Message::parse(&bytes).is_ok_and(|it| it.call_id() == call_id);
                 answers.sent.extend(is_answer.then_some(bytes));
             } else if let Output::Order(order) = output {
-                let local = local(loaded.media.coding.codecs);
+                let local = local(&loaded.media);
                 inputs.extend(media(order, &local).map(Input::Media));
             }
         }
