@@ -274,6 +274,13 @@ async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
     let refused = |status: u16, code: &str| (status, code.to_owned());
     assert_eq!(ask("0012125551234").await, refused(403, "not_permitted"));
     assert_eq!(ask("help").await, refused(400, "not_a_number"));
+    // A slip in the number to be shown is told; for an emergency call it is passed over.
+    let shown = |number: &str| json!({"number": number, "display_no": "077199999"});
+    let path = "/api/v1/agents/1001/dial";
+    let reply = http::post(engine.http(), path, &shown("13800138003")).await.unwrap();
+    let error = &reply.json()["error"];
+    assert_eq!((reply.status, &error["code"]), (400, &json!("not_own_number")));
+    assert_eq!(error["field"], "display_no");
     for number in ["13800138003", "13800138004"] {
         let phone = dial(&engine, &agent, number).await;
         carrier.incoming(SOON).await.unwrap().reject(486);
@@ -281,7 +288,9 @@ async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
         engine.until_state(&agent, "busy").await;
     }
     assert_eq!(ask("13800138005").await, refused(429, "too_many_calls"));
-    let phone = dial(&engine, &agent, "110").await;
+    engine.command(&agent.no, "dial", shown("110")).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
     let party = carrier.incoming(SOON).await.unwrap();
     assert_eq!(party.invited().unwrap().request_user, "110");
     party.answer();

@@ -44,7 +44,7 @@ pub enum Command {
     /// 外呼: the agent's telephone rings first, then the number is called.
     Dial {
         number: Pii<String>,
-        /// 外显号码: the number to be shown, if the trunk owns it.
+        /// 外显号码: the number to be shown, if the trunk taken owns it; some trunk must.
         display: Option<String>,
     },
     /// 咨询: the caller waits with music while the agent talks to somebody else.
@@ -265,6 +265,8 @@ pub enum Refused {
     WrongRecording,
     /// The directory has no such entry for this agent.
     UnknownEntry,
+    /// The number to be shown is no trunk's.
+    NotOwnNumber,
 }
 
 impl fmt::Display for Refused {
@@ -286,6 +288,7 @@ impl fmt::Display for Refused {
             }
             Self::Late => f.write_str("too late: what the request was about is over"),
             Self::NotANumber => f.write_str("this is no number that can be dialled"),
+            Self::NotOwnNumber => f.write_str("the number to be shown is none of a trunk"),
             Self::NotPermitted => f.write_str("the agent may not call this number"),
             Self::TooManyCalls => f.write_str("the agent called as often as an hour allows"),
             Self::AbroadBlocked => {

@@ -315,6 +315,11 @@ impl Admission {
         self.channels.get(trunk).map_or(0, |it| it.of(way))
     }
 
+    /// Whether some trunk may show this number.
+    pub fn is_own(&self, number: &str) -> bool {
+        self.trunks.values().any(|it| it.numbers.iter().any(|it| it == number))
+    }
+
     /// The number shown to the called: the one wished if it is the trunk's own, else its first.
     pub fn display<'a>(&'a self, trunk: &TrunkId, wish: Option<&'a str>) -> Option<&'a str> {
         let own = &self.trunks.get(trunk)?.numbers;

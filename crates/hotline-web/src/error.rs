@@ -141,7 +141,9 @@ fn refused_status(refused: &Refused) -> StatusCode {
         | Refused::UnknownFlow
         | Refused::UnknownEntry
         | Refused::UnknownCall => StatusCode::NOT_FOUND,
-        Refused::UnknownReason(_) | Refused::NotANumber => StatusCode::BAD_REQUEST,
+        Refused::UnknownReason(_) | Refused::NotANumber | Refused::NotOwnNumber => {
+            StatusCode::BAD_REQUEST
+        }
         Refused::NotPermitted | Refused::AbroadBlocked | Refused::NotSupervisor => {
             StatusCode::FORBIDDEN
         }
@@ -186,6 +188,9 @@ fn command_words(error: &CommandError) -> (&'static str, String, String) {
             }
             Refused::Late => ("late", english, "操作过晚，对应的通话或状态已结束".to_owned()),
             Refused::NotANumber => ("not_a_number", english, "这不是可以拨打的号码".to_owned()),
+            Refused::NotOwnNumber => {
+                ("not_own_number", english, "外显号码不是任何中继的号码".to_owned())
+            }
             Refused::NotPermitted => {
                 ("not_permitted", english, "该坐席无权拨打此号码，请联系管理员".to_owned())
             }
@@ -234,6 +239,9 @@ impl IntoResponse for ApiError {
             }
             Self::Command(CommandError::Refused(Refused::NotANumber), view) => {
                 (Some("number"), view)
+            }
+            Self::Command(CommandError::Refused(Refused::NotOwnNumber), view) => {
+                (Some("display_no"), view)
             }
             Self::Command(CommandError::Refused(Refused::UnknownFlow), view) => {
                 (Some("flow"), view)

@@ -189,6 +189,7 @@ fn refer_key(call: CallId) -> String {
 const fn status_of(why: &Refused) -> u16 {
     match why {
         Refused::NotANumber
+        | Refused::NotOwnNumber
         | Refused::UnknownAgent
         | Refused::UnknownFlow
         | Refused::UnknownEntry => 404,

@@ -145,6 +145,10 @@ impl Switchboard {
         let number = normalise_caller(number.reveal(), outbound.area_code.as_deref())
             .ok_or(Refused::NotANumber)?;
         let emergency = self.guard.is_emergency(&number);
+        // A slip in a wish must not be shown as another number without a word; for 110 it may.
+        if display.is_some_and(|it| !emergency && !self.admission.is_own(it)) {
+            return Err(Refused::NotOwnNumber);
+        }
         let dialer = outbound.dialers.get(no);
         let call = self.agents.get(no).and_then(Agent::call);
         if self.trunks_out(call, dialer, &number, now).is_empty() {
