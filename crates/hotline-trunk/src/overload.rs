@@ -2,7 +2,10 @@
 //!
 //! The measure is how long messages wait: their shortest wait within a step says whether a queue
 //! stands or a burst passes. While one stands, new calls are held to a rate that falls as long as
-//! the queue grows and rises as soon as it is gone. Peers that take part in overload control
+//! the queue grows and rises as soon as it is gone. A machine that stands still for a moment, as
+//! virtual ones do, makes a queue as well, but one that shrinks, and callers who are late, but only
+//! until it is gone: neither says that the rate is too high (CoDel, RFC 8289 §3, judges a queue by
+//! what it does over an interval and by no single wait for the same reason). Peers that take part in overload control
 //! (RFC 7339) are told the same figure as a percentage, and keep calls back themselves.
 
 use std::time::Duration;
@@ -76,13 +79,18 @@ pub struct Overload {
     n_late: u64,
     /// The longest of the shortest waits of the last step.
     waited: Duration,
+    /// Steps in a row in which a queue stood and grew.
+    n_grown: u32,
+    /// The machine stood still, and what has waited for it is not served yet.
+    recovers: bool,
     /// The shortest wait for media since the last step.
     media: Option<Duration>,
     /// Calls a second that were taken lately, and that would have come if nobody kept any back, in
     /// thousandths, smoothed: of those that wait behind others, some steps see none.
     taken: u64,
     demand: u64,
-    /// Steps in a row in which the rate bound nobody.
+    /// Steps in a row in which the rate bound nobody; those do not count in which the machine
+    /// [`recovers`](Self::recovers).
     n_easy: u32,
     reduction: Reduction,
 }
@@ -99,6 +107,12 @@ const BURST_OF_PARTAKERS: Duration = Duration::from_millis(300);
 
 /// The work of calls comes after them: a cut shows what it did only then.
 const PATIENCE: Duration = Duration::from_millis(800);
+
+/// A step that takes longer, though somebody waits, is one in which the machine stood still.
+const STEP_MAX: Duration = Duration::from_millis(125);
+
+/// A queue that grows in so many steps in a row is none that one moment made.
+const GROWING_STEPS: u32 = 2;
 
 /// Easy steps after which there is no rate any more.
 const EASY_STEPS: u32 = 10;
@@ -117,6 +131,8 @@ impl Overload {
             n_partaking: 0,
             n_late: 0,
             waited: Duration::ZERO,
+            n_grown: 0,
+            recovers: false,
             media: None,
             taken: 0,
             demand: 0,
@@ -179,7 +195,11 @@ impl Overload {
         let smooth = per_sec(self.n_taken, span);
         self.taken = (self.taken * 7 + smooth) / 8;
         let demand = self.demand(span);
+        let stood_still = span > STEP_MAX;
+        self.recovers |= stood_still;
         self.adjust(waited, demand, now.mono);
+        // Who is late from the next step on has not waited for the machine.
+        self.recovers &= stood_still || waited >= self.config.wait_max / 2;
         self.demand = (self.demand * 3 + demand) / 4;
         self.reduce(self.demand, now);
         self.waited = waited;
@@ -217,27 +237,25 @@ impl Overload {
         let OverloadConfig { wait_max, per_sec_min, .. } = self.config;
         let least = thousandths(per_sec_min);
         let stands = waited > wait_max;
-        // A machine that stood still for a moment has a queue, too, but one that shrinks.
+        // A queue that shrinks needs no lower rate, only time.
         let grows = stands && waited >= self.waited && self.waited > wait_max;
+        self.n_grown = if grows { self.n_grown + 1 } else { 0 };
+        let keeps_growing = self.n_grown >= GROWING_STEPS;
         let Some(rate) = self.rate else {
-            if grows {
+            if keeps_growing {
                 (self.knee, self.cut) = (u64::MAX, now);
                 self.rate = Some((self.taken * 8 / 10).max(least));
                 self.n_easy = 0;
             }
             return;
         };
-        // A queue that shrinks needs no lower rate, only time.
-        let severe = waited > wait_max.saturating_mul(4);
+        // Whoever is late is refused, so that no queue need stand; the rate is too high all the same.
+        let is_late = self.n_late > 0 && !self.recovers;
+        let severe = keeps_growing && waited > wait_max.saturating_mul(4);
         let patience = if severe { PATIENCE / 4 } else { PATIENCE };
-        let next = if grows && now.since(self.cut) >= patience {
-            self.knee = rate;
-            self.cut = now;
-            rate / 100 * if severe { 75 } else { 90 }
-        } else if self.n_late > 0 && now.since(self.cut) >= PATIENCE {
-            // Whoever is late is refused, so the queue stands no longer; the rate is too high.
+        let next = if (keeps_growing || is_late) && now.since(self.cut) >= patience {
             (self.knee, self.cut) = (rate, now);
-            rate / 100 * 92
+            rate / 100 * if severe { 75 } else { 92 }
         } else if self.n_late == 0 && waited < wait_max / 2 && self.taken >= rate / 4 * 3 {
             // A rate that is not used tells nothing. Else: fast to where it was good, carefully
             // beyond, and the faster the longer that is well.
@@ -246,8 +264,12 @@ impl Overload {
         } else {
             rate
         };
-        self.n_easy =
-            if !stands && self.n_late == 0 && demand < rate { self.n_easy + 1 } else { 0 };
+        let is_easy = !stands && self.n_late == 0 && demand < rate;
+        self.n_easy = match is_easy {
+            true => self.n_easy + 1,
+            false if self.recovers => self.n_easy,
+            false => 0,
+        };
         self.rate = (self.n_easy < EASY_STEPS).then_some(next.max(least));
     }
 

@@ -36,6 +36,9 @@ struct Server {
     later: BTreeMap<(u64, u64), Work>,
     n: u64,
     refusal: [u64; 2],
+    /// How often it stands still, and for how long.
+    stall_every: u64,
+    stall: u64,
     /// The shortest waits of calls and of others.
     least: [Option<u64>; 2],
     told: u64,
@@ -69,6 +72,8 @@ impl Server {
             later: BTreeMap::new(),
             n: 0,
             refusal: REFUSAL,
+            stall_every: 1_000_000,
+            stall: 0,
             least: [None; 2],
             told: 0,
             seen: Seen::default(),
@@ -133,6 +138,14 @@ impl Server {
         self.overload.offer(upstream, Duration::from_micros(waited), at(now).mono)
     }
 
+    /// What there is time for in a second of calls at three times the capacity, refusals of the rest
+    /// included.
+    fn bears_at_three_times(&self) -> u64 {
+        let refused: u64 = self.refusal.iter().sum();
+        let stalls = self.stall * 1_000_000 / self.stall_every;
+        (1_000_000 - stalls - 3 * CAPACITY * refused) / (CALL - refused)
+    }
+
     /// Calls at this rate for so many seconds, and what was seen in them.
     fn run(&mut self, per_sec: u64, secs: u64, upstream: Upstream) -> Seen {
         self.seen = Seen::default();
@@ -140,6 +153,9 @@ impl Server {
         let mut sum = 0;
         while self.now < end {
             self.now += STEP_US;
+            if self.now.is_multiple_of(self.stall_every) {
+                self.free = self.free.max(self.now) + self.stall;
+            }
             while let Some(first) = self.later.first_entry().filter(|it| it.key().0 <= self.now) {
                 let ((came, _), work) = first.remove_entry();
                 self.backlog.push(Rank::First, at(came).mono, (came, work));
@@ -181,8 +197,7 @@ fn refusals_that_are_dear_cost_the_calls_their_time_and_no_more() {
     let mut it = Server::new(OverloadConfig::default());
     // 7 % of a call: what the real program was seen to need.
     it.refusal = [100, 26];
-    let refused: u64 = it.refusal.iter().sum();
-    let left = CAPACITY * (CALL - 3 * refused) / (CALL - refused);
+    let left = it.bears_at_three_times();
     it.run(CAPACITY * 3, 5, Upstream::Plain);
     let during = it.run(CAPACITY * 3, 60, Upstream::Plain);
     assert!(during.done >= left * 60 * 95 / 100, "{during:?} of {}", left * 60);
@@ -201,6 +216,29 @@ fn server_that_is_kept_from_its_work_now_and_then_still_refuses_in_time() {
     it.run(CAPACITY * 8 / 10, 5, Upstream::Plain);
     let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
     assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
+}
+
+/// What a virtual machine does, and nobody is to blame for. 200 ms a second leave just the time that
+/// 0.8 times the capacity takes. 1.037 s: no step of anything meets the same moment of it each time.
+#[test]
+fn machine_that_stands_still_once_a_second_turns_away_only_what_there_is_no_time_for() {
+    for (millis, stall_every) in
+        [(50, 1_037_000), (100, 1_000_000), (130, 1_000_000), (170, 1_037_000), (200, 1_000_000)]
+    {
+        let stall = millis * 1_000;
+        let mut it = Server { stall, stall_every, ..Server::new(OverloadConfig::default()) };
+        let before = it.run(CAPACITY * 8 / 10, 20, Upstream::Plain);
+        assert_eq!(before.refused, 0, "{stall}: {before:?}");
+        it.run(CAPACITY * 3, 5, Upstream::Plain);
+        let during = it.run(CAPACITY * 3, 30, Upstream::Plain);
+        let left = it.bears_at_three_times();
+        assert!(during.done >= left * 30 * 9 / 10, "{stall}: {during:?} of {}", left * 30);
+        assert!(during.refusal <= 200_000 + stall, "{stall}: {during:?}");
+        assert!(during.progress <= 30_000 + stall, "{stall}: {during:?}");
+        it.run(CAPACITY * 8 / 10, 5, Upstream::Plain);
+        let after = it.run(CAPACITY * 8 / 10, 10, Upstream::Plain);
+        assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{stall}: {after:?}");
+    }
 }
 
 #[test]
@@ -253,6 +291,31 @@ fn calls_that_media_takes_long_to_begin_are_too_many_as_well() {
             (0..50).filter(|_| !it.offer(Upstream::Plain, Duration::ZERO, now.mono)).count();
     }
     assert!(n_refused > 1_000, "{n_refused}");
+}
+
+/// Its queue is none of messages, and nobody in it is late.
+#[test]
+fn media_that_falls_behind_is_given_what_it_bears_and_little_waits_for_it() {
+    const BEARS: u64 = 500;
+    let mut it = Overload::new(OverloadConfig::default(), at(0));
+    let (mut waiting, mut n_begun, mut longest) = (0_u64, 0_u64, 0_u64);
+    for millis in 1..=30_000 {
+        let now = at(millis * 1_000);
+        let n_calls = millis * 3 * BEARS / 1_000 - (millis - 1) * 3 * BEARS / 1_000;
+        for _ in 0..n_calls {
+            waiting += u64::from(it.offer(Upstream::Plain, Duration::ZERO, now.mono));
+        }
+        if millis.is_multiple_of(1_000 / BEARS) && waiting > 0 {
+            waiting -= 1;
+            n_begun += 1;
+            it.media_took(Duration::from_millis(waiting * 1_000 / BEARS));
+        }
+        it.waited(Duration::ZERO, now);
+        let is_steady = millis > 5_000;
+        longest = if is_steady { longest.max(waiting * 1_000 / BEARS) } else { 0 };
+    }
+    assert!(n_begun >= BEARS * 30 * 9 / 10, "{n_begun}");
+    assert!(longest <= 300, "{longest} ms");
 }
 
 #[test]
