@@ -232,25 +232,40 @@ fn media_that_dies_again_and_again_leaves_no_leg_open() {
     }
 }
 
-/// How much of it gets through is measured in `hotline-trunk`; here everything that a call may do
-/// goes on meanwhile, in a switchboard that is told how far its machine is behind.
-#[test]
-fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched() {
-    const SECS: u32 = 12;
+/// Calls a second that the machine bears when a crowd of three times as many comes, and for how
+/// long that goes on.
+const BEARS: u32 = 1_000 / 80;
+const CROWD_SECS: u32 = 12;
+
+fn crowd(seed: u64, disk: bool) -> Report {
     let mut config = big_room(20);
     config.trunks[0].channels_max = 5_000;
     config.overload.per_sec_min = 1;
     // A call is three messages at once; the rest of its messages is spread over minutes.
     let (message, call) = (Duration::from_millis(1), Duration::from_millis(77));
-    let bears = 1_000 / 80;
-    let crowd = Crowd { calls: 3 * bears * SECS, per_sec: 3 * bears, message, call };
-    let faults = Faults { crowd: Some(crowd), ..Faults::default() };
+    let crowd = Crowd { calls: 3 * BEARS * CROWD_SECS, per_sec: 3 * BEARS, message, call };
+    let faults = Faults { crowd: Some(crowd), disk, ..Faults::default() };
     let plan = Plan { calls: 40, span: Duration::from_mins(1), company: false, faults };
-    let it = Shift::new(700, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
-    assert!(it.n_turned_away > u64::from(bears * SECS), "{it:?}");
-    assert!(it.n_arrived >= u64::from(bears * SECS * 8 / 10) + 30, "{it:?}");
+    let it = Shift::new(seed, config, plan).run().unwrap_or_else(|it| panic!("{it}"));
+    assert!(it.n_turned_away > u64::from(BEARS * CROWD_SECS), "{it:?}");
     // Ten calls, at 80 ms each.
     assert!(it.longest_wait <= Duration::from_millis(800), "{it:?}");
+    it
+}
+
+/// How much of it gets through is measured in `hotline-trunk`; here everything that a call may do
+/// goes on meanwhile, in a switchboard that is told how far its machine is behind.
+#[test]
+fn crowd_of_three_times_what_the_machine_bears_leaves_the_calls_in_it_untouched() {
+    let it = crowd(700, false);
+    assert!(it.n_arrived >= u64::from(BEARS * CROWD_SECS * 8 / 10) + 30, "{it:?}");
+}
+
+/// A refusal for want of a disk has a record, which waits in memory for it.
+#[test]
+fn crowd_is_turned_away_at_the_door_while_no_record_reaches_the_disk_as_well() {
+    let it = crowd(701, true);
+    assert!(it.n_arrived <= u64::from(BEARS * CROWD_SECS * 12 / 10) + 40, "{it:?}");
 }
 
 /// R10: 1,000 calls over 20 cuts. The ledger holds that nobody waits longer than a second for a silent

@@ -10,7 +10,7 @@ use hotline_switchboard::Input;
 
 use crate::{Shift, agenda::Event};
 
-/// Calls beside those of the plan, from its third second on.
+/// Calls beside those of the plan, from [`BEGINS`] on.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
     pub calls: u32,
@@ -19,6 +19,20 @@ pub struct Crowd {
     pub message: Duration,
     pub call: Duration,
 }
+
+impl Crowd {
+    fn step(&self) -> Duration {
+        Duration::from_secs(1) / self.per_sec.max(1)
+    }
+
+    /// From its first call to its last.
+    pub(crate) fn span(&self) -> Duration {
+        self.step() * self.calls
+    }
+}
+
+/// When the crowd comes.
+pub(crate) const BEGINS: Duration = Duration::from_secs(3);
 
 /// How far the machine is behind.
 #[derive(Debug, Default)]
@@ -37,12 +51,10 @@ const NORMAL_AFTER: Duration = Duration::from_secs(5);
 
 impl Shift {
     pub(crate) fn plan_crowd(&mut self, crowd: Crowd) {
-        let step = Duration::from_secs(1) / crowd.per_sec.max(1);
         for n in 0..crowd.calls {
-            self.after(Duration::from_secs(3) + step * n, Event::CallerDials);
+            self.after(BEGINS + crowd.step() * n, Event::CallerDials);
         }
-        let end = Duration::from_secs(3) + step * crowd.calls;
-        self.ledger.normal_at = self.now + end + NORMAL_AFTER;
+        self.ledger.normal_at = self.now + BEGINS + crowd.span() + NORMAL_AFTER;
     }
 
     /// A message has come to the switchboard.

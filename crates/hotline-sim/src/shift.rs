@@ -19,7 +19,7 @@ use crate::{
     agenda::{Agenda, Event, Told},
     callers::Caller,
     clock::{Start, now_at},
-    crowd::{Backlog, Crowd},
+    crowd::{BEGINS, Backlog, Crowd},
     ledger::{Ledger, Report},
     media::MediaModel,
     phones::Phone,
@@ -59,7 +59,7 @@ pub struct Faults {
     pub media: bool,
     /// How often it dies besides.
     pub media_deaths: u32,
-    /// The disk fails once.
+    /// The disk fails once; where a crowd comes, in its midst.
     pub disk: bool,
     /// The control process dies once.
     pub control: bool,
@@ -212,7 +212,10 @@ impl Shift {
             self.after(span * (n + 1) / (self.plan.faults.gateway_cuts + 1), Event::GatewayDies);
         }
         if self.plan.faults.disk {
-            let wait = self.part_of(span);
+            let wait = match self.plan.faults.crowd {
+                Some(it) => BEGINS + it.span() / 2,
+                None => self.part_of(span),
+            };
             self.after(wait, Event::DiskFails);
         }
         if self.plan.faults.control {

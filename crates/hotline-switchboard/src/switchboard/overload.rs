@@ -69,7 +69,9 @@ impl Switchboard {
         self.door.is_overloaded()
     }
 
-    /// Whether this is a call too many; then it has its answer.
+    /// Whether this is a call too many; then it has its answer. So it is while none is taken for
+    /// want of a disk or of media, too: each refusal with a record takes room in memory from those
+    /// of running calls. Only a planned end says when to come back (RFC 3261 §21.5.4), to everybody.
     pub(super) fn turns_away(
         &mut self,
         flow: Flow,
@@ -77,7 +79,7 @@ impl Switchboard {
         waited: Duration,
         now: Now,
     ) -> bool {
-        if !self.endpoint.is_new_call(message) || self.closed().is_some() {
+        if !self.endpoint.is_new_call(message) || self.draining {
             return false;
         }
         let Some(trunk) = self.admission.trunk_of(flow.remote).map(|it| it.id.clone()) else {
