@@ -97,7 +97,7 @@ impl Endpoint {
             return self.respond(server, 202, &[("Refer-Sub", "false".to_owned())], now);
         }
         self.respond(server, 202, &[], now);
-        self.subscriptions.begin_notifier(leg, now);
+        self.subscriptions.begin_notifier(leg, None, now);
         // RFC 3515 §2.4.4: one at once.
         self.notify(leg, 100, true, now);
     }
@@ -126,7 +126,7 @@ impl Endpoint {
         dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
         let ended = (!self.legs.contains_key(&leg)).then(|| Box::new(dialog));
-        self.subscriptions.restore_notifier(leg, ended, now);
+        self.subscriptions.begin_notifier(leg, ended, now);
         Some(leg)
     }
 

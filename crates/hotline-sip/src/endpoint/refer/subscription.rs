@@ -1,11 +1,14 @@
 //! The subscriptions that REFERs make (RFC 3515 §2.4.4). One lives until what became of the REFER
 //! is said, which may be after its call: the dialog lives on for it alone (RFC 5057 §4.2).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use hotline_base::{ConnId, Due, Hashed, HashedMap, LegId, MonoTime, Now, Sought};
 
-use crate::{build::phrase, dialog::Dialog};
+use crate::{build::phrase, by_conn::ByConn, dialog::Dialog};
 
 /// What a NOTIFY says (RFC 3515 §2.4.5).
 pub(super) const SIPFRAG: &str = "message/sipfrag;version=2.0";
@@ -17,6 +20,10 @@ pub(super) const LONGEST: Duration = Duration::from_mins(6);
 pub(in crate::endpoint) struct Subscriptions {
     /// Peers that are to be told.
     notifiers: BTreeMap<LegId, Notifier>,
+    /// The same by their ends: it is asked after each turn which is the first.
+    due: BTreeSet<(MonoTime, LegId)>,
+    /// And those of legs that are over by the connections of their dialogs.
+    by_conn: ByConn<LegId>,
     /// Dialogs in which we shall be told.
     subscribers: HashedMap<(LegId, MonoTime)>,
 }
@@ -30,23 +37,28 @@ struct Notifier {
 
 impl Subscriptions {
     pub(in crate::endpoint) const fn new() -> Self {
-        Self { notifiers: BTreeMap::new(), subscribers: HashedMap::new() }
+        Self {
+            notifiers: BTreeMap::new(),
+            due: BTreeSet::new(),
+            by_conn: ByConn::new(),
+            subscribers: HashedMap::new(),
+        }
     }
 
     /// A leg is over whose dialog a subscription may still need.
     pub(in crate::endpoint) fn leg_ends(&mut self, leg: LegId, dialog: &Dialog) {
         if let Some(it) = self.notifiers.get_mut(&leg) {
             it.dialog = Some(Box::new(dialog.clone()));
+            self.by_conn.insert(dialog.flow.conn, leg);
         }
     }
 
-    pub(super) fn begin_notifier(&mut self, leg: LegId, now: Now) {
-        self.notifiers.insert(leg, Notifier { until: now.mono + LONGEST, dialog: None });
-    }
-
-    /// One from before a restart. `dialog`: of a leg that is over.
-    pub(super) fn restore_notifier(&mut self, leg: LegId, dialog: Option<Box<Dialog>>, now: Now) {
-        self.notifiers.insert(leg, Notifier { until: now.mono + LONGEST, dialog });
+    /// `dialog`: of a leg that is over, before a restart.
+    pub(super) fn begin_notifier(&mut self, leg: LegId, dialog: Option<Box<Dialog>>, now: Now) {
+        let until = now.mono + LONGEST;
+        self.by_conn.insert(dialog.as_ref().and_then(|it| it.flow.conn), leg);
+        self.notifiers.insert(leg, Notifier { until, dialog });
+        self.due.insert((until, leg));
     }
 
     pub(super) fn has_notifier(&self, leg: LegId) -> bool {
@@ -64,12 +76,18 @@ impl Subscriptions {
 
     /// As [`Endpoint::handle_connection_gone`](crate::Endpoint) does for legs.
     pub(in crate::endpoint) fn conn_gone(&mut self, conn: ConnId) {
-        let dialogs = self.notifiers.values_mut().filter_map(|it| it.dialog.as_mut());
-        dialogs.filter(|it| it.flow.conn == Some(conn)).for_each(|it| it.reroute());
+        for leg in self.by_conn.take(conn) {
+            if let Some(dialog) = self.dialog(leg) {
+                dialog.reroute();
+            }
+        }
     }
 
     pub(in crate::endpoint) fn drop_notifier(&mut self, leg: LegId) {
-        self.notifiers.remove(&leg);
+        if let Some(it) = self.notifiers.remove(&leg) {
+            self.due.remove(&(it.until, leg));
+            self.by_conn.remove(it.dialog.and_then(|it| it.flow.conn), &leg);
+        }
     }
 
     pub(super) fn begin_subscriber(&mut self, leg: LegId, key: Hashed, now: Now) {
@@ -85,15 +103,16 @@ impl Subscriptions {
     }
 
     pub(in crate::endpoint) fn next(&self) -> Option<Due> {
-        let notifiers = self.notifiers.values().map(|it| it.until);
+        let notifier = self.due.first().map(|it| it.0);
         let subscribers = self.subscribers.values().map(|it| it.1);
-        notifiers.chain(subscribers).min().map(|it| (it, "REFER"))
+        notifier.into_iter().chain(subscribers).min().map(|it| (it, "REFER"))
     }
 
     /// A peer who was not told in time.
     pub(super) fn pop_due(&mut self, now: Now) -> Option<LegId> {
         self.subscribers.retain(|it| it.1 > now.mono);
-        self.notifiers.iter().find(|it| it.1.until <= now.mono).map(|it| *it.0)
+        let is_due = self.due.first().is_some_and(|it| it.0 <= now.mono);
+        if is_due { self.due.pop_first().map(|it| it.1) } else { None }
     }
 }
 

@@ -386,3 +386,48 @@ fn who_waits_is_told_that_nobody_knows_when_nobody_says_anything_after_a_restart
     assert_eq!(it.count(A, "NOTIFY"), 2, "terminated;reason=timeout");
     it.check_silence();
 }
+
+#[test]
+fn who_has_waited_longest_is_given_up_first() {
+    let (mut it, a, b) = talk(90);
+    let late = (a, b);
+    let a = it.dial();
+    it.millis(100);
+    let b = it.invited(B);
+    it.act(B, |it, now| it.answer(b, "answer".to_owned(), now));
+    it.secs(1);
+    for ((a, b), secs) in [((a, b), 100), (late, 258)] {
+        it.act(A, |it, now| it.refer(a, "sip:8002@h", None, now));
+        it.millis(200);
+        it.act(B, |it, now| it.answer_refer(b, 202, now));
+        it.secs(secs);
+    }
+    assert_eq!(it.count(A, "NOTIFY"), 2);
+    it.secs(3);
+    assert_eq!(it.count(A, "NOTIFY"), 3);
+    it.act(B, |it, now| it.refer_done(b, 200, now));
+    it.secs(1);
+    assert_eq!(it.count(A, "NOTIFY"), 3, "he was told that nobody knows");
+    it.secs(100);
+    assert_eq!(it.count(A, "NOTIFY"), 4);
+    it.hang_up(B, b);
+    it.hang_up(B, late.1);
+    it.check_silence();
+}
+
+#[test]
+fn who_waits_for_news_after_his_call_gets_them_though_his_connection_is_gone() {
+    let mut it = World::new(Link { transport: Transport::Tcp, ..GOOD }, 91);
+    let (a, b) = it.talk();
+    it.act(A, |it, now| it.refer(a, "sip:8002@h", None, now));
+    it.millis(200);
+    it.act(B, |it, now| it.answer_refer(b, 202, now));
+    it.hang_up(B, b);
+    it.secs(10);
+    it.act(B, |it, now| it.handle_connection_gone(ConnId(7), now));
+    it.act(B, |it, now| it.refer_done(b, 200, now));
+    assert_eq!(it.sent_by.map(|it| it.conn), Some(None));
+    it.secs(1);
+    assert_eq!(progress(&it), [202, 100, 200]);
+    it.check_silence();
+}
