@@ -24,7 +24,7 @@ use super::{
     desk::Wellness,
     inbox::{self, Arrived, Asked, Inbox, Note, Waiting, from_net},
     orders::Orders,
-    spool::Spool,
+    spool::{Answer, Spool},
     views::Views,
     waits::Waits,
 };
@@ -140,11 +140,8 @@ impl Rim<Switchboard> for Hands {
             Output::Transmit { flow, bytes } => self.spool.transmit(Transmit { flow, bytes }),
             Output::Order(order) => self.orders.give(order),
             Output::Reply { id, result } => {
-                // Who asked may have hung up meanwhile.
-                if let Some(asker) = self.state.pending.remove(&id)
-                    && asker.send(result).is_err()
-                {
-                    tracing::debug!("Nobody waits for an answer any more.");
+                if let Some(asker) = self.state.pending.remove(&id) {
+                    self.spool.answer(Answer { asker, result });
                 }
             }
             Output::Fact { call, fact } => self.fact(call, &fact),

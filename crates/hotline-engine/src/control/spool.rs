@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use hotline_agent::{AgentView, Refused as NotDone};
 use hotline_net::{Outlet, Transmit};
 use hotline_store::{Commit, Item, Journal, Kind, Refused, Saved};
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use crate::meters::{Dropped, Meters};
 
@@ -16,6 +17,24 @@ struct Batch {
     /// Transmissions that follow a record; sent when the record is safe.
     after: Vec<Transmit>,
     has_record: bool,
+    /// Answers to commands; given when all of the turn is safe.
+    answers: Vec<Answer>,
+}
+
+/// Who asked for something, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) asker: oneshot::Sender<Result<AgentView, NotDone>>,
+    pub(crate) result: Result<AgentView, NotDone>,
+}
+
+impl Answer {
+    fn give(self) {
+        // Who asked may have hung up meanwhile.
+        if self.asker.send(self.result).is_err() {
+            tracing::debug!("Nobody waits for an answer any more.");
+        }
+    }
 }
 
 /// What the journal's thread needs of ours when a commit is done; one handle for all of it.
@@ -69,19 +88,26 @@ impl Spool {
         }
     }
 
+    /// What became of a command: who reads it finds it so after a restart, too.
+    pub(crate) fn answer(&mut self, it: Answer) {
+        self.batch.answers.push(it);
+    }
+
     /// The turn is over. `false`: the journal is too busy; admit no call until it is not.
     pub(crate) fn end_turn(&mut self) -> bool {
-        let batch = std::mem::take(&mut self.batch);
-        if !batch.items.is_empty() || !batch.keeps.is_empty() {
-            let (wire, after) = (Arc::clone(&self.wire), batch.after);
+        let Batch { items, keeps, after, answers, .. } = std::mem::take(&mut self.batch);
+        if items.is_empty() && keeps.is_empty() {
+            answers.into_iter().for_each(Answer::give);
+        } else {
+            let wire = Arc::clone(&self.wire);
             let done = move |saved: Saved| {
                 wire.meters.saved(saved);
                 for it in after {
                     wire.send(it);
                 }
+                answers.into_iter().for_each(Answer::give);
             };
-            let commit = Commit { items: batch.items, keeps: batch.keeps, done: Box::new(done) };
-            self.held.push_back(commit);
+            self.held.push_back(Commit { items, keeps, done: Box::new(done) });
         }
         while let Some(commit) = self.held.pop_front() {
             if let Err(Refused(commit)) = self.journal.submit(commit) {

@@ -2,14 +2,18 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use hotline_agent::Refused;
 use hotline_net::{Outlet, Sockets, Transmit};
 use hotline_sip::{Flow, Transport};
 use hotline_store::{Journal, JournalConfig, Opened};
 use hotline_web::Metrics;
 use tempfile::TempDir;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
-use super::Spool;
+use super::{Answer, Spool};
 use crate::meters::Meters;
 
 struct Disk {
@@ -66,6 +70,29 @@ async fn what_a_turn_keeps_is_there_in_the_next_life() {
     let again = Journal::open(JournalConfig::new(folder.path().into())).unwrap();
     assert_eq!(again.keepsakes, [("agent/1001".to_owned(), b"idle".to_vec())]);
     again.running.close();
+}
+
+/// R1: who is told that he is ready is so after a restart of control as well.
+#[tokio::test]
+async fn the_answer_to_a_command_is_given_when_what_it_changed_is_on_disk() {
+    let mut it = disk();
+    let (asker, mut answered) = oneshot::channel();
+    it.spool.answer(Answer { asker, result: Err(Refused::UnknownAgent) });
+    it.spool.keep("agent/1001".to_owned(), Some(b"idle".to_vec()));
+    assert!(answered.try_recv().is_err());
+    assert!(it.spool.end_turn());
+    let answer = timeout(Duration::from_secs(10), answered).await.unwrap().unwrap();
+    assert_eq!((answer, it.opened.journal.stats().n_syncs), (Err(Refused::UnknownAgent), 1));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_command_that_changed_nothing_waits_for_no_disk() {
+    let mut it = disk();
+    let (asker, mut answered) = oneshot::channel();
+    it.spool.answer(Answer { asker, result: Err(Refused::UnknownAgent) });
+    assert!(it.spool.end_turn());
+    assert_eq!(answered.try_recv(), Ok(Err(Refused::UnknownAgent)));
+    assert_eq!(it.opened.journal.stats().n_commits, 0);
 }
 
 #[tokio::test]
