@@ -71,7 +71,8 @@ impl Switchboard {
 
     /// Whether this is a call too many; then it has its answer. So it is while none is taken for
     /// want of a disk or of media, too: each refusal with a record takes room in memory from those
-    /// of running calls. Only a planned end says when to come back (RFC 3261 §21.5.4), to everybody.
+    /// of running calls. Only a planned end says when to come back (RFC 3261 §21.5.4), and says it
+    /// to everybody.
     pub(super) fn turns_away(
         &mut self,
         flow: Flow,
