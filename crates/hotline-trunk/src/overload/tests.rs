@@ -138,8 +138,8 @@ impl Server {
         self.overload.offer(upstream, Duration::from_micros(waited), at(now).mono)
     }
 
-    /// What there is time for in a second of calls at three times the capacity, refusals of the rest
-    /// included.
+    /// What there is time for in a second of calls at three times the capacity, with refusals of
+    /// the rest.
     fn bears_at_three_times(&self) -> u64 {
         let refused: u64 = self.refusal.iter().sum();
         let stalls = self.stall * 1_000_000 / self.stall_every;
@@ -218,8 +218,9 @@ fn server_that_is_kept_from_its_work_now_and_then_still_refuses_in_time() {
     assert_eq!((after.refused, it.overload.per_sec()), (0, None), "{after:?}");
 }
 
-/// What a virtual machine does, and nobody is to blame for. 200 ms a second leave just the time that
-/// 0.8 times the capacity takes. 1.037 s: no step of anything meets the same moment of it each time.
+/// What a virtual machine does, and nobody is to blame for. 200 ms a second leave just the time
+/// that 0.8 times the capacity takes. 1.037 s: no step of anything meets the same moment of it each
+/// time.
 #[test]
 fn machine_that_stands_still_once_a_second_turns_away_only_what_there_is_no_time_for() {
     for (millis, stall_every) in
