@@ -86,6 +86,7 @@ impl Fold {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a fact")]
     fn take(&mut self, at: Now, fact: &CallFact) {
         let wall = Some(at.wall);
         let record = &mut self.record;

@@ -4,9 +4,9 @@
 //! stands or a burst passes. While one stands, new calls are held to a rate that falls as long as
 //! the queue grows and rises as soon as it is gone. A machine that stands still for a moment, as
 //! virtual ones do, makes a queue as well, but one that shrinks, and callers who are late, but only
-//! until it is gone: neither says that the rate is too high (for the same reason CoDel, RFC 8289
-//! §3, judges a queue by what it does over an interval and by no single wait). Peers that take part
-//! in overload control (RFC 7339) are told the same figure as a percentage, and keep calls back
+//! until it is gone: neither says that the rate is too high (for the same reason RFC 8289 §3 judges
+//! a queue by what it does over an interval and by no single wait). Peers that take part in
+//! overload control (RFC 7339) are told the same figure as a percentage, and keep calls back
 //! themselves.
 
 use std::time::Duration;

@@ -263,7 +263,7 @@ mod tests {
             let n = encoder.encode(&loud, &mut packet);
             let prompt = encoder.encode_alaw(&[0x2A; FRAME], &mut [0; SPEECH_MAX]);
             assert_eq!(prompt, n);
-            packet[..n].iter().map(|it| format!("{it:08b}")).collect()
+            packet[..n].iter().map(|it| format!("{it:08b}")).collect::<Vec<_>>().concat()
         };
         let of = |bits: &str| u32::from_str_radix(bits, 2).unwrap();
         let g729 = bits(Passed::G729);

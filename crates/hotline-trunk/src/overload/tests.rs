@@ -227,7 +227,7 @@ fn machine_that_stands_still_once_a_second_turns_away_only_what_there_is_no_time
         [(50, 1_037_000), (100, 1_000_000), (130, 1_000_000), (170, 1_037_000), (200, 1_000_000)]
     {
         let stall = millis * 1_000;
-        let mut it = Server { stall, stall_every, ..Server::new(OverloadConfig::default()) };
+        let mut it = Server { stall_every, stall, ..Server::new(OverloadConfig::default()) };
         let before = it.run(CAPACITY * 8 / 10, 20, Upstream::Plain);
         assert_eq!(before.refused, 0, "{stall}: {before:?}");
         it.run(CAPACITY * 3, 5, Upstream::Plain);
