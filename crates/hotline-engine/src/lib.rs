@@ -14,7 +14,6 @@ pub mod handover;
 mod link;
 mod media;
 mod meters;
-mod pages;
 mod priority;
 mod recordings;
 pub mod supervisor;

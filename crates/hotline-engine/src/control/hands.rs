@@ -31,7 +31,6 @@ use super::{
 use crate::{
     link::LinkInput,
     meters::Meters,
-    pages,
     turn::{Rim, Turn},
 };
 
@@ -54,7 +53,6 @@ pub(crate) struct Hands {
 
 /// What the hands remember between turns.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the role")]
 pub(crate) struct State {
     next_command: u64,
     pending: BTreeMap<CommandId, oneshot::Sender<Result<AgentView, Refused>>>,
@@ -63,8 +61,6 @@ pub(crate) struct State {
     /// When the views were written, and whether something changed since.
     shown: Option<Instant>,
     stale: bool,
-    /// There were once so many calls that the heaps may grow by huge pages.
-    was_busy: bool,
     /// Whether the last turn found room in the spool.
     spool_takes: bool,
     /// Whether the journal's disk took the last group.
@@ -81,7 +77,6 @@ impl State {
             traffic: BTreeMap::new(),
             shown: None,
             stale: true,
-            was_busy: false,
             spool_takes: true,
             disk_takes: true,
             waits: Waits::new(),
@@ -199,10 +194,6 @@ impl Rim<Switchboard> for Hands {
             self.state.stale = false;
             self.state.shown = Some(Instant::now());
             let board = machine.board(turn.now);
-            if board.n_calls >= pages::BUSY && !self.state.was_busy {
-                self.state.was_busy = true;
-                pages::allow();
-            }
             self.meters.board(&board);
             self.views.show(board, turn.now);
         }

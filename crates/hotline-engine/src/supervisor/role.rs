@@ -9,10 +9,7 @@ use tokio::{
 };
 
 use super::backoff::Backoff;
-use crate::{
-    handover::{self, Channel, Report},
-    pages,
-};
+use crate::handover::{self, Channel, Report};
 
 /// Where glibc reads how its allocator behaves (its manual, "Memory Allocation Tunables"); another
 /// libc does not look. What somebody has set already stays.
@@ -29,10 +26,10 @@ const MALLOC: &str = "GLIBC_TUNABLES";
 /// also fixes from which size on a block is mapped by itself, at 128 kB if he does not say: views
 /// of thousands of calls are larger.
 ///
-/// Huge pages are asked for, and given to a control that is or was busy (`pages.rs`).
+/// Huge pages (`hugetlb`) would save a busy control a tenth of its time, for a memory that goes on
+/// growing where it would have come to rest (`benches/README.md`).
 const MALLOC_OF_CONTROL: &str = "glibc.malloc.tcache_count=64:glibc.malloc.tcache_max=4096:\
-                                 glibc.malloc.top_pad=67108864:glibc.malloc.mmap_threshold=4194304:\
-                                 glibc.malloc.hugetlb=1";
+                                 glibc.malloc.top_pad=67108864:glibc.malloc.mmap_threshold=4194304";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
@@ -110,19 +107,13 @@ impl Slot {
         if self.role == Role::Control && env::var_os(MALLOC).is_none() {
             command.env(MALLOC, MALLOC_OF_CONTROL);
         }
-        if self.role == Role::Control {
-            // It is born so: its first pages would be huge otherwise.
-            pages::forbid();
-        }
         let child = command
             .args(&self.command.args)
             .stdin(Stdio::from(theirs))
             // The terminal's Ctrl-C is for the supervisor alone.
             .process_group(0)
             .kill_on_drop(true)
-            .spawn();
-        pages::allow();
-        let child = child?;
+            .spawn()?;
         let channel = Arc::new(Channel::new(ours)?);
         let (kill, killed) = oneshot::channel();
         self.life += 1;
