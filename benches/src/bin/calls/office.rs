@@ -33,12 +33,15 @@ impl Office {
     pub(crate) fn open(engine: &mut Engine, agents: usize, talk: Duration) -> Result<Self> {
         let mut party = Party::bind(OFFICE, engine.sip)?;
         party.register(agents)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (told, address) = (Arc::clone(&stop), party.address());
+        let office = Self { address, stop, work: thread::spawn(move || work(party, talk, &told)) };
+        // A command is answered when it is on disk: meanwhile telephones are asked whether they are
+        // there.
         for n in 0..agents {
             engine.command(n, "sign-in")?;
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let (told, address) = (Arc::clone(&stop), party.address());
-        Ok(Self { address, stop, work: thread::spawn(move || work(party, talk, &told)) })
+        Ok(office)
     }
 
     pub(crate) fn close(self) -> Result<()> {

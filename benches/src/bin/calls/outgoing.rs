@@ -77,9 +77,6 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<f64> {
     let mut engine = Engine::start(&setup)?;
     let mut office = Party::bind(OFFICE, engine.sip)?;
     office.register(args.agents)?;
-    for n in 0..args.agents {
-        engine.command(n, "sign-in")?;
-    }
     let stop = Arc::new(AtomicBool::new(false));
     let (ring, talk) = (Duration::from_millis(args.ring_ms), Duration::from_millis(args.talk_ms));
     let carrier = Party::on(gateway, engine.sip)?;
@@ -88,6 +85,9 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<f64> {
         thread::spawn(move || work(party, ring, talk, &stop))
     };
     let (office, carrier) = (work(office, None), work(carrier, Some(talk)));
+    for n in 0..args.agents {
+        engine.command(n, "sign-in")?;
+    }
 
     let before = engine.control_threads()?;
     let n_calls = (rate * args.secs as f64).round() as u64;
