@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     party::{CARRIER, ENGINE},
-    sipp::{BUFFER, read},
+    sipp::{BUFFER, INVITE, read},
 };
 
 const PROGRAM: &str = "/usr/sbin/kamailio";
@@ -23,56 +23,23 @@ const PORT: u16 = 5_068;
 /// What a call of ours may cost of one of its: 300 µs where it takes 600 to 700.
 pub(crate) const AIM: f64 = 300.0 / 650.0;
 
-/// With two processes a 180 may overtake its 200, which SIPp's script does not expect.
+/// Two to twelve of 3,000 did not go by the script, probably because a 180 came after its 200: the
+/// proxy has two processes.
 const MISSED_MAX: f64 = 0.01;
 const CALLED: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 4), 5_070);
 
 /// How long a call of SIPp lasts, as with an agent.
 const TALK_MS: &str = "500";
 
-/// SIPp's own scripts keep no route, so that a proxy is asked to pass on what names another one.
-const CALLER: &str = r#"<?xml version="1.0"?><scenario name="caller">
-<send retrans="500"><![CDATA[
-INVITE sip:12345@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
-From: <sip:13900000000@[local_ip]:[local_port]>;tag=[call_number]
-To: <sip:12345@[remote_ip]:[remote_port]>
-Call-ID: [call_id]
-CSeq: 1 INVITE
-Contact: <sip:13900000000@[local_ip]:[local_port]>
-Max-Forwards: 70
-Content-Type: application/sdp
-Content-Length: [len]
-
-v=0
-o=- 1 1 IN IP4 [media_ip]
-s=-
-c=IN IP4 [media_ip]
-t=0 0
-m=audio [media_port] RTP/AVP 8 101
-a=rtpmap:101 telephone-event/8000
-]]></send>
-<recv response="100" optional="true"/>
-<recv response="180" optional="true"/>
-<recv response="200" rrs="true"/>
-<send><![CDATA[
-ACK [next_url] SIP/2.0
-Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
-[routes]
-From: <sip:13900000000@[local_ip]:[local_port]>;tag=[call_number]
-To: <sip:12345@[remote_ip]:[remote_port]>[peer_tag_param]
-Call-ID: [call_id]
-CSeq: 1 ACK
-Max-Forwards: 70
-Content-Length: 0
-
-]]></send>
+/// After what every caller of ours says (`sipp.rs`). SIPp's own scripts keep no route, so that a proxy
+/// is asked to pass on what names another one.
+const BYE: &str = r#"
 <pause/>
 <send retrans="500"><![CDATA[
 BYE [next_url] SIP/2.0
 Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
 [routes]
-From: <sip:13900000000@[local_ip]:[local_port]>;tag=[call_number]
+From: <sip:[field0]@[local_ip]:[local_port]>;tag=[call_number]
 To: <sip:12345@[remote_ip]:[remote_port]>[peer_tag_param]
 Call-ID: [call_id]
 CSeq: 2 BYE
@@ -81,7 +48,7 @@ Content-Length: 0
 
 ]]></send>
 <recv response="200"/>
-</scenario>"#;
+"#;
 
 const CALLED_ONE: &str = r#"<?xml version="1.0"?><scenario name="called">
 <recv request="INVITE"/>
@@ -141,7 +108,10 @@ pub(crate) fn measure(rate: f64, span: Duration) -> Result<Option<Duration>> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("kamailio.cfg");
     fs::write(&script, include_str!("../../../kamailio.cfg"))?;
-    fs::write(folder.path().join("caller.xml"), CALLER)?;
+    let scenario =
+        format!("<?xml version=\"1.0\"?><scenario name=\"caller\">{INVITE}{BYE}</scenario>");
+    fs::write(folder.path().join("caller.xml"), scenario)?;
+    fs::write(folder.path().join("numbers.csv"), "SEQUENTIAL\n13900000000\n")?;
     fs::write(folder.path().join("called.xml"), CALLED_ONE)?;
     let called = format!("{}:{}", CALLED.0, CALLED.1);
     let _called = Ended(
@@ -169,7 +139,18 @@ pub(crate) fn measure(rate: f64, span: Duration) -> Result<Option<Duration>> {
     let before = all_of(proxy.0.id())?;
     sipp(folder.path())
         .arg(format!("{ENGINE}:{PORT}"))
-        .args(["-sf", "caller.xml", "-i", &CARRIER.to_string(), "-d", TALK_MS, "-l", "7000"])
+        .args([
+            "-sf",
+            "caller.xml",
+            "-inf",
+            "numbers.csv",
+            "-i",
+            &CARRIER.to_string(),
+            "-d",
+            TALK_MS,
+            "-l",
+            "7000",
+        ])
         .args(["-r", &format!("{rate}"), "-m", &format!("{n_calls}"), "-timeout", "120"])
         .args(["-trace_stat", "-stf", "stat.csv", "-fd", "1"])
         .status()?;

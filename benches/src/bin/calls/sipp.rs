@@ -27,7 +27,8 @@ pub(crate) struct Counted {
     pub(crate) created_in: Duration,
 }
 
-const INVITE: &str = r#"
+/// What a caller says until he is answered.
+pub(crate) const INVITE: &str = r#"
 <send retrans="500"><![CDATA[
 INVITE sip:12345@[remote_ip]:[remote_port] SIP/2.0
 Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
@@ -54,6 +55,7 @@ a=rtpmap:101 telephone-event/8000
 <send><![CDATA[
 ACK [next_url] SIP/2.0
 Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
+[routes]
 From: <sip:[field0]@[local_ip]:[local_port]>;tag=[call_number]
 To: <sip:12345@[remote_ip]:[remote_port]>[peer_tag_param]
 Call-ID: [call_id]
