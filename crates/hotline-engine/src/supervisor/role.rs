@@ -1,6 +1,6 @@
 //! One child process and what is known about it.
 
-use std::{env, ffi::OsString, fmt, io, path::PathBuf, process::Stdio, sync::Arc};
+use std::{ffi::OsString, fmt, io, path::PathBuf, process::Stdio, sync::Arc};
 
 use tokio::{
     process::{Child, Command},
@@ -10,26 +10,6 @@ use tokio::{
 
 use super::backoff::Backoff;
 use crate::handover::{self, Channel, Report};
-
-/// Where glibc reads how its allocator behaves (its manual, "Memory Allocation Tunables"); another
-/// libc does not look. What somebody has set already stays.
-const MALLOC: &str = "GLIBC_TUNABLES";
-
-/// A call of two legs makes hundreds of allocations, and those of a turn are freed together: by
-/// default a thread keeps seven of a size at hand and none above 1 kB, which is a message, and the
-/// others are merged and cut anew. At most 33 MB a thread would lie idle, were every size used.
-///
-/// A thread's heap is 64 MB of addresses, made usable page by page as it grows: more than three
-/// system calls and as many page faults for a call of two legs, of which something stays for half
-/// a minute.
-/// With padding it is usable from the start, and what it has grown to it keeps. Who sets a padding
-/// also fixes from which size on a block is mapped by itself, at 128 kB if he does not say: views
-/// of thousands of calls are larger.
-///
-/// Huge pages (`hugetlb`) would save a busy control a tenth of its time, for a memory that goes on
-/// growing where it would have come to rest (`benches/README.md`).
-const MALLOC_OF_CONTROL: &str = "glibc.malloc.tcache_count=64:glibc.malloc.tcache_max=4096:\
-                                 glibc.malloc.top_pad=67108864:glibc.malloc.mmap_threshold=4194304";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
@@ -103,11 +83,7 @@ impl Slot {
 
     pub(super) fn start(&mut self) -> io::Result<()> {
         let (ours, theirs) = handover::pair()?;
-        let mut command = Command::new(&self.command.program);
-        if self.role == Role::Control && env::var_os(MALLOC).is_none() {
-            command.env(MALLOC, MALLOC_OF_CONTROL);
-        }
-        let child = command
+        let child = Command::new(&self.command.program)
             .args(&self.command.args)
             .stdin(Stdio::from(theirs))
             // The terminal's Ctrl-C is for the supervisor alone.
