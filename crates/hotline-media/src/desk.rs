@@ -38,6 +38,7 @@ use self::{
 use crate::{
     MediaConfig, Note,
     counters::{Counters, count},
+    priority,
     recorder::{Ends, Errand, Outcomes, Recorder, take_over},
     task::Slot,
     wake::Wake,
@@ -188,6 +189,7 @@ impl Desk {
     }
 
     pub(crate) fn run(mut self) {
+        priority::urge();
         while self.all_workers_run() && self.turn() {}
         self.end();
     }

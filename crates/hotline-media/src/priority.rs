@@ -24,13 +24,27 @@ const FIFO: u8 = 10;
 /// When real time is refused.
 const NICE: i32 = -15;
 
+/// Between the workers and everybody else, like the thread of the engine that gives the orders: a
+/// call is answered when its leg is open, and who waits long for that is refused.
+const URGENT: i32 = -10;
+
 /// Work that can wait for everybody else's.
 const PATIENT: i32 = 19;
 
+/// Makes the calling thread go before others, where it is permitted (`CAP_SYS_NICE`), and the
+/// threads that it starts.
+pub(crate) fn urge() {
+    set(URGENT);
+}
+
 /// Makes the calling thread wait for all others.
 pub(crate) fn lower() {
-    if let Err(error) = setpriority_process(Some(gettid()), PATIENT) {
-        tracing::debug!(%error, "A thread stays as urgent as the others.");
+    set(PATIENT);
+}
+
+fn set(nice: i32) {
+    if let Err(error) = setpriority_process(Some(gettid()), nice) {
+        tracing::debug!(%error, nice, "A thread stays as urgent as the others.");
     }
 }
 

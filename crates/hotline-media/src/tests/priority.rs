@@ -1,4 +1,4 @@
-//! What the kernel makes of the worker's wish to go first.
+//! What the kernel makes of the wish of worker and desk to go before others.
 
 use std::{
     fs, thread,
@@ -26,12 +26,32 @@ fn slack(task: &str) -> Option<u32> {
     Some(text.trim().parse().unwrap())
 }
 
-fn workers() -> Vec<String> {
+fn tasks(name: &str) -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap().map(|it| it.unwrap().path());
-    let is_worker = |it: &std::path::PathBuf| {
-        fs::read_to_string(it.join("comm")).is_ok_and(|it| it.starts_with("media-worker"))
+    let is_named = |it: &std::path::PathBuf| {
+        fs::read_to_string(it.join("comm")).is_ok_and(|it| it.starts_with(name))
     };
-    tasks.filter(is_worker).map(|it| it.file_name().unwrap().display().to_string()).collect()
+    tasks.filter(is_named).map(|it| it.file_name().unwrap().display().to_string()).collect()
+}
+
+#[test]
+fn the_desk_goes_before_others_and_the_recorder_does_not() {
+    let granted = thread::spawn(|| {
+        priority::urge();
+        let own = fs::read_link("/proc/thread-self").unwrap();
+        standing(&own.file_name().unwrap().display().to_string()).unwrap()
+    });
+    let granted = granted.join().unwrap();
+    let _rig = Rig::new();
+    let end = Instant::now() + Duration::from_secs(10);
+    let is_so = |it: &String| standing(it).as_ref() == Some(&granted);
+    while !tasks("media-desk").iter().any(is_so) {
+        assert!(Instant::now() < end, "no desk has {granted:?}");
+        thread::yield_now();
+    }
+    let usual = standing(&std::process::id().to_string());
+    let recorders = tasks("media-recorder").iter().filter_map(|it| standing(it)).collect::<Vec<_>>();
+    assert!(!recorders.is_empty() && recorders.iter().all(|it| Some(it) == usual.as_ref()));
 }
 
 #[test]
@@ -49,7 +69,7 @@ fn the_worker_goes_first_though_nobody_reads_its_log() {
     let is_first = |it: &String| {
         standing(it).as_ref() == Some(&granted) && slack(it).is_none_or(|it| it <= SLACK_NS)
     };
-    while !workers().iter().any(is_first) {
+    while !tasks("media-worker").iter().any(is_first) {
         assert!(Instant::now() < end, "no worker has {granted:?}");
         thread::yield_now();
     }
