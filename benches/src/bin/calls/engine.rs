@@ -124,6 +124,14 @@ impl Engine {
         Ok(values.sum())
     }
 
+    /// What a counter says of each of its labels, as it is written, where it says anything.
+    pub(crate) fn counts(&mut self, name: &str) -> Result<String> {
+        let (_, text) = self.ask("GET", "/metrics", "")?;
+        let lines = text.lines().filter_map(|it| it.strip_prefix(name)?.split_once(' '));
+        let some = lines.filter(|(_, n)| *n != "0");
+        Ok(some.map(|(labels, n)| format!("{labels} {n}")).collect::<Vec<_>>().join(", "))
+    }
+
     /// A histogram of these labels: upper ends, in seconds, and how many values were no greater.
     pub(crate) fn histogram(&mut self, name: &str, labels: &str) -> Result<Vec<(f64, f64)>> {
         let (_, text) = self.ask("GET", "/metrics", "")?;

@@ -117,6 +117,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         engine.metric("hotline_sip_edge_total{what=\"known_over_rate\"}")?,
         crowd.n_lost()?,
     );
+    println!("== refused by the engine: {}", engine.counts("hotline_calls_refused_total")?);
     let mut aims = Aims::begin();
     let of_rated = |n: u64| n as f64 / args.secs as f64 / rated;
     // What the callers themselves cannot say is not asked of the engine.
