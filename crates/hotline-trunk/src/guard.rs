@@ -247,10 +247,18 @@ mod tests {
     #[test]
     fn emergency_numbers_pass_every_guard() {
         let mut guard = Guard::new(GuardConfig::default());
-        for n in 0..100 {
-            assert_eq!(guard.pass(&agent(), None, "110", minute(0)), Ok(()), "{n}");
+        let without_any = plan(&[], &["1"], 0);
+        for number in ["110", "119", "120", "122"] {
+            assert!(guard.is_emergency(number), "{number}");
+            for plan in [None, Some(&without_any)].repeat(50) {
+                assert_eq!(guard.pass(&agent(), plan, number, minute(0)), Ok(()), "{number}");
+            }
         }
-        assert_eq!(guard.pass(&agent(), Some(&plan(&["1"], &[], 1)), "138", minute(0)), Ok(()));
+        // They count for nothing, and an hour that is full does not stop them.
+        let one = plan(&["1"], &[], 1);
+        let mut dial = |number| guard.pass(&agent(), Some(&one), number, minute(0));
+        assert_eq!([dial("138"), dial("138")], [Ok(()), Err(Barred::TooOften)]);
+        assert_eq!(dial("119"), Ok(()));
         assert_eq!(guard.pass(&agent(), None, "1101", minute(0)), Err(Barred::NoPlan));
     }
 

@@ -190,4 +190,16 @@ mod tests {
             "the other direction has its own"
         );
     }
+
+    #[test]
+    fn a_second_that_is_full_stops_no_transfer_and_no_emergency() {
+        let limits = Limits { per_sec: Some(2), ..Limits::default() };
+        let mut it = Channels::default();
+        let mut take = |purpose| it.may_take(Way::Out, purpose, 999, &limits, MonoTime(0));
+        let fast = Err(Refusal::TooFast);
+        assert_eq!([(); 3].map(|()| take(Purpose::Call)), [Ok(()), Ok(()), fast]);
+        let others = [Purpose::Emergency, Purpose::Transfer, Purpose::Emergency];
+        assert_eq!(others.map(&mut take), [Ok(()); 3]);
+        assert_eq!(take(Purpose::Call), fast);
+    }
 }
