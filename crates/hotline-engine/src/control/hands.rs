@@ -367,3 +367,6 @@ fn call_view(it: CallBrief) -> CallView {
         last_flow: it.last_flow,
     }
 }
+
+#[cfg(test)]
+mod tests;
