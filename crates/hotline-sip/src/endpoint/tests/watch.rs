@@ -73,16 +73,18 @@ fn who_holds_is_asked_every_half_minute_and_stays_for_hours() {
     it.check_silence();
 }
 
+/// A question is sent for 32 s, and behind it a refresh for as long.
 #[test]
-fn no_cut_of_half_a_minute_ends_the_call_of_who_holds() {
+fn no_cut_of_a_minute_ends_the_call_of_who_holds() {
     for start in 0..60 {
-        let (mut it, a, _) = held(GOOD, 92);
+        let (mut it, a, b) = held(GOOD, 92);
         it.secs(start);
         it.drop = Some((B, ""));
-        it.secs(27);
+        it.secs(60);
         it.drop = None;
         it.secs(120);
-        assert_eq!(it.ends_of(A, a), [], "cut after {start} s");
+        let ends = (it.ends_of(A, a), it.ends_of(B, b));
+        assert_eq!(ends, (vec![], vec![]), "cut after {start} s");
     }
 }
 
