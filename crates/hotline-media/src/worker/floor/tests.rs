@@ -298,6 +298,20 @@ fn each_party_hears_the_other_in_its_own_codec() {
     assert_eq!(caller[0].1, [0x2A; 160]);
 }
 
+/// The worker is always a little late, and its clock is the one that everybody hears.
+#[test]
+fn ticks_that_are_late_come_as_often_as_20_ms_have_passed() {
+    let mut it = House::new();
+    it.play(CALLER, 1, 0, false);
+    let end = it.now + Duration::from_secs(10);
+    while it.now < end {
+        it.now = it.floor.due().unwrap().max(it.now) + Duration::from_millis(7);
+        it.floor.handle_timeout(&mut it.wire, it.now);
+    }
+    let n = it.heard(CALLER).len();
+    assert!((499..=502).contains(&n), "{n} packets in 10 s");
+}
+
 #[test]
 fn a_key_is_reported_once_and_passed_on_with_the_listeners_payload_type() {
     let mut it = House::new();
@@ -351,17 +365,26 @@ fn keys_at_the_number_of_the_peers_answer_are_heard_as_well_as_at_ours() {
 
 #[test]
 fn a_stranger_is_counted_and_neither_heard_nor_sent_to() {
-    let mut it = House::new();
-    it.say(CALLER, voice(8, 10), &[1; 160]);
-    it.heard(AGENT);
     let stranger = SocketAddr::from(([203, 0, 113, 9], 9));
-    it.say_from(stranger, CALLER, voice(8, 11), &[2; 160]);
-    it.say_from(address(CALLER), CALLER, Header { payload_type: 77, ..voice(0, 12) }, &[3; 160]);
-    assert!(it.heard(AGENT).is_empty());
-    it.play(CALLER, 1, 1, false);
-    it.wait(20);
-    assert!(!it.heard(CALLER).is_empty(), "sent to the signalled address");
-    assert_eq!(it.floor.leg(slot(CALLER)).unwrap().stats().refused, 1);
+    // The peer spoke, or he has sent nothing yet.
+    for speaks in [true, false] {
+        let mut it = House::new();
+        if speaks {
+            it.say(CALLER, voice(8, 10), &[1; 160]);
+            it.heard(AGENT);
+        }
+        let [other, noise] = [77, 13].map(|it| Header { payload_type: it, ..voice(0, 12) });
+        it.say_from(stranger, CALLER, voice(8, 11), &[2; 160]);
+        it.say_from(stranger, CALLER, event(101, 12, 1_600), &[5, 0x8A, 1, 0]);
+        it.say_from(stranger, CALLER, noise, &[20]);
+        it.say_from(address(CALLER), CALLER, other, &[3; 160]);
+        it.wait(20);
+        assert!(it.heard(AGENT).is_empty() && it.reported().is_empty());
+        it.play(CALLER, 1, 1, false);
+        it.wait(20);
+        assert!(!it.heard(CALLER).is_empty(), "sent to the signalled address");
+        assert_eq!(it.floor.leg(slot(CALLER)).unwrap().stats().refused, 3);
+    }
 }
 
 #[test]
