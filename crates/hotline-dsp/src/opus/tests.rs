@@ -135,6 +135,61 @@ fn a_lost_packet_of_60_ms_is_heard_whole_from_the_copy_in_the_next_one() {
     assert!(heard(false).iter().all(|it| *it < 0.1), "{:?}", heard(false));
 }
 
+/// Browsers code what a microphone hears at 48,000 Hz, in any mode of Opus. Their sound up to 4 kHz
+/// is heard, and what lies above it is gone and nowhere else.
+#[test]
+fn what_was_made_at_any_rate_is_heard_at_ours() {
+    use Application::{Audio, RestrictedLowDelay, Voip};
+    use Channels::{Mono, Stereo};
+    let mut modes = Vec::new();
+    for (rate, channels, application, bits) in [
+        (12_000, Mono, Voip, 16_000),
+        (16_000, Mono, Voip, 24_000),
+        (24_000, Mono, Audio, 32_000),
+        (48_000, Mono, Voip, 32_000),
+        (48_000, Mono, Audio, 64_000),
+        (48_000, Stereo, Voip, 64_000),
+        (48_000, Stereo, RestrictedLowDelay, 96_000),
+    ] {
+        let mut encoder = Encoder::builder(rate, channels, application)
+            .bitrate(Bitrate::try_bits(bits).unwrap())
+            .build()
+            .unwrap();
+        let samples = usize::try_from(rate / 50).unwrap();
+        let sine = |n: usize, hz: f64| {
+            let second = f64::from(u32::try_from(n).unwrap()) / f64::from(rate);
+            (std::f64::consts::TAU * hz * second).sin()
+        };
+        // 5,300 Hz would be heard as 2,700 by who took every sixth sample.
+        let above = if rate > 12_000 { 5_300.0 } else { 5_000.0 };
+        let mut decoder = OpusDecoder::new().unwrap();
+        let mut heard = Vec::new();
+        for frame in 0..50 {
+            let mut pcm = Vec::new();
+            for n in frame * samples..(frame + 1) * samples {
+                let it = 8_000.0 * sine(n, 700.0) + 4_000.0 * sine(n, above);
+                #[expect(clippy::cast_possible_truncation, reason = "at most 12,000")]
+                pcm.resize(pcm.len() + channels.count(), it as i16);
+            }
+            let mut packet = [0; 1_000];
+            let n = encoder.encode(&pcm, &mut packet).unwrap();
+            assert_eq!(opus_ticks(&packet[..n]), Some(960));
+            modes.push(packet[0] >> 3);
+            let frame = decode(&mut decoder, &packet[..n]);
+            assert_eq!(frame.len(), FRAME);
+            heard.extend(frame);
+        }
+        let heard = &heard[3_200..];
+        let name = format!("{rate} {channels:?} {application:?}");
+        assert!(strength(heard, 700) > 0.9, "{name}: {}", strength(heard, 700));
+        assert!((level_dbm0(heard) + 9.2).abs() < 2.0, "{name}: {} dBm0", level_dbm0(heard));
+    }
+    // SILK, both at once and CELT alone (RFC 6716 table 2).
+    for of in [0..12, 12..16, 16..32] {
+        assert!(modes.iter().any(|it| of.contains(it)), "{of:?}");
+    }
+}
+
 #[test]
 fn nothing_is_left_out_in_a_pause_unless_dtx_is_asked_for() {
     let silent = |dtx| {
