@@ -166,8 +166,17 @@ impl DtmfDetector {
         };
     }
 
-    /// Goertzel's algorithm for all eight at once.
-    fn look(&self) -> Option<Found> {
+    #[expect(clippy::cast_precision_loss, reason = "a measure of loudness")]
+    fn energy(&self) -> f32 {
+        energy(&self.block) as f32
+    }
+
+    /// Goertzel's algorithm for all eight at once: its last two values of each. `None` in a pause: what
+    /// it finds is at most the energy times the length (Cauchy and Schwarz), and so no key's.
+    fn filter(&self) -> Option<[[f32; 8]; 2]> {
+        if self.energy() * BLOCK_F32 < level_min() {
+            return None;
+        }
         let (mut one, mut two) = ([0.0_f32; 8], [0.0_f32; 8]);
         for sample in &self.block {
             let sample = f32::from(*sample);
@@ -175,6 +184,11 @@ impl DtmfDetector {
                 (*one, *two) = (sample + coefficient * *one - *two, *one);
             }
         }
+        Some([one, two])
+    }
+
+    fn look(&self) -> Option<Found> {
+        let [one, two] = self.filter()?;
         let mut power = [0.0; 8];
         for (n, power) in power.iter_mut().enumerate() {
             let (one, two) = (at(&one, n), at(&two, n));
@@ -183,9 +197,7 @@ impl DtmfDetector {
         let row = strongest(&power, 0)?;
         let column = strongest(&power, 4)?;
         let (low, high) = (at(&power, row), at(&power, column));
-        #[expect(clippy::cast_precision_loss, reason = "a measure of loudness")]
-        let all = energy(&self.block) as f32;
-        let pure = low + high > PURE * all * HALF_BLOCK;
+        let pure = low + high > PURE * self.energy() * HALF_BLOCK;
         let loud = low.min(high) > level_min();
         if !pure || !loud || high > low * TWIST_MAX || low > high * REVERSE_TWIST_MAX {
             return None;

@@ -228,6 +228,10 @@ fn detectors() -> Vec<Subject> {
     it.push(subject("keys in the sound", move |voice, _| {
         black_box(dtmf.hear(voice));
     }));
+    let (mut dtmf, pause) = (DtmfDetector::default(), [0; FRAME]);
+    it.push(subject("keys in a pause", move |_, _| {
+        black_box(dtmf.hear(&pause));
+    }));
     let mut signals = SignalDetector::default();
     it.push(subject("signals of the network", move |voice, _| {
         black_box(signals.hear(voice));

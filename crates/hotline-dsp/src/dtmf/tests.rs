@@ -59,6 +59,24 @@ fn all_sixteen_keys_are_heard_once_each() {
     }
 }
 
+/// People pause half of the time, and eight filters are most of what a detector costs.
+#[test]
+fn no_filter_runs_in_a_pause_and_all_do_where_a_key_may_be() {
+    let block = |dbm0: f64| {
+        let mut tones = [770.0, 1_336.0].map(|hz| Tone::exact(hz, dbm0));
+        let mut it = DtmfDetector::default();
+        it.block.fill_with(|| tones.iter_mut().map(Tone::next_sample).sum());
+        it
+    };
+    for dbm0 in [-29.0, -25.0, -10.0] {
+        assert!(block(dbm0).look().is_some(), "{dbm0}");
+    }
+    // A room is as loud (Q.24 has −55 for no key).
+    for dbm0 in [-40.0, -50.0, -90.0] {
+        assert!(block(dbm0).filter().is_none(), "{dbm0}");
+    }
+}
+
 #[test]
 fn a_tone_of_40_ms_with_a_pause_of_40_ms_is_a_key_and_one_of_23_ms_is_not() {
     for key in 0..16 {
