@@ -204,9 +204,11 @@ fn the_delay_follows_the_network_up_and_down_again() {
         side.turn(now);
         delays.push(side.ear.jitter().delay_ms());
     }
-    assert!(delays[59 * 50] <= 30, "calm: {}", delays[59 * 50]);
+    // Never below 20 ms: whoever runs this program may stand still for a moment (media paper, 7).
+    assert!((20..=30).contains(&delays[59 * 50]), "calm: {}", delays[59 * 50]);
     assert!((90..=110).contains(&delays[119 * 50]), "rough: {}", delays[119 * 50]);
-    assert!(delays[179 * 50] <= 30, "calm again: {}", delays[179 * 50]);
+    assert!((20..=30).contains(&delays[179 * 50]), "calm again: {}", delays[179 * 50]);
+    assert!(delays.iter().all(|it| (20..=120).contains(it)));
 }
 
 #[test]
