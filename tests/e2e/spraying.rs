@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_testkit::{Call, Sound, Speech, packet, raw::RawUdp};
+use hotline_testkit::{Call, Outgoing, Sound, Speech, packet, raw::RawUdp};
 use serde_json::json;
 use tokio::{
     task::JoinHandle,
@@ -31,6 +31,9 @@ fn loud_samples(sound: &Sound) -> usize {
     sound.samples().iter().filter(|it| it.unsigned_abs() > 30_000).count()
 }
 
+/// What he sends in turn: a voice, the end of key 9 (RFC 4733) and noise at full scale (RFC 3389).
+const SPRAYED: [(u8, &[u8]); 3] = [(8, &LOUD), (101, &[9, 0x8A, 0x03, 0x20]), (13, &[0])];
+
 /// Sends to every port all the time, with another SSRC each, and counts what comes back.
 struct Sprayer {
     sent: Arc<AtomicU64>,
@@ -49,9 +52,10 @@ impl Sprayer {
                 tick.tick().await;
                 // Those of RTCP lie between.
                 let all = ports.iter().flat_map(|it| [it.port(), it.port() + 1]);
+                let (payload_type, payload) = SPRAYED[usize::from(index) % SPRAYED.len()];
                 for port in all.map(|it| SocketAddr::new(ENGINE, it)) {
-                    let ssrc = u32::from(port.port());
-                    let it = packet(index == 0, 8, index, u32::from(index) * 160, ssrc, &LOUD);
+                    let (timestamp, ssrc) = (u32::from(index) * 160, u32::from(port.port()));
+                    let it = packet(index == 0, payload_type, index, timestamp, ssrc, payload);
                     // A closed port answers with an error, which is none of ours.
                     if socket.send(port, &it).await.is_ok() {
                         n_sent.fetch_add(1, Relaxed);
@@ -83,11 +87,13 @@ impl Drop for Sprayer {
     }
 }
 
-/// Nobody of these has heard a sample of a stranger's, and nobody was sent to from elsewhere.
+/// Nobody of these has heard a sample or a key of a stranger's, and nobody was sent to from
+/// elsewhere.
 fn check_ears(ears: &[&Call]) {
     for ear in ears {
         let heard = ear.heard();
         assert_eq!(loud_samples(&heard.sound()), 0, "{:?}", heard.sound());
+        assert!(heard.keys().iter().all(|it| it.key.as_char() != '9'), "{:?}", heard.keys());
         assert!(heard.strangers().is_empty());
     }
 }
@@ -169,6 +175,55 @@ async fn v1_a_stranger_who_sprays_all_ports_hears_nothing_and_is_not_heard_at_an
     stranger.check("when all is over", all).await;
 
     check_ears(&[&caller, &phone, &third, &asked]);
+    check_recordings(&engine, &caller.number).await;
+}
+
+/// Who sent nothing yet is known by what he described alone: whoever speaks first at his port must
+/// not be taken for him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v1_a_stranger_who_speaks_before_the_peer_does_not_take_his_port_at_any_stage() {
+    let mut engine = Engine::quick().await;
+    let (ports, all) = (engine.rtp_ports(), engine.rtp_ports().len());
+    let (stranger, guesser) = (Sprayer::start(ports).await, RawUdp::bind(ELSEWHERE).await.unwrap());
+    let agent = engine.agent(1).await;
+    let (to, from_user) = ("12345".to_owned(), "13600000001".to_owned());
+    let speech = Speech::Nothing;
+    let caller = engine.dial(Outgoing { to, from_user, speech, ..Outgoing::default() }).await;
+    caller.hears_begin(&engine, "menu.top.long").await;
+    stranger.check("the menu", all).await;
+    caller.tell_keys("0");
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.speak(Speech::Nothing);
+    stranger.check("ringing", all).await;
+    phone.answer();
+    engine.until_state(&agent, "talking").await;
+    stranger.check("a talk in which nobody says a word", all).await;
+    inject(&guesser, [&caller, &phone]).await;
+    phone.hold();
+    engine.until_state(&agent, "held").await;
+    stranger.check("hold", all).await;
+    inject(&guesser, [&caller, &phone]).await;
+    phone.retrieve();
+    engine.until_state(&agent, "talking").await;
+    caller.hold();
+    caller.until("hold answered", SOON, |it| it.n_reanswered == 1).await.unwrap();
+    stranger.check("re-INVITE of the caller", all).await;
+    caller.retrieve();
+    caller.until("retrieve answered", SOON, |it| it.n_reanswered == 2).await.unwrap();
+    engine.kill(Role::Media).await;
+    stranger.check("another media process", all).await;
+    inject(&guesser, [&caller, &phone]).await;
+    assert!(caller.sent().is_empty() && phone.sent().is_empty());
+
+    // Whose ports they are is heard when they speak.
+    caller.speak(Speech::tone(700));
+    phone.speak(Speech::tone(440));
+    caller.until_tone(440, SOON).await.unwrap();
+    phone.until_tone(700, SOON).await.unwrap();
+    stranger.check("talk", all).await;
+    caller.hang_up();
+    phone.until_ended(SOON).await.unwrap();
+    check_ears(&[&caller, &phone]);
     check_recordings(&engine, &caller.number).await;
 }
 

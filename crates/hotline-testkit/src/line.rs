@@ -84,10 +84,14 @@ impl Line {
         };
         // The voice goes on under a key, so that it does not slip.
         let frame = self.encoder.encode(stream.codec, &self.voice.next_frame());
-        let packets = packets.unwrap_or_else(|| {
-            let marker = !std::mem::replace(&mut self.begun, true);
-            vec![self.packet(marker, stream.payload_type, self.timestamp, &frame)]
-        });
+        let packets = match packets {
+            Some(keys) => keys,
+            None if !self.voice.is_sent() => Vec::new(),
+            None => {
+                let marker = !std::mem::replace(&mut self.begun, true);
+                vec![self.packet(marker, stream.payload_type, self.timestamp, &frame)]
+            }
+        };
         self.timestamp = self.timestamp.wrapping_add(FRAME_UNITS * scale);
         (Some(stream.address), packets)
     }
@@ -194,5 +198,17 @@ mod tests {
         assert!(line.next_packets(Some(&held)).1.is_empty());
         assert!(line.next_packets(None).1.is_empty());
         assert_eq!(line.timestamp, before.wrapping_add(320));
+    }
+
+    #[test]
+    fn a_mute_robot_sends_keys_alone_and_begins_when_it_speaks() {
+        let mut line = Line::new(Random::new(3));
+        line.speak(Speech::Nothing);
+        assert!(hear(&mut line, &stream(), 50).packets().is_empty());
+        line.press([Key::try_from('7').unwrap()]);
+        let heard = hear(&mut line, &stream(), 50);
+        assert_eq!((heard.keys().len(), heard.packets().len()), (1, 7));
+        line.speak(Speech::Silence);
+        assert_eq!(hear(&mut line, &stream(), 50).packets().len(), 50);
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Call, Late, audio::Audio, wire::Wire};
+use crate::{Call, Late, Speech, audio::Audio, wire::Wire};
 
 /// A telephone. It registers, calls and is called; it falls silent when it is dropped, without a
 /// word to anybody, like a telephone that loses power.
@@ -46,6 +46,8 @@ pub struct Outgoing {
     pub ring_limit: Option<Duration>,
     /// A telephone that knows no telephone-events: keys are sound.
     pub without_events: bool,
+    /// What it says from the first packet on.
+    pub speech: Speech,
 }
 
 /// The registrar refused, or did not answer (408).

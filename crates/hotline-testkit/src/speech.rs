@@ -12,6 +12,8 @@ use crate::{FRAME, Sound};
 pub enum Speech {
     #[default]
     Silence,
+    /// No packets but those of keys.
+    Nothing,
     /// A sine for ever.
     Tone(Tone),
     /// A sound, then silence.
@@ -73,7 +75,7 @@ impl Voice {
         let from = self.position;
         self.position += FRAME;
         match &mut self.speech {
-            Speech::Silence => {}
+            Speech::Silence | Speech::Nothing => {}
             Speech::Tone(tone) => tone.fill(&mut samples),
             Speech::Once(sound) => {
                 for (to, it) in samples.iter_mut().zip(sound.samples().iter().skip(from)) {
@@ -92,11 +94,16 @@ impl Voice {
         samples
     }
 
+    /// Whether packets of it are sent.
+    pub(crate) const fn is_sent(&self) -> bool {
+        !matches!(self.speech, Speech::Nothing)
+    }
+
     /// Whether a sound that is spoken once is over.
     pub(crate) fn is_over(&self) -> bool {
         match &self.speech {
             Speech::Once(sound) => self.position >= sound.samples().len(),
-            Speech::Silence | Speech::Tone(_) | Speech::Looped(_) => false,
+            Speech::Silence | Speech::Nothing | Speech::Tone(_) | Speech::Looped(_) => false,
         }
     }
 }

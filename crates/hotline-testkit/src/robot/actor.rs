@@ -179,6 +179,7 @@ impl Actor {
 
     fn dial(&mut self, flow: Flow, it: Outgoing, audio: Arc<Audio>, now: Now) -> Option<Call> {
         let id = self.endpoint.new_leg();
+        audio.state().line.speak(it.speech);
         let mut leg = Leg::new(audio, self.codecs, &mut self.random);
         let own = || match hotline_sdp::offer(&leg.local, false) {
             offer if it.without_events => without_events(&offer),
