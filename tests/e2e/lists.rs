@@ -143,8 +143,21 @@ async fn each_action_is_done_for_the_numbers_beginnings_and_cities_that_an_entry
 async fn an_entry_ends_by_itself_and_no_list_stops_a_transfer_to_110() {
     let police = Robot::bind(CARRIER).await.unwrap();
     let (gateways, options_probes) = (vec![police.address()], false);
-    let engine = Engine::start(Setup { gateways, options_probes, ..Setup::default() }).await;
+    let (may_call, calls_per_hour) = (&["138"][..], 1);
+    let setup = Setup { gateways, options_probes, may_call, calls_per_hour, ..Setup::default() };
+    let engine = Engine::start(setup).await;
     let (caller, agent, phone) = engine.talk().await;
+    // The one call that he may make in this hour.
+    engine.command(&agent.no, "consult", json!({ "number": "13800138061" })).await;
+    let asked = police.incoming(SOON).await.unwrap();
+    engine.command(&agent.no, "cancel-consult", json!({})).await;
+    asked.until_ended(SOON).await.unwrap();
+    engine.until_state(&agent, "talking").await;
+    let path = format!("/api/v1/agents/{}/transfer", agent.no);
+    for (number, status) in [("13800138062", 429), ("12315", 403)] {
+        let reply = http::post(engine.http(), &path, &json!({ "number": number })).await.unwrap();
+        assert_eq!(reply.status, status, "{number}: {}", reply.text());
+    }
     // Whom the agent has is on the list by now, and so is whom he calls.
     for number in [&*caller.number, "110"] {
         let entry = json!({

@@ -265,7 +265,16 @@ async fn v26_calls_abroad_are_stopped_for_everybody_with_an_alarm_and_others_go_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
     let carrier = Robot::bind(CARRIER).await.unwrap();
-    let (engine, agent) = engine(&[carrier.address()]).await;
+    // Neither the plan nor a route has emergency numbers.
+    let engine = Engine::start(Setup {
+        gateways: vec![carrier.address()],
+        options_probes: false,
+        may_call: &["138"],
+        trunk_more: "[[route]]\nprefixes = [\"138\", \"00\"]\nto = [\"carrier\"]\n".to_owned(),
+        ..Setup::default()
+    })
+    .await;
+    let agent = engine.busy_agent(1).await;
     let ask = async |number: &str| {
         let body = json!({"number": number});
         let reply = http::post(engine.http(), "/api/v1/agents/1001/dial", &body).await.unwrap();
@@ -288,15 +297,18 @@ async fn agents_call_what_their_plan_has_and_emergency_numbers_always() {
         engine.until_state(&agent, "busy").await;
     }
     assert_eq!(ask("13800138005").await, refused(429, "too_many_calls"));
-    engine.command(&agent.no, "dial", shown("110")).await;
-    let phone = agent.robot.incoming(SOON).await.unwrap();
-    phone.answer();
-    let party = carrier.incoming(SOON).await.unwrap();
-    assert_eq!(party.invited().unwrap().request_user, "110");
-    party.answer();
-    engine.until_state(&agent, "talking").await;
-    engine.command(&agent.no, "hang-up", json!({})).await;
-    phone.until_ended(SOON).await.unwrap();
+    for number in ["110", "119", "120", "122"] {
+        engine.command(&agent.no, "dial", shown(number)).await;
+        let phone = agent.robot.incoming(SOON).await.unwrap();
+        phone.answer();
+        let party = carrier.incoming(SOON).await.unwrap();
+        assert_eq!(party.invited().unwrap().request_user, number);
+        party.answer();
+        engine.until_state(&agent, "talking").await;
+        engine.command(&agent.no, "hang-up", json!({})).await;
+        phone.until_ended(SOON).await.unwrap();
+        engine.until_state(&agent, "busy").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
