@@ -71,6 +71,9 @@ const ALONE: &[(&str, &str)] = &[
     ("toml", "config"),
 ];
 
+/// Libraries that a crate must do without: a worker's thread has timers of its own.
+const NEVER: &[(&str, &str)] = &[("tokio", "media")];
+
 /// Packages that test or measure the whole house.
 const WHOLE: &[&str] = &["tests", "benches", "fuzz"];
 
@@ -119,6 +122,9 @@ fn breaches(manifests: &BTreeMap<String, String>) -> Vec<String> {
             }
             if !dev && ALONE.iter().any(|(it, owner)| *it == name && *owner != krate) {
                 found.push(format!("{krate} depends on {name}, which is another crate's"));
+            }
+            if !dev && NEVER.contains(&(name, krate.as_str())) {
+                found.push(format!("{krate} does without {name}"));
             }
         }
     }
@@ -260,6 +266,7 @@ fn a_planted_breach_is_found() {
         "[dependencies]\nsqlx = \"1\"",
         &["web depends on sqlx, which is another crate's"],
     );
+    planted("media", "[dependencies]\ntokio = \"1\"", &["media does without tokio"]);
     planted("cdr", "[dev-dependencies]\nhotline-web = \"1\"", &["cdr → web is not in the table"]);
     planted("cdr", "[dev-dependencies]\nhotline-testkit = \"1\"\nserde_json = \"1\"", &[]);
     planted(
