@@ -144,7 +144,7 @@ async fn an_entry_ends_by_itself_and_no_list_stops_a_transfer_to_110() {
     let police = Robot::bind(CARRIER).await.unwrap();
     let (gateways, options_probes) = (vec![police.address()], false);
     let (may_call, calls_per_hour) = (&["138"][..], 1);
-    let setup = Setup { gateways, options_probes, may_call, calls_per_hour, ..Setup::default() };
+    let setup = Setup { gateways, calls_per_hour, may_call, options_probes, ..Setup::default() };
     let engine = Engine::start(setup).await;
     let (caller, agent, phone) = engine.talk().await;
     // The one call that he may make in this hour.
