@@ -23,6 +23,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket},
     task::AbortHandle,
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -66,7 +67,7 @@ impl Secure {
             while let Ok((stream, from)) = listener.accept().await {
                 if let Ok(stream) = acceptor.accept(stream).await {
                     n.fetch_add(1, Relaxed);
-                    tokio::spawn(serve(stream, (from, address), Arc::clone(&note)));
+                    tokio::spawn(serve(stream, (from, address, "TLS"), Arc::clone(&note)));
                 }
             }
         });
@@ -86,7 +87,7 @@ impl Drop for Secure {
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    (engine, own): (SocketAddr, SocketAddr),
+    (engine, own, transport): (SocketAddr, SocketAddr, &'static str),
     heard: Arc<Mutex<Vec<String>>>,
 ) {
     let mut buffer = Vec::new();
@@ -97,7 +98,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             let message = String::from_utf8_lossy(&frame).into_owned();
             let mut reply = answer(&message).unwrap_or_default();
             if !std::mem::replace(&mut asked, true) {
-                reply += &request("OPTIONS", engine, own, "TLS");
+                reply += &request("OPTIONS", engine, own, transport);
             }
             heard.lock().unwrap().push(message);
             if stream.write_all(reply.as_bytes()).await.is_err() {
@@ -211,4 +212,48 @@ async fn a_call_follows_the_rules_of_its_trunk_though_another_has_the_same_gatew
     assert!(carrier.heard("INVITE sip:13800138012@", "X-Trunk: other\r\n").is_some());
     let plain = carrier.heard("INVITE sip:13900138012@", "").unwrap();
     assert!(!plain.contains("X-Trunk"), "{plain}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_rules_make_too_large_for_a_datagram_goes_by_a_stream() {
+    let carrier = Carrier::bind().await;
+    let listener = TcpListener::bind(carrier.address).await.unwrap();
+    let by_stream = Arc::<Mutex<Vec<String>>>::default();
+    let (note, own) = (Arc::clone(&by_stream), carrier.address);
+    let streams = tokio::spawn(async move {
+        while let Ok((stream, from)) = listener.accept().await {
+            tokio::spawn(serve(stream, (from, own, "TCP"), Arc::clone(&note)));
+        }
+    });
+    let rule = |name| {
+        format!(
+            "[[rules.header]]\nname = \"{name}\"\ndirection = \"out\"\nmethods = [\"INVITE\"]\n\
+             action = \"add\"\nheader = \"{name}\"\nvalue = \"{}\"\n",
+            "x".repeat(500)
+        )
+    };
+    let trunk_more = format!(
+        "rules = \"long\"\n[[trunk.gateway]]\naddress = \"{own}\"\n[[rules]]\nid = \"long\"\n{}{}",
+        rule("X-One"),
+        rule("X-Two")
+    );
+    let trunk_keys = "rules = \"long\"\n";
+    let engine = Engine::start(Setup { trunk_more, trunk_keys, ..Setup::default() }).await;
+    let agent = engine.busy_agent(1).await;
+    engine.command(&agent.no, "dial", json!({"number": "13800138013"})).await;
+    let phone = agent.robot.incoming(SOON).await.unwrap();
+    phone.answer();
+    phone.until_ended(SOON).await.unwrap();
+    let refused = async {
+        while !by_stream.lock().unwrap().iter().any(|it| it.starts_with("ACK ")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, refused).await.unwrap();
+    let heard = by_stream.lock().unwrap().clone();
+    let invite = heard.iter().find(|it| it.starts_with("INVITE sip:13800138013@")).unwrap();
+    assert!(invite.contains("Via: SIP/2.0/TCP ") && invite.contains("X-Two: x"), "{invite}");
+    assert!(invite.len() > 1_300 && invite.len() - 2 * 510 <= 1_300, "by the rules alone");
+    assert!(carrier.heard("INVITE", "").is_none());
+    streams.abort();
 }

@@ -181,6 +181,14 @@ impl Endpoint {
         self.out.pop_front()
     }
 
+    /// Rules of a carrier make `length` bytes of a [`Output::Transmit`] with these `bytes`. A request
+    /// goes by a stream or as a datagram for the length it leaves with (RFC 3261 §18.1.1): where
+    /// that is not what its output says, the flow and the bytes to take instead, again before the
+    /// rules.
+    pub fn refit(&mut self, bytes: &[u8], length: usize, now: Now) -> Option<(Flow, Vec<u8>)> {
+        self.transactions.refit(bytes, length, now.mono)
+    }
+
     /// Counts up from `first_leg`. Incoming calls take their number here, too.
     pub const fn new_leg(&mut self) -> LegId {
         let leg = LegId(self.next_leg);

@@ -258,7 +258,7 @@ impl Transactions {
 
 /// Names a request of ours, as its responses do (RFC 3261 §17.1.3): a CANCEL has the branch of its
 /// INVITE.
-fn client_key(message: &Message) -> [&[u8]; 2] {
+pub(super) fn client_key(message: &Message) -> [&[u8]; 2] {
     let is_cancel = message.cseq().method == b"CANCEL";
     [message.branch(), if is_cancel { b"CANCEL" } else { b"" }]
 }

@@ -7,7 +7,7 @@ use hotline_base::MonoTime;
 
 use super::{
     Notice, Outbox, Transactions, TxId,
-    client::State,
+    client::{State, client_key},
     table::{Client, InviteClient},
     transmit,
 };
@@ -32,18 +32,56 @@ pub(super) struct Leaving {
 
 impl Transactions {
     pub(super) fn leaving(&self, request: Message, flow: Flow, now: MonoTime) -> Leaving {
-        let small = request.bytes().len() <= DATAGRAM_MAX;
-        let deaf = self.no_stream.get(&flow.remote).is_some_and(|it| *it > now);
-        if flow.transport != Transport::Udp || small || deaf {
+        if !self.wants_stream(request.bytes().len(), flow, now) {
             return Leaving { request, flow, datagram: None };
         }
         match over_tcp(&request) {
-            Some(changed) => {
-                let flow = Flow { transport: Transport::Tcp, conn: None, ..flow };
-                Leaving { request: changed, flow, datagram: Some(Box::new(request)) }
-            }
+            Some(changed) => Leaving {
+                request: changed,
+                flow: stream_of(flow),
+                datagram: Some(Box::new(request)),
+            },
             None => Leaving { request, flow, datagram: None },
         }
+    }
+
+    fn wants_stream(&self, length: usize, flow: Flow, now: MonoTime) -> bool {
+        let deaf = || self.no_stream.get(&flow.remote).is_some_and(|it| *it > now);
+        flow.transport == Transport::Udp && length > DATAGRAM_MAX && !deaf()
+    }
+
+    /// `sent` is about to leave with `length` bytes, because a carrier's rules change its headers,
+    /// and what leaves is what counts. The request as it goes instead, again before the rules;
+    /// `None`: as it is.
+    pub(crate) fn refit(
+        &mut self,
+        sent: &[u8],
+        length: usize,
+        now: MonoTime,
+    ) -> Option<(Flow, Vec<u8>)> {
+        let is_small = length <= DATAGRAM_MAX;
+        if is_small == (sent.len() <= DATAGRAM_MAX) {
+            return None;
+        }
+        let id = *self.client_keys.get(&client_key(&Message::parse(sent).ok()?))?;
+        let it = self.clients.get(&id)?;
+        // The ACK of a refusal has its INVITE's key.
+        if it.request.bytes() != sent {
+            return None;
+        }
+        if is_small {
+            self.as_datagram(id, now)?;
+        } else {
+            if !self.wants_stream(length, it.flow, now) {
+                return None;
+            }
+            let changed = over_tcp(&it.request)?;
+            self.hush(id);
+            let it = self.clients.get_mut(&id)?;
+            it.datagram = Some(Box::new(std::mem::replace(&mut it.request, changed)));
+            it.flow = stream_of(it.flow);
+        }
+        self.clients.get(&id).map(|it| (it.flow, it.request.bytes().to_vec()))
     }
 
     /// Nothing sent by `flow` arrives: its connection cannot be made, or ICMP said so. Requests
@@ -81,24 +119,38 @@ impl Transactions {
 
     /// `false`: it was no switched request.
     fn fall_back(&mut self, id: TxId, now: MonoTime, out: &mut Outbox) -> bool {
-        let Some(it) = self.clients.get_mut(&id) else { return false };
-        let Some(datagram) = it.datagram.take() else { return false };
-        it.request = *datagram;
+        if self.as_datagram(id, now).is_none() {
+            return false;
+        }
+        let Some(it) = self.clients.get(&id) else { return false };
+        transmit(out, it.flow, it.request.bytes().to_vec());
+        let remote = it.flow.remote;
+        self.no_stream.retain(|_, until| *until > now);
+        if self.no_stream.len() >= NO_STREAM_MAX {
+            self.no_stream.pop_first();
+        }
+        self.no_stream.insert(remote, now + NO_STREAM);
+        true
+    }
+
+    /// A switched request is a datagram again, and repeated like one. `None`: it was not switched.
+    fn as_datagram(&mut self, id: TxId, now: MonoTime) -> Option<()> {
+        let it = self.clients.get_mut(&id)?;
+        it.request = *it.datagram.take()?;
         self.by_conn.remove(it.flow.conn, &id);
         it.flow = Flow { transport: Transport::Udp, conn: None, ..it.flow };
-        transmit(out, it.flow, it.request.bytes().to_vec());
         let again = match it.state {
             State::Invite(_) => TimerName::A,
             State::Other(_) => TimerName::E,
         };
-        let remote = it.flow.remote;
         self.timers.set(id, again, now + self.tempo.t1);
-        self.no_stream.retain(|_, until| *until > now);
-        if self.no_stream.len() < NO_STREAM_MAX {
-            self.no_stream.insert(remote, now + NO_STREAM);
-        }
-        true
+        Some(())
     }
+}
+
+/// A connection to where datagrams go; the rim opens it.
+const fn stream_of(datagrams: Flow) -> Flow {
+    Flow { transport: Transport::Tcp, conn: None, ..datagrams }
 }
 
 /// The same request with TCP in its Via, the first header that names a transport.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hotline_base::{CallId, LegId, Pii, TrunkId};
+use hotline_base::{CallId, LegId, Now, Pii, TrunkId};
 use hotline_sip::{Flow, Invited, Message};
 use hotline_trunk::{NumberOf, rewrite};
 
@@ -52,14 +52,21 @@ impl Switchboard {
         repair.message.unwrap_or(message)
     }
 
-    /// Bytes for the wire as the carrier wants them.
-    pub(super) fn adapt(&self, flow: Flow, bytes: Vec<u8>) -> Vec<u8> {
+    /// Bytes for the wire as the carrier wants them, and the way they take with that length.
+    pub(super) fn adapt(&mut self, flow: Flow, bytes: Vec<u8>, now: Now) -> (Flow, Vec<u8>) {
         if self.config.rules.is_empty() {
-            return bytes;
+            return (flow, bytes);
         }
         let rules = self.carrier_rules(flow.remote, call_id_of(&bytes));
-        let rules = rules.filter(|it| !it.headers_out.is_empty());
-        rules.and_then(|it| it.headers_out.apply_to_bytes(&bytes)).unwrap_or(bytes)
+        let Some(rules) = rules.filter(|it| !it.headers_out.is_empty()) else {
+            return (flow, bytes);
+        };
+        let adapted = |bytes: &[u8]| rules.headers_out.apply_to_bytes(bytes);
+        let Some(changed) = adapted(&bytes) else { return (flow, bytes) };
+        match self.endpoint.refit(&bytes, changed.len(), now) {
+            None => (flow, changed),
+            Some((flow, bytes)) => (flow, adapted(&bytes).unwrap_or(bytes)),
+        }
     }
 
     /// The numbers of an invitation, before admission understands them. The dialog keeps what the

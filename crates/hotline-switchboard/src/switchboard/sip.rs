@@ -33,7 +33,7 @@ impl Switchboard {
         match output {
             hotline_sip::Output::Transmit { flow, bytes } => {
                 // The ladder shows what the carrier gets.
-                let bytes = self.adapt(flow, bytes);
+                let (flow, bytes) = self.adapt(flow, bytes, now);
                 self.ladders.sent(flow, &bytes, now);
                 self.outputs.push_back(Output::Transmit { flow, bytes });
             }

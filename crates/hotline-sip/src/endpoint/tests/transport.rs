@@ -68,6 +68,50 @@ fn a_request_over_1300_bytes_goes_by_a_stream_and_back_to_datagrams_when_there_i
     assert_eq!(transport(sent(&mut it)), (Transport::Tcp, "TCP".to_owned()));
 }
 
+/// The request that takes the place of one that a carrier's rules gave `length` bytes.
+fn refit(it: &mut World, sent: &Message, length: usize) -> Option<(Flow, Message)> {
+    let (flow, bytes) = it.ends[A].refit(sent.bytes(), length, it.now)?;
+    let message = Message::parse(&bytes).unwrap();
+    assert_eq!(message.top_via().unwrap().transport, flow.transport.name().as_bytes());
+    assert_eq!(message.branch(), sent.branch());
+    Some((flow, message))
+}
+
+/// Lets time pass without anybody who answers; what was sent again.
+fn later(it: &mut World, secs: u64) -> Option<(Flow, Message)> {
+    it.now = it.now + Duration::from_secs(secs);
+    it.ends[A].handle_timeout(it.now);
+    sent(it)
+}
+
+#[test]
+fn a_request_goes_by_the_length_that_rules_leave_it() {
+    let mut it = World::new(GOOD, 24);
+    dial(&mut it, "offer".to_owned());
+    let (_, small) = sent(&mut it).unwrap();
+    assert!(refit(&mut it, &small, 1_300).is_none());
+    let (flow, streamed) = refit(&mut it, &small, 1_301).unwrap();
+    assert_eq!((flow.transport, flow.conn), (Transport::Tcp, None));
+    assert!(later(&mut it, 3).is_none(), "nothing is repeated by a stream");
+    // As by its own length, it goes back to datagrams when there is no stream.
+    let now = it.now;
+    it.ends[A].handle_unreachable(flow, now);
+    let (flow, again) = sent(&mut it).unwrap();
+    assert_eq!((flow.transport, again.bytes()), (Transport::Udp, small.bytes()));
+    assert!(refit(&mut it, &again, 1_301).is_none(), "the peer takes no connection");
+    assert_ne!(streamed.bytes(), again.bytes());
+
+    let mut it = World::new(GOOD, 25);
+    dial(&mut it, large());
+    let (flow, message) = sent(&mut it).unwrap();
+    assert_eq!(flow.transport, Transport::Tcp);
+    assert!(refit(&mut it, &message, 1_301).is_none());
+    let (flow, message) = refit(&mut it, &message, 1_300).unwrap();
+    assert_eq!(flow.transport, Transport::Udp);
+    let (flow, again) = later(&mut it, 1).unwrap();
+    assert_eq!((flow.transport, again.bytes()), (Transport::Udp, message.bytes()));
+}
+
 #[test]
 fn a_request_that_cannot_arrive_fails_at_once_and_one_that_was_answered_does_not() {
     let mut it = World::new(GOOD, 22);
