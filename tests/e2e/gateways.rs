@@ -233,7 +233,7 @@ async fn a_request_that_rules_make_too_large_for_a_datagram_goes_by_a_stream() {
         )
     };
     let trunk_more = format!(
-        "rules = \"long\"\n[[trunk.gateway]]\naddress = \"{own}\"\n[[rules]]\nid = \"long\"\n{}{}",
+        "[[trunk.gateway]]\naddress = \"{own}\"\n[[rules]]\nid = \"long\"\n{}{}",
         rule("X-One"),
         rule("X-Two")
     );

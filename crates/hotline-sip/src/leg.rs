@@ -123,9 +123,17 @@ pub(crate) struct Outgoing {
     /// INVITEs without a final response.
     pub(crate) forks: Vec<Fork>,
     /// Who is dialled when nobody of `forks` is left, the next first.
-    pub(crate) later: VecDeque<Vec<(Key, Dial)>>,
+    pub(crate) later: VecDeque<Vec<Target>>,
     /// What the leg ends with when nobody is left at all.
     pub(crate) failure: EndWhy,
+}
+
+/// One phone, which is asked by one flow at a time (RFC 5626 §5.3).
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) instance: Option<String>,
+    /// The best first.
+    pub(crate) flows: VecDeque<(Key, Dial)>,
 }
 
 #[derive(Debug)]
@@ -133,6 +141,8 @@ pub(crate) struct Fork {
     pub(crate) client: TxId,
     /// The contact that is dialled, if it is one of our registrar's.
     pub(crate) phone: Option<Key>,
+    /// Further flows of that phone, for the case that this one fails.
+    pub(crate) spare: VecDeque<(Key, Dial)>,
 }
 
 #[derive(Debug)]

@@ -15,8 +15,7 @@ use crate::{
     build::MessageBuilder,
     dialog::Dialog,
     digest::NotAnswered,
-    leg::{Cancel, Fork, Invite, Leg, Outgoing, Purpose, Talk, Up},
-    registrar::Key,
+    leg::{Cancel, Fork, Invite, Leg, Outgoing, Purpose, Talk, Target, Up},
     session::{Session, min_se_of},
     text::{Decimal, push_address, quote},
     timers::TimerName,
@@ -38,7 +37,7 @@ impl Endpoint {
             return;
         };
         if let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) {
-            it.forks.push(Fork { client, phone: None });
+            it.forks.push(Fork { client, phone: None, spare: VecDeque::new() });
         }
         self.limit_silence(leg, silence, now);
     }
@@ -46,7 +45,7 @@ impl Endpoint {
     pub(super) fn begin_ringing(
         &mut self,
         leg: LegId,
-        later: VecDeque<Vec<(Key, Dial)>>,
+        later: VecDeque<Vec<Target>>,
         limit: Option<Duration>,
         now: Now,
     ) {

@@ -3,7 +3,7 @@
 //! A person may have several phones. Those of the highest q ring together; those of a lower q are
 //! dialled when nobody of a higher one is left that could answer. One answer is enough, and one
 //! refusal by a person, too: it is the same person at each of them. A phone that registered by
-//! several flows is asked by one of them, and by the next when that one fails.
+//! several flows is asked by one of them, and by the next when that flow fails.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{Endpoint, names::ACCEPT};
 use crate::{
     Binding, Dial, EndWhy, Message,
     build::MessageBuilder,
-    leg::{Fork, Invite, Leg, Purpose},
+    leg::{Fork, Invite, Leg, Purpose, Target},
     registrar::Key,
     timers::TimerName,
     transaction::TxId,
@@ -34,32 +34,27 @@ impl Endpoint {
         dial: impl Fn(&Binding) -> Option<Dial>,
         now: Now,
     ) -> bool {
-        let mut later = VecDeque::<Vec<(Key, Dial)>>::new();
+        let mut later = VecDeque::<Vec<Target>>::new();
         let mut last = None;
-        // The first group of this q, and the instances in its groups.
-        let (mut first, mut instances) = (0, Vec::new());
         for it in self.reachable_of(extension, now) {
             let Some(mut dial) = dial(it) else { continue };
-            if last.replace(it.q) != Some(it.q) {
-                (first, instances) = (later.len(), Vec::new());
-            }
-            // One phone by one flow at a time (RFC 5626 §5.3): its next flow waits for the end of
-            // the group with the flow before.
+            dial.headers.extend(it.path.iter().map(|it| ("Route".to_owned(), it.clone())));
+            let flow = ((extension.clone(), it.id), dial);
             let own = it.instance.as_ref();
-            let n_flows = instances.iter().filter(|it| own.is_some() && **it == own).count();
-            instances.push(own);
-            let at = first.saturating_add(n_flows);
-            if later.len() <= at {
+            let mut targets = later.iter_mut().flatten();
+            if let Some(it) = targets.find(|it| own.is_some() && it.instance.as_ref() == own) {
+                it.flows.push_back(flow);
+                continue;
+            }
+            if last.replace(it.q) != Some(it.q) {
                 later.push_back(Vec::new());
             }
-            dial.headers.extend(it.path.iter().map(|it| ("Route".to_owned(), it.clone())));
-            if let Some(group) = later.get_mut(at) {
-                group.push(((extension.clone(), it.id), dial));
+            if let Some(group) = later.back_mut() {
+                group.push(Target { instance: it.instance.clone(), flows: [flow].into() });
             }
         }
-        let Some(limit) = later.front().and_then(|it| it.first()).map(|it| it.1.ring_limit) else {
-            return false;
-        };
+        let first = later.front().and_then(|it| it.first()?.flows.front());
+        let Some(limit) = first.map(|it| it.1.ring_limit) else { return false };
         if !self.legs.contains_key(&leg) {
             self.begin_ringing(leg, later, limit, now);
             self.dial_next(leg, now);
@@ -76,20 +71,28 @@ impl Endpoint {
                 self.end_leg(leg, failure);
                 return;
             };
-            let limit = group.first().and_then(|it| it.1.silence_limit);
-            let mut forks = Vec::new();
-            for (key, dial) in group {
-                let client = self.invite(leg, Box::new(dial), now);
-                forks.extend(client.map(|client| Fork { client, phone: Some(key) }));
+            let mut is_begun = false;
+            for target in group {
+                is_begun |= self.dial_phone(leg, target.flows, now);
             }
-            if forks.is_empty() {
-                continue;
+            if is_begun {
+                return;
             }
-            if let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) {
-                it.forks = forks;
-            }
-            return self.limit_silence(leg, limit, now);
         }
+    }
+
+    /// Dials a phone by the first of its flows. False: by none, for its contacts are no URIs.
+    fn dial_phone(&mut self, leg: LegId, mut flows: VecDeque<(Key, Dial)>, now: Now) -> bool {
+        while let Some((key, dial)) = flows.pop_front() {
+            let limit = dial.silence_limit;
+            let Some(client) = self.invite(leg, Box::new(dial), now) else { continue };
+            if let Some(Leg::Outgoing(it)) = self.legs.get_mut(&leg) {
+                it.forks.push(Fork { client, phone: Some(key), spare: flows });
+            }
+            self.limit_silence(leg, limit, now);
+            return true;
+        }
+        false
     }
 
     /// One of the INVITEs of a leg came to nothing.
@@ -112,7 +115,8 @@ impl Endpoint {
         for it in others {
             self.cancel(it.client, None, now);
         }
-        if nobody_left {
+        let goes_on = is_of_flow(why) && self.dial_phone(leg, fork.spare, now);
+        if nobody_left && !goes_on {
             self.dial_next(leg, now);
         }
     }
@@ -213,6 +217,21 @@ const fn is_decision(why: EndWhy) -> bool {
 /// Somebody between us and the phone says that the phone is not there (RFC 5626 §11.1: 430).
 pub(super) const fn is_away(status: u16) -> bool {
     matches!(status, 408 | 430 | 503 | 504)
+}
+
+/// RFC 5626 §5.3: only what failed before it reached the phone, or may have, is asked for again by
+/// another flow; any other final response is the phone's own.
+const fn is_of_flow(why: EndWhy) -> bool {
+    match why {
+        EndWhy::NoResponse | EndWhy::ConnectionGone => true,
+        EndWhy::Refused { status, .. } => status == 430,
+        EndWhy::Bye { .. }
+        | EndWhy::Cancelled
+        | EndWhy::NoAnswer
+        | EndWhy::AckMissing
+        | EndWhy::Local
+        | EndWhy::Expired => false,
+    }
 }
 
 const fn is_reaction(why: EndWhy) -> bool {

@@ -70,33 +70,70 @@ fn phones_of_the_same_q_ring_together_and_the_first_answer_ends_the_others() {
     assert!(got(&it, &phones[1], b"BYE").is_empty());
 }
 
-#[test]
-fn a_phone_with_two_flows_is_asked_by_one_and_by_the_other_when_that_one_fails() {
+/// A telephone with two flows, a connection each, and another one; a call to them. The flow that
+/// is asked first, the spare one, the other telephone.
+fn called_by_flows(params: [&str; 2]) -> (Office, [Phone; 3]) {
     let mut it = Office::new(|_| ());
-    let two = |flow| format!(";+sip.instance=\"<urn:uuid:7>\";reg-id={flow}");
+    let two = |n: usize| format!(";+sip.instance=\"<urn:uuid:7>\";reg-id={n}{}", params[n - 1]);
     let lines = [two(1), two(2), String::new()];
-    let phones: Vec<_> = lines
-        .iter()
-        .zip(1..)
-        .map(|(params, port)| {
-            let mut phone = Phone::at(&format!("10.0.0.1:{port}"));
-            let lines = phone.contact(params);
-            it.register(&mut phone, &lines);
-            phone
-        })
-        .collect();
+    let phones = [1, 2, 3].map(|n: u16| {
+        let mut phone = Phone::at(&format!("10.0.0.1:{n}")).over(u64::from(n));
+        let lines = phone.contact(&lines[usize::from(n - 1)]);
+        it.register(&mut phone, &lines);
+        phone
+    });
     it.sent.clear();
     assert!(dial(&mut it));
-    let asked = |it: &Office| phones.iter().map(|to| got(it, to, b"INVITE").len()).collect();
-    let first: Vec<usize> = asked(&it);
-    assert_eq!((first[0] + first[1], first[2]), (1, 1), "{first:?}");
-    let (tried, spare) = if first[0] == 1 { (0, 1) } else { (1, 0) };
-    // Another phone rings on; only when it is gone, too, is the other flow tried.
-    says(&mut it, &phones[tried], 430);
-    says(&mut it, &phones[2], 480);
-    assert_eq!(got(&it, &phones[spare], b"INVITE").len(), 1);
-    says(&mut it, &phones[spare], 200);
-    assert_eq!((n_answered(&it), ended(&it)), (1, None));
+    let [a, b, other] = phones;
+    let asked = [&a, &b, &other].map(|to| got(&it, to, b"INVITE").len());
+    assert_eq!((asked[0] + asked[1], asked[2]), (1, 1), "{asked:?}");
+    let flows = if asked[0] == 1 { [a, b, other] } else { [b, a, other] };
+    (it, flows)
+}
+
+#[test]
+fn a_phone_with_two_flows_is_asked_by_one_and_by_the_other_when_that_one_fails() {
+    type Fails = fn(&mut Office, &Phone);
+    let ways: [(&str, Fails); 4] = [
+        ("430", |it, flow| says(it, flow, 430)),
+        ("408", |it, flow| says(it, flow, 408)),
+        ("closed", |it, flow| {
+            it.act(|end, now| end.handle_connection_gone(flow.flow.conn.unwrap(), now));
+        }),
+        ("not there", |it, flow| it.act(|end, now| end.handle_unreachable(flow.flow, now))),
+    ];
+    for (way, fails) in ways {
+        let (mut it, [tried, spare, other]) = called_by_flows(["", ""]);
+        says(&mut it, &other, 180);
+        fails(&mut it, &tried);
+        // At once: the other telephone rings on.
+        assert_eq!(got(&it, &spare, b"INVITE").len(), 1, "{way}");
+        says(&mut it, &spare, 200);
+        assert_eq!((n_answered(&it), ended(&it)), (1, None), "{way}");
+        assert_eq!(got(&it, &other, b"CANCEL").len(), 1, "{way}");
+    }
+    // Silence is of a flow, too.
+    let (mut it, [_, spare, other]) = called_by_flows(["", ""]);
+    says(&mut it, &other, 180);
+    it.millis(4_100);
+    assert_eq!(got(&it, &spare, b"INVITE").len(), 1);
+    it.millis(4_100);
+    says(&mut it, &spare, 180);
+    assert_eq!(got(&it, &spare, b"CANCEL").len(), 1, "it was given up as well");
+}
+
+#[test]
+fn what_a_phone_says_by_one_flow_is_its_word_and_the_other_is_not_asked() {
+    for status in [404, 480, 488, 500, 503, 486, 603] {
+        // Nor when the other flow is of a lower q.
+        for lower in ["", ";q=0.3"] {
+            let (mut it, [tried, spare, other]) = called_by_flows(["", lower]);
+            says(&mut it, &tried, status);
+            says(&mut it, &other, 480);
+            assert!(got(&it, &spare, b"INVITE").is_empty(), "{status} {lower}");
+            assert!(ended(&it).is_some(), "{status} {lower}");
+        }
+    }
 }
 
 #[test]
