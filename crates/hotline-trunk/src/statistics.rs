@@ -35,6 +35,9 @@ pub enum Outcome {
     NetworkFailure,
     /// Refused or failed by ourselves: over limit, draining, disk or media down.
     Ours,
+    /// The called party is elsewhere, and we do not follow: 3xx; Q.850 23. The last, because kept
+    /// rows name outcomes by their place.
+    Redirected,
 }
 
 /// Whose doing an outcome is (E.425, network effectiveness).
@@ -48,12 +51,13 @@ pub enum Class {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Answered,
         Self::GaveUp,
         Self::Busy,
         Self::NoAnswer,
         Self::Rejected,
+        Self::Redirected,
         Self::NoSuchNumber,
         Self::Congestion,
         Self::NoResponse,
@@ -73,13 +77,17 @@ impl Outcome {
             Self::NoResponse => "no_response",
             Self::NetworkFailure => "network_failure",
             Self::Ours => "ours",
+            Self::Redirected => "redirected",
         }
     }
 
     pub const fn class(self) -> Class {
         match self {
             Self::Answered => Class::Answer,
-            Self::GaveUp | Self::Busy | Self::NoAnswer | Self::Rejected => Class::User,
+            // RFC 3261 §21.3: the network found the user, who (or whose telephone) is forwarded.
+            Self::GaveUp | Self::Busy | Self::NoAnswer | Self::Rejected | Self::Redirected => {
+                Class::User
+            }
             Self::NoSuchNumber => Class::Number,
             Self::Congestion | Self::NoResponse | Self::NetworkFailure => Class::Network,
             Self::Ours => Class::Ours,
@@ -93,11 +101,13 @@ impl Outcome {
             (Some(17), _) => Self::Busy,
             (Some(18..=20), _) => Self::NoAnswer,
             (Some(21), _) => Self::Rejected,
+            (Some(23), _) => Self::Redirected,
             (Some(1 | 28), _) => Self::NoSuchNumber,
             (Some(34 | 38 | 41 | 42 | 44 | 47), _) => Self::Congestion,
             (_, 486 | 600) => Self::Busy,
             (_, 408 | 480 | 487) => Self::NoAnswer,
             (_, 603) => Self::Rejected,
+            (_, 300..400) => Self::Redirected,
             (_, 404 | 484 | 604) => Self::NoSuchNumber,
             (_, 503) => Self::Congestion,
             (Some(_) | None, _) => Self::NetworkFailure,

@@ -1,5 +1,7 @@
 //! Figures of invented quarter hours.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// 08:00:00 in China.
@@ -144,6 +146,23 @@ fn a_cause_says_more_than_a_status() {
     assert_eq!(Outcome::of(500, Some(41)), Outcome::Congestion);
     assert_eq!(Outcome::of(404, Some(16)), Outcome::NoSuchNumber);
     assert_eq!(Outcome::of(500, None), Outcome::NetworkFailure);
+}
+
+/// E.425: NER is about whether the network delivers a call, and one that is forwarded was.
+#[test]
+fn a_redirection_is_the_users_and_no_failure_of_the_network() {
+    for (status, cause) in [(302, None), (300, None), (380, None), (480, Some(23))] {
+        assert_eq!(Outcome::of(status, cause), Outcome::Redirected, "{status}");
+    }
+    assert_eq!(Outcome::of(302, Some(17)), Outcome::Busy);
+    let mut it = watch();
+    attempt(&mut it, 1, 0, Outcome::of(302, None));
+    attempt(&mut it, 2, 0, Outcome::of(500, None));
+    let row = row(&it, 0);
+    assert_eq!((row.asr_per_mille(), row.ner_per_mille()), (Some(0), Some(500)));
+    // Each outcome is told under a name of its own.
+    let names: BTreeSet<_> = Outcome::ALL.iter().map(|it| it.as_str()).collect();
+    assert!(names.len() == Outcome::ALL.len() && names.contains("redirected"));
 }
 
 #[test]
