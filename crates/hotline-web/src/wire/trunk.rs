@@ -1,5 +1,7 @@
 //! A trunk on a screen.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::time;
@@ -34,7 +36,8 @@ struct ProbesJson {
 
 impl From<ProbesView> for ProbesJson {
     fn from(it: ProbesView) -> Self {
-        let round_trip_ms = it.round_trip.map(|it| it.as_secs_f64() * 1_000.0);
+        let tenths = |it: Duration| (it.as_secs_f64() * 10_000.0).round();
+        let round_trip_ms = it.round_trip.map(|it| tenths(it) / 10.0);
         Self { since: time::write(it.since), good: it.n_good, failed: it.n_failed, round_trip_ms }
     }
 }
@@ -73,5 +76,22 @@ impl From<&TrunkView> for TrunkJson {
                 })
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotline_base::WallTime;
+
+    use super::*;
+
+    #[test]
+    fn a_round_trip_is_told_in_tenths_of_a_millisecond() {
+        let told = |micros| {
+            let round_trip = Some(Duration::from_micros(micros));
+            let it = ProbesView { since: WallTime(0), n_good: 1, n_failed: 0, round_trip };
+            serde_json::to_value(ProbesJson::from(it)).unwrap()["round_trip_ms"].to_string()
+        };
+        assert_eq!([7, 1_149, 1_260, 17_391].map(told), ["0.0", "1.1", "1.3", "17.4"]);
     }
 }
