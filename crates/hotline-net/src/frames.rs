@@ -85,6 +85,8 @@ pub(crate) struct Reading {
     n_malformed: u32,
     /// Half a message was there when time was last looked at.
     stale: bool,
+    /// The last thing that came was half a ping.
+    half_ping: bool,
     pong: mpsc::WeakSender<Vec<u8>>,
     held: Held,
 }
@@ -124,6 +126,7 @@ impl Reading {
             state: State::Framed,
             n_malformed: 0,
             stale: false,
+            half_ping: false,
             pong,
             held,
         }
@@ -156,6 +159,7 @@ impl Reading {
                 Step::Close => return Frames::Close,
             };
             message = true;
+            self.half_ping = false;
             if !std::mem::replace(&mut self.heard, true) {
                 offer_alias(&input, shared);
             }
@@ -214,10 +218,15 @@ impl Reading {
         let rest = self.buffer.get(at..).unwrap_or_default();
         match split_stream(rest, shared.config.limits) {
             StreamStep::NeedMore => Step::Wait,
-            StreamStep::KeepAlive(n, wants_pong) => {
+            StreamStep::KeepAlive(n, is_ping) => {
                 shared.counters.add(Count::KeepAlive);
-                pulse.beat();
-                if wants_pong {
+                let is_pong = pulse.beat();
+                // The second half of a ping may come later. The first is not kept back for it: it
+                // may be the pong by which the connection lives.
+                let is_half = !is_ping && rest.starts_with(PONG);
+                let is_second = is_half && self.half_ping;
+                self.half_ping = is_half && !is_second && !is_pong;
+                if is_ping || is_second {
                     self.pong(shared);
                 }
                 Step::Done(n)

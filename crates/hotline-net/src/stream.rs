@@ -78,11 +78,13 @@ impl Pulse {
         Self { ours: true, awaited: AtomicBool::new(false), answers: AtomicBool::new(false) }
     }
 
-    /// Line ends came.
-    pub(crate) fn beat(&self) {
-        if self.awaited.swap(false, Relaxed) {
+    /// Line ends came. Says whether a ping of ours waited for them.
+    pub(crate) fn beat(&self) -> bool {
+        let awaited = self.awaited.swap(false, Relaxed);
+        if awaited {
             self.answers.store(true, Relaxed);
         }
+        awaited
     }
 
     /// Time for the next ping; `false`: the last one had no answer, and there used to be one.

@@ -84,6 +84,13 @@ impl Edge {
         }
     }
 
+    /// So many keep-alives were read, of all connections.
+    async fn until_kept_alive(&self, n: u64) {
+        while self.counters.of(Count::KeepAlive) < n {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn gone(&mut self, of: Flow) {
         let input = self.next().await;
         let NetInput::ConnectionGone { conn } = input else { panic!("{input:?}") };
@@ -209,6 +216,31 @@ async fn a_ping_is_answered_by_a_pong() {
     let mut pong = [0; 2];
     phone.read_exact(&mut pong).await.unwrap();
     assert_eq!(&pong, b"\r\n");
+}
+
+/// RFC 5626 §4.4.1: TCP may tear a ping, and one CRLF answers it.
+#[tokio::test]
+async fn a_ping_in_two_segments_is_answered_by_one_pong() {
+    let mut it = edge(Config::default());
+    let mut phone = TcpStream::connect(it.tcp).await.unwrap();
+    phone.write_all(b"\r\n").await.unwrap();
+    it.until_kept_alive(1).await;
+    phone.write_all(b"\r\n").await.unwrap();
+    it.until_kept_alive(2).await;
+    let mut pong = [0; 2];
+    phone.read_exact(&mut pong).await.unwrap();
+    assert_eq!(&pong, b"\r\n");
+    // A third half, and one behind a message, are no pings.
+    phone.write_all(b"\r\n").await.unwrap();
+    it.until_kept_alive(3).await;
+    phone.write_all(OPTIONS).await.unwrap();
+    let flow = it.sip().await;
+    phone.write_all(b"\r\n").await.unwrap();
+    it.until_kept_alive(4).await;
+    it.transmits.send(Transmit { flow, bytes: b"end".to_vec() }).await.unwrap();
+    let mut end = [0; 3];
+    phone.read_exact(&mut end).await.unwrap();
+    assert_eq!(&end, b"end");
 }
 
 #[tokio::test]

@@ -270,6 +270,29 @@ async fn a_connection_of_ours_is_pinged_and_closed_when_answers_cease() {
 }
 
 #[tokio::test]
+async fn two_pongs_to_pings_of_ours_are_no_ping() {
+    let it = edge(Config { keep_alive: Duration::from_millis(50), ..of_trunk() });
+    let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    let flow = Flow { transport: Transport::Tcp, local: it.tcp, remote, conn: None };
+    it.transmits.send(Transmit { flow, bytes: b"ring".to_vec() }).await.unwrap();
+    let (mut stream, _) = peer.accept().await.unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    for n in 1..=2 {
+        stream.read_exact(&mut [0; 4]).await.unwrap();
+        stream.write_all(b"\r\n").await.unwrap();
+        it.until_kept_alive(n).await;
+    }
+    it.transmits.send(Transmit { flow, bytes: b"end".to_vec() }).await.unwrap();
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"end") {
+        stream.read_buf(&mut rest).await.unwrap();
+    }
+    // Further pings may have come, of four bytes each, and nothing else.
+    assert_eq!((rest.len() - 3) % 4, 0, "{rest:?}");
+}
+
+#[tokio::test]
 async fn ipv6_is_spoken_over_datagrams_and_streams() {
     let mut it = edge_at("[::1]:0", Transport::Tcp, Config::default());
     let phone = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
