@@ -219,3 +219,23 @@ async fn figures_of_the_trunk_count_a_talk_and_a_refusal_also_after_a_restart() 
 
 const ANSWERED: &str = "hotline_trunk_attempts_total\
     {trunk=\"carrier\",direction=\"in\",outcome=\"answered\"}";
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_in_chinese_first() {
+    let cases = [
+        (&["call", "ladder", "abc"][..], "hotline: <流水号> 不能是“abc”"),
+        (&["call", "ladder"], "hotline: 还缺 <流水号>"),
+        (&["call", "ladder", "1", "--loud"], "hotline: 没有参数 --loud"),
+        (&["cal"], "hotline: 没有命令 cal"),
+        (&["dead-letters", "resend", "x", "--all"], "一起用"),
+    ];
+    for (arguments, start) in cases {
+        let output = std::process::Command::new(program::path()).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let (first, rest) = said.split_once('\n').unwrap();
+        assert!(first.contains(start) && rest.starts_with("error: "), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let help = std::process::Command::new(program::path()).arg("--help").output().unwrap();
+    assert!(help.status.success() && help.stderr.is_empty());
+}

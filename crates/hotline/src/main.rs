@@ -15,7 +15,10 @@ mod trunk;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ErrorKind},
+};
 
 /// A call of two legs makes hundreds of allocations, some of which another thread frees: control
 /// takes a tenth less time by it than by glibc's malloc, and the memory of a busy day comes to rest
@@ -207,7 +210,12 @@ struct ConfigFile {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        if let Some(wrong) = wrong(&error) {
+            say::complaint(&format!("hotline: {wrong}"));
+        }
+        error.exit()
+    });
     let outcome = match arguments.command {
         Command::Serve(it) => roles::serve(it.config),
         Command::Check(it) => Ok(roles::check(it.config.as_deref())),
@@ -226,6 +234,32 @@ fn main() -> ExitCode {
         say::error(&error);
         ExitCode::FAILURE
     })
+}
+
+/// What is wrong with the arguments, to stand before the English of the parser. `None`: nothing is,
+/// help or the version was asked for.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser may find more that is wrong")]
+fn wrong(error: &clap::Error) -> Option<String> {
+    let of = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let argument = of(ContextKind::InvalidArg);
+    let wrong = match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            format!("{argument} 不能是“{}”", of(ContextKind::InvalidValue))
+        }
+        ErrorKind::UnknownArgument => format!("没有参数 {argument}"),
+        ErrorKind::InvalidSubcommand => {
+            format!("没有命令 {}", of(ContextKind::InvalidSubcommand))
+        }
+        ErrorKind::MissingRequiredArgument => format!("还缺 {argument}"),
+        ErrorKind::ArgumentConflict => {
+            format!("{argument} 不能与 {} 一起用", of(ContextKind::PriorArg))
+        }
+        _ => "参数不对".to_owned(),
+    };
+    Some(wrong)
 }
 
 /// What is said to the person at the terminal. Who has closed it misses it; the engine goes on.
