@@ -16,6 +16,7 @@ use crate::{
     engine::{Engine, Role, SOON, text},
     figures::tell,
     people::Caller,
+    prompts::Prompts,
     setup::{CARRIER, OFFICE, PASSWORD, Setup},
     survival::{parts_sealed, silence},
     transports::{listener, secure},
@@ -24,6 +25,9 @@ use crate::{
 /// What the caller says, and what the browser's microphone hears.
 const CALLER_HZ: u32 = 700;
 const AGENT_HZ: u32 = 440;
+
+/// What the menu is; all other prompts are noise.
+const MENU_HZ: u32 = 1_500;
 
 /// Where the browser is when it has left the office.
 const ROAD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
@@ -107,7 +111,7 @@ impl Telephone {
 /// An engine for browsers, with one whose page is agent 1001's telephone.
 async fn office(scheme: &str) -> (Engine, TempDir, Page, Telephone) {
     let page = Page::serve().await;
-    let (engine, folder) = engine(&page).await;
+    let (engine, folder) = engine(&page, Prompts::Quick).await;
     let who = ("8001", Some(PASSWORD));
     let telephone = Telephone::open(&engine, &page, (OFFICE, scheme), who).await;
     telephone.until("registered", |it| it["registered"] == true).await;
@@ -118,9 +122,9 @@ async fn office(scheme: &str) -> (Engine, TempDir, Page, Telephone) {
 }
 
 /// `JsSIP` answers by MD5 alone.
-async fn engine(page: &Page) -> (Engine, TempDir) {
+async fn engine(page: &Page, prompts: Prompts) -> (Engine, TempDir) {
     let sip_more = format!("websocket_origins = [\"{}\"]\n", page.origin());
-    secure(Setup { sip_more, n_agents: 1, ..Setup::old_telephones() }).await
+    secure(Setup { sip_more, prompts, n_agents: 1, ..Setup::old_telephones() }).await
 }
 
 async fn until_state(engine: &Engine, state: &str) {
@@ -282,7 +286,7 @@ async fn browser_whose_page_is_loaded_again_ends_its_call_and_takes_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_that_calls_hears_the_menu_and_presses_a_key() {
     let page = Page::serve().await;
-    let (engine, _folder) = engine(&page).await;
+    let (engine, _folder) = engine(&page, Prompts::MenuTone(MENU_HZ)).await;
     let _agent = engine.busy_agent(1).await;
     let who = ("13900000007", None);
     let telephone = Telephone::open(&engine, &page, (CARRIER, "ws"), who).await;
@@ -290,7 +294,7 @@ async fn browser_that_calls_hears_the_menu_and_presses_a_key() {
     let state = telephone.until("answered", |it| it["offered"] != Value::Null).await;
     telephone.lead_audio(&state);
     telephone.until("talking", |it| it["call"] == "talking").await;
-    telephone.until("heard something", |it| it["heard"]["share"].as_f64() > Some(0.0)).await;
+    telephone.until_tone(MENU_HZ).await;
     telephone.does("press('0')").await;
     engine.until_waiting("gx.nn.general", 1).await;
     telephone.does("hangUp()").await;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use hotline_base::Random;
+use hotline_dsp::g711::linear_to_alaw;
 use hotline_testkit::Sound;
 
 use crate::program::root;
@@ -18,6 +19,8 @@ pub(crate) enum Prompts {
     Spoken,
     /// Half a second of noise each, and music of two seconds.
     Quick,
+    /// The same, but that the menu is a tone of so many hertz, for an ear that knows tones alone.
+    MenuTone(u32),
 }
 
 const LANGUAGE: &str = "zh-CN";
@@ -27,14 +30,14 @@ impl Prompts {
     pub(crate) fn prepare(self, folder: &Path) -> Option<PathBuf> {
         match self {
             Self::Spoken => None,
-            Self::Quick => {
+            Self::Quick | Self::MenuTone(_) => {
                 let sounds = folder.join(LANGUAGE);
                 fs::create_dir_all(&sounds).unwrap();
                 for it in fs::read_dir(bundled()).unwrap() {
                     let name = it.unwrap().file_name();
                     let name = name.to_str().unwrap();
                     let Some(id) = name.strip_suffix(".wav") else { continue };
-                    fs::write(sounds.join(name), wav(&noise(id))).unwrap();
+                    fs::write(sounds.join(name), wav(&self.alaw(id))).unwrap();
                 }
                 Some(folder.to_owned())
             }
@@ -45,7 +48,17 @@ impl Prompts {
     pub(crate) fn sound(self, id: &str) -> Sound {
         match self {
             Self::Spoken => Sound::open(&bundled().join(format!("{id}.wav"))).unwrap(),
-            Self::Quick => Sound::from_alaw(&noise(id)),
+            Self::Quick | Self::MenuTone(_) => Sound::from_alaw(&self.alaw(id)),
+        }
+    }
+
+    fn alaw(self, id: &str) -> Vec<u8> {
+        match self {
+            Self::MenuTone(hz) if id.starts_with("menu.top.") => {
+                let tone = Sound::tone(hz, Duration::from_secs(3));
+                tone.samples().iter().map(|it| linear_to_alaw(*it)).collect()
+            }
+            Self::MenuTone(_) | Self::Quick | Self::Spoken => noise(id),
         }
     }
 }
