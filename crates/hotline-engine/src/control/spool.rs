@@ -1,6 +1,12 @@
 //! What a turn leaves on disk, and what may leave the house only then.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use hotline_agent::{AgentView, Refused as NotDone};
 use hotline_net::{Outlet, Transmit};
@@ -8,6 +14,14 @@ use hotline_store::{Commit, Item, Journal, Kind, Refused, Saved};
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use crate::meters::{Dropped, Meters};
+
+/// Bytes of turns that wait for the journal's thread, here or on their way, when a disk hangs. No
+/// call is admitted from half of it on; what is beyond it is lost, as what is beyond the journal's
+/// own memory ([`JournalConfig`](hotline_store::JournalConfig)).
+const WAITING_MAX: usize = 64 << 20;
+
+/// About what a turn, an item or a packet takes beside its bytes.
+const EACH: usize = 128;
 
 /// One turn's effects that last.
 #[derive(Debug, Default)]
@@ -19,6 +33,19 @@ struct Batch {
     has_record: bool,
     /// Answers to commands; given when all of the turn is safe.
     answers: Vec<Answer>,
+}
+
+impl Batch {
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        let items = self.items.iter().map(|it| it.payload.len() + EACH);
+        let keeps = self
+            .keeps
+            .iter()
+            .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len) + EACH);
+        let after = self.after.iter().map(|it| it.bytes.len() + EACH);
+        items.chain(keeps).chain(after).sum::<usize>() + EACH * (self.answers.len() + 1)
+    }
 }
 
 /// Who asked for something, and what came of it.
@@ -41,6 +68,8 @@ impl Answer {
 struct Wire {
     net: Outlet,
     meters: Meters,
+    /// Bytes of turns whose commit is not done.
+    waiting: AtomicUsize,
 }
 
 /// Collects a turn and hands it to the journal. Never waits.
@@ -54,7 +83,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn new(journal: Journal, net: Outlet, meters: Meters) -> Self {
-        let wire = Arc::new(Wire { net, meters });
+        let wire = Arc::new(Wire { net, meters, waiting: AtomicUsize::new(0) });
         Self { journal, wire, batch: Batch::default(), held: VecDeque::new() }
     }
 
@@ -95,19 +124,25 @@ impl Spool {
 
     /// The turn is over. `false`: the journal is too busy; admit no call until it is not.
     pub(crate) fn end_turn(&mut self) -> bool {
+        let weight = self.batch.weight();
         let Batch { items, keeps, after, answers, .. } = std::mem::take(&mut self.batch);
         if items.is_empty() && keeps.is_empty() {
             answers.into_iter().for_each(Answer::give);
         } else {
             let wire = Arc::clone(&self.wire);
             let done = move |saved: Saved| {
+                wire.waiting.fetch_sub(weight, Relaxed);
                 wire.meters.saved(saved);
                 for it in after {
                     wire.send(it);
                 }
                 answers.into_iter().for_each(Answer::give);
             };
-            self.held.push_back(Commit { items, keeps, done: Box::new(done) });
+            if self.wire.waiting.fetch_add(weight, Relaxed) + weight > WAITING_MAX {
+                done(Saved::Lost);
+            } else {
+                self.held.push_back(Commit { items, keeps, done: Box::new(done) });
+            }
         }
         while let Some(commit) = self.held.pop_front() {
             if let Err(Refused(commit)) = self.journal.submit(commit) {
@@ -115,7 +150,7 @@ impl Spool {
                 return false;
             }
         }
-        true
+        self.wire.waiting.load(Relaxed) <= WAITING_MAX / 2
     }
 }
 

@@ -21,6 +21,7 @@ struct Disk {
     opened: Opened,
     spool: Spool,
     wire: mpsc::Receiver<Transmit>,
+    metrics: Metrics,
 }
 
 fn disk() -> Disk {
@@ -30,9 +31,47 @@ fn disk() -> Disk {
     let opened = Journal::open(config).unwrap();
     let (net, wire) = mpsc::channel(16);
     let net = Outlet::new(&Sockets::default(), net, Arc::default()).unwrap();
-    let spool = Spool::new(opened.journal.clone(), net, Meters::new(Metrics::default()));
-    Disk { folder, opened, spool, wire }
+    let metrics = Metrics::default();
+    let spool = Spool::new(opened.journal.clone(), net, Meters::new(metrics.clone()));
+    Disk { folder, opened, spool, wire, metrics }
 }
+
+impl Disk {
+    /// The journal's thread does not come back before the sender is dropped.
+    fn hang(&self) -> std::sync::mpsc::Sender<()> {
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let (enter, entered) = std::sync::mpsc::channel();
+        let wait = move |_| {
+            enter.send(()).unwrap();
+            assert!(gate.recv().is_err(), "it is only dropped");
+        };
+        self.opened.journal.append(Vec::new(), Box::new(wait)).unwrap();
+        entered.recv().unwrap();
+        release
+    }
+
+    /// Ends the turn and waits until its commit is done; turns that follow hand it over when there
+    /// was no room for it.
+    async fn save(&mut self) {
+        let (asker, mut answered) = oneshot::channel();
+        self.spool.answer(Answer { asker, result: Err(Refused::UnknownAgent) });
+        let saved = async {
+            while answered.try_recv().is_err() {
+                self.spool.end_turn();
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(60), saved).await.unwrap();
+    }
+
+    fn counted(&self, name: &str) -> u64 {
+        let text = self.metrics.render();
+        let line = text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap().parse().unwrap()
+    }
+}
+
+const MIB: usize = 1 << 20;
 
 fn packet(text: &str) -> Transmit {
     let at = SocketAddr::from(([127, 0, 0, 1], 5060));
@@ -60,7 +99,7 @@ async fn the_last_answer_of_a_call_leaves_after_its_record_is_on_disk() {
 
 #[tokio::test]
 async fn what_a_turn_keeps_is_there_in_the_next_life() {
-    let Disk { folder, opened, mut spool, mut wire } = disk();
+    let Disk { folder, opened, mut spool, mut wire, .. } = disk();
     spool.keep("agent/1001".to_owned(), Some(b"idle".to_vec()));
     spool.transmit(packet("at once"));
     assert_eq!(next(&mut wire).await, "at once");
@@ -102,4 +141,37 @@ async fn a_turn_without_anything_to_keep_writes_nothing() {
     assert!(it.spool.end_turn());
     assert_eq!(next(&mut it.wire).await, "ringing");
     assert_eq!(it.opened.journal.stats().n_commits, 0);
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_closes_the_door_and_costs_no_memory_without_end() {
+    // What a turn keeps, how many turns the door stays open, and how many fit: 32 and 64 MiB with
+    // what a turn takes itself, or the 8,192 that the journal's road bears.
+    for (bytes, n_before, n_fit) in [(MIB, 31, 63_u64), (1_024, 8_192, 52_428)] {
+        let mut it = disk();
+        let release = it.hang();
+        for n in 0..n_fit {
+            it.spool.agent_fact(vec![0; bytes]);
+            assert_eq!(it.spool.end_turn(), n < n_before, "{n}");
+        }
+        assert_eq!(it.counted("hotline_spool_lost_total"), 0);
+        // There is no room for more, and who asked for it does not wait for ever.
+        let (asker, mut answered) = oneshot::channel();
+        it.spool.agent_fact(vec![0; bytes]);
+        it.spool.answer(Answer { asker, result: Err(Refused::UnknownAgent) });
+        assert!(!it.spool.end_turn());
+        assert_eq!(answered.try_recv(), Ok(Err(Refused::UnknownAgent)));
+        assert_eq!(it.counted("hotline_spool_lost_total"), 1);
+
+        drop(release);
+        let all_saved = async {
+            while !it.spool.end_turn() {
+                tokio::task::yield_now().await;
+            }
+            it.spool.keep("key".to_owned(), None);
+            it.save().await;
+        };
+        timeout(Duration::from_secs(120), all_saved).await.unwrap();
+        assert_eq!(it.opened.journal.stats().n_commits, n_fit + 1);
+    }
 }
