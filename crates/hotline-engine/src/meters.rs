@@ -52,6 +52,9 @@ const LOSSY_PERMILLE: u16 = 20;
 pub(crate) enum Dropped {
     Transmit,
     Order,
+    /// The record of a call that was turned away.
+    Refusal,
+    Ladder,
 }
 
 /// Receivers and their counts.
@@ -65,8 +68,8 @@ pub(crate) struct Meters {
     wait: Histogram,
     /// Of new calls, and of other messages.
     sip_waits: [Histogram; 2],
-    dropped_transmits: Counter,
-    dropped_orders: Counter,
+    /// By [`Dropped`], in its order.
+    dropped: [Counter; 4],
     turned_away: Counter,
     lost_lines: Counter,
     lost_commits: Counter,
@@ -114,8 +117,7 @@ impl Meters {
                     &[("what", what)],
                 )
             }),
-            dropped_transmits: dropped("transmit"),
-            dropped_orders: dropped("order"),
+            dropped: ["transmit", "order", "refusal", "ladder"].map(dropped),
             turned_away: all.counter(
                 "hotline_calls_refused_total",
                 "Calls refused on the wire.",
@@ -147,10 +149,14 @@ impl Meters {
     }
 
     pub(crate) fn dropped(&self, what: Dropped) {
-        match what {
-            Dropped::Transmit => self.dropped_transmits.add(1),
-            Dropped::Order => self.dropped_orders.add(1),
-        }
+        let [transmits, orders, refusals, ladders] = &self.dropped;
+        let counter = match what {
+            Dropped::Transmit => transmits,
+            Dropped::Order => orders,
+            Dropped::Refusal => refusals,
+            Dropped::Ladder => ladders,
+        };
+        counter.add(1);
     }
 
     pub(crate) fn saved(&self, saved: Saved) {

@@ -293,9 +293,7 @@ impl Hands {
         if record.complete && record.t_br.is_some() {
             self.meters.waited(Duration::from_millis(record.wait_ms));
         }
-        if let Ok(payload) = borsh::to_vec(record) {
-            self.spool.record(payload);
-        } else {
+        if self.spool.record(record).is_err() {
             tracing::error!(call = record.call.0, "A record cannot be written down.");
         }
     }
@@ -303,7 +301,6 @@ impl Hands {
     fn ladder(&mut self, trace: &Trace) {
         let written = borsh::to_vec(trace).and_then(|it| borsh::to_vec(&(trace.call, it)));
         if let Ok(payload) = written {
-            self.meters.ladder_stored();
             self.spool.ladder(payload);
         } else {
             tracing::error!(call = trace.call.0, "A ladder cannot be written down.");

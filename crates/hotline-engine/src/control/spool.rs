@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use hotline_agent::{AgentView, Refused as NotDone};
+use hotline_cdr::CallRecord;
 use hotline_net::{Outlet, Transmit};
 use hotline_store::{Commit, Item, Journal, Kind, Refused, Saved};
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
@@ -19,6 +21,10 @@ use crate::meters::{Dropped, Meters};
 /// call is admitted from half of it on; what is beyond it is lost, as what is beyond the journal's
 /// own memory ([`JournalConfig`](hotline_store::JournalConfig)).
 const WAITING_MAX: usize = 64 << 20;
+
+/// Bytes that wait here or in the journal from which refused calls' records and ladders are given
+/// up: the rest of the memory is for calls that people had.
+const CROWDED: usize = 16 << 20;
 
 /// About what a turn, an item or a packet takes beside its bytes.
 const EACH: usize = 128;
@@ -87,10 +93,17 @@ impl Spool {
         Self { journal, wire, batch: Batch::default(), held: VecDeque::new() }
     }
 
-    /// A finished call. Transmissions from here to the end of the turn wait for it.
-    pub(crate) fn record(&mut self, payload: Vec<u8>) {
+    /// A finished call. Transmissions from here to the end of the turn wait for it. One that was
+    /// turned away is counted elsewhere, and has no record where that would take others' memory.
+    pub(crate) fn record(&mut self, record: &CallRecord) -> io::Result<()> {
+        if record.refused_status.is_some() && self.is_crowded() {
+            self.wire.meters.dropped(Dropped::Refusal);
+            return Ok(());
+        }
+        let payload = borsh::to_vec(record)?;
         self.batch.has_record = true;
         self.batch.items.push(Item { kind: Kind::CallRecord, payload });
+        Ok(())
     }
 
     pub(crate) fn agent_fact(&mut self, payload: Vec<u8>) {
@@ -102,7 +115,12 @@ impl Spool {
     }
 
     pub(crate) fn ladder(&mut self, payload: Vec<u8>) {
-        self.batch.items.push(Item { kind: Kind::Ladder, payload });
+        if self.is_crowded() {
+            self.wire.meters.dropped(Dropped::Ladder);
+        } else {
+            self.wire.meters.ladder_stored();
+            self.batch.items.push(Item { kind: Kind::Ladder, payload });
+        }
     }
 
     pub(crate) fn keep(&mut self, key: String, value: Option<Vec<u8>>) {
@@ -151,6 +169,11 @@ impl Spool {
             }
         }
         self.wire.waiting.load(Relaxed) <= WAITING_MAX / 2
+    }
+
+    fn is_crowded(&self) -> bool {
+        let in_journal = usize::try_from(self.journal.stats().backlog_bytes).unwrap_or(usize::MAX);
+        self.wire.waiting.load(Relaxed).saturating_add(in_journal) > CROWDED
     }
 }
 

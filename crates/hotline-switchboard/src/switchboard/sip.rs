@@ -167,7 +167,8 @@ impl Switchboard {
         }
     }
 
-    /// Refused on the wire, and recorded: every call that reached us has one record.
+    /// Refused on the wire, and recorded: every call that reached us has one record, while there is
+    /// room for it.
     fn refused(
         &mut self,
         id: CallId,

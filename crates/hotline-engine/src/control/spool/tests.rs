@@ -3,6 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hotline_agent::Refused;
+use hotline_base::{CallId, LegId, MonoTime, Now, Pii, TrunkId, WallTime};
+use hotline_cdr::{CallFact, CallRecord, Incoming, RefusedWhy, ShortAfter, Stamped, fold};
 use hotline_net::{Outlet, Sockets, Transmit};
 use hotline_sip::{Flow, Transport};
 use hotline_store::{Journal, JournalConfig, Opened};
@@ -73,6 +75,26 @@ impl Disk {
 
 const MIB: usize = 1 << 20;
 
+/// A call's record of about a mebibyte, half of it in the facts.
+fn record(is_refused: bool) -> CallRecord {
+    let now = Now { mono: MonoTime(0), wall: WallTime(0) };
+    let arrived = CallFact::Arrived(Arc::new(Incoming {
+        leg: LegId(1),
+        trunk: TrunkId::new("carrier"),
+        caller: None,
+        caller_raw: Pii::new(String::new()),
+        restricted: false,
+        called: String::new(),
+        called_raw: String::new(),
+        flow: None,
+        bundle: "x".repeat(MIB / 2),
+    }));
+    let refused = CallFact::Refused { status: 503, why: RefusedWhy::SpoolDown };
+    let facts = [arrived].into_iter().chain(is_refused.then_some(refused));
+    let facts: Vec<_> = facts.map(|fact| Arc::new(Stamped { at: now, fact })).collect();
+    fold(CallId(1), true, &facts, ShortAfter(Duration::ZERO))
+}
+
 fn packet(text: &str) -> Transmit {
     let at = SocketAddr::from(([127, 0, 0, 1], 5060));
     let flow = Flow { transport: Transport::Udp, local: at, remote: at, conn: None };
@@ -88,7 +110,7 @@ async fn next(wire: &mut mpsc::Receiver<Transmit>) -> String {
 async fn the_last_answer_of_a_call_leaves_after_its_record_is_on_disk() {
     let mut it = disk();
     it.spool.transmit(packet("before"));
-    it.spool.record(b"record".to_vec());
+    it.spool.record(&record(false)).unwrap();
     it.spool.transmit(packet("after"));
     assert_eq!(next(&mut it.wire).await, "before");
     assert!(it.wire.try_recv().is_err());
@@ -174,4 +196,29 @@ async fn a_disk_that_hangs_closes_the_door_and_costs_no_memory_without_end() {
         timeout(Duration::from_secs(120), all_saved).await.unwrap();
         assert_eq!(it.opened.journal.stats().n_commits, n_fit + 1);
     }
+}
+
+/// A flood of calls that are turned away while the disk is full.
+#[tokio::test]
+async fn calls_that_are_turned_away_leave_the_memory_to_those_that_people_had() {
+    let mut it = disk();
+    // Nothing can be written from here on.
+    std::fs::remove_dir_all(it.folder.path()).unwrap();
+    let refused = record(true);
+    for _ in 0..40 {
+        it.spool.record(&refused).unwrap();
+        it.spool.keep("key".to_owned(), None);
+        it.save().await;
+    }
+    assert_eq!(it.counted("hotline_dropped_total{what=\"refusal\"}"), 24);
+    it.spool.ladder(vec![0; 10]);
+    assert_eq!(it.counted("hotline_dropped_total{what=\"ladder\"}"), 1);
+    let spoken = record(false);
+    for _ in 0..40 {
+        it.spool.record(&spoken).unwrap();
+        it.save().await;
+    }
+    assert_eq!(it.counted("hotline_spool_lost_total"), 0);
+    let held = it.opened.journal.stats().backlog_bytes;
+    assert!((56 * MIB as u64..57 * MIB as u64).contains(&held), "{held}");
 }
