@@ -44,8 +44,9 @@ pub(crate) async fn request(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> io::Result<Response> {
+    let body = body.as_ref();
     let mut stream = TcpStream::connect(to).await?;
     let more: Vec<String> = headers.iter().map(|(name, it)| format!("{name}: {it}\r\n")).collect();
     let more = more.concat();
@@ -55,7 +56,7 @@ pub(crate) async fn request(
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    stream.write_all(body).await?;
     let mut bytes = Vec::new();
     // Not every server closes what it was asked to close.
     while !is_whole(&bytes) && stream.read_buf(&mut bytes).await? > 0 {}

@@ -71,4 +71,5 @@ mod torture;
 mod transfer_keys;
 mod transports;
 mod two_lines;
+mod uploads;
 mod workers;

@@ -11,6 +11,7 @@ mod ladders;
 mod lists;
 mod orders;
 mod outward;
+mod prompts;
 mod spool;
 mod traffic;
 mod views;
@@ -37,7 +38,9 @@ use crate::{
     clock::first_id,
     handover::{Channel, Handover, SocketKind},
     meters::Meters,
-    priority, telemetry,
+    priority,
+    supervisor::RoleCommand,
+    telemetry,
 };
 
 /// Everything the control role is told.
@@ -47,6 +50,10 @@ pub struct Control {
     pub switchboard: hotline_switchboard::Config,
     /// Where media writes recordings; the web serves them from there.
     pub recording_dirs: Vec<PathBuf>,
+    /// Where media looks first for a prompt.
+    pub prompt_dir: PathBuf,
+    /// What makes a prompt of a sound.
+    pub converter: RoleCommand,
     pub tokens: Vec<Token>,
     /// Whether `/metrics` is open to everybody.
     pub open_metrics: bool,

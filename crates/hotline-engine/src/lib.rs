@@ -9,6 +9,7 @@ pub mod child;
 mod clock;
 mod config;
 mod control;
+mod converter;
 mod error;
 pub mod handover;
 mod link;
@@ -20,13 +21,14 @@ pub mod supervisor;
 pub mod telemetry;
 mod turn;
 
-pub use hotline_media::{UPLOAD_MAX, convert_upload};
+pub use hotline_media::{UPLOAD_MAX, UploadedPrompt, convert_upload, pack_upload, unpack_upload};
 pub use hotline_store::wire::GapJson;
 
 pub use self::{
     clock::Clock,
     config::{Config, Listen, LogFormat, Telemetry},
     control::{Control, Receiver, control, system_token},
+    converter::{CONVERTED_MAX, converter},
     error::Error,
     media::media,
     recordings::{Finding, verify_recordings},

@@ -26,6 +26,7 @@ use hotline_base::{ContextId, LegId, Random, RecordingId, media::Event};
 use hotline_sdp::Codecs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub use self::prompts::is_prompt_name;
 use self::{
     guests::Protection,
     link::{Broken, Link},

@@ -55,8 +55,12 @@ use hotline_sdp::Codecs;
 pub use self::{
     browser::{BrowserPort, PortStep},
     counters::{Counters, Snapshot},
+    desk::is_prompt_name,
     recorder::{FileState, Repaired, Verified, repair, verify},
-    upload::{BadUpload, SoundReport, UPLOAD_MAX, UploadedPrompt, convert_upload},
+    upload::{
+        BadUpload, SoundReport, UPLOAD_MAX, UploadedPrompt, convert_upload, pack_upload,
+        unpack_upload,
+    },
 };
 use self::{desk::Desk, wake::Wake};
 

@@ -12,6 +12,7 @@ mod wav;
 
 use std::fmt;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_dsp::{
     RATE,
     g711::{ULAW_TO_ALAW, alaw_to_linear, linear_to_alaw, through},
@@ -30,7 +31,7 @@ const RATES: [u32; 11] =
     [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000];
 
 /// A prompt that can be played, and what is to be known of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq)]
 pub struct UploadedPrompt {
     /// A WAV file: A-law, 8,000 Hz, mono.
     pub wav: Vec<u8>,
@@ -38,13 +39,13 @@ pub struct UploadedPrompt {
 }
 
 /// What a sound is like.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq)]
 pub struct SoundReport {
     pub length_ms: u64,
     /// As it was uploaded.
     pub rate: u32,
     pub channels: u16,
-    pub coding: &'static str,
+    pub coding: String,
     /// The loudest sample, in decibels below full scale; it is 0 at most.
     pub peak_dbfs: f64,
     /// How loud it is where it is not silent, in decibels below full scale: the mean of blocks of
@@ -56,33 +57,62 @@ pub struct SoundReport {
 }
 
 /// Why a file cannot be a prompt.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BadUpload {
-    #[error("文件太大，最多 64 MiB (larger than 64 MiB)")]
     TooLarge,
-    #[error("不是 WAV 文件 (not a WAV file)")]
     NotWav,
-    #[error("文件不完整，或里面写的长度不对 (cut short, or a length in it is wrong)")]
     Lengths,
-    #[error("格式说明前后矛盾 (the format contradicts itself)")]
     Contradiction,
-    #[error(
-        "编码 {0}{zh} 不收，只收 PCM、A 律、µ 律 (coding {0}{en}: neither PCM, A-law nor µ-law)",
-        zh = coding_name(*.0).0,
-        en = coding_name(*.0).1
-    )]
     Coding(u16),
-    #[error("采样率 {0} 不收 ({0} samples a second are not taken)")]
     Rate(u32),
-    #[error("{0} 个声道不收，只收单声道或立体声 ({0} channels: neither mono nor stereo)")]
     Channels(u16),
-    #[error("每个采样 {0} 位不收 ({0} bits a sample are not taken)")]
     Bits(u16),
-    #[error("没有声音 (no sound in it)")]
     Empty,
-    #[error("太长，最多 30 分钟 (longer than half an hour)")]
     TooLong,
 }
+
+impl BadUpload {
+    /// In Chinese, and in English.
+    pub fn words(self) -> [String; 2] {
+        let it = |zh: &str, en: &str| [zh.to_owned(), en.to_owned()];
+        match self {
+            Self::TooLarge => it("文件太大，最多 64 MiB", "larger than 64 MiB"),
+            Self::NotWav => it("不是 WAV 文件", "not a WAV file"),
+            Self::Lengths => {
+                it("文件不完整，或里面写的长度不对", "cut short, or a length in it is wrong")
+            }
+            Self::Contradiction => it("格式说明前后矛盾", "the format contradicts itself"),
+            Self::Coding(tag) => {
+                let (zh, en) = coding_name(tag);
+                [
+                    format!("编码 {tag}{zh} 不收，只收 PCM、A 律、µ 律"),
+                    format!("coding {tag}{en}: neither PCM, A-law nor µ-law"),
+                ]
+            }
+            Self::Rate(rate) => {
+                [format!("采样率 {rate} 不收"), format!("{rate} samples a second are not taken")]
+            }
+            Self::Channels(n) => [
+                format!("{n} 个声道不收，只收单声道或立体声"),
+                format!("{n} channels: neither mono nor stereo"),
+            ],
+            Self::Bits(n) => {
+                [format!("每个采样 {n} 位不收"), format!("{n} bits a sample are not taken")]
+            }
+            Self::Empty => it("没有声音", "no sound in it"),
+            Self::TooLong => it("太长，最多 30 分钟", "longer than half an hour"),
+        }
+    }
+}
+
+impl fmt::Display for BadUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [zh, en] = self.words();
+        write!(f, "{zh} ({en})")
+    }
+}
+
+impl std::error::Error for BadUpload {}
 
 /// What people call a coding that they bring now and then: their programs name no number.
 const fn coding_name(tag: u16) -> (&'static str, &'static str) {
@@ -158,12 +188,23 @@ pub fn convert_upload(file: &[u8]) -> Result<UploadedPrompt, BadUpload> {
         length_ms: audio.len() as u64 / 8,
         rate: source.rate,
         channels: source.channels,
-        coding: source.coding.name(),
+        coding: source.coding.name().to_owned(),
         peak_dbfs: loudness::peak_dbfs(&samples),
         loudness_dbfs: loudness::gated_dbfs(&linear),
         clipped: cut_off.sum::<u64>() + clipped,
     };
     Ok(UploadedPrompt { wav: wav::write(&audio), report })
+}
+
+/// What a process apart tells whoever started it.
+pub fn pack_upload(outcome: &Result<UploadedPrompt, BadUpload>) -> Vec<u8> {
+    // Into memory, and of finite numbers: it always succeeds.
+    borsh::to_vec(outcome).unwrap_or_default()
+}
+
+/// `None`: it was not told whole.
+pub fn unpack_upload(bytes: &[u8]) -> Option<Result<UploadedPrompt, BadUpload>> {
+    borsh::from_slice(bytes).ok()
 }
 
 /// One channel, in 16 bits.

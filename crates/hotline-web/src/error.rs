@@ -9,7 +9,7 @@ use hotline_agent::{AgentView, Refused};
 use serde::Serialize;
 
 use crate::{
-    ArchiveError, CommandError, ListError,
+    ArchiveError, CommandError, ListError, PromptError,
     routes::list_refusal,
     wire::agent::{AgentJson, action_name, display_name},
 };
@@ -33,6 +33,7 @@ pub(crate) enum ApiError {
     Command(CommandError, Option<Box<AgentView>>),
     Archive(ArchiveError),
     List(ListError),
+    Prompt(PromptError),
     /// A file the database knows cannot be read.
     Gone,
 }
@@ -76,6 +77,7 @@ impl ApiError {
             Self::List(error) => {
                 StatusCode::from_u16(list_refusal(error).0).unwrap_or(StatusCode::CONFLICT)
             }
+            Self::Prompt(error) => prompt_status(error),
             Self::Archive(ArchiveError::TooLong) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Command(CommandError::Busy | CommandError::Away, _)
             | Self::Archive(ArchiveError::Away) => StatusCode::SERVICE_UNAVAILABLE,
@@ -128,6 +130,7 @@ impl ApiError {
                 let (_, code, english, chinese, _) = list_refusal(error);
                 it(code, english, chinese)
             }
+            Self::Prompt(error) => prompt_words(error),
             Self::Archive(ArchiveError::BadCursor) => {
                 it("bad_request", "`after` is not a cursor of ours", "after 不是有效的翻页游标")
             }
@@ -157,6 +160,53 @@ fn refused_status(refused: &Refused) -> StatusCode {
         | Refused::NoCall
         | Refused::WrongRecording
         | Refused::Late => StatusCode::CONFLICT,
+    }
+}
+
+fn prompt_status(error: &PromptError) -> StatusCode {
+    match error {
+        PromptError::Name | PromptError::Bad(_) | PromptError::Cut => StatusCode::BAD_REQUEST,
+        PromptError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        PromptError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        PromptError::Slow => StatusCode::REQUEST_TIMEOUT,
+        PromptError::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        PromptError::NotStored => StatusCode::INSUFFICIENT_STORAGE,
+    }
+}
+
+fn prompt_words(error: &PromptError) -> (&'static str, String, String) {
+    let it = |code, english: &str, chinese: &str| (code, english.to_owned(), chinese.to_owned());
+    match error {
+        PromptError::Name => it(
+            "bad_request",
+            "a prompt's name has letters, digits, `.`, `-` and `_`, at most 64, and no `.wav`",
+            "语音编号由字母、数字、点、横线和下划线组成，最多 64 个，不带 .wav",
+        ),
+        PromptError::Bad([chinese, english]) => it("not_a_prompt", english, chinese),
+        PromptError::TooLarge => {
+            it("too_large", "the sound file is over 64 MiB", "语音文件超过 64 MiB")
+        }
+        PromptError::Cut => {
+            it("bad_request", "the body did not arrive whole", "语音文件没有传完整")
+        }
+        PromptError::Busy => it(
+            "busy",
+            "another sound is being converted, try again later",
+            "正在转换另一个语音，请稍后重试",
+        ),
+        PromptError::Slow => it(
+            "too_slow",
+            "the sound did not arrive and was not converted in time",
+            "语音文件没有在时限内传完并转换",
+        ),
+        PromptError::Failed => {
+            it("not_converted", "the converter broke off; see the log", "转换中断，请看日志")
+        }
+        PromptError::NotStored => it(
+            "not_stored",
+            "the prompt cannot be written; the log says why",
+            "语音写不进语音目录，原因见日志",
+        ),
     }
 }
 
@@ -234,6 +284,7 @@ impl IntoResponse for ApiError {
             Self::BadRequest { field, .. } => (field, None),
             Self::Archive(ArchiveError::BadCursor) => (Some("after"), None),
             Self::List(error) => (list_refusal(&error).4, None),
+            Self::Prompt(PromptError::Name) => (Some("name"), None),
             Self::Command(CommandError::Refused(Refused::UnknownReason(_)), view) => {
                 (Some("reason"), view)
             }
@@ -263,6 +314,7 @@ impl IntoResponse for ApiError {
             | Self::NotFound(_)
             | Self::MethodNotAllowed
             | Self::TooLarge
+            | Self::Prompt(_)
             | Self::Archive(ArchiveError::Away | ArchiveError::TooLong)
             | Self::Gone => (None, None),
         };

@@ -13,6 +13,7 @@ mod feed;
 mod fixture;
 mod lists;
 mod metrics;
+mod prompts;
 mod routes;
 mod server;
 mod signalling;
@@ -28,6 +29,7 @@ pub use self::{
     feed::{CallView, Feeds},
     lists::{ListDraft, ListError, ListFilter, Lists},
     metrics::{Counter, Gauge, Histogram, Metrics},
+    prompts::{PromptError, PromptView, Prompts, Upload},
     routes::OPENAPI,
     server::{App, Serving, serve},
     signalling::{LadderForm, Signalling, TrafficFilter},

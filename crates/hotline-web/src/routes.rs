@@ -10,6 +10,7 @@ mod letters;
 mod lists;
 mod outside;
 mod parties;
+mod prompts;
 mod recordings;
 mod statistics;
 mod trunks;
@@ -110,6 +111,7 @@ pub(crate) fn table() -> Vec<Route> {
         on("delete", "/api/v1/list-entries/{id}", delete(lists::remove)),
         on("post", "/api/v1/list-entries/{id}/approve", post(lists::approve)),
         on("get", "/api/v1/list-entries/{id}/audit", get(lists::audit)),
+        on("put", "/api/v1/prompts/{name}", put(prompts::put)),
         on("get", "/api/v1/bans", get(bans::list)),
         on("post", "/api/v1/bans/{address}/lift", post(bans::lift)),
         on("get", "/openapi.json", get(outside::openapi)),

@@ -6,7 +6,9 @@ use axum::Router;
 use hotline_base::WallTime;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{Archive, Bans, Desk, Feeds, Health, Lists, Metrics, Signalling, Tokens, routes};
+use crate::{
+    Archive, Bans, Desk, Feeds, Health, Lists, Metrics, Prompts, Signalling, Tokens, routes,
+};
 
 /// How long open requests may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -20,6 +22,7 @@ pub struct App {
     pub signalling: Arc<dyn Signalling>,
     pub health: Arc<dyn Health>,
     pub bans: Arc<dyn Bans>,
+    pub prompts: Arc<dyn Prompts>,
     pub feeds: Feeds,
     pub tokens: Arc<Tokens>,
     pub metrics: Metrics,

@@ -15,7 +15,7 @@ use hotline_engine::{
     telemetry,
 };
 
-use crate::{Bans, Call, Letters, bans, calls, demo, letters, say};
+use crate::{Bans, Call, Letters, bans, calls, demo, letters, prompt, say};
 
 /// `hotline serve`.
 pub(crate) fn serve(config: Option<PathBuf>) -> Result<ExitCode> {
@@ -85,6 +85,12 @@ pub(crate) fn control(config: Option<&Path>) -> Result<ExitCode> {
             .into_iter()
             .chain(media.recorder.second_dir)
             .collect(),
+        prompt_dir: media
+            .prompt_dirs
+            .first()
+            .map(|it| it.join(&media.lang))
+            .context("没有语音目录")?,
+        converter: prompt::apart_command(),
         tokens: http.tokens,
         open_metrics: http.open_metrics,
         receivers: receivers.collect(),

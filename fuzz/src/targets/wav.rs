@@ -33,7 +33,7 @@ pub(super) fn run(bytes: &[u8]) -> u64 {
             let report = it.report;
             assert!(report.peak_dbfs <= 0.0 && report.peak_dbfs.is_finite(), "{report}");
             assert!(report.loudness_dbfs <= 0.1 && report.loudness_dbfs.is_finite(), "{report}");
-            trace.note(report.coding);
+            trace.note(&report.coding);
             trace.count(usize::from(report.channels));
             trace.count(report.rate as usize);
             trace.count(report.warnings().len());

@@ -21,6 +21,7 @@ use super::{
     ladders::Ladders,
     lists::Listing,
     outward::Outward,
+    prompts::PromptShelf,
 };
 use crate::{
     Error,
@@ -59,6 +60,8 @@ impl Edge {
         for dir in &mut setup.recording_dirs {
             *dir = std::path::absolute(&*dir).map_err(Error::io("the recording directory"))?;
         }
+        let prompt_dir = std::path::absolute(&setup.prompt_dir);
+        setup.prompt_dir = prompt_dir.map_err(Error::io("the directory of prompts"))?;
         let entered = around.records.enter();
         let outward = Outward::start(
             &shared,
@@ -145,6 +148,10 @@ impl Edge {
             }),
             health: Arc::new(EngineHealth(shared.wellness.clone())),
             bans: Arc::new(GateBans(Arc::clone(&shared.gate))),
+            prompts: Arc::new(PromptShelf::new(
+                self.setup.prompt_dir.clone(),
+                self.setup.converter.clone(),
+            )),
             feeds: shared.feeds.clone(),
             tokens: Arc::new(Tokens::new(self.setup.tokens.clone())),
             metrics: shared.meters.all.clone(),

@@ -53,7 +53,7 @@ impl Prompts {
     /// The prompt's audio as its file is at this moment; a tone of the plan that has no file of its
     /// own is made. `None`, with a warning, when there is nothing to be played.
     pub(super) fn load(&mut self, prompt: &PromptId) -> Option<Audio> {
-        if !is_file_name(prompt.as_str()) {
+        if !is_prompt_name(prompt.as_str()) {
             tracing::warn!(%prompt, "A prompt's name cannot be that of a file.");
             return None;
         }
@@ -113,8 +113,8 @@ impl Prompts {
     }
 }
 
-/// Whether a prompt's name stays within its directory.
-fn is_file_name(name: &str) -> bool {
+/// Whether a prompt's name, with `.wav` behind it, stays within its directory.
+pub fn is_prompt_name(name: &str) -> bool {
     let allowed = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-' | '_');
     !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
 }

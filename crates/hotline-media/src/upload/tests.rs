@@ -210,6 +210,17 @@ fn v25_files_that_lie_or_are_none_are_refused_with_their_reason() {
 }
 
 #[test]
+fn what_a_process_apart_tells_arrives_whole_or_not_at_all() {
+    let good = file(1, 2, 44_100, 16, &[7; 400]);
+    for outcome in [convert_upload(&good), Err(BadUpload::Coding(3))] {
+        let told = pack_upload(&outcome);
+        assert_eq!(unpack_upload(&told), Some(outcome));
+        assert_eq!(unpack_upload(&told[..told.len() - 1]), None);
+    }
+    assert_eq!(unpack_upload(b""), None);
+}
+
+#[test]
 fn v25_thousands_of_spoilt_files_are_converted_or_refused_and_never_end_a_process() {
     let seeds = [
         file(1, 2, 44_100, 16, &[7; 400]),

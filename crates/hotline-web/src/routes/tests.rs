@@ -189,6 +189,7 @@ async fn nobody_does_what_the_token_is_not_for() {
             || (route.path.contains("list-entries") && route.method != "get")
             || route.path.ends_with("/audit")
             || route.path.contains("bans")
+            || route.path.contains("prompts")
             || matches!(route.path, "/metrics" | "/api/v1/trunks" | "/api/v1/trunks/statistics");
         assert_eq!(other == 403, is_others, "{path} {other}");
     }
@@ -469,4 +470,34 @@ async fn figures_of_trunks_are_asked_for_by_time_and_by_carrier() {
     let query = "?by=carrier&from=2026-11-21T08:00:00%2B08:00";
     assert_eq!(ask(query).await, (200, format!("[Some({}),None,true]", WALL.0)));
     assert_eq!((ask("?by=city").await.0, ask("?to=noon").await.0), (400, 400));
+}
+
+#[tokio::test]
+async fn a_sound_is_put_among_the_prompts_by_a_system_and_may_be_larger_than_other_bodies() {
+    let house = house();
+    let put = async |path: &str, token: &str, body: &str| {
+        house.send(Method::PUT, &format!("/api/v1/prompts/{path}"), Some(token), &[], body).await
+    };
+    let large = "x".repeat(100_000);
+    let reply = put("greet.common", "system", &large).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let told = reply.json();
+    fits(&document(), "Prompt", &told);
+    assert_eq!((&told["stored"], &told["length_ms"]), (&true.into(), &100_000.into()));
+    assert_eq!((&told["peak_dbfs"], &told["loudness_dbfs"]), (&(-3.0).into(), &(-19.1).into()));
+    assert_eq!(put("greet.common?check=true", "system", "x").await.json()["stored"], false);
+    for (path, token, body, status) in [
+        ("greet.common", "operator", "x", 403),
+        ("greet.common", "1001", "x", 403),
+        ("greet.common", "wrong", "x", 401),
+        ("greet.common", "system", "", 400),
+        ("bad%20name", "system", "x", 400),
+        ("greet.common?chek=true", "system", "x", 400),
+    ] {
+        let reply = put(path, token, body).await;
+        let error = reply.json()["error"].clone();
+        assert_eq!(reply.status.as_u16(), status, "{path} {token} {error}");
+        assert!(error["message"].is_string() && error["message_zh"].is_string(), "{error}");
+    }
+    assert_eq!(put("bad%20name", "system", "x").await.json()["error"]["field"], "name");
 }
