@@ -220,12 +220,12 @@ impl Reading {
             StreamStep::NeedMore => Step::Wait,
             StreamStep::KeepAlive(n, is_ping) => {
                 shared.counters.add(Count::KeepAlive);
-                let is_pong = pulse.beat();
+                let answers_us = pulse.beat();
                 // The second half of a ping may come later. The first is not kept back for it: it
                 // may be the pong by which the connection lives.
                 let is_half = !is_ping && rest.starts_with(PONG);
                 let is_second = is_half && self.half_ping;
-                self.half_ping = is_half && !is_second && !is_pong;
+                self.half_ping = is_half && !is_second && !answers_us;
                 if is_ping || is_second {
                     self.pong(shared);
                 }

@@ -84,7 +84,8 @@ impl Prompts for PromptShelf {
 
 /// Whether it can be that of a prompt's file, and is not the file's with its ending.
 fn is_name(name: &str) -> bool {
-    is_prompt_name(name) && name.chars().count() <= NAME_MAX && !name.ends_with(".wav")
+    let is_file = Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("wav"));
+    is_prompt_name(name) && name.chars().count() <= NAME_MAX && !is_file
 }
 
 /// Whoever hangs up ends the process, too.

@@ -50,7 +50,8 @@ fn the_desk_goes_before_others_and_the_recorder_does_not() {
         thread::yield_now();
     }
     let usual = standing(&std::process::id().to_string());
-    let recorders = tasks("media-recorder").iter().filter_map(|it| standing(it)).collect::<Vec<_>>();
+    let recorders =
+        tasks("media-recorder").iter().filter_map(|it| standing(it)).collect::<Vec<_>>();
     assert!(!recorders.is_empty() && recorders.iter().all(|it| Some(it) == usual.as_ref()));
 }
 

@@ -169,7 +169,7 @@ async fn one_sound_is_converted_at_a_time_and_whoever_hangs_up_makes_room() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(60), ended).await.unwrap();
+    timeout(Duration::from_mins(1), ended).await.unwrap();
     assert!(it.put("third").await.is_ok());
     assert_eq!(it.stored(), ["third.wav"]);
     drop(open);

@@ -63,7 +63,7 @@ impl Disk {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(60), saved).await.unwrap();
+        timeout(Duration::from_mins(1), saved).await.unwrap();
     }
 
     fn counted(&self, name: &str) -> u64 {
@@ -193,7 +193,7 @@ async fn a_disk_that_hangs_closes_the_door_and_costs_no_memory_without_end() {
             it.spool.keep("key".to_owned(), None);
             it.save().await;
         };
-        timeout(Duration::from_secs(120), all_saved).await.unwrap();
+        timeout(Duration::from_mins(2), all_saved).await.unwrap();
         assert_eq!(it.opened.journal.stats().n_commits, n_fit + 1);
     }
 }
