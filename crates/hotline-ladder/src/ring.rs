@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{CallId, Hashed, HashedMap, MonoTime, Now};
+use hotline_base::{CallId, HashedMap, MonoTime, Now};
 use hotline_sip::{Flow, Message};
 
 use crate::{Party, Role, Trace};
@@ -48,7 +48,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A call that rings at more telephones than this keeps the first of them.
 const PARTIES_MAX: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ring {
     config: Config,
     traces: BTreeMap<CallId, Slot>,
@@ -76,8 +76,20 @@ struct Slot {
 }
 
 impl Ring {
-    pub fn new(config: Config) -> Self {
-        Self { config, ..Self::default() }
+    /// `secret`: of which peers know nothing, see [`HashedMap`].
+    pub fn new(config: Config, secret: &[u8; 32]) -> Self {
+        Self {
+            config,
+            traces: BTreeMap::new(),
+            dialogs: HashedMap::new(secret),
+            unowned: Vec::new(),
+            lingering: VecDeque::new(),
+            finished: VecDeque::new(),
+            bytes: 0,
+            minute: Default::default(),
+            n_pushed_out: 0,
+            n_not_stored: 0,
+        }
     }
 
     /// A message that came in. `known`: by a source we serve; what strangers send begins nothing.
@@ -131,7 +143,7 @@ impl Ring {
             return;
         }
         slot.trace.parties.push(Party { role, call_id: call_id.to_vec() });
-        self.dialogs.insert(Hashed::of(&[call_id]), call);
+        self.dialogs.insert(&[call_id], call);
         for (flow, sent, bytes) in std::mem::take(&mut self.unowned) {
             if header(&bytes, b"Call-ID", b'i') == Some(call_id) {
                 self.add(call, call_id, flow, sent, bytes, now);

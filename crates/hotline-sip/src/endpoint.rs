@@ -31,9 +31,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use hotline_base::{
-    ConnId, Due, Extension, Hashed, HashedMap, LegId, MonoTime, Now, Random, earliest,
-};
+use hotline_base::{ConnId, Due, Extension, HashedMap, LegId, MonoTime, Now, Random, earliest};
 
 pub(crate) use self::enrol::Registrant;
 use self::{enrol::Registration, overload::TurnedAway};
@@ -85,14 +83,15 @@ impl Endpoint {
     /// cannot guess others); legs are counted from `first_leg`.
     pub fn new(config: Config, seed: u64, first_leg: u64) -> Self {
         Self {
-            transactions: Transactions::new(Tempo::of(&config)),
+            transactions: Transactions::new(Tempo::of(&config), &config.secret),
+            dialogs: HashedMap::new(&config.secret),
+            subscriptions: refer::Subscriptions::new(&config.secret),
             config,
             random: Random::new(seed),
             next_leg: first_leg,
             out: Outbox::new(),
             purposes: BTreeMap::new(),
             legs: BTreeMap::new(),
-            dialogs: HashedMap::new(),
             by_conn: ByConn::new(),
             adrift: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -103,7 +102,6 @@ impl Endpoint {
             feedback: None,
             turned_away: TurnedAway::default(),
             refers: BTreeMap::new(),
-            subscriptions: refer::Subscriptions::new(),
         }
     }
 
@@ -219,7 +217,7 @@ impl Endpoint {
         // Refreshes since it was saved have used numbers.
         dialog.local_cseq = dialog.local_cseq.saturating_add(UNSAVED_MAX);
         self.next_leg = self.next_leg.max(leg.0.saturating_add(1));
-        self.dialogs.insert(Hashed::of(&dialog.key()), leg);
+        self.dialogs.insert(&dialog.key(), leg);
         // Its connection ended with the process that had it.
         let is_adrift = dialog.flow.transport.is_reliable();
         self.legs.insert(leg, Leg::Up(Box::new(Up::new(dialog, talk))));

@@ -100,15 +100,15 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
-    pub(crate) const fn new(tempo: Tempo) -> Self {
+    pub(crate) fn new(tempo: Tempo, secret: &[u8; 32]) -> Self {
         Self {
             tempo,
             next: 0,
             servers: BTreeMap::new(),
-            server_keys: HashedMap::new(),
-            merge_keys: HashedMap::new(),
+            server_keys: HashedMap::new(secret),
+            merge_keys: HashedMap::new(secret),
             clients: BTreeMap::new(),
-            client_keys: HashedMap::new(),
+            client_keys: HashedMap::new(secret),
             timers: Timers::new(),
             by_conn: ByConn::new(),
             gone: Vec::new(),

@@ -161,7 +161,7 @@ impl Switchboard {
         Self {
             call_config: Arc::new(config.call.clone()),
             endpoint,
-            ladders: Ring::new(config.ladder.clone()),
+            ladders: Ring::new(config.ladder.clone(), &config.sip.secret),
             traffic: Traffic::new(&config, now),
             door,
             admission: Admission::new(config.trunks.clone(), config.numbers.clone()),
@@ -186,7 +186,7 @@ impl Switchboard {
             take_events: BTreeSet::new(),
             keys_out: BTreeMap::new(),
             refers: BTreeMap::new(),
-            repeats: HashedMap::new(),
+            repeats: HashedMap::new(&config.sip.secret),
             lists: Arc::default(),
             next_call: first,
             next_ticket: first,

@@ -1,7 +1,7 @@
 //! The telephones that ring for our INVITE: early dialogs (RFC 3261 §13.2.2.1), their reliable
 //! responses (RFC 3262 §4) and what they describe before they answer (RFC 3960).
 
-use hotline_base::{Hashed, LegId, Now};
+use hotline_base::{LegId, Now};
 
 use super::Endpoint;
 use crate::{
@@ -63,7 +63,7 @@ impl Endpoint {
         let mut dialog = invite.dialog.clone();
         dialog.confirm(message);
         if let Some(leg) = invite.leg {
-            self.dialogs.insert(Hashed::of(&dialog.key()), leg);
+            self.dialogs.insert(&dialog.key(), leg);
         }
         invite.early.push(Early { dialog, rseq: None, sdp: None });
         Some(invite.early.len().saturating_sub(1))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hotline_base::{Hashed, LegId, Now, Pii};
+use hotline_base::{LegId, Now, Pii};
 
 use super::{
     Endpoint,
@@ -80,7 +80,7 @@ impl Endpoint {
         let Some(server) = begun else { return };
         self.transactions.respond(server, 100, trying, now.mono, &mut self.out);
         self.purposes.insert(server, Purpose::Asked(leg));
-        self.dialogs.insert(Hashed::of(&dialog.key()), leg);
+        self.dialogs.insert(&dialog.key(), leg);
         self.by_conn.insert(flow.conn, leg);
         let incoming = Incoming {
             server,

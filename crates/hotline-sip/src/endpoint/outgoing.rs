@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use hotline_base::{Hashed, LegId, Now};
+use hotline_base::{LegId, Now};
 
 use super::{
     Endpoint,
@@ -200,7 +200,7 @@ impl Endpoint {
         };
         self.end_other_forks(leg, id, now);
         self.timers.cancel_all(&leg);
-        self.dialogs.insert(Hashed::of(&dialog.key()), leg);
+        self.dialogs.insert(&dialog.key(), leg);
         self.by_conn.insert(dialog.flow.conn, leg);
         let talk = Talk {
             session: Session::settled(message, invite.secs),

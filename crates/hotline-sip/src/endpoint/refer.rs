@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use hotline_base::{Hashed, LegId, Now, Pii};
+use hotline_base::{LegId, Now, Pii};
 
 use super::{Endpoint, UNSAVED_MAX, receive::key_of};
 use crate::{
@@ -223,12 +223,12 @@ impl Endpoint {
             self.purposes.insert(id, Purpose::Refer(leg));
         } else {
             let key = match self.legs.get(&leg).filter(|_| status < 300) {
-                Some(Leg::Up(it)) => Some(Hashed::of(&it.dialog.key())),
-                Some(Leg::Closing(it)) => Some(Hashed::of(&it.dialog.key())),
+                Some(Leg::Up(it)) => Some(it.dialog.key()),
+                Some(Leg::Closing(it)) => Some(it.dialog.key()),
                 Some(Leg::Incoming(_) | Leg::Outgoing(_)) | None => None,
             };
             if let Some(key) = key {
-                self.subscriptions.begin_subscriber(leg, key, now);
+                self.subscriptions.begin_subscriber(leg, &key, now);
             }
             self.say(Event::ReferProgress { leg, status });
         }

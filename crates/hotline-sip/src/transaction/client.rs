@@ -45,7 +45,7 @@ impl Transactions {
         if request.branch().is_empty() {
             return None;
         }
-        let key = Hashed::of(&client_key(&request));
+        let key = self.client_keys.key(&client_key(&request));
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
         transmit(out, flow, request.bytes().to_vec());
@@ -59,7 +59,7 @@ impl Transactions {
             self.timers.set(id, again, now + tempo.t1);
         }
         self.timers.set(id, limit, now + tempo.limit());
-        self.client_keys.insert(key.clone(), id);
+        self.client_keys.insert(&key, id);
         self.by_conn.insert(flow.conn, id);
         let interval = tempo.t1;
         let it = ClientTransaction { flow, key, state, request, datagram, ack: None, interval };

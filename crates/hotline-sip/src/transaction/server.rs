@@ -63,18 +63,18 @@ impl Transactions {
         flow: Flow,
         tag: String,
     ) -> Option<TxId> {
-        let key = with_server_key(&message, None, Hashed::of)?;
+        let key = with_server_key(&message, None, |it| self.server_keys.key(it))?;
         let id = self.next_id();
         let state = if message.known_method() == Method::Invite {
             State::Invite(InviteServer::Proceeding)
         } else {
             State::Other(Server::Trying)
         };
-        let merge = with_merge_key(&message, Hashed::of);
+        let merge = with_merge_key(&message, |it| self.merge_keys.key(it));
         if let Some(merge) = &merge {
-            self.merge_keys.insert(merge.clone(), id);
+            self.merge_keys.insert(merge, id);
         }
-        self.server_keys.insert(key.clone(), id);
+        self.server_keys.insert(&key, id);
         self.by_conn.insert(flow.conn, id);
         let it = ServerTransaction {
             flow,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hotline_base::{CallId, FlowId, Hashed, LegId, Now, Pii, TrunkId};
+use hotline_base::{CallId, FlowId, LegId, Now, Pii, TrunkId};
 use hotline_call::{Arrival, Call, LegEnd, LegEvent};
 use hotline_cdr::{CallFact, EndReason, Incoming, Party, RefusedWhy, Signalled, Stamped, fold};
 use hotline_ivr::Entry;
@@ -288,7 +288,7 @@ impl Switchboard {
         let number = [number.as_bytes()];
         if !self.repeats.contains_key(&number) {
             self.make_room_for_caller(now);
-            self.repeats.insert(Hashed::of(&number), VecDeque::new());
+            self.repeats.insert(&number, VecDeque::new());
         }
         let Some(calls) = self.repeats.get_mut(&number) else { return Vec::new() };
         calls.retain(|it| now.since(*it) < REPEAT_SPAN);

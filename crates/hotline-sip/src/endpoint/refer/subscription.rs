@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{ConnId, Due, Hashed, HashedMap, LegId, MonoTime, Now, Sought};
+use hotline_base::{ConnId, Due, HashedMap, LegId, MonoTime, Now, Sought};
 
 use crate::{build::phrase, by_conn::ByConn, dialog::Dialog};
 
@@ -36,12 +36,12 @@ struct Notifier {
 }
 
 impl Subscriptions {
-    pub(in crate::endpoint) const fn new() -> Self {
+    pub(in crate::endpoint) fn new(secret: &[u8; 32]) -> Self {
         Self {
             notifiers: BTreeMap::new(),
             due: BTreeSet::new(),
             by_conn: ByConn::new(),
-            subscribers: HashedMap::new(),
+            subscribers: HashedMap::new(secret),
         }
     }
 
@@ -90,7 +90,7 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn begin_subscriber(&mut self, leg: LegId, key: Hashed, now: Now) {
+    pub(super) fn begin_subscriber(&mut self, leg: LegId, key: &impl Sought, now: Now) {
         self.subscribers.insert(key, (leg, now.mono + LONGEST));
     }
 
