@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use hotline_base::{ConnId, Due, HashedMap, MonoTime};
+use hotline_base::{ConnId, Due, HashedMap, MonoTime, earliest};
 
 use self::{client::ClientTransaction, server::ServerTransaction};
 pub(crate) use self::{client::cancel_of, server::Again};
@@ -92,7 +92,12 @@ pub(crate) struct Transactions {
     merge_keys: HashedMap<TxId>,
     clients: BTreeMap<TxId, Box<ClientTransaction>>,
     client_keys: HashedMap<TxId>,
+    /// Of what is still going on.
     timers: Timers<TxId>,
+    /// What is over, by when it is forgotten and the timer that says so: tens of thousands at a
+    /// thousand calls a second, which would make every other timer a far way in `timers`. Who ends
+    /// earlier stays in here until then, and nothing happens to it.
+    ending: BTreeMap<MonoTime, Vec<(TxId, TimerName)>>,
     by_conn: ByConn<TxId>,
     gone: Vec<TxId>,
     /// Peers that take no connection, and until when that is believed.
@@ -110,6 +115,7 @@ impl Transactions {
             clients: BTreeMap::new(),
             client_keys: HashedMap::new(secret),
             timers: Timers::new(),
+            ending: BTreeMap::new(),
             by_conn: ByConn::new(),
             gone: Vec::new(),
             no_stream: BTreeMap::new(),
@@ -126,20 +132,38 @@ impl Transactions {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Due> {
-        self.timers.next()
+        let ending = self.ending.first_key_value();
+        let ending = ending.and_then(|(at, all)| Some((*at, all.first()?.1.name())));
+        earliest(self.timers.next(), ending)
     }
 
     /// Fires what is due.
     pub(crate) fn handle_timeout(&mut self, now: MonoTime, out: &mut Outbox) -> Vec<Notice> {
         let mut notices = Vec::new();
         while let Some((id, name)) = self.timers.pop(now) {
-            if self.servers.contains_key(&id) {
-                self.on_server_timer(id, name, now, out);
-            } else {
-                notices.extend(self.on_client_timer(id, name, now, out));
+            notices.extend(self.on_timer(id, name, now, out));
+        }
+        while let Some(first) = self.ending.first_entry().filter(|it| *it.key() <= now) {
+            for (id, name) in first.remove() {
+                notices.extend(self.on_timer(id, name, now, out));
             }
         }
         notices
+    }
+
+    fn on_timer(
+        &mut self,
+        id: TxId,
+        name: TimerName,
+        now: MonoTime,
+        out: &mut Outbox,
+    ) -> Option<Notice> {
+        if self.servers.contains_key(&id) {
+            self.on_server_timer(id, name, now, out);
+            None
+        } else {
+            self.on_client_timer(id, name, now, out)
+        }
     }
 
     pub(crate) fn handle_connection_gone(&mut self, conn: ConnId) -> Vec<Notice> {
@@ -168,7 +192,7 @@ impl Transactions {
     /// little later; a `wait` of 0 ends it at once.
     fn forget_after(&mut self, id: TxId, name: TimerName, wait: Duration, now: MonoTime) {
         let at = if wait.is_zero() { now } else { (now + wait).next_multiple_of(FORGET_EVERY) };
-        self.timers.set(id, name, at);
+        self.ending.entry(at).or_default().push((id, name));
     }
 
     const fn next_id(&mut self) -> TxId {
