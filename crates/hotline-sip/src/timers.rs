@@ -145,6 +145,15 @@ impl<K: Clone + Ord> Timers<K> {
         self.by_owner.get(&(owner, name)).copied()
     }
 
+    /// Who has a timer, in order, each once.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = K> {
+        let mut last = None;
+        self.by_owner.keys().filter_map(move |(owner, _)| {
+            let is_new = last.as_ref() != Some(owner);
+            is_new.then(|| last.insert(owner.clone()).clone())
+        })
+    }
+
     pub(crate) fn next(&self) -> Option<Due> {
         self.by_time.first().map(|it| (it.0, it.2.name()))
     }

@@ -93,20 +93,22 @@ impl Transactions {
         now: MonoTime,
         out: &mut Outbox,
     ) -> Vec<Notice> {
+        // Who has no response yet has a timer; what is over, a hundred times as many, has none.
         let lost: Vec<TxId> = self
-            .clients
-            .iter()
-            .filter(|(_, it)| {
-                let silent = match it.state {
-                    State::Invite(it) => it == InviteClient::Calling,
-                    State::Other(it) => it == Client::Trying,
-                };
-                silent
-                    && it.flow.transport == flow.transport
-                    && it.flow.remote == flow.remote
-                    && it.flow.conn.is_none_or(|it| Some(it) == flow.conn)
+            .timers
+            .owners()
+            .filter(|id| {
+                self.clients.get(id).is_some_and(|it| {
+                    let silent = match it.state {
+                        State::Invite(it) => it == InviteClient::Calling,
+                        State::Other(it) => it == Client::Trying,
+                    };
+                    silent
+                        && it.flow.transport == flow.transport
+                        && it.flow.remote == flow.remote
+                        && it.flow.conn.is_none_or(|it| Some(it) == flow.conn)
+                })
             })
-            .map(|(id, _)| *id)
             .collect();
         let mut notices = Vec::new();
         for id in lost {
