@@ -12,23 +12,9 @@ use crate::{
 
 const NEW_HZ: u32 = 1_000;
 
-/// Three seconds of a tone as a studio delivers it: 16-bit stereo at 16,000 Hz.
+/// Three seconds of a tone.
 fn studio() -> Vec<u8> {
-    let mono = Sound::tone(NEW_HZ / 2, Duration::from_secs(6));
-    // Played twice as fast, it is the tone.
-    let audio: Vec<u8> =
-        mono.samples().iter().flat_map(|it| [it.to_le_bytes(); 2].concat()).collect();
-    let size = u32::try_from(audio.len()).unwrap();
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + size).to_le_bytes());
-    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
-    file.extend(16_000_u32.to_le_bytes());
-    file.extend(64_000_u32.to_le_bytes());
-    file.extend([4, 0, 16, 0]);
-    file.extend(b"data");
-    file.extend(size.to_le_bytes());
-    file.extend(audio);
-    file
+    Sound::tone(NEW_HZ / 2, Duration::from_secs(6)).studio_wav()
 }
 
 async fn put(engine: &Engine, path: &str, token: &str, file: &[u8]) -> Response {

@@ -12,26 +12,15 @@ use std::{
     time::Duration,
 };
 
+use hotline_testkit::Sound;
 use rustix::fs::{CWD, FileType, Mode};
 
 const HOTLINE: &str = env!("CARGO_BIN_EXE_hotline");
 
-/// So many milliseconds of a square wave, as 16-bit stereo at 16,000 Hz.
-fn wav(ms: u32) -> Vec<u8> {
+/// So many milliseconds of a square wave.
+fn wav(ms: usize) -> Vec<u8> {
     let frames = (0..ms * 16).map(|n| if n / 20 % 2 == 0 { 4_000_i16 } else { -4_000 });
-    let audio: Vec<u8> =
-        frames.flat_map(|it| [it.to_le_bytes(), it.to_le_bytes()].concat()).collect();
-    let size = u32::try_from(audio.len()).unwrap();
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + size).to_le_bytes());
-    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
-    file.extend(16_000_u32.to_le_bytes());
-    file.extend(64_000_u32.to_le_bytes());
-    file.extend([4, 0, 16, 0]);
-    file.extend(b"data");
-    file.extend(size.to_le_bytes());
-    file.extend(audio);
-    file
+    Sound::new(frames.collect()).studio_wav()
 }
 
 fn run(arguments: &[&Path]) -> Output {
