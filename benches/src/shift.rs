@@ -4,7 +4,9 @@
 pub mod life;
 mod media;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap, net::SocketAddr, path::Path, str::FromStr, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context, Result};
 use hotline_agent::Command;
@@ -91,8 +93,8 @@ struct World {
 #[derive(Debug)]
 enum What {
     Input(Input),
-    ToCarrier(Flow, Vec<u8>),
-    ToOffice(Flow, Vec<u8>),
+    ToCarrier(Flow, Arc<[u8]>),
+    ToOffice(Flow, Arc<[u8]>),
     Dial,
     Register(usize),
     Answer(LegId),

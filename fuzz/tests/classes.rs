@@ -362,7 +362,7 @@ impl World {
         let mut said = String::new();
         while let Some(output) = self.end.poll_output() {
             if let Output::Transmit { bytes, .. } = output {
-                said = String::from_utf8(bytes).unwrap();
+                said = String::from_utf8(bytes.to_vec()).unwrap();
             }
         }
         said

@@ -1,5 +1,7 @@
 //! What no memory and no disk may hold: passwords, what proves them, keys of media and what callers
-//! type. It is overwritten in place, so that lengths stay true.
+//! type. It is overwritten, so that lengths stay true.
+
+use std::ops::Range;
 
 /// Headers that prove or ask for a password (RFC 3261 §22, RFC 7616 §3).
 const SECRET: [&[u8]; 6] = [
@@ -14,85 +16,81 @@ const SECRET: [&[u8]; 6] = [
 /// Lines of a session description that hold keys (RFC 4568, RFC 8866 §5.12, RFC 8839 §5.4).
 const KEYS: [&[u8]; 3] = [b"a=crypto:", b"k=", b"a=ice-pwd:"];
 
-/// Overwrites every secret of one message with `*`. The message has no folded headers: those of
-/// [`hotline_sip::Message`] are unfolded, ours never are folded.
-pub fn conceal(message: &mut [u8]) {
-    let mut rest = message;
-    let mut is_first = true;
-    let mut is_text = false;
-    loop {
-        let Some(end) = memchr::memchr(b'\n', rest) else { return };
-        let (line, after) = rest.split_at_mut(end.saturating_add(1));
-        if line.trim_ascii().is_empty() {
-            return if is_text { body(after) } else { stars(after) };
+/// A copy of one message in which every secret is overwritten with `*`; `None`: it holds none. The
+/// message has no folded headers: those of [`hotline_sip::Message`] are unfolded, ours never are
+/// folded.
+pub fn conceal(message: &[u8]) -> Option<Vec<u8>> {
+    let mut out = None;
+    each_secret(message, |place| {
+        let copy = out.get_or_insert_with(|| message.to_vec());
+        stars(copy.get_mut(place).unwrap_or_default());
+    });
+    out
+}
+
+/// Line by line, and to each `@` in it: one search finds both.
+fn each_secret(message: &[u8], mut found: impl FnMut(Range<usize>)) {
+    let part = |from: usize, to: usize| message.get(from..to).unwrap_or_default();
+    let whole_lines = memchr::memrchr(b'\n', message).map_or(0, |it| it.saturating_add(1));
+    // An INFO carries the keys a caller presses: a card number, a password.
+    let mut is_text = !message.starts_with(b"INFO ") && !message.starts_with(b"MESSAGE ");
+    let mut line = 0;
+    for at in memchr::memchr2_iter(b'\n', b'@', part(0, whole_lines)) {
+        if message.get(at) == Some(&b'@') {
+            if let Some(begin) = password(part(line, at)) {
+                found(line.saturating_add(begin)..at);
+            }
+            continue;
         }
-        if is_first {
-            // An INFO carries the keys a caller presses: a card number, a password.
-            is_text = !line.starts_with(b"INFO ") && !line.starts_with(b"MESSAGE ");
-            is_first = false;
-        } else {
-            header(line);
+        let (text, next) = (part(line, at), at.saturating_add(1));
+        if text.trim_ascii().is_empty() {
+            is_text &= line > 0;
+            return if is_text { keys(message, next, found) } else { found(next..message.len()) };
         }
-        uri_password(line);
-        rest = after;
+        if line > 0
+            && let Some(value) = secret_value(text)
+        {
+            found(line.saturating_add(value)..at);
+        }
+        line = next;
     }
 }
 
-fn header(line: &mut [u8]) {
+/// Where the value of a header begins that proves or asks for a password.
+fn secret_value(line: &[u8]) -> Option<usize> {
     // Only A, P and W begin a name of the list; most lines are done here.
-    if !line.first().is_some_and(|it| matches!(it.to_ascii_lowercase(), b'a' | b'p' | b'w')) {
-        return;
-    }
-    let Some(colon) = memchr::memchr(b':', line) else { return };
-    let (name, value) = line.split_at_mut(colon.saturating_add(1));
-    let name = name.strip_suffix(b":").unwrap_or_default().trim_ascii();
-    if SECRET.iter().any(|it| it.eq_ignore_ascii_case(name)) {
-        stars(value);
-    }
-}
-
-fn body(mut rest: &mut [u8]) {
-    while !rest.is_empty() {
-        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |it| it.saturating_add(1));
-        let (line, after) = rest.split_at_mut(end);
-        let key = KEYS.iter().find(|it| line.starts_with(it)).map(|it| it.len());
-        if let Some(value) = key.and_then(|it| line.get_mut(it..)) {
-            stars(value);
-        }
-        rest = after;
-    }
-}
-
-/// `sip:user:password@host` (RFC 3261 §19.1.1).
-fn uri_password(line: &mut [u8]) {
-    let mut from = 0;
-    while let Some(at) = memchr::memchr(b'@', line.get(from..).unwrap_or_default()) {
-        let end = from.saturating_add(at);
-        if let Some(begin) = password(line.get(..end).unwrap_or_default()) {
-            stars(line.get_mut(begin..end).unwrap_or_default());
-        }
-        from = end.saturating_add(1);
-    }
-}
-
-/// Where the password begins that ends with `before`. Every message has many an `@` and hardly one
-/// a password, so the usual `<sip:user` is seen by its only colon.
-fn password(before: &[u8]) -> Option<usize> {
-    let is_edge = |it: &u8| matches!(*it, b'<' | b' ' | b'\t' | b'"' | b',' | b'@');
-    let last = memchr::memrchr(b':', before)?;
-    let (head, behind) = before.split_at(last);
-    if behind.iter().any(is_edge) {
+    if !matches!(line.first()?.to_ascii_lowercase(), b'a' | b'p' | b'w') {
         return None;
     }
-    let start = head.iter().rposition(is_edge).map_or(0, |it| it.saturating_add(1));
-    let word = head.get(start..).unwrap_or_default();
+    let colon = memchr::memchr(b':', line)?;
+    let name = line.get(..colon)?.trim_ascii();
+    SECRET.iter().any(|it| it.eq_ignore_ascii_case(name)).then_some(colon.saturating_add(1))
+}
+
+/// Keys of media in a body that begins at `line`.
+fn keys(message: &[u8], mut line: usize, mut found: impl FnMut(Range<usize>)) {
+    while let Some(rest) = message.get(line..).filter(|it| !it.is_empty()) {
+        let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let end = line.saturating_add(len);
+        if let Some(key) = KEYS.iter().find(|it| rest.starts_with(it)) {
+            found(line.saturating_add(key.len())..end);
+        }
+        line = end.saturating_add(1);
+    }
+}
+
+/// Where the password of a `sip:user:password@host` (RFC 3261 §19.1.1) begins that ends with
+/// `before`, which is a line up to its `@`.
+fn password(before: &[u8]) -> Option<usize> {
+    let is_edge = |it: &u8| matches!(*it, b'<' | b' ' | b'\t' | b'"' | b',' | b'@');
+    let start = before.iter().rposition(is_edge).map_or(0, |it| it.saturating_add(1));
+    let word = before.get(start..)?;
+    if !word.get(..3)?.eq_ignore_ascii_case(b"sip") {
+        return None;
+    }
     // The first colon ends the scheme, the second one the user.
-    let first = memchr::memchr(b':', word)?;
-    let user = first.saturating_add(1);
-    let second = memchr::memchr(b':', word.get(user..).unwrap_or_default());
-    let second = second.map_or(last, |it| start.saturating_add(user).saturating_add(it));
-    let is_sip = word.get(..3).is_some_and(|it| it.eq_ignore_ascii_case(b"sip"));
-    is_sip.then(|| second.saturating_add(1))
+    let colon = memchr::memchr_iter(b':', word).nth(1)?;
+    Some(start.saturating_add(colon).saturating_add(1))
 }
 
 /// Everything but the white space at the ends of lines and the blank before a value.
@@ -104,12 +102,15 @@ fn stars(bytes: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use hotline_base::Random;
+
     use super::*;
 
     #[track_caller]
     fn check(before: &str, after: &str) {
-        let mut bytes = before.as_bytes().to_vec();
-        conceal(&mut bytes);
+        let bytes = conceal(before.as_bytes());
+        assert_eq!(bytes.is_some(), before != after);
+        let bytes = bytes.unwrap_or_else(|| before.as_bytes().to_vec());
         assert_eq!(String::from_utf8_lossy(&bytes), after);
         assert_eq!(bytes.len(), before.len());
     }
@@ -150,7 +151,100 @@ mod tests {
     #[test]
     fn bytes_that_are_no_message_do_no_harm() {
         for it in ["", "\n", "@", ":\r\n@@::@\r\n", "INFO ", "A:\r\n\r\nk="] {
-            conceal(&mut it.as_bytes().to_vec());
+            conceal(it.as_bytes());
         }
+    }
+
+    /// Each line for itself and each `@` in it for itself.
+    fn slowly(message: &[u8]) -> Vec<u8> {
+        let mut lines: Vec<Vec<u8>> =
+            message.split_inclusive(|it| *it == b'\n').map(<[u8]>::to_vec).collect();
+        let is_blank = |it: &Vec<u8>| it.trim_ascii().is_empty() && it.ends_with(b"\n");
+        let n_head = lines.iter().position(is_blank).unwrap_or(lines.len());
+        let is_text = lines.first().is_some_and(|it| {
+            !is_blank(it) && !it.starts_with(b"INFO ") && !it.starts_with(b"MESSAGE ")
+        });
+        for (n, line) in lines.iter_mut().enumerate() {
+            if n < n_head && line.ends_with(b"\n") {
+                let colon = line.iter().position(|it| *it == b':').filter(|_| n > 0);
+                let name = |it: usize| line[..it].trim_ascii().to_ascii_lowercase();
+                let is_secret =
+                    |it: &usize| SECRET.map(<[u8]>::to_ascii_lowercase).contains(&name(*it));
+                if let Some(colon) = colon.filter(is_secret) {
+                    stars(&mut line[colon + 1..]);
+                }
+                for at in (0..line.len()).filter(|it| line[*it] == b'@').collect::<Vec<_>>() {
+                    let before = String::from_utf8(line[..at].to_vec()).unwrap();
+                    let word = before.rsplit(['<', ' ', '\t', '"', ',', '@']).next().unwrap();
+                    let parts: Vec<_> = word.splitn(3, ':').collect();
+                    if parts.len() == 3 && word.to_lowercase().starts_with("sip") {
+                        stars(&mut line[at - parts[2].len()..at]);
+                    }
+                }
+            } else if n > n_head {
+                let key = KEYS.iter().find(|it| line.starts_with(it)).map(|it| it.len());
+                let from = if is_text { key.unwrap_or(line.len()) } else { 0 };
+                stars(&mut line[from..]);
+            }
+        }
+        lines.concat()
+    }
+
+    #[test]
+    fn one_search_finds_what_a_look_at_each_line_finds() {
+        const PARTS: [&str; 40] = [
+            "\r\n",
+            "\n",
+            "\r\n\r\n",
+            "\n\n",
+            " ",
+            "\t",
+            "\r",
+            ":",
+            ":",
+            ":",
+            "@",
+            "@",
+            "@",
+            "<",
+            ">",
+            "\"",
+            ",",
+            ";",
+            "*",
+            "sip:",
+            "SIPS:",
+            "si",
+            "user",
+            "5060",
+            "INFO ",
+            "MESSAGE ",
+            "INVITE ",
+            "Authorization",
+            "WWW-authenticate",
+            "proxy-Authorization: x",
+            "Authentication-Info :",
+            "Allow: a",
+            "Proxy-Require: p",
+            "<sip:1:pw@h>",
+            "\nTo: <sip:1:2@h>",
+            "\nk=clear",
+            "\na=crypto:1",
+            "\na=ice-pwd:p",
+            "\na=ice:",
+            "\n",
+        ];
+        let mut random = Random::new(7);
+        let mut n_concealed = 0;
+        for _ in 0..20_000 {
+            let n = 1 + random.next_u64() % 14;
+            let part = |_| PARTS[usize::try_from(random.next_u64() % 40).unwrap()];
+            let text: String = (0..n).map(part).collect();
+            let found = conceal(text.as_bytes());
+            n_concealed += u32::from(found.is_some());
+            let found = found.unwrap_or_else(|| text.clone().into());
+            assert_eq!(found, slowly(text.as_bytes()), "{text:?}");
+        }
+        assert!((2_000..18_000).contains(&n_concealed), "{n_concealed}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -54,7 +55,7 @@ pub struct Ring {
     traces: BTreeMap<CallId, Slot>,
     dialogs: HashedMap<CallId>,
     /// An INVITE outside of a dialog and our answers to it, until a call owns them.
-    unowned: Vec<(Flow, bool, Vec<u8>)>,
+    unowned: Vec<(Flow, bool, Arc<[u8]>)>,
     /// Calls that ended and are looked at once more, by time.
     lingering: VecDeque<(MonoTime, CallId)>,
     /// Finished calls by their end: the order in which they make room.
@@ -97,7 +98,7 @@ impl Ring {
         self.unowned.clear();
         let call_id = message.call_id();
         if let Some(call) = self.dialogs.get(&[call_id]).copied() {
-            self.add(call, call_id, flow, false, message.bytes().to_vec(), now);
+            self.add(call, call_id, flow, false, message.shared_bytes(), now);
             if message.status().is_some_and(|it| is_failure(it, message.cseq().method)) {
                 self.fail(call);
             }
@@ -106,25 +107,25 @@ impl Ring {
             && message.method() == Some(b"INVITE")
             && message.to_tag().is_empty()
         {
-            self.unowned.push((flow, false, message.bytes().to_vec()));
+            self.unowned.push((flow, false, message.shared_bytes()));
         }
     }
 
     /// A message that goes out.
-    pub fn sent(&mut self, flow: Flow, bytes: &[u8], now: Now) {
+    pub fn sent(&mut self, flow: Flow, bytes: &Arc<[u8]>, now: Now) {
         if self.dialogs.is_empty() && self.unowned.is_empty() {
             return;
         }
         let Some(call_id) = header(bytes, b"Call-ID", b'i') else { return };
         if let Some(call) = self.dialogs.get(&[call_id]).copied() {
-            self.add(call, call_id, flow, true, bytes.to_vec(), now);
+            self.add(call, call_id, flow, true, Arc::clone(bytes), now);
             if is_refusal(bytes) {
                 self.fail(call);
             }
         } else if let Some((_, _, invite)) = self.unowned.first()
             && header(invite, b"Call-ID", b'i') == Some(call_id)
         {
-            self.unowned.push((flow, true, bytes.to_vec()));
+            self.unowned.push((flow, true, Arc::clone(bytes)));
         }
     }
 
@@ -226,7 +227,15 @@ impl Ring {
         self.n_not_stored
     }
 
-    fn add(&mut self, id: CallId, dialog: &[u8], flow: Flow, sent: bool, bytes: Vec<u8>, now: Now) {
+    fn add(
+        &mut self,
+        id: CallId,
+        dialog: &[u8],
+        flow: Flow,
+        sent: bool,
+        bytes: Arc<[u8]>,
+        now: Now,
+    ) {
         let Some(slot) = self.traces.get_mut(&id) else { return };
         let party = slot.trace.parties.iter().rposition(|it| it.call_id == dialog);
         let party = party.and_then(|it| u16::try_from(it).ok()).unwrap_or(0);

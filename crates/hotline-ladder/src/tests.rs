@@ -54,7 +54,7 @@ impl Wire {
     }
 
     fn said(&mut self, ms: u64, to: &str, bytes: &[u8]) {
-        self.ring.sent(flow(to, self.transport), bytes, at(ms));
+        self.ring.sent(flow(to, self.transport), &bytes.into(), at(ms));
         self.ring.check().unwrap();
     }
 

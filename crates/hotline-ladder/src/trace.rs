@@ -1,6 +1,6 @@
 //! The kept messages of one call.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{CallId, Extension, MonoTime, Now, TrunkId};
@@ -60,7 +60,7 @@ pub(crate) struct Kept {
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Eq, PartialEq)]
 pub(crate) enum Bytes {
-    New(Box<[u8]>),
+    New(Arc<[u8]>),
     /// Byte for byte the message with this [`Kept::seq`].
     Again(u32),
 }
@@ -90,24 +90,25 @@ impl Trace {
         }
     }
 
-    /// Keeps a message without its secrets; returns what it costs in bytes.
+    /// Keeps a message, as a copy if it holds a secret; returns what it costs in bytes, shared ones
+    /// as well.
     pub(crate) fn add(
         &mut self,
         party: u16,
         flow: Flow,
         sent: bool,
-        mut bytes: Vec<u8>,
+        bytes: Arc<[u8]>,
         at: MonoTime,
     ) -> usize {
-        crate::conceal(&mut bytes);
+        let bytes = crate::conceal(&bytes).map_or(bytes, Arc::from);
         let same = |it: &&Kept| {
             it.party == party
                 && it.sent == sent
-                && matches!(&it.bytes, Bytes::New(old) if **old == *bytes)
+                && matches!(&it.bytes, Bytes::New(old) if *old == bytes)
         };
         let bytes = match self.kept.iter().rev().find(same) {
             Some(first) => Bytes::Again(first.seq),
-            None => Bytes::New(bytes.into_boxed_slice()),
+            None => Bytes::New(bytes),
         };
         let flow = self.flow(flow);
         let seq = self.kept.last().map_or(0, |it| it.seq.saturating_add(1));

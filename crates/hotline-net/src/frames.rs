@@ -87,7 +87,7 @@ pub(crate) struct Reading {
     stale: bool,
     /// The last thing that came was half a ping.
     half_ping: bool,
-    pong: mpsc::WeakSender<Vec<u8>>,
+    pong: mpsc::WeakSender<Arc<[u8]>>,
     held: Held,
 }
 
@@ -117,7 +117,7 @@ enum Step {
 }
 
 impl Reading {
-    pub(crate) fn new(flow: Flow, pong: mpsc::WeakSender<Vec<u8>>, held: Held) -> Self {
+    pub(crate) fn new(flow: Flow, pong: mpsc::WeakSender<Arc<[u8]>>, held: Held) -> Self {
         Self {
             flow,
             buffer: Vec::new(),
@@ -295,7 +295,7 @@ impl Reading {
     }
 
     fn pong(&self, shared: &Shared) {
-        let sent = self.pong.upgrade().is_some_and(|it| it.try_send(PONG.to_vec()).is_ok());
+        let sent = self.pong.upgrade().is_some_and(|it| it.try_send(PONG.into()).is_ok());
         if !sent {
             shared.counters.add(Count::OutboxFull);
         }

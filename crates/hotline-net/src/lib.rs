@@ -66,7 +66,7 @@ pub enum NetInput {
 #[derive(Clone, Debug)]
 pub struct Transmit {
     pub flow: Flow,
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// Sockets that somebody else has bound.

@@ -74,7 +74,7 @@ mod tests {
         let outlet = Outlet::new(&sockets, to_router, Arc::clone(&counters)).unwrap();
         let transmit = |transport| {
             let flow = Flow { transport, local, remote, conn: None };
-            Transmit { flow, bytes: b"ring".to_vec() }
+            Transmit { flow, bytes: b"ring".as_slice().into() }
         };
         outlet.send(transmit(Transport::Udp)).unwrap();
         let mut got = [0; 8];

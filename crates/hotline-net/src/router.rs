@@ -112,7 +112,7 @@ struct Peer {
     remote: SocketAddr,
     /// Other addresses whose requests go by it.
     aliases: Vec<SocketAddr>,
-    outbox: mpsc::Sender<Vec<u8>>,
+    outbox: mpsc::Sender<Arc<[u8]>>,
     /// The connection ends when this is dropped.
     alive: Option<oneshot::Sender<()>>,
 }

@@ -56,9 +56,9 @@ pub(crate) struct Shared {
 /// A connection's own ends of what the router holds.
 #[derive(Debug)]
 pub(crate) struct Own {
-    pub(crate) outbox: mpsc::Receiver<Vec<u8>>,
+    pub(crate) outbox: mpsc::Receiver<Arc<[u8]>>,
     /// Into the same outbox, for answers to keep-alives.
-    pub(crate) pong: mpsc::WeakSender<Vec<u8>>,
+    pub(crate) pong: mpsc::WeakSender<Arc<[u8]>>,
     /// Resolves when the router lets go.
     pub(crate) dropped: oneshot::Receiver<()>,
 }
@@ -115,7 +115,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send>(
 
 async fn write<S: AsyncWrite + Send>(
     mut writer: WriteHalf<S>,
-    mut outbox: mpsc::Receiver<Vec<u8>>,
+    mut outbox: mpsc::Receiver<Arc<[u8]>>,
     pulse: &Pulse,
     shared: &Shared,
 ) {
@@ -132,7 +132,7 @@ async fn write<S: AsyncWrite + Send>(
                     shared.counters.add(Count::KeepAliveLost);
                     return;
                 }
-                PING.to_vec()
+                PING.into()
             }
         };
         let written = writer.write_all(&bytes).await;

@@ -112,7 +112,7 @@ async fn a_datagram_reaches_control_and_the_answer_reaches_the_phone() {
     phone.send_to(OPTIONS, it.udp).await.unwrap();
     let flow = it.sip().await;
     assert_eq!((flow.local, flow.remote), (it.udp, phone.local_addr().unwrap()));
-    it.transmits.send(Transmit { flow, bytes: b"hello".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"hello".as_slice().into() }).await.unwrap();
     let mut answer = [0; 16];
     let (n, from) = phone.recv_from(&mut answer).await.unwrap();
     assert_eq!((&answer[..n], from), (&b"hello"[..], it.udp));
@@ -192,7 +192,7 @@ async fn a_message_torn_into_bytes_arrives_whole() {
     }
     let flow = it.sip().await;
     assert_eq!(flow.transport, Transport::Tcp);
-    it.transmits.send(Transmit { flow, bytes: b"answer".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"answer".as_slice().into() }).await.unwrap();
     let mut answer = [0; 6];
     phone.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"answer");
@@ -237,7 +237,7 @@ async fn a_ping_in_two_segments_is_answered_by_one_pong() {
     let flow = it.sip().await;
     phone.write_all(b"\r\n").await.unwrap();
     it.until_kept_alive(4).await;
-    it.transmits.send(Transmit { flow, bytes: b"end".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"end".as_slice().into() }).await.unwrap();
     let mut end = [0; 3];
     phone.read_exact(&mut end).await.unwrap();
     assert_eq!(&end, b"end");
@@ -306,7 +306,7 @@ async fn a_request_to_a_tcp_phone_opens_the_connection_once() {
     let remote = phone.local_addr().unwrap();
     let flow = Flow { transport: Transport::Tcp, local: it.tcp, remote, conn: None };
     for _ in 0..2 {
-        it.transmits.send(Transmit { flow, bytes: b"ring".to_vec() }).await.unwrap();
+        it.transmits.send(Transmit { flow, bytes: b"ring".as_slice().into() }).await.unwrap();
     }
     let (mut accepted, _) = phone.accept().await.unwrap();
     let mut got = [0; 8];
@@ -322,7 +322,7 @@ async fn a_phone_that_does_not_read_loses_its_connection_only() {
     deaf.write_all(OPTIONS).await.unwrap();
     let flow = it.sip().await;
     while it.counters.of(Count::OutboxFull) == 0 {
-        it.transmits.send(Transmit { flow, bytes: vec![0; 65_536] }).await.unwrap();
+        it.transmits.send(Transmit { flow, bytes: vec![0; 65_536].into() }).await.unwrap();
     }
     it.gone(flow).await;
     let mut good = TcpStream::connect(it.tcp).await.unwrap();
@@ -346,7 +346,10 @@ async fn icmp_says_at_once_that_a_carrier_is_not_there_and_nothing_of_strangers(
         for to in [&stranger, &carrier, &phone] {
             let remote = to.local_addr().unwrap();
             let flow = Flow { transport: Transport::Udp, local: it.udp, remote, conn: None };
-            it.transmits.send(Transmit { flow, bytes: b"OPTIONS".to_vec() }).await.unwrap();
+            it.transmits
+                .send(Transmit { flow, bytes: b"OPTIONS".as_slice().into() })
+                .await
+                .unwrap();
         }
         let input = it.next().await;
         let NetInput::Unreachable { flow } = input else { panic!("{input:?}") };

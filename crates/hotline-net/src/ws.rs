@@ -1,6 +1,6 @@
 //! SIP over WebSocket (RFC 7118): one message is one SIP message.
 
-use std::time::Instant as Clock;
+use std::{sync::Arc, time::Instant as Clock};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hotline_sip::Flow;
@@ -116,7 +116,7 @@ impl Talk {
     async fn run<S: AsyncRead + AsyncWrite + Send + Unpin>(
         mut self,
         mut socket: WebSocketStream<S>,
-        mut outbox: tokio::sync::mpsc::Receiver<Vec<u8>>,
+        mut outbox: tokio::sync::mpsc::Receiver<Arc<[u8]>>,
         mut deadline: Instant,
         shared: &Shared,
     ) {
@@ -142,7 +142,7 @@ impl Talk {
                         deadline = Instant::now() + idle;
                         match self.take(&it.into_data(), shared).await {
                             Taken::Done => continue,
-                            Taken::Answer => Some(PONG.to_vec()),
+                            Taken::Answer => Some(PONG.into()),
                             Taken::Close => return,
                         }
                     }
@@ -150,9 +150,9 @@ impl Talk {
             };
             let Some(bytes) = leaving else { return };
             // Text where it is text, as browsers' libraries expect.
-            let message = match String::from_utf8(bytes) {
+            let message = match std::str::from_utf8(&bytes) {
                 Ok(text) => Message::text(text),
-                Err(error) => Message::binary(error.into_bytes()),
+                Err(_) => Message::binary(bytes.to_vec()),
             };
             if socket.send(message).await.is_err() {
                 return shared.counters.add(Count::SendFailed);

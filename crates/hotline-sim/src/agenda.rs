@@ -1,6 +1,6 @@
 //! What is going to happen, in the order of time.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use hotline_base::{AgentNo, CommandId, ConnId, LegId, MonoTime, media};
 use hotline_sip::Flow;
@@ -13,7 +13,7 @@ pub(crate) enum Event {
     /// A datagram arrives.
     Arrives {
         flow: Flow,
-        bytes: Vec<u8>,
+        bytes: Arc<[u8]>,
     },
     /// Media tells control; dropped if the media process has died since.
     Media {

@@ -1,6 +1,6 @@
 //! Agents and their phones: they answer late, twice or never, and wish at bad moments.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use hotline_agent::{Command, Display};
 use hotline_base::{AgentNo, ConnId, Extension, LegId, Pii, Random, media::Profile};
@@ -200,7 +200,7 @@ impl Shift {
     }
 
     /// By the connection it has now, if it needs one.
-    fn phone_sends(&mut self, phone: usize, flow: Flow, bytes: Vec<u8>) {
+    fn phone_sends(&mut self, phone: usize, flow: Flow, bytes: Arc<[u8]>) {
         let now = self.at();
         let Some(it) = self.phones.get_mut(phone) else { return };
         if !it.transport.is_reliable() {

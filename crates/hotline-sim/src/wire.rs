@@ -1,6 +1,6 @@
 //! The wires: datagrams that are lost, doubled and overtaken, and connections that are not, but end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::{ConnId, MonoTime};
 use hotline_sip::{Flow, Message, Transport};
@@ -18,7 +18,7 @@ const DELAY_MAX: u64 = 30_000;
 
 impl Shift {
     /// Puts a message on the wire; `flow` is the receiver's view.
-    pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
+    pub(crate) fn send(&mut self, flow: Flow, bytes: Arc<[u8]>) {
         let to_peers = flow.local != addr(SWITCHBOARD);
         if to_peers && self.vanished.is_some() {
             return;
@@ -33,13 +33,13 @@ impl Shift {
         let n = if self.random.chance(faults.doubled) { 2 } else { 1 };
         for _ in 0..n {
             let delay = Duration::from_micros(self.random.between(200, DELAY_MAX));
-            self.after(delay, Event::Arrives { flow, bytes: bytes.clone() });
+            self.after(delay, Event::Arrives { flow, bytes: Arc::clone(&bytes) });
         }
     }
 
     /// Where a connection to the peer's address is open, it is used (RFC 5923); nobody connects to a
     /// telephone that has none.
-    fn send_by_connection(&mut self, flow: Flow, bytes: Vec<u8>) {
+    fn send_by_connection(&mut self, flow: Flow, bytes: Arc<[u8]>) {
         let at_peer = |it: &&Phone| it.address == flow.local;
         let open = || self.phones.iter().find(at_peer).and_then(|it| it.conn);
         if let Some(conn) = flow.conn.or_else(open) {

@@ -29,6 +29,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use hotline_base::{ConnId, Due, Extension, HashedMap, LegId, MonoTime, Now, Random, earliest};
@@ -183,7 +184,7 @@ impl Endpoint {
     /// goes by a stream or as a datagram for the length it leaves with (RFC 3261 §18.1.1): where
     /// that is not what its output says, the flow and the bytes to take instead, again before the
     /// rules.
-    pub fn refit(&mut self, bytes: &[u8], length: usize, now: Now) -> Option<(Flow, Vec<u8>)> {
+    pub fn refit(&mut self, bytes: &[u8], length: usize, now: Now) -> Option<(Flow, Arc<[u8]>)> {
         self.transactions.refit(bytes, length, now.mono)
     }
 

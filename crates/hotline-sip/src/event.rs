@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -260,7 +261,11 @@ impl fmt::Debug for Binding {
 
 #[derive(Clone, Debug)]
 pub enum Output {
-    Transmit { flow: Flow, bytes: Vec<u8> },
+    /// The bytes are shared with whoever may have to send them again.
+    Transmit {
+        flow: Flow,
+        bytes: Arc<[u8]>,
+    },
     Event(Event),
 }
 

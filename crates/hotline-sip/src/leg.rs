@@ -7,7 +7,7 @@
 //!
 //! `Ended` is said when a leg leaves Incoming, Outgoing or Up; a leg in Closing has said it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::LegId;
@@ -62,7 +62,7 @@ pub(crate) struct Incoming {
     /// The INVITE came with an offer, so that our 200 answers.
     pub(crate) offered: bool,
     /// The last provisional response and its status, sent again each minute.
-    pub(crate) ringing: Option<(u16, Vec<u8>)>,
+    pub(crate) ringing: Option<(u16, Arc<[u8]>)>,
     /// What our 2xx will say.
     pub(crate) session: Session,
     pub(crate) may_update: bool,
@@ -97,7 +97,7 @@ pub(crate) enum Can {
 /// A reliable provisional response without its PRACK.
 #[derive(Debug)]
 pub(crate) struct Unacked {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Arc<[u8]>,
     pub(crate) flow: Flow,
     pub(crate) interval: Duration,
     pub(crate) has_sdp: bool,
@@ -252,7 +252,7 @@ pub(crate) struct Invite {
     /// A provisional response came: a CANCEL may be sent (RFC 3261 §9.1).
     pub(crate) is_ringing: bool,
     /// The ACK for each 2xx, by the peer's tag.
-    pub(crate) acks: Vec<(Vec<u8>, Box<[u8]>)>,
+    pub(crate) acks: Vec<(Vec<u8>, Arc<[u8]>)>,
     /// The seconds it asks for in Session-Expires.
     pub(crate) secs: u32,
     /// What to send again after a 422, of a first INVITE.

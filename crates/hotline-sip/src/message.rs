@@ -12,7 +12,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -28,7 +28,7 @@ use crate::{CSeq, Flow, Limits, Method, NameAddr, PeerMisbehaved, Uri, Via, text
 /// A whole message that passed the checks of [`Message::parse`].
 #[derive(Clone, Eq, PartialEq)]
 pub struct Message {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     start: Start,
     headers: Vec<Header>,
     body: Span,
@@ -73,12 +73,12 @@ impl Message {
 
     /// No message yet, to [`read_again`](Self::read_again) into.
     pub fn blank() -> Self {
-        let (bytes, headers) = (Vec::new(), Vec::new());
-        Self { bytes, start: Start::None, headers, body: Span::default(), core: Core::default() }
+        let (start, body, core) = (Start::None, Span::default(), Core::default());
+        Self { bytes: Arc::default(), start, headers: Vec::new(), body, core }
     }
 
-    /// [`parse_from`](Self::parse_from) into the memory of an earlier message: what is dropped
-    /// after a look has cost no allocation. After an error there is no message in it.
+    /// [`parse_from`](Self::parse_from) into the memory of an earlier message but for its bytes,
+    /// which others may hold. After an error there is no message in it.
     pub fn read_again(
         &mut self,
         flow: Flow,
@@ -124,6 +124,11 @@ impl Message {
 
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// [`bytes`](Self::bytes) for whoever keeps or sends them: nothing is copied.
+    pub fn shared_bytes(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
     }
 
     /// Of a request.

@@ -8,7 +8,7 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use hotline_base::rewrite::{Pattern, Replacement};
 
@@ -124,9 +124,9 @@ impl HeaderRules {
     }
 
     /// Like [`apply`](Self::apply), for bytes about to be sent; `None`: send them as they are.
-    pub fn apply_to_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub fn apply_to_bytes(&self, bytes: &[u8]) -> Option<Arc<[u8]>> {
         let message = Message::parse(bytes).ok()?;
-        Some(self.apply(&message).message?.bytes().to_vec())
+        Some(self.apply(&message).message?.shared_bytes())
     }
 }
 

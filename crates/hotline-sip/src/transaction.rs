@@ -13,6 +13,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -78,8 +79,8 @@ impl Tempo {
 /// What is sent, and what is said to the caller, in order.
 pub(crate) type Outbox = VecDeque<Output>;
 
-pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: Vec<u8>) {
-    out.push_back(Output::Transmit { flow, bytes });
+pub(crate) fn transmit(out: &mut Outbox, flow: Flow, bytes: impl Into<Arc<[u8]>>) {
+    out.push_back(Output::Transmit { flow, bytes: bytes.into() });
 }
 
 #[derive(Debug)]

@@ -126,7 +126,7 @@ pub enum Output {
     },
     Transmit {
         flow: Flow,
-        bytes: Vec<u8>,
+        bytes: Arc<[u8]>,
     },
     Order(Order),
     Reply {

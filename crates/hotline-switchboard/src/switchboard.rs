@@ -232,7 +232,7 @@ impl Switchboard {
             Input::SipBroken { flow, why, reply } => {
                 self.outputs.push_back(Output::Count(Count::Misbehaved(why)));
                 if let Some(bytes) = reply {
-                    self.outputs.push_back(Output::Transmit { flow, bytes });
+                    self.outputs.push_back(Output::Transmit { flow, bytes: bytes.into() });
                 }
             }
             // Strangers come and go without a word.

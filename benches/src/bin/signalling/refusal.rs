@@ -1,6 +1,6 @@
 //! A call that is refused for overload: its INVITE, our 503, and the ACK of that.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Result, ensure};
 use hotline_base::{Machine as _, MonoTime, Now, WallTime, media::Event};
@@ -104,7 +104,7 @@ impl Desk {
         Ok([invites, acks])
     }
 
-    fn hear(&mut self, bytes: &[u8], n: u64, answers: &mut Vec<Vec<u8>>) -> Result<()> {
+    fn hear(&mut self, bytes: &[u8], n: u64, answers: &mut Vec<Arc<[u8]>>) -> Result<()> {
         let read = self.place.read_again(self.flow, bytes, Limits::new());
         ensure!(read.is_ok(), "a message is broken");
         let message = self.place.clone();

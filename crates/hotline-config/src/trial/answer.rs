@@ -26,13 +26,13 @@ const STEPS_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// As the endpoint makes them, before the carrier's rules.
-    pub(super) sent: Vec<Vec<u8>>,
+    pub(super) sent: Vec<Arc<[u8]>>,
 }
 
 impl Answers {
     /// Refused: a final response above 2xx.
     pub(super) fn outcome(&self) -> TrialOutcome {
-        let refuses = |it: &Vec<u8>| {
+        let refuses = |it: &Arc<[u8]>| {
             Message::parse(it).ok().and_then(|it| it.status()).is_some_and(|it| it >= 300)
         };
         if self.sent.iter().any(refuses) { TrialOutcome::Refused } else { TrialOutcome::Taken }

@@ -117,7 +117,7 @@ async fn check_talk(it: &mut Edge, stream: &mut TlsStream<TcpStream>) {
     stream.write_all(OPTIONS).await.unwrap();
     let flow = it.sip().await;
     assert_eq!(flow.transport, Transport::Tls);
-    it.transmits.send(Transmit { flow, bytes: b"answer".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"answer".as_slice().into() }).await.unwrap();
     let mut answer = [0; 6];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"answer");
@@ -256,7 +256,7 @@ async fn a_request_to_a_tls_peer_goes_only_to_who_proves_its_name() {
         let mut it = secure(Tls { peers: vec![peer], ..pki.tls() });
         let remote = carrier.tcp;
         let flow = Flow { transport: Transport::Tls, local: it.tcp, remote, conn: None };
-        it.transmits.send(Transmit { flow, bytes: OPTIONS.to_vec() }).await.unwrap();
+        it.transmits.send(Transmit { flow, bytes: OPTIONS.into() }).await.unwrap();
         if good {
             assert_eq!(carrier.sip().await.transport, Transport::Tls);
         } else {
@@ -284,7 +284,7 @@ async fn a_gateway_proves_its_name_is_shown_its_own_certificate_and_may_use_the_
         let server = TlsServer { address: remote, name: name.to_owned(), certificate };
         let it = secure(Tls { servers: vec![server], ..pki.tls() });
         let flow = Flow { transport: Transport::Tls, local: it.tcp, remote, conn: None };
-        (it, Transmit { flow, bytes: OPTIONS.to_vec() })
+        (it, Transmit { flow, bytes: OPTIONS.into() })
     };
     // A name that is not the carrier's, and a certificate that is not ours.
     let (mut it, request) = reach("other.example", Some(own.clone()));
@@ -302,7 +302,7 @@ async fn a_gateway_proves_its_name_is_shown_its_own_certificate_and_may_use_the_
     let first = carrier.sip().await;
     it.transmits.send(request).await.unwrap();
     assert_eq!(carrier.sip().await, first, "one connection for all requests");
-    carrier.transmits.send(Transmit { flow: first, bytes: OPTIONS.to_vec() }).await.unwrap();
+    carrier.transmits.send(Transmit { flow: first, bytes: OPTIONS.into() }).await.unwrap();
     let back = it.sip().await;
     assert_eq!((back.transport, back.remote), (Transport::Tls, remote));
     assert_eq!((it.counters.of(Count::Connected), it.counters.of(Count::Accepted)), (1, 0));
@@ -404,8 +404,8 @@ async fn a_browser_speaks_sip_over_a_websocket() {
     browser.send(Message::text(text.replace("/TCP", "/WS"))).await.unwrap();
     let flow = it.sip().await;
     assert_eq!(flow.transport, Transport::Ws);
-    it.transmits.send(Transmit { flow, bytes: b"text".to_vec() }).await.unwrap();
-    it.transmits.send(Transmit { flow, bytes: b"\xFFbinary".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"text".as_slice().into() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"\xFFbinary".as_slice().into() }).await.unwrap();
     assert_eq!(browser.next().await.unwrap().unwrap(), Message::text("text"));
     assert_eq!(browser.next().await.unwrap().unwrap(), Message::binary(b"\xFFbinary".to_vec()));
     browser.send(Message::text("\r\n\r\n")).await.unwrap();

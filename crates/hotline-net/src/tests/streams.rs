@@ -73,7 +73,7 @@ async fn a_strangers_connection_ends_after_the_answer_that_says_why() {
     let mut stranger = TcpStream::connect(it.tcp).await.unwrap();
     stranger.write_all(&no_length()).await.unwrap();
     let NetInput::Broken { flow, reply, .. } = it.next().await else { panic!() };
-    it.transmits.send(Transmit { flow, bytes: reply.unwrap() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: reply.unwrap().into() }).await.unwrap();
     let mut all = Vec::new();
     timeout(Duration::from_secs(5), stranger.read_to_end(&mut all)).await.unwrap().unwrap();
     assert!(all.starts_with(b"SIP/2.0 400"));
@@ -209,7 +209,7 @@ async fn a_connection_that_cannot_be_made_is_told() {
     drop(nobody);
     for transport in [Transport::Tcp, Transport::Wss] {
         let flow = Flow { transport, local: it.tcp, remote, conn: None };
-        it.transmits.send(Transmit { flow, bytes: b"ring".to_vec() }).await.unwrap();
+        it.transmits.send(Transmit { flow, bytes: b"ring".as_slice().into() }).await.unwrap();
         loop {
             match it.next().await {
                 NetInput::Unreachable { flow: lost } => {
@@ -234,16 +234,22 @@ async fn a_peer_that_says_alias_gets_requests_by_its_own_connection_while_it_las
     trunk.write_all(text.replace(";branch", ";alias;branch").as_bytes()).await.unwrap();
     let flow = it.sip().await;
     // The answer proves that the note about the alias, sent before, has been read.
-    it.transmits.send(Transmit { flow, bytes: b"answer".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"answer".as_slice().into() }).await.unwrap();
     let to_its_port = Flow { remote, conn: None, ..flow };
     let mut got = [0; 10];
     trunk.read_exact(&mut got[..6]).await.unwrap();
-    it.transmits.send(Transmit { flow: to_its_port, bytes: b"ring".to_vec() }).await.unwrap();
+    it.transmits
+        .send(Transmit { flow: to_its_port, bytes: b"ring".as_slice().into() })
+        .await
+        .unwrap();
     trunk.read_exact(&mut got[6..]).await.unwrap();
     assert_eq!(&got, b"answerring");
     drop(trunk);
     assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }));
-    it.transmits.send(Transmit { flow: to_its_port, bytes: b"again".to_vec() }).await.unwrap();
+    it.transmits
+        .send(Transmit { flow: to_its_port, bytes: b"again".as_slice().into() })
+        .await
+        .unwrap();
     let (mut second, _) =
         timeout(Duration::from_secs(5), its_port.accept()).await.unwrap().unwrap();
     second.read_exact(&mut got[..5]).await.unwrap();
@@ -256,7 +262,7 @@ async fn a_connection_of_ours_is_pinged_and_closed_when_answers_cease() {
     let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
     let flow = Flow { transport: Transport::Tcp, local: it.tcp, remote, conn: None };
-    it.transmits.send(Transmit { flow, bytes: b"ring".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"ring".as_slice().into() }).await.unwrap();
     let (mut stream, _) = peer.accept().await.unwrap();
     let mut got = [0; 12];
     stream.read_exact(&mut got).await.unwrap();
@@ -275,7 +281,7 @@ async fn two_pongs_to_pings_of_ours_are_no_ping() {
     let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
     let flow = Flow { transport: Transport::Tcp, local: it.tcp, remote, conn: None };
-    it.transmits.send(Transmit { flow, bytes: b"ring".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"ring".as_slice().into() }).await.unwrap();
     let (mut stream, _) = peer.accept().await.unwrap();
     stream.read_exact(&mut [0; 4]).await.unwrap();
     for n in 1..=2 {
@@ -283,7 +289,7 @@ async fn two_pongs_to_pings_of_ours_are_no_ping() {
         stream.write_all(b"\r\n").await.unwrap();
         it.until_kept_alive(n).await;
     }
-    it.transmits.send(Transmit { flow, bytes: b"end".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"end".as_slice().into() }).await.unwrap();
     let mut rest = Vec::new();
     while !rest.ends_with(b"end") {
         stream.read_buf(&mut rest).await.unwrap();
@@ -298,7 +304,7 @@ async fn ipv6_is_spoken_over_datagrams_and_streams() {
     let phone = tokio::net::UdpSocket::bind("[::1]:0").await.unwrap();
     phone.send_to(OPTIONS, it.udp).await.unwrap();
     let flow = it.sip().await;
-    it.transmits.send(Transmit { flow, bytes: b"hello".to_vec() }).await.unwrap();
+    it.transmits.send(Transmit { flow, bytes: b"hello".as_slice().into() }).await.unwrap();
     let mut answer = [0; 16];
     assert_eq!(phone.recv_from(&mut answer).await.unwrap(), (5, it.udp));
     let mut stream = TcpStream::connect(it.tcp).await.unwrap();

@@ -1,6 +1,6 @@
 //! Our calls: from the INVITE to the peer's final response, and what comes after it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hotline_base::{LegId, Now};
 
@@ -170,7 +170,7 @@ impl Endpoint {
     fn on_success(&mut self, id: TxId, invite: &mut Invite, message: &Message, now: Now) {
         let tag = message.to_tag();
         if let Some((_, ack)) = invite.acks.iter().find(|it| it.0 == tag) {
-            return transmit(&mut self.out, invite.dialog.flow, ack.to_vec());
+            return transmit(&mut self.out, invite.dialog.flow, Arc::clone(ack));
         }
         if invite.acks.len() >= ANSWERS_MAX {
             return;
@@ -188,8 +188,9 @@ impl Endpoint {
         let cseq = message.cseq().number;
         let proofs = self.transactions.sent(id).map(|it| proofs(it.0)).unwrap_or_default();
         let ack = dialog.request("ACK", cseq, &via);
-        let ack = proofs.iter().fold(ack, |it, (name, value)| it.header(name, value)).end();
-        invite.acks.push((tag.to_vec(), ack.as_slice().into()));
+        let ack = proofs.iter().fold(ack, |it, (name, value)| it.header(name, value));
+        let ack: Arc<[u8]> = ack.end().into();
+        invite.acks.push((tag.to_vec(), Arc::clone(&ack)));
         transmit(&mut self.out, dialog.flow, ack);
         if !invite.is_first {
             return self.on_reoffer_answered(id, invite, message, now);

@@ -8,7 +8,7 @@ use std::{
 use hotline_base::{MonoTime, Now};
 
 use super::{Endpoint, names::tag_of};
-use crate::{Feedback, Flow, Message, Method, Output, message::Reply};
+use crate::{Feedback, Flow, Message, Method, message::Reply, transaction::transmit};
 
 /// How long a refused INVITE that comes once more is refused once more: repetitions that crossed
 /// our answer have come by then.
@@ -70,6 +70,6 @@ impl Endpoint {
         self.turned_away.note(number, now.mono);
         let tag = tag_of(number);
         let reply = Reply::new(message, 503).from(flow).tag(&tag).feedback(self.feedback);
-        self.out.push_back(Output::Transmit { flow, bytes: reply.build() });
+        transmit(&mut self.out, flow, reply.build());
     }
 }

@@ -1,5 +1,7 @@
 //! Provisional responses that arrive (RFC 3262), as the called side sends them.
 
+use std::sync::Arc;
+
 use hotline_base::{LegId, Now};
 
 use super::{
@@ -46,8 +48,8 @@ impl Endpoint {
         let Some((request, flow, tag)) = self.transactions.request(it.server) else { return };
         let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
         let reply = reply.with("Contact", &*it.dialog.contact).with("Allow", ALLOW);
-        let bytes = reply.build_with_sdp(sdp.as_deref());
-        it.ringing = Some((status, bytes.clone()));
+        let bytes: Arc<[u8]> = reply.build_with_sdp(sdp.as_deref()).into();
+        it.ringing = Some((status, Arc::clone(&bytes)));
         self.transactions.respond(it.server, status, bytes, now.mono, &mut self.out);
         self.timers.set(leg, TimerName::Remind, now.mono + super::incoming::REMIND);
     }
@@ -69,12 +71,12 @@ impl Endpoint {
         let reply = reply.with("Contact", &*it.dialog.contact).with("Allow", ALLOW);
         let reply = reply.with("Supported", SUPPORTED).with("Require", "100rel");
         let reply = reply.with("RSeq", all.rseq.to_string());
-        let bytes = reply.build_with_sdp(sdp.as_deref());
+        let bytes: Arc<[u8]> = reply.build_with_sdp(sdp.as_deref()).into();
         let has_sdp = sdp.is_some();
         if has_sdp {
             all.described = sdp;
         }
-        all.unacked = Some(Unacked { bytes: bytes.clone(), flow, interval: t1, has_sdp });
+        all.unacked = Some(Unacked { bytes: Arc::clone(&bytes), flow, interval: t1, has_sdp });
         it.ringing = None;
         self.transactions.respond(it.server, status, bytes, now.mono, &mut self.out);
         self.timers.cancel(leg, TimerName::Remind);
@@ -86,7 +88,7 @@ impl Endpoint {
     pub(super) fn repeat_reliable(&mut self, leg: LegId, now: Now) {
         let Some(Leg::Incoming(it)) = self.legs.get_mut(&leg) else { return };
         let Some(unacked) = &mut it.reliable.unacked else { return };
-        transmit(&mut self.out, unacked.flow, unacked.bytes.clone());
+        transmit(&mut self.out, unacked.flow, Arc::clone(&unacked.bytes));
         unacked.interval = unacked.interval.saturating_mul(2);
         self.timers.set(leg, TimerName::Reliable, now.mono + unacked.interval);
     }

@@ -149,7 +149,7 @@ impl World {
                     Output::Transmit { bytes, flow } => {
                         assert_eq!(flow.remote.port(), 5060, "nowhere: {flow:?}");
                         self.sent_by = Some(flow);
-                        self.send(1 - end, bytes);
+                        self.send(1 - end, bytes.to_vec());
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! The scanner: finds the places of a message, tolerant where the standard lets it.
 
+use std::sync::Arc;
+
 use super::{Core, Message};
 use crate::{
     Limits, MESSAGE_MAX, PeerMisbehaved,
@@ -98,13 +100,12 @@ pub(super) fn scan(
     let too_large = bytes.len() > limits.message;
     let bytes = slice(bytes, 0, bytes.len().min(MESSAGE_MAX));
     let skip = bytes.iter().position(|it| !matches!(it, b'\r' | b'\n')).unwrap_or(bytes.len());
-    message.bytes.clear();
-    message.bytes.extend_from_slice(bytes.get(skip..).unwrap_or_default());
+    message.bytes = bytes.get(skip..).unwrap_or_default().into();
     message.headers.clear();
     message.headers.reserve(24);
     message.core = Core::default();
     let scanned = lines(&message.bytes, limits, &mut message.headers).or_else(|| {
-        unfold(&mut message.bytes);
+        unfold(Arc::make_mut(&mut message.bytes));
         message.headers.clear();
         lines(&message.bytes, limits, &mut message.headers)
     });
@@ -123,7 +124,9 @@ pub(super) fn scan(
         Ok(Some(length)) => {
             let end = body.saturating_add(length);
             message.body = Span::new(body, end);
-            message.bytes.truncate(end);
+            if end < message.bytes.len() {
+                message.bytes = slice(&message.bytes, 0, end).into();
+            }
         }
         Ok(None) => (),
         Err(why) => fault = fault.and(Err(why)),

@@ -1,6 +1,6 @@
 //! Requests we sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::{Hashed, MonoTime};
 
@@ -27,7 +27,7 @@ pub(super) struct ClientTransaction {
     /// The request as a datagram, while it is tried by a stream for its size.
     pub(super) datagram: Option<Box<Message>>,
     /// The ACK of a final response above 2xx, sent again for each repetition.
-    ack: Option<Box<[u8]>>,
+    ack: Option<Arc<[u8]>>,
     interval: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Transactions {
         let key = self.client_keys.key(&client_key(&request));
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
-        transmit(out, flow, request.bytes().to_vec());
+        transmit(out, flow, request.shared_bytes());
         let tempo = self.tempo;
         let (state, again, limit) = if method == Method::Invite {
             (State::Invite(InviteClient::Calling), TimerName::A, TimerName::B)
@@ -160,8 +160,8 @@ impl Transactions {
                 Heard::Response(id)
             }
             InviteClient::Completed => {
-                let new = || ack_of_refusal(&it.request, message).into_boxed_slice();
-                transmit(out, it.flow, it.ack.get_or_insert_with(new).to_vec());
+                let new = || ack_of_refusal(&it.request, message).into();
+                transmit(out, it.flow, Arc::clone(it.ack.get_or_insert_with(new)));
                 if state == InviteClient::Completed {
                     return Heard::Absorbed;
                 }
@@ -220,7 +220,7 @@ impl Transactions {
         };
         it.state = next?;
         if matches!(name, TimerName::A | TimerName::E) {
-            transmit(out, it.flow, it.request.bytes().to_vec());
+            transmit(out, it.flow, it.request.shared_bytes());
             // RFC 3261 §17.1.1.2: timer A is not held at T2.
             let doubled = it.interval.saturating_mul(2);
             it.interval =

@@ -26,7 +26,7 @@ pub(super) struct ServerTransaction {
     /// The request, until it is answered.
     request: Option<Arc<Message>>,
     /// What a repeated request is answered with. Most are kept for 32 s and never used.
-    last: Option<Box<[u8]>>,
+    last: Option<Arc<[u8]>>,
     /// Given to every response above 100.
     to_tag: String,
     interval: Duration,
@@ -140,7 +140,7 @@ impl Transactions {
         if let Some(it) = self.servers.get(&id)
             && let Some(last) = &it.last
         {
-            transmit(out, it.flow, last.to_vec());
+            transmit(out, it.flow, Arc::clone(last));
         }
     }
 
@@ -150,7 +150,7 @@ impl Transactions {
         &mut self,
         id: TxId,
         status: u16,
-        bytes: Vec<u8>,
+        bytes: impl Into<Arc<[u8]>>,
         now: MonoTime,
         out: &mut Outbox,
     ) -> bool {
@@ -174,8 +174,7 @@ impl Transactions {
         };
         let Some(next) = next else { return false };
         it.state = next;
-        it.last = Some(bytes.as_slice().into());
-        transmit(out, it.flow, bytes);
+        transmit(out, it.flow, Arc::clone(it.last.insert(bytes.into())));
         if status >= 200 {
             it.request = None;
         }
@@ -236,7 +235,7 @@ impl Transactions {
             }
             State::Invite(InviteServer::Completed) => {
                 if let Some(last) = &it.last {
-                    transmit(out, it.flow, last.to_vec());
+                    transmit(out, it.flow, Arc::clone(last));
                 }
                 it.interval = backed_off(it.interval, tempo);
                 self.timers.set(id, TimerName::G, now + it.interval);

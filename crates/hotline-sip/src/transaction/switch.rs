@@ -1,7 +1,7 @@
 //! Requests too large for a datagram go by a stream (RFC 3261 §18.1.1), and what cannot be sent at
 //! all fails at once instead of after 32 s.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::MonoTime;
 
@@ -58,7 +58,7 @@ impl Transactions {
         sent: &[u8],
         length: usize,
         now: MonoTime,
-    ) -> Option<(Flow, Vec<u8>)> {
+    ) -> Option<(Flow, Arc<[u8]>)> {
         let is_small = length <= DATAGRAM_MAX;
         if is_small == (sent.len() <= DATAGRAM_MAX) {
             return None;
@@ -81,7 +81,7 @@ impl Transactions {
             it.datagram = Some(Box::new(std::mem::replace(&mut it.request, changed)));
             it.flow = stream_of(it.flow);
         }
-        self.clients.get(&id).map(|it| (it.flow, it.request.bytes().to_vec()))
+        self.clients.get(&id).map(|it| (it.flow, it.request.shared_bytes()))
     }
 
     /// Nothing sent by `flow` arrives: its connection cannot be made, or ICMP said so. Requests
@@ -125,7 +125,7 @@ impl Transactions {
             return false;
         }
         let Some(it) = self.clients.get(&id) else { return false };
-        transmit(out, it.flow, it.request.bytes().to_vec());
+        transmit(out, it.flow, it.request.shared_bytes());
         let remote = it.flow.remote;
         self.no_stream.retain(|_, until| *until > now);
         if self.no_stream.len() >= NO_STREAM_MAX {

@@ -53,7 +53,7 @@ impl Switchboard {
     }
 
     /// Bytes for the wire as the carrier wants them, and the way they take with that length.
-    pub(super) fn adapt(&mut self, flow: Flow, bytes: Vec<u8>, now: Now) -> (Flow, Vec<u8>) {
+    pub(super) fn adapt(&mut self, flow: Flow, bytes: Arc<[u8]>, now: Now) -> (Flow, Arc<[u8]>) {
         if self.config.rules.is_empty() {
             return (flow, bytes);
         }

@@ -98,12 +98,12 @@ fn record(is_refused: bool) -> CallRecord {
 fn packet(text: &str) -> Transmit {
     let at = SocketAddr::from(([127, 0, 0, 1], 5060));
     let flow = Flow { transport: Transport::Udp, local: at, remote: at, conn: None };
-    Transmit { flow, bytes: text.as_bytes().to_vec() }
+    Transmit { flow, bytes: text.as_bytes().into() }
 }
 
 async fn next(wire: &mut mpsc::Receiver<Transmit>) -> String {
     let sent = timeout(Duration::from_secs(10), wire.recv()).await.unwrap().unwrap();
-    String::from_utf8(sent.bytes).unwrap()
+    String::from_utf8(sent.bytes.to_vec()).unwrap()
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn v24_a_server_with_a_bad_certificate_is_told_nothing() {
         let mut it = secure(Tls { servers: vec![server], ..pki.tls() });
         let told = tokio::spawn(told(listener, own));
         let flow = Flow { transport: Transport::Tls, local: it.tcp, remote: address, conn: None };
-        it.transmits.send(Transmit { flow, bytes: OPTIONS.to_vec() }).await.unwrap();
+        it.transmits.send(Transmit { flow, bytes: OPTIONS.into() }).await.unwrap();
         assert!(matches!(it.next().await, NetInput::ConnectionGone { .. }), "{what}");
         assert!(matches!(it.next().await, NetInput::Unreachable { .. }), "{what}");
         assert_eq!(told.await.unwrap(), b"", "{what}");
