@@ -9,6 +9,7 @@ mod edit;
 mod overload;
 mod reply;
 mod scan;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -17,18 +18,21 @@ use std::{fmt, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use self::overload::Feedback;
-use self::scan::{Header, Span, Start};
 pub(crate) use self::{
     edit::Draft,
     reply::{Reply, fitting},
     scan::{body_length, compact, is_header, is_start_line},
+};
+use self::{
+    scan::{Header, Span, Start},
+    shared::Shared,
 };
 use crate::{CSeq, Flow, Limits, Method, NameAddr, PeerMisbehaved, Uri, Via, text::split_bare};
 
 /// A whole message that passed the checks of [`Message::parse`].
 #[derive(Clone, Eq, PartialEq)]
 pub struct Message {
-    bytes: Arc<[u8]>,
+    bytes: Shared,
     start: Start,
     headers: Vec<Header>,
     body: Span,
@@ -74,11 +78,12 @@ impl Message {
     /// No message yet, to [`read_again`](Self::read_again) into.
     pub fn blank() -> Self {
         let (start, body, core) = (Start::None, Span::default(), Core::default());
-        Self { bytes: Arc::default(), start, headers: Vec::new(), body, core }
+        Self { bytes: Shared::default(), start, headers: Vec::new(), body, core }
     }
 
-    /// [`parse_from`](Self::parse_from) into the memory of an earlier message but for its bytes,
-    /// which others may hold. After an error there is no message in it.
+    /// [`parse_from`](Self::parse_from) into the memory of an earlier message, unless somebody has
+    /// its bytes: what is dropped after a look has cost no allocation. After an error there is no
+    /// message in it.
     pub fn read_again(
         &mut self,
         flow: Flow,
@@ -128,7 +133,7 @@ impl Message {
 
     /// [`bytes`](Self::bytes) for whoever keeps or sends them: nothing is copied.
     pub fn shared_bytes(&self) -> Arc<[u8]> {
-        Arc::clone(&self.bytes)
+        self.bytes.whole()
     }
 
     /// Of a request.

@@ -1,7 +1,5 @@
 //! The scanner: finds the places of a message, tolerant where the standard lets it.
 
-use std::sync::Arc;
-
 use super::{Core, Message};
 use crate::{
     Limits, MESSAGE_MAX, PeerMisbehaved,
@@ -100,12 +98,12 @@ pub(super) fn scan(
     let too_large = bytes.len() > limits.message;
     let bytes = slice(bytes, 0, bytes.len().min(MESSAGE_MAX));
     let skip = bytes.iter().position(|it| !matches!(it, b'\r' | b'\n')).unwrap_or(bytes.len());
-    message.bytes = bytes.get(skip..).unwrap_or_default().into();
+    message.bytes.read(bytes.get(skip..).unwrap_or_default());
     message.headers.clear();
     message.headers.reserve(24);
     message.core = Core::default();
     let scanned = lines(&message.bytes, limits, &mut message.headers).or_else(|| {
-        unfold(Arc::make_mut(&mut message.bytes));
+        unfold(message.bytes.edit());
         message.headers.clear();
         lines(&message.bytes, limits, &mut message.headers)
     });
@@ -124,9 +122,7 @@ pub(super) fn scan(
         Ok(Some(length)) => {
             let end = body.saturating_add(length);
             message.body = Span::new(body, end);
-            if end < message.bytes.len() {
-                message.bytes = slice(&message.bytes, 0, end).into();
-            }
+            message.bytes.truncate(end);
         }
         Ok(None) => (),
         Err(why) => fault = fault.and(Err(why)),

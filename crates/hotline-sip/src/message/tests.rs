@@ -207,8 +207,15 @@ fn a_message_read_into_another_leaves_nothing_of_it() {
     let mut it = Message::blank();
     for bytes in [&long, &short, &long] {
         it.read_again(flow, bytes, Limits::new()).unwrap();
-        assert_eq!(it, Message::parse(bytes).unwrap());
+        let fresh = Message::parse(bytes).unwrap();
+        assert_eq!(it, fresh);
+        // Others get the message alone, also where its memory is longer.
+        assert_eq!((&*it.shared_bytes(), it.clone()), (fresh.bytes(), fresh.clone()));
     }
+    // Who has the bytes keeps them.
+    let kept = it.shared_bytes();
+    it.read_again(flow, &short, Limits::new()).unwrap();
+    assert_eq!((&*kept, it.bytes()), (Message::parse(&long).unwrap().bytes(), &short[..]));
     it.read_again(flow, b"nonsense", Limits::new()).unwrap_err();
     it.read_again(flow, &short, Limits::new()).unwrap();
     assert_eq!((it.n_headers(), it.body()), (7, &b""[..]));
