@@ -91,5 +91,5 @@ fn little_lingers_of_a_call_that_is_over() {
     let n_transactions = it.caller.n_transactions() + it.called.n_transactions();
     assert_eq!((n_transactions, it.caller.n_legs() + it.called.n_legs()), (800, 0));
     let (dialled, answered) = (held(it.caller), held(it.called));
-    assert!(dialled < 4_000 && answered < 1_700, "{dialled} and {answered} bytes");
+    assert!(dialled < 2_500 && answered < 1_600, "{dialled} and {answered} bytes");
 }

@@ -127,7 +127,7 @@ impl Endpoint {
 const PROOFS: [&str; 2] = ["Authorization", "Proxy-Authorization"];
 
 /// The request says already who we are: whoever asks again does not believe it.
-fn is_proven(request: &Message) -> bool {
+pub(super) fn is_proven(request: &Message) -> bool {
     PROOFS.iter().any(|it| request.header(it).is_some())
 }
 

@@ -4,6 +4,7 @@ use hotline_base::Now;
 
 use super::{
     Endpoint,
+    challenged::is_proven,
     names::{ACCEPT, ALLOW, SUPPORTED},
 };
 use crate::{
@@ -20,6 +21,12 @@ impl Endpoint {
             Heard::Response(id) => {
                 self.transactions.learn_conn(id, flow);
                 self.on_response(id, flow, message, now);
+                // Each further 2xx is acknowledged with the proof of the INVITE.
+                let is_kept = |it: (&Message, Flow)| is_proven(it.0);
+                if message.status() >= Some(200) && !self.transactions.sent(id).is_some_and(is_kept)
+                {
+                    self.transactions.forget_sent(id);
+                }
             }
             Heard::Absorbed => (),
             Heard::Nothing => {

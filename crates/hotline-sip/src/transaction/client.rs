@@ -10,7 +10,9 @@ use super::{
     table::{Client, ClientEvent, InviteClient, InviteClientEvent},
     transmit,
 };
-use crate::{Flow, Message, Method, build::MessageBuilder, text::split_bare, timers::TimerName};
+use crate::{
+    CSeq, Flow, Message, Method, build::MessageBuilder, text::split_bare, timers::TimerName,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum State {
@@ -23,7 +25,8 @@ pub(super) struct ClientTransaction {
     pub(super) flow: Flow,
     pub(super) key: Hashed,
     pub(super) state: State,
-    pub(super) request: Message,
+    /// Until its final response is dealt with; then responses are known by the key alone.
+    pub(super) request: Option<Message>,
     /// The request as a datagram, while it is tried by a stream for its size.
     pub(super) datagram: Option<Box<Message>>,
     /// The ACK of a final response above 2xx, sent again for each repetition.
@@ -45,7 +48,7 @@ impl Transactions {
         if request.branch().is_empty() {
             return None;
         }
-        let key = self.client_keys.key(&client_key(&request));
+        let key = with_client_key(&request, |it| self.client_keys.key(it));
         let id = self.next_id();
         let Leaving { request, flow, datagram } = self.leaving(request, flow, now);
         transmit(out, flow, request.shared_bytes());
@@ -62,14 +65,23 @@ impl Transactions {
         self.client_keys.insert(&key, id);
         self.by_conn.insert(flow.conn, id);
         let interval = tempo.t1;
+        let request = Some(request);
         let it = ClientTransaction { flow, key, state, request, datagram, ack: None, interval };
         self.clients.insert(id, Box::new(it));
         Some(id)
     }
 
-    /// The request of a client transaction and where it was sent.
+    /// The request of a client transaction and where it was sent, until [`Self::forget_sent`].
     pub(crate) fn sent(&self, id: TxId) -> Option<(&Message, Flow)> {
-        self.clients.get(&id).map(|it| (&it.request, it.flow))
+        self.clients.get(&id).and_then(|it| Some((it.request.as_ref()?, it.flow)))
+    }
+
+    /// Nobody needs the request any more: its final response is dealt with. The transaction stays,
+    /// for what else is to be heard.
+    pub(crate) fn forget_sent(&mut self, id: TxId) {
+        if let Some(it) = self.clients.get_mut(&id) {
+            it.request = None;
+        }
     }
 
     /// The rim opened a connection for a request: what follows goes by it, and dies with it.
@@ -110,16 +122,10 @@ impl Transactions {
         now: MonoTime,
         out: &mut Outbox,
     ) -> Heard {
-        let id = self.client_keys.get(&client_key(message)).copied();
+        let id = with_client_key(message, |it| self.client_keys.get(it).copied());
         let Some(id) = id else { return Heard::Nothing };
         let Some(it) = self.clients.get_mut(&id) else { return Heard::Nothing };
-        let same = it.request.cseq() == message.cseq()
-            && it.request.call_id() == message.call_id()
-            && it.request.from_tag() == message.from_tag();
         let status = message.status().unwrap_or(0);
-        if !same {
-            return Heard::Nothing;
-        }
         // It has arrived, whatever it went by.
         it.datagram = None;
         match it.state {
@@ -160,8 +166,9 @@ impl Transactions {
                 Heard::Response(id)
             }
             InviteClient::Completed => {
-                let new = || ack_of_refusal(&it.request, message).into();
-                transmit(out, it.flow, Arc::clone(it.ack.get_or_insert_with(new)));
+                let new = || Some(ack_of_refusal(it.request.as_ref()?, message).into());
+                it.ack = it.ack.take().or_else(new);
+                it.ack.iter().for_each(|ack| transmit(out, it.flow, Arc::clone(ack)));
                 if state == InviteClient::Completed {
                     return Heard::Absorbed;
                 }
@@ -220,7 +227,7 @@ impl Transactions {
         };
         it.state = next?;
         if matches!(name, TimerName::A | TimerName::E) {
-            transmit(out, it.flow, it.request.shared_bytes());
+            it.request.iter().for_each(|sent| transmit(out, it.flow, sent.shared_bytes()));
             // RFC 3261 §17.1.1.2: timer A is not held at T2.
             let doubled = it.interval.saturating_mul(2);
             it.interval =
@@ -256,11 +263,11 @@ impl Transactions {
     }
 }
 
-/// Names a request of ours, as its responses do (RFC 3261 §17.1.3): a CANCEL has the branch of its
-/// INVITE.
-pub(super) fn client_key(message: &Message) -> [&[u8]; 2] {
-    let is_cancel = message.cseq().method == b"CANCEL";
-    [message.branch(), if is_cancel { b"CANCEL" } else { b"" }]
+/// Gives what names a request of ours, as its responses do (RFC 3261 §17.1.3), and what else they
+/// must have of it. A CANCEL has the branch of its INVITE.
+pub(super) fn with_client_key<T>(message: &Message, then: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let CSeq { number, method } = message.cseq();
+    then(&[message.branch(), method, &number.to_be_bytes(), message.call_id(), message.from_tag()])
 }
 
 /// RFC 3261 §17.1.1.3: the ACK of a final response above 2xx is of the INVITE's transaction.

@@ -7,7 +7,7 @@ use hotline_base::MonoTime;
 
 use super::{
     Notice, Outbox, Transactions, TxId,
-    client::{State, client_key},
+    client::{State, with_client_key},
     table::{Client, InviteClient},
     transmit,
 };
@@ -63,25 +63,22 @@ impl Transactions {
         if is_small == (sent.len() <= DATAGRAM_MAX) {
             return None;
         }
-        let id = *self.client_keys.get(&client_key(&Message::parse(sent).ok()?))?;
+        let sent = Message::parse(sent).ok()?;
+        let id = with_client_key(&sent, |it| self.client_keys.get(it).copied())?;
         let it = self.clients.get(&id)?;
-        // The ACK of a refusal has its INVITE's key.
-        if it.request.bytes() != sent {
-            return None;
-        }
         if is_small {
             self.as_datagram(id, now)?;
         } else {
             if !self.wants_stream(length, it.flow, now) {
                 return None;
             }
-            let changed = over_tcp(&it.request)?;
+            let changed = over_tcp(it.request.as_ref()?)?;
             self.hush(id);
             let it = self.clients.get_mut(&id)?;
-            it.datagram = Some(Box::new(std::mem::replace(&mut it.request, changed)));
+            it.datagram = it.request.replace(changed).map(Box::new);
             it.flow = stream_of(it.flow);
         }
-        self.clients.get(&id).map(|it| (it.flow, it.request.shared_bytes()))
+        self.clients.get(&id).and_then(|it| Some((it.flow, it.request.as_ref()?.shared_bytes())))
     }
 
     /// Nothing sent by `flow` arrives: its connection cannot be made, or ICMP said so. Requests
@@ -124,9 +121,9 @@ impl Transactions {
         if self.as_datagram(id, now).is_none() {
             return false;
         }
-        let Some(it) = self.clients.get(&id) else { return false };
-        transmit(out, it.flow, it.request.shared_bytes());
-        let remote = it.flow.remote;
+        let Some((request, flow)) = self.sent(id) else { return false };
+        transmit(out, flow, request.shared_bytes());
+        let remote = flow.remote;
         self.no_stream.retain(|_, until| *until > now);
         if self.no_stream.len() >= NO_STREAM_MAX {
             self.no_stream.pop_first();
@@ -138,7 +135,7 @@ impl Transactions {
     /// A switched request is a datagram again, and repeated like one. `None`: it was not switched.
     fn as_datagram(&mut self, id: TxId, now: MonoTime) -> Option<()> {
         let it = self.clients.get_mut(&id)?;
-        it.request = *it.datagram.take()?;
+        it.request = Some(*it.datagram.take()?);
         self.by_conn.remove(it.flow.conn, &id);
         it.flow = Flow { transport: Transport::Udp, conn: None, ..it.flow };
         let again = match it.state {

@@ -1,7 +1,7 @@
 //! Stories of an account at a carrier: it registers, and proves who it is to the next hop alone.
 
 use super::*;
-use crate::{Challenges, Credentials, Enrolled, Enrolment, MessageBuilder, Secret};
+use crate::{Challenges, Credentials, Enrolled, Enrolment, MessageBuilder, Secret, message::Reply};
 
 const CARRIER: &str = "10.0.0.2";
 
@@ -192,9 +192,17 @@ fn a_challenged_call_is_made_again_with_the_proof_and_goes_on() {
     let repeated = sent(&mut it).unwrap();
     assert_eq!(repeated.bytes(), again.bytes());
     answer(&mut it, &again, 200, CARRIER, &[("Contact", "<sip:10086@10.0.0.2>")]);
-    assert_eq!(sent(&mut it).unwrap().method(), Some(&b"ACK"[..]));
+    let ack = sent(&mut it).unwrap();
+    assert_eq!((ack.method(), told(&ack)), (Some(&b"ACK"[..]), Some(proof.clone())));
     assert!(sent(&mut it).is_none());
     assert_eq!(it.said(A, |it| matches!(it, Event::Answered { .. })), 1);
+    // Another telephone of theirs answers the same INVITE.
+    let late = Reply::new(&again, 200).tag("late").with("Contact", "<sip:10087@10.0.0.2>").build();
+    let (late, flow, now) = (Message::parse(&late).unwrap(), it.flow(A), it.now);
+    it.ends[A].handle_message(flow, late, Admit::Trusted, now);
+    let ack = sent(&mut it).unwrap();
+    assert_eq!((ack.method(), told(&ack)), (Some(&b"ACK"[..]), Some(proof)));
+    assert_eq!(sent(&mut it).unwrap().method(), Some(&b"BYE"[..]));
     assert_eq!(it.ends_of(A, leg), []);
 }
 
