@@ -13,8 +13,9 @@ const SECRET: [&[u8]; 6] = [
     b"Proxy-Authentication-Info",
 ];
 
-/// Lines of a session description that hold keys (RFC 4568, RFC 8866 §5.12, RFC 8839 §5.4).
-const KEYS: [&[u8]; 3] = [b"a=crypto:", b"k=", b"a=ice-pwd:"];
+/// Lines of a session description that hold keys (RFC 4568, RFC 8866 §5.12, RFC 8839 §5.4), each
+/// with the place of a letter that hardly another line has.
+const KEYS: [(&[u8], usize); 3] = [(b"a=crypto:", 4), (b"k=", 0), (b"a=ice-pwd:", 7)];
 
 /// A copy of one message in which every secret is overwritten with `*`; `None`: it holds none. The
 /// message has no folded headers: those of [`hotline_sip::Message`] are unfolded, ours never are
@@ -32,58 +33,73 @@ pub fn conceal(message: &[u8]) -> Option<Vec<u8>> {
 fn each_secret(message: &[u8], mut found: impl FnMut(Range<usize>)) {
     let part = |from: usize, to: usize| message.get(from..to).unwrap_or_default();
     let whole_lines = memchr::memrchr(b'\n', message).map_or(0, |it| it.saturating_add(1));
-    // An INFO carries the keys a caller presses: a card number, a password.
-    let mut is_text = !message.starts_with(b"INFO ") && !message.starts_with(b"MESSAGE ");
-    let mut line = 0;
+    // Where the line begins, and where what follows its last `@`.
+    let (mut line, mut piece) = (0, 0);
     for at in memchr::memchr2_iter(b'\n', b'@', part(0, whole_lines)) {
+        let (text, next) = (part(line, at), at.saturating_add(1));
         if message.get(at) == Some(&b'@') {
-            if let Some(begin) = password(part(line, at)) {
-                found(line.saturating_add(begin)..at);
+            if let Some(begin) = password(part(piece, at)) {
+                found(piece.saturating_add(begin)..at);
             }
+            piece = next;
             continue;
         }
-        let (text, next) = (part(line, at), at.saturating_add(1));
-        if text.trim_ascii().is_empty() {
-            is_text &= line > 0;
-            return if is_text { keys(message, next, found) } else { found(next..message.len()) };
+        match text {
+            // Only these begin a name of the list; most lines are done here.
+            [b'A' | b'P' | b'W' | b'a' | b'p' | b'w', ..] if line > 0 => {
+                if let Some(value) = secret_value(text) {
+                    found(line.saturating_add(value)..at);
+                }
+            }
+            [] | [b' ' | b'\t' | b'\r' | b'\x0C', ..] if text.trim_ascii().is_empty() => {
+                // An INFO carries the keys a caller presses: a card number, a password.
+                let is_text =
+                    line > 0 && !message.starts_with(b"INFO ") && !message.starts_with(b"MESSAGE ");
+                return if is_text {
+                    keys(message, next, found)
+                } else {
+                    found(next..message.len())
+                };
+            }
+            _ => (),
         }
-        if line > 0
-            && let Some(value) = secret_value(text)
-        {
-            found(line.saturating_add(value)..at);
-        }
-        line = next;
+        (line, piece) = (next, next);
     }
 }
 
 /// Where the value of a header begins that proves or asks for a password.
 fn secret_value(line: &[u8]) -> Option<usize> {
-    // Only A, P and W begin a name of the list; most lines are done here.
-    if !matches!(line.first()?.to_ascii_lowercase(), b'a' | b'p' | b'w') {
-        return None;
-    }
     let colon = memchr::memchr(b':', line)?;
     let name = line.get(..colon)?.trim_ascii();
     SECRET.iter().any(|it| it.eq_ignore_ascii_case(name)).then_some(colon.saturating_add(1))
 }
 
-/// Keys of media in a body that begins at `line`.
-fn keys(message: &[u8], mut line: usize, mut found: impl FnMut(Range<usize>)) {
-    while let Some(rest) = message.get(line..).filter(|it| !it.is_empty()) {
-        let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let end = line.saturating_add(len);
-        if let Some(key) = KEYS.iter().find(|it| rest.starts_with(it)) {
-            found(line.saturating_add(key.len())..end);
+/// Keys of media in a body that begins at `body`.
+fn keys(message: &[u8], body: usize, mut found: impl FnMut(Range<usize>)) {
+    let all = message.get(body..).unwrap_or_default();
+    for at in memchr::memchr3_iter(b'y', b'k', b'w', all) {
+        for (key, letter) in KEYS {
+            let place = at.checked_sub(letter).and_then(|it| all.split_at_checked(it));
+            let Some((before, line)) = place else { continue };
+            if line.starts_with(key) && before.last().is_none_or(|it| *it == b'\n') {
+                let line_at = body.saturating_add(before.len());
+                let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
+                found(line_at.saturating_add(key.len())..line_at.saturating_add(end));
+            }
         }
-        line = end.saturating_add(1);
     }
 }
 
 /// Where the password of a `sip:user:password@host` (RFC 3261 §19.1.1) begins that ends with
-/// `before`, which is a line up to its `@`.
+/// `before`, which is a line between two `@`. Every message has many an `@` and hardly one a
+/// password, so the usual `<sip:user` is seen by its only colon.
 fn password(before: &[u8]) -> Option<usize> {
-    let is_edge = |it: &u8| matches!(*it, b'<' | b' ' | b'\t' | b'"' | b',' | b'@');
-    let start = before.iter().rposition(is_edge).map_or(0, |it| it.saturating_add(1));
+    let is_edge = |it: &u8| matches!(*it, b'<' | b' ' | b'\t' | b'"' | b',');
+    let (head, behind) = before.split_at_checked(memchr::memrchr(b':', before)?)?;
+    if head.ends_with(b"<sip") || behind.iter().any(is_edge) {
+        return None;
+    }
+    let start = head.iter().rposition(is_edge).map_or(0, |it| it.saturating_add(1));
     let word = before.get(start..)?;
     if !word.get(..3)?.eq_ignore_ascii_case(b"sip") {
         return None;
@@ -167,7 +183,7 @@ mod tests {
         for (n, line) in lines.iter_mut().enumerate() {
             if n < n_head && line.ends_with(b"\n") {
                 let colon = line.iter().position(|it| *it == b':').filter(|_| n > 0);
-                let name = |it: usize| line[..it].trim_ascii().to_ascii_lowercase();
+                let name = |it: usize| line[..it].trim_ascii_end().to_ascii_lowercase();
                 let is_secret =
                     |it: &usize| SECRET.map(<[u8]>::to_ascii_lowercase).contains(&name(*it));
                 if let Some(colon) = colon.filter(is_secret) {
@@ -182,7 +198,7 @@ mod tests {
                     }
                 }
             } else if n > n_head {
-                let key = KEYS.iter().find(|it| line.starts_with(it)).map(|it| it.len());
+                let key = KEYS.iter().find(|it| line.starts_with(it.0)).map(|it| it.0.len());
                 let from = if is_text { key.unwrap_or(line.len()) } else { 0 };
                 stars(&mut line[from..]);
             }
@@ -192,53 +208,16 @@ mod tests {
 
     #[test]
     fn one_search_finds_what_a_look_at_each_line_finds() {
-        const PARTS: [&str; 40] = [
-            "\r\n",
-            "\n",
-            "\r\n\r\n",
-            "\n\n",
-            " ",
-            "\t",
-            "\r",
-            ":",
-            ":",
-            ":",
-            "@",
-            "@",
-            "@",
-            "<",
-            ">",
-            "\"",
-            ",",
-            ";",
-            "*",
-            "sip:",
-            "SIPS:",
-            "si",
-            "user",
-            "5060",
-            "INFO ",
-            "MESSAGE ",
-            "INVITE ",
-            "Authorization",
-            "WWW-authenticate",
-            "proxy-Authorization: x",
-            "Authentication-Info :",
-            "Allow: a",
-            "Proxy-Require: p",
-            "<sip:1:pw@h>",
-            "\nTo: <sip:1:2@h>",
-            "\nk=clear",
-            "\na=crypto:1",
-            "\na=ice-pwd:p",
-            "\na=ice:",
-            "\n",
-        ];
+        let parts = "\r\n|\n|\n|\r\n\r\n|\n\n| |\t|\r|\x0C|:|:|:|@|@|@|<|>|\"|,|;|*|sip:|SIPS:|si|\
+            user|5060|INFO |MESSAGE |INVITE |Authorization|WWW-authenticate|Allow: a|\
+            proxy-Authorization: x|Authentication-Info :|Proxy-Require: p|<sip:1:pw@h>|\
+            \nTo: <sip:1:2@h>|\nk=clear|\na=crypto:1|\na=ice-pwd:p|\na=ice:|a=k=y";
+        let parts: Vec<&str> = parts.split('|').collect();
         let mut random = Random::new(7);
         let mut n_concealed = 0;
         for _ in 0..20_000 {
-            let n = 1 + random.next_u64() % 14;
-            let part = |_| PARTS[usize::try_from(random.next_u64() % 40).unwrap()];
+            let n = random.between(1, 14);
+            let part = |_| parts[usize::try_from(random.below(parts.len() as u64)).unwrap()];
             let text: String = (0..n).map(part).collect();
             let found = conceal(text.as_bytes());
             n_concealed += u32::from(found.is_some());

@@ -53,9 +53,11 @@ const PARTIES_MAX: usize = 64;
 pub struct Ring {
     config: Config,
     traces: BTreeMap<CallId, Slot>,
-    dialogs: HashedMap<CallId>,
+    dialogs: HashedMap<Owner>,
     /// An INVITE outside of a dialog and our answers to it, until a call owns them.
     unowned: Vec<(Flow, bool, Arc<[u8]>)>,
+    /// Of these messages.
+    unowned_call_id: Vec<u8>,
     /// Calls that ended and are looked at once more, by time.
     lingering: VecDeque<(MonoTime, CallId)>,
     /// Finished calls by their end: the order in which they make room.
@@ -65,6 +67,13 @@ pub struct Ring {
     minute: (MonoTime, u32),
     n_pushed_out: u64,
     n_not_stored: u64,
+}
+
+/// Whose the messages of one Call-ID are; `party` counts [`Trace::parties`].
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    call: CallId,
+    party: u16,
 }
 
 #[derive(Debug)]
@@ -84,6 +93,7 @@ impl Ring {
             traces: BTreeMap::new(),
             dialogs: HashedMap::new(secret),
             unowned: Vec::new(),
+            unowned_call_id: Vec::new(),
             lingering: VecDeque::new(),
             finished: VecDeque::new(),
             bytes: 0,
@@ -97,10 +107,10 @@ impl Ring {
     pub fn received(&mut self, flow: Flow, message: &Message, known: bool, now: Now) {
         self.unowned.clear();
         let call_id = message.call_id();
-        if let Some(call) = self.dialogs.get(&[call_id]).copied() {
-            self.add(call, call_id, flow, false, message.shared_bytes(), now);
+        if let Some(owner) = self.dialogs.get(&[call_id]).copied() {
+            self.add(owner, flow, false, message.shared_bytes(), now);
             if message.status().is_some_and(|it| is_failure(it, message.cseq().method)) {
-                self.fail(call);
+                self.fail(owner.call);
             }
         } else if known
             && self.config.bytes_max > 0
@@ -108,6 +118,7 @@ impl Ring {
             && message.to_tag().is_empty()
         {
             self.unowned.push((flow, false, message.shared_bytes()));
+            call_id.clone_into(&mut self.unowned_call_id);
         }
     }
 
@@ -116,15 +127,13 @@ impl Ring {
         if self.dialogs.is_empty() && self.unowned.is_empty() {
             return;
         }
-        let Some(call_id) = header(bytes, b"Call-ID", b'i') else { return };
-        if let Some(call) = self.dialogs.get(&[call_id]).copied() {
-            self.add(call, call_id, flow, true, Arc::clone(bytes), now);
+        let Some(call_id) = call_id(bytes) else { return };
+        if let Some(owner) = self.dialogs.get(&[call_id]).copied() {
+            self.add(owner, flow, true, Arc::clone(bytes), now);
             if is_refusal(bytes) {
-                self.fail(call);
+                self.fail(owner.call);
             }
-        } else if let Some((_, _, invite)) = self.unowned.first()
-            && header(invite, b"Call-ID", b'i') == Some(call_id)
-        {
+        } else if !self.unowned.is_empty() && self.unowned_call_id == call_id {
             self.unowned.push((flow, true, Arc::clone(bytes)));
         }
     }
@@ -143,13 +152,18 @@ impl Ring {
         if slot.trace.parties.len() >= PARTIES_MAX {
             return;
         }
+        let party = u16::try_from(slot.trace.parties.len()).unwrap_or(u16::MAX);
+        let owner = Owner { call, party };
         slot.trace.parties.push(Party { role, call_id: call_id.to_vec() });
-        self.dialogs.insert(&[call_id], call);
-        for (flow, sent, bytes) in std::mem::take(&mut self.unowned) {
-            if header(&bytes, b"Call-ID", b'i') == Some(call_id) {
-                self.add(call, call_id, flow, sent, bytes, now);
+        self.dialogs.insert(&[call_id], owner);
+        let mut came = std::mem::take(&mut self.unowned);
+        if self.unowned_call_id == call_id {
+            for (flow, sent, bytes) in came.drain(..) {
+                self.add(owner, flow, sent, bytes, now);
             }
         }
+        came.clear();
+        self.unowned = came;
         self.make_room();
     }
 
@@ -227,20 +241,10 @@ impl Ring {
         self.n_not_stored
     }
 
-    fn add(
-        &mut self,
-        id: CallId,
-        dialog: &[u8],
-        flow: Flow,
-        sent: bool,
-        bytes: Arc<[u8]>,
-        now: Now,
-    ) {
-        let Some(slot) = self.traces.get_mut(&id) else { return };
-        let party = slot.trace.parties.iter().rposition(|it| it.call_id == dialog);
-        let party = party.and_then(|it| u16::try_from(it).ok()).unwrap_or(0);
+    fn add(&mut self, owner: Owner, flow: Flow, sent: bool, bytes: Arc<[u8]>, now: Now) {
+        let Some(slot) = self.traces.get_mut(&owner.call) else { return };
         let before = slot.bytes;
-        slot.bytes += slot.trace.add(party, flow, sent, bytes, now.mono);
+        slot.bytes += slot.trace.add(owner.party, flow, sent, bytes, now.mono);
         let n_head = self.config.call_messages_max / 2;
         while slot.trace.n_messages() > self.config.call_messages_max
             || (slot.bytes > self.config.call_bytes_max && slot.trace.n_messages() > 2)
@@ -285,8 +289,8 @@ impl Ring {
         if bytes > self.config.bytes_max || self.traces.len() > self.config.calls_max {
             return Err(format!("{} ladders with {bytes} bytes", self.traces.len()));
         }
-        let lost = self.dialogs.values().find(|it| !self.traces.contains_key(it));
-        lost.map_or(Ok(()), |it| Err(format!("a dialog belongs to the ladder of {it}")))
+        let lost = self.dialogs.values().find(|it| !self.traces.contains_key(&it.call));
+        lost.map_or(Ok(()), |it| Err(format!("a dialog belongs to the ladder of {}", it.call)))
     }
 }
 
@@ -306,6 +310,18 @@ fn is_refusal(bytes: &[u8]) -> bool {
     let status = digits.and_then(|it| it.parse().ok()).unwrap_or(0);
     let method = header(bytes, b"CSeq", 0).and_then(|it| it.rsplit(|it| *it == b' ').next());
     is_failure(status, method.unwrap_or_default())
+}
+
+/// The Call-ID of a message of ours, which nearly always is as we write it: only rules of carriers
+/// write otherwise.
+fn call_id(bytes: &[u8]) -> Option<&[u8]> {
+    let lines =
+        memchr::memchr_iter(b'\n', bytes).filter_map(|it| bytes.get(it.saturating_add(1)..));
+    let mut head = lines.take_while(|it| !it.starts_with(b"\r\n"));
+    match head.find_map(|it| it.strip_prefix(b"Call-ID: ")) {
+        Some(it) => it.get(..memchr::memchr(b'\r', it)?),
+        None => header(bytes, b"Call-ID", b'i'),
+    }
 }
 
 /// The first header of that name; `compact` is its short form, or 0.

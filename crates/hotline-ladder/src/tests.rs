@@ -155,6 +155,25 @@ fn an_invite_that_no_call_owns_is_forgotten_with_the_next_message() {
     wire.ring.received(flow(PHONE, Transport::Udp), &stranger, false, at(2));
     wire.ring.join(CallId(8), Role::Carrier("t".into()), b"s", at(2));
     assert_eq!(wire.ring.trace(CallId(8)).unwrap().n_messages(), 0);
+    // Nor is it another dialog's that is bound next.
+    wire.heard(3, CARRIER, &message(INVITE, "1 INVITE", "n", "", SDP));
+    wire.said(3, CARRIER, &message("SIP/2.0 200 OK", "2 BYE", "o", "", ""));
+    wire.ring.join(CallId(9), Role::Phone("8001".into()), b"o", at(3));
+    assert_eq!(wire.ring.trace(CallId(9)).unwrap().n_messages(), 0);
+}
+
+/// As the rules of a carrier may want it.
+#[test]
+fn a_message_of_ours_is_the_calls_however_its_call_id_is_written() {
+    let mut wire = Wire::new(Config::default());
+    wire.arrives(0, CALL, "c");
+    let ok = String::from_utf8(message("SIP/2.0 200 OK", "1 INVITE", "c", "", SDP)).unwrap();
+    let written =
+        ["Call-ID: c", "i:c", "call-id : c ", "X: Call-ID: d\r\nCALL-ID:c", "Call-ID: d", "X: c"];
+    for (it, n_kept) in written.into_iter().zip([3, 4, 5, 6, 6, 6]) {
+        wire.said(1, CARRIER, ok.replace("Call-ID: c", it).as_bytes());
+        assert_eq!(wire.ring.trace(CALL).unwrap().n_messages(), n_kept, "{it}");
+    }
 }
 
 #[test]
