@@ -155,11 +155,16 @@ fn an_invite_that_no_call_owns_is_forgotten_with_the_next_message() {
     wire.ring.received(flow(PHONE, Transport::Udp), &stranger, false, at(2));
     wire.ring.join(CallId(8), Role::Carrier("t".into()), b"s", at(2));
     assert_eq!(wire.ring.trace(CallId(8)).unwrap().n_messages(), 0);
-    // Nor is it another dialog's that is bound next.
+    // Another dialog has no part in it: not one that is bound next, after which it is forgotten,
+    // and not one that we say something in.
     wire.heard(3, CARRIER, &message(INVITE, "1 INVITE", "n", "", SDP));
-    wire.said(3, CARRIER, &message("SIP/2.0 200 OK", "2 BYE", "o", "", ""));
     wire.ring.join(CallId(9), Role::Phone("8001".into()), b"o", at(3));
-    assert_eq!(wire.ring.trace(CallId(9)).unwrap().n_messages(), 0);
+    wire.ring.join(CallId(10), Role::Carrier("t".into()), b"n", at(3));
+    wire.heard(4, CARRIER, &message(INVITE, "1 INVITE", "m", "", SDP));
+    wire.said(4, CARRIER, &message("SIP/2.0 200 OK", "2 BYE", "z", "", ""));
+    wire.ring.join(CallId(11), Role::Carrier("t".into()), b"m", at(4));
+    let kept = [9, 10, 11].map(|it| wire.ring.trace(CallId(it)).unwrap().n_messages());
+    assert_eq!(kept, [0, 0, 1]);
 }
 
 /// As the rules of a carrier may want it.
