@@ -53,13 +53,12 @@ fn each_secret(message: &[u8], mut found: impl FnMut(Range<usize>)) {
             }
             [] | [b' ' | b'\t' | b'\r' | b'\x0C', ..] if text.trim_ascii().is_empty() => {
                 // An INFO carries the keys a caller presses: a card number, a password.
-                let is_text =
-                    line > 0 && !message.starts_with(b"INFO ") && !message.starts_with(b"MESSAGE ");
-                return if is_text {
-                    keys(message, next, found)
+                if line == 0 || message.starts_with(b"INFO ") || message.starts_with(b"MESSAGE ") {
+                    found(next..message.len());
                 } else {
-                    found(next..message.len())
-                };
+                    keys(message, next, found);
+                }
+                return;
             }
             _ => (),
         }

@@ -1,6 +1,6 @@
 //! The power comes back, and 2,000 phones register at the same instant while calls go on.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use super::*;
 
@@ -23,10 +23,10 @@ struct Storm {
     /// When whose timers are due.
     due: BTreeSet<(MonoTime, usize)>,
     due_of: Vec<Option<MonoTime>>,
-    flying: BTreeMap<(MonoTime, u64), (usize, usize, Arc<[u8]>)>,
+    flying: BTreeMap<(MonoTime, u64), (usize, usize, Vec<u8>)>,
     n_sent: u64,
     /// The engine takes one message after the other.
-    queue: VecDeque<(usize, Arc<[u8]>)>,
+    queue: VecDeque<(usize, Vec<u8>)>,
     busy_until: MonoTime,
     longest_queue: usize,
     /// In percent. Two messages in a row the same way are never lost: how bad luck can be is the
@@ -101,7 +101,7 @@ impl Storm {
         let done = act(&mut self.ends[end], now);
         while let Some(output) = self.ends[end].poll_output() {
             match output {
-                Output::Transmit { flow, bytes } => self.send(end, flow, bytes),
+                Output::Transmit { flow, bytes } => self.send(end, flow, bytes.to_vec()),
                 Output::Event(event) => self.hear(end, event),
             }
         }
@@ -113,7 +113,7 @@ impl Storm {
         done
     }
 
-    fn send(&mut self, from: usize, flow: Flow, bytes: Arc<[u8]>) {
+    fn send(&mut self, from: usize, flow: Flow, bytes: Vec<u8>) {
         let SocketAddr::V4(to) = flow.remote else { panic!("no IPv4") };
         let [.., a, b] = to.ip().octets();
         let to = usize::from(a) * 256 + usize::from(b);
