@@ -7,40 +7,57 @@ use hotline_base::{AgentNo, GroupId, MonoTime};
 use crate::queue::Ticket;
 
 /// Order of choice in one group: level (1 is best), then longest idle, then 工号.
-type Turn = (u8, MonoTime, AgentNo);
+type Turn<'a> = (u8, MonoTime, &'a AgentNo);
 
 /// The ready agents. Those who let an offer fail a moment ago are ready but not yet in turn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadySet {
     agents: BTreeMap<AgentNo, Ready>,
-    turns: BTreeMap<GroupId, BTreeSet<Turn>>,
+    /// As many as there are combinations of groups and levels.
+    lines: Vec<Line>,
+    by_groups: BTreeMap<Vec<(GroupId, u8)>, usize>,
+    /// The lines of each group, and their level in it.
+    of_group: BTreeMap<GroupId, Vec<(usize, u8)>>,
     /// Agents whose last offer failed, until when they get no other.
     gaps: BTreeMap<AgentNo, MonoTime>,
     gap_ends: BTreeSet<(MonoTime, AgentNo)>,
 }
 
+/// Agents of the same groups and levels, the longest idle first: who comes or goes does so in one
+/// place, however many groups he is in.
 #[derive(Clone, Debug)]
-struct Ready {
+struct Line {
     groups: Vec<(GroupId, u8)>,
+    turns: BTreeSet<(MonoTime, AgentNo)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    line: usize,
     since: MonoTime,
 }
 
 impl ReadySet {
     pub(crate) fn insert(&mut self, agent: &AgentNo, groups: &[(GroupId, u8)], since: MonoTime) {
         // Whoever asks does not know whether anything changed; mostly nothing did.
-        if self.agents.get(agent).is_some_and(|it| it.since == since && it.groups == groups) {
+        let is_same = |it: &Ready| {
+            it.since == since && self.lines.get(it.line).is_some_and(|it| it.groups == groups)
+        };
+        if self.agents.get(agent).is_some_and(is_same) {
             return;
         }
         self.remove(agent);
-        self.agents.insert(agent.clone(), Ready { groups: groups.to_vec(), since });
+        let line = self.line_of(groups);
+        self.agents.insert(agent.clone(), Ready { line, since });
         if !self.gaps.contains_key(agent) {
             self.take_turn(agent);
         }
     }
 
     pub(crate) fn remove(&mut self, agent: &AgentNo) {
-        self.lose_turn(agent);
-        self.agents.remove(agent);
+        if let Some(ready) = self.agents.remove(agent) {
+            self.lose_turn(agent, ready);
+        }
     }
 
     pub(crate) fn contains(&self, agent: &AgentNo) -> bool {
@@ -49,7 +66,9 @@ impl ReadySet {
 
     /// No offer for this agent before `until`.
     pub(crate) fn begin_gap(&mut self, agent: &AgentNo, until: MonoTime) {
-        self.lose_turn(agent);
+        if let Some(ready) = self.agents.get(agent) {
+            self.lose_turn(agent, *ready);
+        }
         if let Some(before) = self.gaps.insert(agent.clone(), until) {
             self.gap_ends.remove(&(before, agent.clone()));
         }
@@ -74,15 +93,15 @@ impl ReadySet {
     }
 
     pub(crate) fn has_turn(&self, group: &GroupId) -> bool {
-        self.turns.contains_key(group)
+        self.lines_in(group).any(|(it, _)| !it.turns.is_empty())
     }
 
     pub(crate) fn n_ready(&self, group: &GroupId) -> usize {
-        let in_turn = self.turns.get(group).map_or(0, BTreeSet::len);
+        let in_turn: usize = self.lines_in(group).map(|(it, _)| it.turns.len()).sum();
         let in_gap = self
             .gaps
             .keys()
-            .filter_map(|it| self.agents.get(it))
+            .filter_map(|it| self.lines.get(self.agents.get(it)?.line))
             .filter(|it| it.groups.iter().any(|(it, _)| it == group))
             .count();
         in_turn + in_gap
@@ -96,8 +115,7 @@ impl ReadySet {
                 .groups
                 .iter()
                 .filter_map(|group| {
-                    let turns = self.turns.get(group)?;
-                    let turn = turns.iter().find(|it| ticket.avoids(&it.2) == avoided)?;
+                    let turn = self.next(group, |it| ticket.avoids(it) == avoided)?;
                     Some((turn, group))
                 })
                 // The first of equals, so that a tie goes to the group named first.
@@ -109,32 +127,48 @@ impl ReadySet {
 
     /// Who is in turn in a group: the longest idle of the best level.
     pub(crate) fn first(&self, group: &GroupId) -> Option<&AgentNo> {
-        Some(&self.turns.get(group)?.first()?.2)
+        Some(self.next(group, |_| true)?.2)
+    }
+
+    /// The first in a group among those who fit.
+    fn next(&self, group: &GroupId, fits: impl Fn(&AgentNo) -> bool) -> Option<Turn<'_>> {
+        let firsts = self.lines_in(group).filter_map(|(line, level)| {
+            let (since, agent) = line.turns.iter().find(|it| fits(&it.1))?;
+            Some((level, *since, agent))
+        });
+        firsts.min()
+    }
+
+    /// The lines of a group, and their level in it.
+    fn lines_in(&self, group: &GroupId) -> impl Iterator<Item = (&Line, u8)> {
+        let all = self.of_group.get(group).into_iter().flatten();
+        all.filter_map(|(line, level)| Some((self.lines.get(*line)?, *level)))
+    }
+
+    /// The line of agents with these groups and levels.
+    fn line_of(&mut self, groups: &[(GroupId, u8)]) -> usize {
+        if let Some(line) = self.by_groups.get(groups) {
+            return *line;
+        }
+        let line = self.lines.len();
+        self.lines.push(Line { groups: groups.to_vec(), turns: BTreeSet::new() });
+        self.by_groups.insert(groups.to_vec(), line);
+        for (group, level) in groups {
+            self.of_group.entry(group.clone()).or_default().push((line, *level));
+        }
+        line
     }
 
     fn take_turn(&mut self, agent: &AgentNo) {
-        let Some(ready) = self.agents.get(agent) else { return };
-        for (group, level) in &ready.groups {
-            let turn = (*level, ready.since, agent.clone());
-            if let Some(turns) = self.turns.get_mut(group) {
-                turns.insert(turn);
-            } else {
-                self.turns.insert(group.clone(), [turn].into());
-            }
+        let Some(Ready { line, since }) = self.agents.get(agent) else { return };
+        if let Some(line) = self.lines.get_mut(*line) {
+            line.turns.insert((*since, agent.clone()));
         }
     }
 
-    fn lose_turn(&mut self, agent: &AgentNo) {
-        let Some(ready) = self.agents.get(agent) else { return };
-        let mut turn = (0, ready.since, agent.clone());
-        for (group, level) in &ready.groups {
-            if let Some(turns) = self.turns.get_mut(group) {
-                turn.0 = *level;
-                turns.remove(&turn);
-                if turns.is_empty() {
-                    self.turns.remove(group);
-                }
-            }
+    fn lose_turn(&mut self, agent: &AgentNo, Ready { line, since }: Ready) {
+        if let Some(line) = self.lines.get_mut(line) {
+            line.turns.remove(&(since, agent.clone()));
         }
     }
 }
