@@ -71,11 +71,38 @@ pub struct Watch {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Oldest first: when a piece began, its attempts, its failures.
-    pieces: VecDeque<(MonoTime, Tally)>,
+    /// Of the window.
+    recent: Span,
+    /// Of the hour before it.
+    before: Span,
     raised: bool,
     /// Since when it has been well, while in alarm.
     well_since: Option<MonoTime>,
+}
+
+/// Pieces of time that follow one another, added up.
+#[derive(Debug, Default)]
+struct Span {
+    /// Oldest first: when a piece began, and what was in it.
+    pieces: VecDeque<(MonoTime, Tally)>,
+    sum: Tally,
+}
+
+impl Span {
+    fn add(&mut self, begun: MonoTime, tally: Tally) {
+        self.sum = self.sum.plus(tally);
+        match self.pieces.back_mut() {
+            Some((at, it)) if begun.since(*at) < PIECE => *it = it.plus(tally),
+            Some(_) | None => self.pieces.push_back((begun, tally)),
+        }
+    }
+
+    /// Takes out the oldest piece, if it is of this age.
+    fn take_old(&mut self, age: Duration, now: MonoTime) -> Option<(MonoTime, Tally)> {
+        let piece = self.pieces.pop_front_if(|it| now.since(it.0) >= age)?;
+        self.sum = self.sum.without(piece.1);
+        Some(piece)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,11 +143,7 @@ impl Watch {
             self.carriers.insert(carrier.to_owned(), Seen::default());
         }
         let Some(seen) = self.carriers.get_mut(carrier) else { return };
-        let tally = Tally { n: 1, failed: u64::from(failed) };
-        match seen.pieces.back_mut() {
-            Some((begun, it)) if now.since(*begun) < PIECE => *it = it.plus(tally),
-            Some(_) | None => seen.pieces.push_back((now, tally)),
-        }
+        seen.recent.add(now, Tally { n: 1, failed: u64::from(failed) });
     }
 
     /// What begins or ends now. Wants to be asked after each [`note`](Self::note), and while an
@@ -128,23 +151,21 @@ impl Watch {
     pub fn judge(&mut self, now: MonoTime) -> Vec<CarrierAlarm> {
         let Thresholds { window, attempts_min, raise_percent, clear_percent, clear_after } =
             self.thresholds;
-        let whole = window + USUAL;
         for seen in self.carriers.values_mut() {
-            while seen.pieces.front().is_some_and(|it| now.since(it.0) >= whole) {
-                seen.pieces.pop_front();
+            while let Some((begun, tally)) = seen.recent.take_old(window, now) {
+                seen.before.add(begun, tally);
             }
+            while seen.before.take_old(window + USUAL, now).is_some() {}
         }
-        let recent = |it: &Seen| it.tally(now, Duration::ZERO, window);
-        let all = self.carriers.values().map(recent).fold(Tally::default(), Tally::plus);
+        let all = self.carriers.values().map(|it| it.recent.sum);
+        let all = all.fold(Tally::default(), Tally::plus);
         let mut alarms = Vec::new();
         for (name, seen) in &mut self.carriers {
-            let own = recent(seen);
+            let own = seen.recent.sum;
             let others = all.without(own);
-            // Asked for last: the hour before has hundreds of pieces.
-            let usual =
-                || if others.n >= attempts_min { others } else { seen.tally(now, window, whole) };
+            let usual = if others.n >= attempts_min { others } else { seen.before.sum };
             let rises =
-                own.n >= attempts_min && own.reaches(raise_percent) && own.towers_over(usual());
+                own.n >= attempts_min && own.reaches(raise_percent) && own.towers_over(usual);
             let changed = if seen.raised {
                 if own.reaches(clear_percent) {
                     seen.well_since = None;
@@ -180,14 +201,5 @@ impl Watch {
 
     pub fn is_raised(&self, carrier: &str) -> bool {
         self.carriers.get(carrier).is_some_and(|it| it.raised)
-    }
-}
-
-impl Seen {
-    /// What lies between `from` and `to` ago.
-    fn tally(&self, now: MonoTime, from: Duration, to: Duration) -> Tally {
-        let newest_first = self.pieces.iter().rev().skip_while(|it| now.since(it.0) < from);
-        let within = newest_first.take_while(|it| now.since(it.0) < to);
-        within.map(|it| it.1).fold(Tally::default(), Tally::plus)
     }
 }
