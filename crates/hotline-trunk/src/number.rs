@@ -157,7 +157,7 @@ fn called_parts(
     // 0771012328: a zero that does not belong there (contract 4.4.2).
     if let Some((own, rest)) = split_area(digits) {
         let rest = rest.trim_start_matches('0');
-        return (!rest.is_empty()).then(|| (rest.to_owned(), Some(own)));
+        return (!rest.is_empty()).then(|| (rest.to_owned(), Some(own.to_owned())));
     }
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
@@ -167,26 +167,25 @@ fn called_parts(
         return Some((digits.to_owned(), None));
     }
     // 77112345, from +8677112345 or written so: the area has lost its zero.
-    if let Some((own, rest)) = split_area(&format!("0{digits}"))
-        && (is_short_code(rest) || digits.len() > LOCAL_MAX)
-        && digits.len() != LOCAL_LEN
+    if digits.len() != LOCAL_LEN
         && !is_short_code(digits)
-        && may_lack_zero(&own)
+        && let Some((own, rest)) = split_area(&format!("0{digits}"))
+        && (is_short_code(rest) || digits.len() > LOCAL_MAX)
+        && may_lack_zero(own)
     {
-        return Some((rest.trim_start_matches('0').to_owned(), Some(own)));
+        return Some((rest.trim_start_matches('0').to_owned(), Some(own.to_owned())));
     }
     Some((digits.to_owned(), area.map(str::to_owned)))
 }
 
 /// `010` and `02x` are areas of three digits, `03xx`–`09xx` of four; `01x` is none.
-fn split_area(digits: &str) -> Option<(String, &str)> {
+fn split_area(digits: &str) -> Option<(&str, &str)> {
     let n = match digits.as_bytes() {
         [b'0', b'1', b'0', ..] | [b'0', b'2', ..] => 3,
         [b'0', b'3'..=b'9', ..] => 4,
         _ => return None,
     };
-    let (area, rest) = digits.split_at_checked(n)?;
-    (!rest.is_empty()).then(|| (area.to_owned(), rest))
+    digits.split_at_checked(n).filter(|it| !it.1.is_empty())
 }
 
 /// 11 digits, 13x–19x.

@@ -25,7 +25,7 @@ pub struct NumberRow {
 pub(crate) struct NumberTable {
     rows: Vec<NumberRow>,
     /// For one trunk, by number.
-    of_trunk: BTreeMap<(TrunkId, String), usize>,
+    of_trunk: BTreeMap<TrunkId, BTreeMap<String, usize>>,
     /// For any trunk, by number.
     of_any: BTreeMap<String, usize>,
 }
@@ -37,7 +37,8 @@ impl NumberTable {
             for dnis in &row.dnis {
                 let number = normalise_called(dnis, None).map_or(dnis.clone(), |it| it.norm);
                 for trunk in &row.trunks {
-                    table.of_trunk.entry((trunk.clone(), number.clone())).or_insert(at);
+                    let of_trunk = table.of_trunk.entry(trunk.clone()).or_default();
+                    of_trunk.entry(number.clone()).or_insert(at);
                 }
                 if row.trunks.is_empty() {
                     table.of_any.entry(number).or_insert(at);
@@ -51,7 +52,8 @@ impl NumberTable {
     /// begins with. The full number is tried before the short code.
     pub(crate) fn find(&self, trunk: &TrunkId, called: &CalledNo) -> Option<&NumberRow> {
         let forms = [called.norm.as_str(), called.short_code.as_str()];
-        let on_trunk = |number: &str| self.of_trunk.get(&(trunk.clone(), number.to_owned()));
+        let of_trunk = self.of_trunk.get(trunk);
+        let on_trunk = |number: &str| of_trunk?.get(number);
         let anywhere = |number: &str| self.of_any.get(number);
         let at = forms
             .iter()
