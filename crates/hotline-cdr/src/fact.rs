@@ -1,6 +1,6 @@
 //! What can happen to a call, each thing once (house rule 18).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{
@@ -41,8 +41,8 @@ pub enum CallFact {
     /// The caller passed a node of a flow.
     Node {
         flow: FlowId,
-        node: String,
-        outcome: String,
+        node: Arc<str>,
+        outcome: Cow<'static, str>,
         ms: u64,
     },
     /// `t_req`: first request for a person.

@@ -1,6 +1,6 @@
 //! What a session is told, what it orders, and what it reports.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, FlowId, GroupId, Key, Pii, PromptId, WallTime, media::PlayEnd};
@@ -332,9 +332,9 @@ pub enum FlowFact {
     /// A node was left. `ms` is the time spent in it.
     Node {
         flow: FlowId,
-        node: String,
-        outcome: String,
-        kind: String,
+        node: Arc<str>,
+        outcome: Cow<'static, str>,
+        kind: Cow<'static, str>,
         milestone: String,
         ms: u64,
     },

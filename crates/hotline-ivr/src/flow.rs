@@ -1,6 +1,6 @@
 //! A checked flow: a graph in which every edge leads to a node.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hotline_base::{FlowId, GroupId, PromptId};
 use regex_lite::Regex;
@@ -46,7 +46,7 @@ pub(crate) struct NodeIdx(pub(crate) usize);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
     pub(crate) line: u32,
     pub(crate) stat: bool,
     pub(crate) milestone: String,
@@ -166,14 +166,14 @@ impl ParamType {
 impl Flow {
     /// Names of the nodes, in the order of the file.
     pub fn node_names(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(|it| it.id.as_str())
+        self.nodes.iter().map(|it| &*it.id)
     }
 
     /// Edges as `(node, outcome)`, those that lead to a node.
     pub fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
         self.nodes.iter().flat_map(|node| {
             let open = |it: &&Exit| it.to.is_some();
-            node.exits.iter().filter(open).map(|it| (node.id.as_str(), it.outcome.as_str()))
+            node.exits.iter().filter(open).map(|it| (&*node.id, it.outcome.as_str()))
         })
     }
 
@@ -193,7 +193,7 @@ pub(crate) fn platform_flow(group: &GroupId) -> Flow {
     let exit =
         |outcome: &str, to: usize| Exit { outcome: outcome.to_owned(), to: Some(NodeIdx(to)) };
     let node = |id: &str, exits: Vec<Exit>, kind: NodeKind| Node {
-        id: id.to_owned(),
+        id: id.into(),
         line: 0,
         stat: true,
         milestone: String::new(),

@@ -14,6 +14,7 @@ mod visit;
 mod walk;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, VecDeque},
     fmt,
     sync::Arc,
@@ -128,7 +129,7 @@ enum Wait {
 /// `last.*`.
 #[derive(Default)]
 struct Last {
-    outcome: String,
+    outcome: Cow<'static, str>,
     reason: String,
     digits: String,
 }
@@ -149,7 +150,7 @@ pub(crate) enum Turn {
     /// The node waits.
     Wait,
     /// The node is left by this outcome.
-    Leave(String),
+    Leave(Cow<'static, str>),
     /// The node cannot do its work.
     Fail(String),
     /// A complete answer that is not acceptable.
@@ -165,8 +166,9 @@ pub(crate) enum Turn {
 }
 
 impl Turn {
-    pub(crate) fn leave(outcome: &str) -> Self {
-        Self::Leave(outcome.to_owned())
+    /// A named outcome; most are words of the node kinds, of which nothing is copied.
+    pub(crate) fn leave(outcome: impl Into<Cow<'static, str>>) -> Self {
+        Self::Leave(outcome.into())
     }
 
     pub(crate) fn fail(reason: &str) -> Self {
@@ -480,7 +482,7 @@ impl Session {
     fn place(&self) -> (FlowId, String) {
         match self.frames.last() {
             Some(frame) => {
-                let node = frame.flow.node(frame.at).map(|it| it.id.clone());
+                let node = frame.flow.node(frame.at).map(|it| it.id.to_string());
                 (frame.flow.id.clone(), node.unwrap_or_default())
             }
             None => (self.entry.flow.clone(), String::new()),

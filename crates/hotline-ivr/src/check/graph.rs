@@ -58,7 +58,7 @@ pub(super) fn check(read: &Read, desk: &Desk) {
         keeps_secrets(read, &spot);
     }
     for name in spinning(flow) {
-        let at = flow.nodes.iter().position(|it| it.id == name).map(NodeIdx);
+        let at = flow.nodes.iter().position(|it| *it.id == *name).map(NodeIdx);
         spot.under(&name).complain(
             at.map(|it| place(read, it)).unwrap_or_default(),
             "E11",
@@ -173,7 +173,7 @@ fn spinning(flow: &Flow) -> Vec<String> {
                 match colors.get(next.0) {
                     Some(Color::Open) => {
                         if let Some(node) = flow.node(next) {
-                            found.push(node.id.clone());
+                            found.push(node.id.to_string());
                         }
                     }
                     Some(Color::New) => path.push((next, false)),

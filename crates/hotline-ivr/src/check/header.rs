@@ -396,7 +396,7 @@ fn node<'a>(
     }
     let exits = reader.finish();
     let line = at.line;
-    Some(Node { id, line, stat, milestone, when, skip, exits, kind: kind? })
+    Some(Node { id: id.into(), line, stat, milestone, when, skip, exits, kind: kind? })
 }
 
 /// `lint: {allow: [W07], why: …}` by file.

@@ -45,7 +45,7 @@ impl Branch {
     pub(super) fn enter(&self, session: &mut Session, env: &dyn Environment, now: Now) -> Turn {
         for (idx, case) in self.cases.iter().enumerate() {
             match session.holds(case, env, now) {
-                Ok(true) => return Turn::Leave(format!("case.{}", idx + 1)),
+                Ok(true) => return Turn::leave(format!("case.{}", idx + 1)),
                 Ok(false) => (),
                 Err(reason) => return Turn::Fail(reason),
             }
@@ -74,7 +74,7 @@ impl Switch {
         match session.value(&self.on_value, env, now) {
             Ok(value) => {
                 let value = value.to_text();
-                if session.has_exit(&value) { Turn::Leave(value) } else { Turn::leave("else") }
+                if session.has_exit(&value) { Turn::leave(value) } else { Turn::leave("else") }
             }
             Err(reason) => Turn::Fail(reason),
         }

@@ -133,7 +133,7 @@ impl Ask for Menu {
 
     fn take(&self, digits: &str, _: &mut Session, _: &dyn Environment, _: Now) -> Turn {
         if self.options.iter().any(|it| it.keys == digits) {
-            Turn::Leave(digits.to_owned())
+            Turn::leave(digits.to_owned())
         } else {
             Turn::leave("operator")
         }

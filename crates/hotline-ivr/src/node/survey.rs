@@ -119,6 +119,6 @@ impl Ask for Survey {
             label: grade.label.clone(),
             satisfied: grade.satisfied,
         });
-        Turn::Leave(format!("rated.{}", grade.key))
+        Turn::leave(format!("rated.{}", grade.key))
     }
 }

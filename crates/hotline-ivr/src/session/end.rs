@@ -98,7 +98,7 @@ impl Session {
             };
             next = match turn {
                 Turn::Leave(outcome) => {
-                    self.node_fact(&outcome, now);
+                    self.node_fact(outcome.clone(), now);
                     self.exit(&outcome)
                 }
                 Turn::Fail(reason) => {

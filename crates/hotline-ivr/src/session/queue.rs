@@ -232,7 +232,7 @@ impl Session {
             if waiting && queue.keys.contains(&key) {
                 this.key_fact(KeyFate::Taken);
                 this.leave_queue(LeaveWhy::Key, now);
-                return Turn::Leave(format!("key.{key}"));
+                return Turn::leave(format!("key.{key}"));
             }
             this.key_fact(KeyFate::Dropped);
             Turn::Wait

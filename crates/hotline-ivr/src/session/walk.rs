@@ -1,6 +1,6 @@
 //! From node to node.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use hotline_base::{FlowId, Now};
 
@@ -74,7 +74,7 @@ impl Session {
                     self.go(to, now);
                     return;
                 }
-                Turn::Leave(outcome) => self.leave(&outcome, now),
+                Turn::Leave(outcome) => self.leave(outcome, now),
                 Turn::Fail(reason) => self.fail(&reason, now),
                 Turn::Wrong => self.wrong_answer(env, now),
                 Turn::HangUp => self.after_goodbye(env, now),
@@ -83,26 +83,23 @@ impl Session {
         }
     }
 
-    fn leave(&mut self, outcome: &str, now: Now) -> Turn {
-        self.last = Last {
-            outcome: outcome.to_owned(),
-            reason: String::new(),
-            digits: std::mem::take(&mut self.last.digits),
-        };
-        self.node_fact(outcome, now);
-        match self.exit(outcome) {
+    fn leave(&mut self, outcome: Cow<'static, str>, now: Now) -> Turn {
+        self.last.reason.clear();
+        self.last.outcome.clone_from(&outcome);
+        self.node_fact(outcome.clone(), now);
+        match self.exit(&outcome) {
             Some(to) => {
                 self.go(to, now);
                 Turn::Moved
             }
-            None => self.on_error(outcome, now),
+            None => self.on_error(&outcome, now),
         }
     }
 
     /// A node could not do its work: its `error` outcome, or `on_error`.
     fn fail(&mut self, reason: &str, now: Now) -> Turn {
         self.last =
-            Last { outcome: "error".to_owned(), reason: reason.to_owned(), digits: String::new() };
+            Last { outcome: "error".into(), reason: reason.to_owned(), digits: String::new() };
         self.node_fact("error", now);
         match self.exit("error") {
             Some(to) => {
@@ -145,15 +142,15 @@ impl Session {
         self.wait = Wait::Ready;
     }
 
-    pub(super) fn node_fact(&mut self, outcome: &str, now: Now) {
+    pub(super) fn node_fact(&mut self, outcome: impl Into<Cow<'static, str>>, now: Now) {
         let Some(frame) = self.frames.last() else { return };
         let Some(node) = frame.flow.node(frame.at).filter(|it| it.stat) else { return };
         let ms = now.mono.since(frame.entered).as_millis();
         let fact = FlowFact::Node {
             flow: frame.flow.id.clone(),
-            node: node.id.clone(),
-            outcome: outcome.to_owned(),
-            kind: node.kind.name().to_owned(),
+            node: Arc::clone(&node.id),
+            outcome: outcome.into(),
+            kind: node.kind.name().into(),
             milestone: node.milestone.clone(),
             ms: u64::try_from(ms).unwrap_or(u64::MAX),
         };

@@ -341,8 +341,8 @@ impl From<&CallFact> for FactJson {
             CallFact::FlowLeft => Self::FlowLeft,
             CallFact::Node { flow, node, outcome, ms } => Self::Node {
                 flow: flow.to_string(),
-                node: node.clone(),
-                outcome: outcome.clone(),
+                node: node.to_string(),
+                outcome: outcome.to_string(),
                 ms: *ms,
             },
             CallFact::PersonRequested => Self::PersonRequested,
