@@ -25,12 +25,19 @@ struct Fold {
     first_queued: Option<Now>,
     first_bridged: Option<Now>,
     queued: Vec<Now>,
-    bridged: Vec<Option<Now>>,
-    held: Vec<Option<Now>>,
+    /// Of each segment.
+    visits: Vec<Visit>,
     /// Who watches only.
     supervisors: Vec<(OfferId, LegId, CalledParty)>,
     rang_at_end: bool,
     is_outbound: bool,
+}
+
+/// Since when an agent is connected, and since when he holds.
+#[derive(Default)]
+struct Visit {
+    bridged: Option<Now>,
+    held: Option<Now>,
 }
 
 impl Fold {
@@ -78,8 +85,7 @@ impl Fold {
             first_queued: None,
             first_bridged: None,
             queued: Vec::new(),
-            bridged: Vec::new(),
-            held: Vec::new(),
+            visits: Vec::new(),
             supervisors: Vec::new(),
             rang_at_end: false,
             is_outbound: false,
@@ -191,6 +197,7 @@ impl Fold {
         if let CallFact::Enqueued { ticket, group, priority, .. } = fact {
             self.first_queued = self.first_queued.or(Some(at));
             self.queued.push(at);
+            queues.reserve_exact(1);
             queues.push(QueueSegment {
                 ticket: Some(*ticket),
                 group: group.clone(),
@@ -203,6 +210,7 @@ impl Fold {
         } else if let CallFact::EnqueueRefused { group, why } = fact {
             self.first_queued = self.first_queued.or(Some(at));
             self.queued.push(at);
+            queues.reserve_exact(1);
             queues.push(QueueSegment {
                 ticket: None,
                 group: group.clone(),
@@ -247,39 +255,39 @@ impl Fold {
         {
             self.visit(at, (*offer, *leg), (agent, extension, group));
         } else if let CallFact::Ringing { offer } = fact {
-            self.with(*offer, |it, _, _| it.t_ring = it.t_ring.or(Some(at.wall)));
+            self.with(*offer, |it, _| it.t_ring = it.t_ring.or(Some(at.wall)));
         } else if let CallFact::PhoneChanged { offer, leg } = fact {
-            self.with(*offer, |it, _, _| it.leg = *leg);
+            self.with(*offer, |it, _| it.leg = *leg);
             self.supervisors.iter_mut().filter(|it| it.0 == *offer).for_each(|it| it.1 = *leg);
         } else if let CallFact::AgentAnswered { offer } = fact {
-            self.with(*offer, |it, _, _| it.t_agent = Some(at.wall));
+            self.with(*offer, |it, _| it.t_agent = Some(at.wall));
         } else if let CallFact::Bridged { offer } = fact {
             self.first_bridged = self.first_bridged.or(Some(at));
             self.record.t_br = self.record.t_br.or(Some(at.wall));
-            self.with(*offer, |it, bridged, _| {
+            self.with(*offer, |it, visit| {
                 it.t_br = Some(at.wall);
-                *bridged = Some(at);
+                visit.bridged = Some(at);
             });
         } else if let CallFact::Held { offer, .. } = fact {
-            self.with(*offer, |it, _, held| {
-                if held.is_none() {
-                    *held = Some(at);
+            self.with(*offer, |it, visit| {
+                if visit.held.is_none() {
+                    visit.held = Some(at);
                     it.n_holds += 1;
                 }
             });
         } else if let CallFact::Retrieved { offer, .. } = fact {
-            self.with(*offer, |it, _, held| end_hold(it, held, at));
+            self.with(*offer, |it, visit| end_hold(it, &mut visit.held, at));
         } else if let CallFact::OfferEnded { offer, why } = fact {
-            self.with(*offer, |it, _, _| {
+            self.with(*offer, |it, _| {
                 it.t_end = Some(at.wall);
                 it.unanswered = Some(*why);
             });
         } else if let CallFact::AgentReleased { offer, by } = fact {
-            self.with(*offer, |it, bridged, held| {
-                end_hold(it, held, at);
+            self.with(*offer, |it, visit| {
+                end_hold(it, &mut visit.held, at);
                 it.t_end = Some(at.wall);
                 it.released_by = Some(*by);
-                it.talk_ms = bridged.map_or(0, |since| millis(since.mono.0, at.mono.0));
+                it.talk_ms = visit.bridged.map_or(0, |since| millis(since.mono.0, at.mono.0));
             });
         }
     }
@@ -291,8 +299,9 @@ impl Fold {
         (offer, leg): (OfferId, LegId),
         (agent, extension, group): (&AgentNo, &Extension, &GroupId),
     ) {
-        self.bridged.push(None);
-        self.held.push(None);
+        self.visits.push(Visit::default());
+        // Most calls have one, and records wait together for the disk.
+        self.record.segments.reserve_exact(1);
         self.record.segments.push(CallSegment {
             offer,
             agent: agent.clone(),
@@ -332,20 +341,15 @@ impl Fold {
             let (offer, leg, party) = self.supervisors.remove(found);
             if let CalledParty::Agent { agent, extension, group } = party {
                 self.visit(at, (offer, leg), (&agent, &extension, &group));
-                self.with(offer, |it, _, _| it.t_agent = Some(at.wall));
+                self.with(offer, |it, _| it.t_agent = Some(at.wall));
             }
         }
     }
 
-    fn with(
-        &mut self,
-        offer: OfferId,
-        change: impl FnOnce(&mut CallSegment, &mut Option<Now>, &mut Option<Now>),
-    ) {
-        let all = self.record.segments.iter_mut().zip(&mut self.bridged).zip(&mut self.held);
-        for ((segment, bridged), held) in all {
+    fn with(&mut self, offer: OfferId, change: impl FnOnce(&mut CallSegment, &mut Visit)) {
+        for (segment, visit) in self.record.segments.iter_mut().zip(&mut self.visits) {
             if segment.offer == offer {
-                change(segment, bridged, held);
+                change(segment, visit);
                 return;
             }
         }
@@ -362,6 +366,7 @@ impl Fold {
                 it.recording = Some(recording.clone());
                 (it.agent.clone(), it.group.clone())
             });
+            record.recordings.reserve_exact(1);
             record.recordings.push(RecordedAudio {
                 recording: recording.clone(),
                 path: path.to_owned(),
