@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 
+mod digits;
 mod fsm;
 mod hashed;
 mod id;
@@ -20,6 +21,7 @@ pub mod rewrite;
 mod time;
 
 pub use self::{
+    digits::push_digits,
     hashed::{Hashed, HashedMap, Sought},
     id::{
         AgentNo, CallId, CommandId, ConnId, ContextId, Extension, FlowId, GroupId, LegId, OfferId,

@@ -1,22 +1,44 @@
 //! Names of recordings.
 
-use hotline_base::{CallId, RecordingId, WallTime};
+use hotline_base::{CallId, RecordingId, WallTime, push_digits};
 
 /// 录音流水号: date, time (UTC+8) and call, with the number of the recording in the call.
 /// `20261122-140512-18f3a2b4c5d-1`.
 pub(crate) fn recording_id(call: CallId, n: u32, at: WallTime) -> RecordingId {
-    let (year, month, day) = civil(at);
+    let mut id = String::with_capacity(LENGTH);
+    push_date(&mut id, at, "");
     let (hour, minute, second) = clock(at);
-    RecordingId::new(&format!(
-        "{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{:x}-{n}",
-        call.0
-    ))
+    id.push('-');
+    for it in [hour, minute, second] {
+        push_digits::<10>(&mut id, it.unsigned_abs(), 2);
+    }
+    id.push('-');
+    push_digits::<16>(&mut id, call.0, 1);
+    id.push('-');
+    push_digits::<10>(&mut id, n.into(), 1);
+    RecordingId::new(&id)
 }
 
 /// `2026/11/22/<recording>.wav`, relative to the recording directory.
 pub(crate) fn recording_path(recording: &RecordingId, at: WallTime) -> String {
+    let mut path = String::with_capacity(LENGTH);
+    push_date(&mut path, at, "/");
+    for it in ["/", recording.as_str(), ".wav"] {
+        path.push_str(it);
+    }
+    path
+}
+
+/// Room for a name or a path.
+const LENGTH: usize = 56;
+
+fn push_date(out: &mut String, at: WallTime, between: &str) {
     let (year, month, day) = civil(at);
-    format!("{year:04}/{month:02}/{day:02}/{recording}.wav")
+    push_digits::<10>(out, year.unsigned_abs(), 4);
+    for it in [month, day] {
+        out.push_str(between);
+        push_digits::<10>(out, it.unsigned_abs(), 2);
+    }
 }
 
 const SHANGHAI_MS: i64 = 8 * 3600 * 1000;

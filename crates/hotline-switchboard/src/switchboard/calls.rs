@@ -4,13 +4,14 @@ use hotline_acd::{Enqueue, EnqueueRefused};
 use hotline_base::{
     CallId, GroupId, LegId, Now,
     media::{Order, Play},
+    push_digits,
 };
 use hotline_call::{LegOrder, Output as CallOutput, QueueOrder};
 use hotline_cdr::RefusedWhy;
 use hotline_ivr::{EarlyReject, QueueRefusal};
 use hotline_sip::HangUp;
 
-use super::{Duration, Output, Switchboard};
+use super::{Duration, Output, Switchboard, restore::kept_as};
 use crate::timers::Owner;
 
 impl Switchboard {
@@ -62,7 +63,7 @@ impl Switchboard {
         self.drop_refer(id);
         let Some(entry) = self.calls.remove(&id) else { return };
         if entry.kept {
-            self.outputs.push_back(Output::Keep { key: format!("call/{id}"), value: None });
+            self.outputs.push_back(Output::Keep { key: kept_as(id), value: None });
         }
         for recording in &entry.recordings {
             self.recordings.remove(recording);
@@ -101,7 +102,7 @@ impl Switchboard {
                 }
                 // The call is done with the leg; its end is nobody's news.
                 self.legs.remove(&leg);
-                let reason = Some(format!("Q.850;cause={cause}"));
+                let reason = Some(q850(cause));
                 self.endpoint.hang_up(leg, HangUp { status: refusal_of(cause), reason }, now);
             }
             LegOrder::AcceptOffer { sdp } => self.endpoint.accept_offer(leg, sdp, now),
@@ -185,9 +186,17 @@ impl Switchboard {
     }
 }
 
+/// A Reason (RFC 3326).
+fn q850(cause: u8) -> String {
+    let mut reason = String::with_capacity("Q.850;cause=127".len());
+    reason.push_str("Q.850;cause=");
+    push_digits::<10>(&mut reason, cause.into(), 1);
+    reason
+}
+
 /// What a caller whom we do not take is told: the status, and why in the words of his network.
 pub(super) fn refusal(why: RefusedWhy) -> HangUp {
-    HangUp { status: why.status(), reason: Some(format!("Q.850;cause={}", why.cause())) }
+    HangUp { status: why.status(), reason: Some(q850(why.cause())) }
 }
 
 /// The status for a Q.850 cause when the call was not answered yet.

@@ -2,7 +2,9 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_agent::{Agent, LineEvent};
-use hotline_base::{AgentNo, CallId, Extension, LegId, Now, OfferId, TrunkId, media::Order};
+use hotline_base::{
+    AgentNo, CallId, Extension, LegId, Now, OfferId, TrunkId, media::Order, push_digits,
+};
 use hotline_call::{Call, SavedCall};
 use hotline_cdr::{CallFact, CalledParty, EndReason, Party, Stamped, fold};
 use hotline_sip::HangUp;
@@ -31,6 +33,14 @@ struct KeptCall<'a> {
 /// The form of [`KeptCall`]; other forms are not read.
 const FORM: u8 = 3;
 
+/// Under which key a call outlives the process.
+pub(super) fn kept_as(id: CallId) -> String {
+    let mut key = String::with_capacity("call/18446744073709551615".len());
+    key.push_str("call/");
+    push_digits::<10>(&mut key, id.0, 1);
+    key
+}
+
 impl Switchboard {
     /// Writes down what a later control process needs to end this call well.
     pub(super) fn keep_call(&mut self, id: CallId) {
@@ -41,7 +51,7 @@ impl Switchboard {
         });
         if value.is_some() || entry.kept {
             entry.kept = value.is_some();
-            self.outputs.push_back(Output::Keep { key: format!("call/{id}"), value });
+            self.outputs.push_back(Output::Keep { key: kept_as(id), value });
         }
     }
 
@@ -263,7 +273,7 @@ impl Switchboard {
         self.durable.push_back(Output::Record(Box::new(record)));
         self.say_fact(id, ended);
         if entry.kept {
-            self.forget_kept(&format!("call/{id}"));
+            self.forget_kept(&kept_as(id));
         }
         self.release_agents_of(id, now);
     }
