@@ -120,6 +120,8 @@ pub struct Switchboard {
     unanswered: BTreeMap<LegId, Order>,
     spool_healthy: bool,
     draining: bool,
+    /// Where what is kept of a call is written, each time anew.
+    scratch: Vec<u8>,
     /// Outputs of the turn that must be on disk before the others take effect.
     durable: VecDeque<Output>,
     outputs: VecDeque<Output>,
@@ -202,6 +204,7 @@ impl Switchboard {
             draining: false,
             durable: VecDeque::new(),
             outputs: VecDeque::new(),
+            scratch: Vec::new(),
             config,
         }
     }

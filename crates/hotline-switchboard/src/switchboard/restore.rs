@@ -47,7 +47,11 @@ impl Switchboard {
         let Some(entry) = self.calls.get_mut(&id) else { return };
         let value = entry.call.save().and_then(|saved| {
             let dialogs = saved.legs().into_iter().filter_map(|it| self.endpoint.save(it));
-            borsh::to_vec(&KeptCall { form: FORM, saved, dialogs: dialogs.collect() }).ok()
+            let kept = KeptCall { form: FORM, saved, dialogs: dialogs.collect() };
+            // It waits for the disk, and shall take no more room there than it needs.
+            self.scratch.clear();
+            kept.serialize(&mut self.scratch).ok()?;
+            Some(self.scratch.as_slice().to_vec())
         });
         if value.is_some() || entry.kept {
             entry.kept = value.is_some();
