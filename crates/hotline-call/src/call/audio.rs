@@ -84,10 +84,10 @@ impl Call {
         self.outputs.push_back(Output::Offer { offer, update: OfferUpdate::Bridged });
         self.leave_queue(super::QueueExit::Answered, now);
         self.outputs.push_back(Output::Keep);
-        if let Some(side) = &mut self.agent {
-            side.held_by_phone = held;
+        if held && let Some(side) = &mut self.agent {
+            side.held_by_phone = true;
+            self.remix(now);
         }
-        self.remix(now);
     }
 
     /// The caller is with people, or on his way from one to another: what he hears is the call's
