@@ -211,6 +211,9 @@ pub struct Call {
     outputs: VecDeque<Output>,
 }
 
+/// As many facts as most calls come to, so that their list does not grow.
+const N_FACTS: usize = 24;
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     Live,
@@ -322,7 +325,7 @@ impl Call {
             broken_off: BTreeMap::new(),
             keys: KeyMerger::default(),
             keys_inside: BTreeMap::new(),
-            facts: Vec::new(),
+            facts: Vec::with_capacity(N_FACTS),
             outputs: VecDeque::new(),
         }
     }
@@ -376,6 +379,18 @@ impl Call {
 
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// From now on the call says everything into this queue, behind what is in it, until
+    /// [`take_outputs`](Self::take_outputs): a call that has nothing to say keeps none.
+    pub fn say_into(&mut self, mut queue: VecDeque<Output>) {
+        queue.append(&mut self.outputs);
+        self.outputs = queue;
+    }
+
+    /// All that is to be said.
+    pub fn take_outputs(&mut self) -> VecDeque<Output> {
+        std::mem::take(&mut self.outputs)
     }
 
     pub fn poll_timeout(&self) -> Option<Due> {

@@ -18,7 +18,7 @@ use hotline_ladder::Ring;
 use hotline_sip::{Admit, Endpoint};
 use hotline_trunk::{Admission, Fleet, Guard, Lists, Registrations};
 
-use self::{desks::Desks, overload::Door, traffic::Traffic};
+use self::{desks::Desks, from_calls::FromCalls, overload::Door, traffic::Traffic};
 use crate::{
     Config, Input, Output,
     environment::{CallEnvironment, Staff},
@@ -33,6 +33,7 @@ mod calls;
 mod carrier;
 mod desk_phones;
 mod desks;
+mod from_calls;
 mod gateways;
 mod keys;
 mod ladder;
@@ -107,8 +108,7 @@ pub struct Switchboard {
     timers: Timers,
     /// Connections by which a message came: nobody here knows any other.
     conns: BTreeSet<ConnId>,
-    /// What calls said in this turn and nobody has acted on yet.
-    from_calls: VecDeque<(CallId, hotline_call::Output)>,
+    from_calls: FromCalls,
     /// Calls that a later control process finds as this turn leaves them.
     to_keep: BTreeSet<CallId>,
     /// The call whose step is running: it is the one to end if the step panics.
@@ -138,6 +138,8 @@ struct CallEntry {
     /// When it first entered a queue: its place after a menu or a failed offer.
     entered: Option<MonoTime>,
     kept: bool,
+    /// Its timer.
+    due: Option<Due>,
     /// Everything of it in [`Switchboard::media_legs`] and [`Switchboard::recordings`].
     media_legs: Vec<LegId>,
     recordings: Vec<RecordingId>,
@@ -194,7 +196,7 @@ impl Switchboard {
             next_ticket: first,
             timers: Timers::default(),
             conns: BTreeSet::new(),
-            from_calls: VecDeque::new(),
+            from_calls: FromCalls::default(),
             to_keep: BTreeSet::new(),
             in_step: None,
             media_up: false,
@@ -202,9 +204,9 @@ impl Switchboard {
             unanswered: BTreeMap::new(),
             spool_healthy: true,
             draining: false,
+            scratch: Vec::new(),
             durable: VecDeque::new(),
             outputs: VecDeque::new(),
-            scratch: Vec::new(),
             config,
         }
     }
@@ -213,6 +215,9 @@ impl Switchboard {
     pub fn recover_from_panic(&mut self, now: Now) {
         self.outputs.push_back(Output::Count(Count::Panicked));
         if let Some(id) = self.in_step.take() {
+            if let Some(entry) = self.calls.get_mut(&id) {
+                self.from_calls.hush(&mut entry.call);
+            }
             self.abandon(id, now);
         }
         self.settle(now);
@@ -272,7 +277,7 @@ impl Switchboard {
     /// Acts on what the machines said until none of them has more to say.
     fn settle(&mut self, now: Now) {
         loop {
-            if let Some((call, output)) = self.from_calls.pop_front() {
+            if let Some((call, output)) = self.from_calls.pop() {
                 self.act_on_call(call, output, now);
             } else if let Some(output) = self.endpoint.poll_output() {
                 self.act_on_sip(output, now);
@@ -317,12 +322,13 @@ impl Switchboard {
             lists: &self.lists,
         };
         self.in_step = Some(id);
+        self.from_calls.listen(&mut entry.call);
         step(&mut entry.call, &environment, now);
+        self.from_calls.heard(id, &mut entry.call);
         self.in_step = None;
-        while let Some(output) = entry.call.poll_output() {
-            self.from_calls.push_back((id, output));
-        }
-        self.timers.set(Owner::Call(id), entry.call.poll_timeout());
+        let due = entry.call.poll_timeout();
+        self.timers.replace(Owner::Call(id), entry.due, due);
+        entry.due = due;
     }
 
     fn end_calls(&mut self, now: Now) {

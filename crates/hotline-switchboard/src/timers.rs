@@ -1,6 +1,6 @@
 //! When whom to wake: one entry an owner, found in the order of time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hotline_base::{AgentNo, CallId, Due, LegId, MonoTime};
 
@@ -16,8 +16,9 @@ pub(crate) enum Owner {
 
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
+    /// Those who do not remember themselves when they are to be woken.
     by_owner: BTreeMap<Owner, Due>,
-    by_time: BTreeSet<(MonoTime, Owner)>,
+    by_time: BTreeMap<(MonoTime, Owner), &'static str>,
 }
 
 impl Timers {
@@ -27,24 +28,29 @@ impl Timers {
             Some(due) => self.by_owner.insert(owner.clone(), due),
             None => self.by_owner.remove(&owner),
         };
-        if before.map(|it| it.0) == due.map(|it| it.0) {
+        self.replace(owner, before, due);
+    }
+
+    /// The same for an owner who says himself what his timer was.
+    pub(crate) fn replace(&mut self, owner: Owner, before: Option<Due>, due: Option<Due>) {
+        if before == due {
             return;
         }
         if let Some((at, _)) = before {
             self.by_time.remove(&(at, owner.clone()));
         }
-        if let Some((at, _)) = due {
-            self.by_time.insert((at, owner));
+        if let Some((at, what)) = due {
+            self.by_time.insert((at, owner), what);
         }
     }
 
     pub(crate) fn first(&self) -> Option<Due> {
-        let (_, owner) = self.by_time.first()?;
-        self.by_owner.get(owner).copied()
+        let ((at, _), what) = self.by_time.first_key_value()?;
+        Some((*at, *what))
     }
 
     /// An owner whose time has come. It stays until [`set`](Self::set) again.
     pub(crate) fn due(&self, now: MonoTime) -> Vec<Owner> {
-        self.by_time.iter().take_while(|(at, _)| *at <= now).map(|(_, it)| it.clone()).collect()
+        self.by_time.keys().take_while(|(at, _)| *at <= now).map(|(_, it)| it.clone()).collect()
     }
 }

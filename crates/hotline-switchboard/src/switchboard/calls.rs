@@ -59,9 +59,9 @@ impl Switchboard {
 
     /// The record is complete: nothing of the call is left.
     fn forget(&mut self, id: CallId) {
-        self.timers.set(Owner::Call(id), None);
         self.drop_refer(id);
         let Some(entry) = self.calls.remove(&id) else { return };
+        self.timers.replace(Owner::Call(id), entry.due, None);
         if entry.kept {
             self.outputs.push_back(Output::Keep { key: kept_as(id), value: None });
         }

@@ -228,6 +228,7 @@ impl Switchboard {
             earlier_hours: Vec::new(),
             entered: None,
             kept: false,
+            due: None,
             media_legs: vec![agent_leg, leg],
             recordings: Vec::new(),
             ways: Vec::new(),

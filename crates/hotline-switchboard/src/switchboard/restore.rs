@@ -160,6 +160,7 @@ impl Switchboard {
             earlier_hours: Vec::new(),
             entered: None,
             kept: true,
+            due: None,
             media_legs,
             recordings,
             ways: Vec::new(),
@@ -246,9 +247,9 @@ impl Switchboard {
 
     /// Takes apart a call whose step panicked, without running any more of its code.
     pub(super) fn abandon(&mut self, id: CallId, now: Now) {
-        self.from_calls.retain(|(it, _)| *it != id);
+        self.from_calls.forget(id);
         let Some(entry) = self.calls.remove(&id) else { return };
-        self.timers.set(Owner::Call(id), None);
+        self.timers.replace(Owner::Call(id), entry.due, None);
         let (mut facts, ticket) = entry.call.abandon();
         if let Some(ticket) = ticket {
             self.dispatcher.leave(ticket);

@@ -274,6 +274,7 @@ impl Switchboard {
             earlier_hours,
             entered: None,
             kept: false,
+            due: None,
             media_legs: vec![it.leg],
             recordings: Vec::new(),
             ways: Vec::new(),
