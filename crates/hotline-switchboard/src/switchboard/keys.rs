@@ -37,14 +37,15 @@ impl Switchboard {
     }
 
     pub(super) fn forget_keys(&mut self, leg: LegId) {
-        self.keys_out.remove(&leg);
-        self.timers.set(Owner::Keys(leg), None);
+        if self.keys_out.remove(&leg).is_some() {
+            self.timers.set(Owner::Keys(leg), None);
+        }
     }
 
     /// What a peer's description says of keys.
     pub(super) fn note_keys(&mut self, leg: LegId, sdp: Option<&str>) {
         let Some(sdp) = sdp else { return };
-        if sdp.to_ascii_lowercase().contains("telephone-event/") {
+        if takes_events(sdp) {
             self.take_events.insert(leg);
         } else {
             self.take_events.remove(&leg);
@@ -56,5 +57,28 @@ impl Switchboard {
         let trunk = self.guest_ways.get(&leg).or(caller.map(|it| &it.arrival.trunk));
         let wants = trunk.and_then(|it| self.admission.trunk(it)).is_some_and(|it| it.keys_by_info);
         wants && !self.take_events.contains(&leg)
+    }
+}
+
+/// Whether a description names telephone-events (RFC 4733 §7.1.1), whatever the case of the letters.
+fn takes_events(sdp: &str) -> bool {
+    const NAME: &[u8] = b"telephone-event";
+    sdp.match_indices('/').any(|(slash, _)| {
+        let name = slash.checked_sub(NAME.len()).and_then(|from| sdp.as_bytes().get(from..slash));
+        name.is_some_and(|it| it.eq_ignore_ascii_case(NAME))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes_events;
+
+    #[test]
+    fn telephone_events_are_found_in_letters_of_any_case() {
+        let of = |name: &str| format!("m=audio 4 RTP/AVP 8 101\r\na=rtpmap:101 {name}\r\n");
+        let found = ["telephone-event/8000", "Telephone-Event/8000", "x/y", "telephone-event"];
+        assert_eq!(found.map(|it| takes_events(&of(it))), [true, true, false, false]);
+        assert!(takes_events("telephone-event/"));
+        assert!(!takes_events("/"));
     }
 }
