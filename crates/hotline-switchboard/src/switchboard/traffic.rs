@@ -17,6 +17,9 @@ use crate::{Alarm, CarrierView, TrafficRow, TrafficView};
 /// Beginning of the keys under which finished quarter hours outlive the process.
 const KEPT: &str = "traffic/";
 
+/// What was counted of which trunk, if anything.
+type Counted = Option<(TrunkId, Outcome)>;
+
 #[derive(Debug)]
 pub(super) struct Traffic {
     statistics: Statistics,
@@ -47,38 +50,38 @@ impl Traffic {
 
     /// What happens to somebody outside who is called into a call; `None`: it is about something
     /// else.
-    fn note_guest(&mut self, call: CallId, fact: &Stamped) -> Option<Vec<(TrunkId, Outcome)>> {
+    fn note_guest(&mut self, call: CallId, fact: &Stamped) -> Option<Counted> {
         let (at, statistics) = (fact.at, &mut self.statistics);
         let of = |offer: &OfferId| AttemptId::guest(call, *offer);
         if let CallFact::PartyCalled { offer, leg, party: CalledParty::Outside { .. }, .. } =
             &fact.fact
         {
             self.guests.insert(*leg, *offer);
-            Some(Vec::new())
+            Some(None)
         } else if let CallFact::RungOutside { offer, leg, .. } = &fact.fact {
             self.guests.insert(*leg, *offer);
-            Some(Vec::new())
+            Some(None)
         } else if let CallFact::PartyWentOut { offer, trunk, .. } = &fact.fact {
             // Another gateway did not take him.
             let refused = statistics.ended(of(offer), of_way(503, None), at);
             statistics.begun(of(offer), trunk, at);
-            Some(refused.into_iter().collect())
+            Some(refused)
         } else if let CallFact::Ringing { offer } = &fact.fact {
             statistics.progressed(of(offer), at);
-            Some(Vec::new())
+            Some(None)
         } else if let CallFact::PartyJoined { offer } | CallFact::AgentAnswered { offer } =
             &fact.fact
         {
-            Some(statistics.answered(of(offer), at).into_iter().collect())
+            Some(statistics.answered(of(offer), at))
         } else if let CallFact::PartyLeft { offer, why, .. } = &fact.fact {
             self.guests.retain(|_, it| it != offer);
-            Some(statistics.ended(of(offer), of_guest(*why), at).into_iter().collect())
+            Some(statistics.ended(of(offer), of_guest(*why), at))
         } else if let CallFact::OfferEnded { offer, why } = &fact.fact {
             self.guests.retain(|_, it| it != offer);
-            Some(statistics.ended(of(offer), of_guest(Some(*why)), at).into_iter().collect())
+            Some(statistics.ended(of(offer), of_guest(Some(*why)), at))
         } else if let CallFact::AgentReleased { offer, .. } = &fact.fact {
             self.guests.retain(|_, it| it != offer);
-            Some(statistics.ended(of(offer), of_guest(None), at).into_iter().collect())
+            Some(statistics.ended(of(offer), of_guest(None), at))
         } else {
             None
         }
@@ -130,43 +133,44 @@ impl Switchboard {
         let at = fact.at;
         let (into, out) = (AttemptId::of(call, Way::In), AttemptId::of(call, Way::Out));
         let statistics = &mut self.traffic.statistics;
+        // Only the end of a call is one of two attempts.
+        let mut other = None;
         let counted = if let CallFact::Arrived(it) = &fact.fact {
             statistics.begun(into, &it.trunk, at);
-            vec![]
+            None
         } else if let CallFact::WentOut { trunk, .. } = &fact.fact {
             statistics.begun(out, trunk, at);
-            vec![]
+            None
         } else if let CallFact::PartyRinging = &fact.fact {
             statistics.progressed(out, at);
-            vec![]
+            None
         } else if let CallFact::WayRefused { status, .. } = &fact.fact {
-            vec![statistics.ended(out, of_way(*status, None), at)]
+            statistics.ended(out, of_way(*status, None), at)
         } else if let CallFact::DialFailed { leg, status, cause } = &fact.fact {
             let is_main = self.calls.get(&call).is_some_and(|it| it.call.caller_leg() == *leg);
             let guest = self.traffic.guests.get(leg).map(|it| AttemptId::guest(call, *it));
             let failed = guest.or_else(|| is_main.then_some(out));
-            failed.map(|it| statistics.ended(it, of_way(*status, *cause), at)).into_iter().collect()
+            failed.and_then(|it| statistics.ended(it, of_way(*status, *cause), at))
         } else if let CallFact::Refused { why, .. } = &fact.fact {
-            vec![statistics.ended(into, of_refusal(*why), at)]
+            statistics.ended(into, of_refusal(*why), at)
         } else if let CallFact::Answered = &fact.fact {
-            vec![statistics.answered(if statistics.runs(into) { into } else { out }, at)]
+            statistics.answered(if statistics.runs(into) { into } else { out }, at)
         } else if let CallFact::Ended { reason, .. } = &fact.fact {
-            vec![
-                statistics.ended(into, of_end(reason), at),
-                statistics.ended(out, of_end_out(reason), at),
-            ]
+            other = statistics.ended(out, of_end_out(reason), at);
+            statistics.ended(into, of_end(reason), at)
         } else {
             match self.traffic.note_guest(call, fact) {
-                Some(it) => it.into_iter().map(Some).collect(),
+                Some(it) => it,
                 None => return,
             }
         };
         self.traffic.moved = true;
         // What we do ourselves says nothing about a carrier.
-        let counted = counted.into_iter().flatten();
+        let counted = counted.into_iter().chain(other);
+        let Traffic { carriers, watch, .. } = &mut self.traffic;
         for (trunk, outcome) in counted.filter(|it| it.1.class() != Class::Ours) {
-            let carrier = self.traffic.carrier(&trunk).to_owned();
-            self.traffic.watch.note(&carrier, outcome.class() == Class::Network, at.mono);
+            let carrier = carriers.get(&trunk).map_or(trunk.as_str(), String::as_str);
+            watch.note(carrier, outcome.class() == Class::Network, at.mono);
         }
     }
 
