@@ -112,7 +112,7 @@ impl Switchboard {
         self.move_line(&agent, line, now);
         if let OfferUpdate::Released { .. } | OfferUpdate::Ended(_) = update {
             self.offers.remove(&offer);
-            self.free(&agent, now);
+            self.free(&agent);
         }
     }
 
@@ -145,8 +145,9 @@ impl Switchboard {
         };
         if let (Some(reason), Some(it)) = (reason, self.agents.get_mut(agent)) {
             it.set_aside(reason, now);
+            self.agent_changed(agent, now);
         }
-        self.free(agent, now);
+        self.free(agent);
     }
 
     pub(super) fn move_line(&mut self, agent: &AgentNo, event: LineEvent, now: Now) {
@@ -158,8 +159,7 @@ impl Switchboard {
     }
 
     /// The line is free: the facts so far still name the call, later ones do not.
-    pub(super) fn free(&mut self, agent: &AgentNo, now: Now) {
-        self.agent_changed(agent, now);
+    pub(super) fn free(&mut self, agent: &AgentNo) {
         if let Some(it) = self.agents.get_mut(agent) {
             it.set_call(None);
         }

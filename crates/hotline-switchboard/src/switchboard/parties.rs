@@ -326,7 +326,7 @@ impl Switchboard {
     fn give_back(&mut self, offer: OfferId, now: Now) {
         if let Some(Holding { agent, .. }) = self.offers.remove(&offer) {
             self.move_line(&agent, LineEvent::Release, now);
-            self.free(&agent, now);
+            self.free(&agent);
         }
     }
 }

@@ -294,7 +294,7 @@ impl Switchboard {
             self.dispatcher.ended(offer, hotline_acd::OfferEnd::Withdrawn);
             self.offers.remove(&offer);
             self.move_line(&agent, LineEvent::Release, now);
-            self.free(&agent, now);
+            self.free(&agent);
         }
     }
 }
