@@ -166,6 +166,9 @@ impl Agent {
     }
 
     pub fn view(&self) -> AgentView {
+        // Room for all is less work than growing.
+        let mut actions = Vec::with_capacity(Action::ALL.len());
+        actions.extend(Action::ALL.iter().filter(|it| self.allows(**it)));
         AgentView {
             no: self.config.no.clone(),
             extension: self.extension.clone(),
@@ -176,7 +179,7 @@ impl Agent {
             pending: self.pending,
             since_wall: self.since,
             until_wall: self.until.map(|it| it.wall),
-            actions: Action::ALL.iter().copied().filter(|it| self.allows(*it)).collect(),
+            actions,
             groups: Arc::clone(&self.groups),
             outside: self.outside.clone(),
         }

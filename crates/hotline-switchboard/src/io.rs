@@ -226,8 +226,8 @@ pub struct AgentUpdate {
 pub struct CallBrief {
     pub call: CallId,
     /// `None` is 匿名.
-    pub caller: Option<Pii<String>>,
-    pub called: String,
+    pub caller: Option<Arc<Pii<String>>>,
+    pub called: Arc<str>,
     pub trunk: TrunkId,
     pub group: Option<GroupId>,
     pub t_in: WallTime,

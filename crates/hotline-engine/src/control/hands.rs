@@ -352,8 +352,8 @@ impl Hands {
 fn call_view(it: CallBrief) -> CallView {
     CallView {
         call: it.call,
-        caller_no: it.caller,
-        called_no: it.called,
+        caller_no: it.caller.map(Arc::unwrap_or_clone),
+        called_no: it.called.to_string(),
         group: it.group,
         recording: it.recording,
         t_in: it.t_in,

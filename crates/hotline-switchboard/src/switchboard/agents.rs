@@ -158,8 +158,8 @@ impl Switchboard {
     pub(super) fn agent_changed(&mut self, no: &AgentNo, now: Now) {
         let Some(agent) = self.agents.get_mut(no) else { return };
         let call = agent.call();
-        // Nearly always one at most.
         let first = agent.poll_fact();
+        // Nearly always none.
         let more: Vec<_> = std::iter::from_fn(|| agent.poll_fact()).collect();
         let due = agent.poll_timeout();
         self.staff.note(agent);
@@ -167,14 +167,16 @@ impl Switchboard {
         if let Some(first) = first {
             let view = agent.view();
             let value = Some(agent.save());
-            self.outputs.push_back(Output::Keep { key: format!("agent/{no}"), value });
+            let key = ["agent/", no.as_str()].concat();
+            self.outputs.push_back(Output::Keep { key, value });
             self.desks.seat(no, view.extension.as_ref());
-            let brief = call.and_then(|it| self.brief(it, now.wall));
-            let same = std::iter::repeat_n((view, brief), 1 + more.len());
-            for (fact, (view, call)) in std::iter::once(first).chain(more).zip(same) {
-                let update = AgentUpdate { fact, view, call };
-                self.durable.push_back(Output::Agent(Box::new(update)));
+            let call = call.and_then(|it| self.brief(it, now.wall));
+            let mut update = Box::new(AgentUpdate { fact: first, view, call });
+            for fact in more {
+                let next = Box::new(AgentUpdate { fact, ..AgentUpdate::clone(&update) });
+                self.durable.push_back(Output::Agent(std::mem::replace(&mut update, next)));
             }
+            self.durable.push_back(Output::Agent(update));
         }
         self.refresh(no);
     }

@@ -1,6 +1,6 @@
 //! Reading the state, between turns.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hotline_agent::{AgentView, Presence};
 use hotline_base::{Now, Pii, TrunkId, WallTime};
@@ -12,8 +12,9 @@ use crate::{Board, BoardCall, BoardGroup, BoardLadders, BoardTraffic, BoardTrunk
 /// Where a call came from.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {
-    pub(super) caller: Option<Pii<String>>,
-    pub(super) called: String,
+    /// Both parties are named to screens at each change of the agent's.
+    pub(super) caller: Option<Arc<Pii<String>>>,
+    pub(super) called: Arc<str>,
     pub(super) trunk: TrunkId,
     pub(super) t_in: WallTime,
     /// Of the caller's number.
@@ -26,7 +27,7 @@ impl Default for Arrived {
     fn default() -> Self {
         Self {
             caller: None,
-            called: String::new(),
+            called: "".into(),
             trunk: TrunkId::new(""),
             t_in: WallTime(0),
             city: Region::default(),
@@ -40,8 +41,8 @@ impl Switchboard {
     pub fn calls(&self) -> impl Iterator<Item = BoardCall> {
         self.calls.iter().map(|(id, it)| BoardCall {
             call: *id,
-            caller: it.arrival.caller.clone(),
-            called: it.arrival.called.clone(),
+            caller: it.arrival.caller.as_deref().cloned(),
+            called: it.arrival.called.to_string(),
             t_in: it.arrival.t_in,
             stage: if it.call.is_over() {
                 "closing"

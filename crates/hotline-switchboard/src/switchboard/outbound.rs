@@ -215,7 +215,7 @@ impl Switchboard {
         self.media_legs.insert(leg, call);
         let holding = Holding { call, agent: no.clone(), via: Via::Own };
         self.offers.insert(offer, holding);
-        let arrival = Arrived { caller: Some(number), t_in: now.wall, ..Arrived::default() };
+        let arrival = Arrived { caller: Some(number.into()), t_in: now.wall, ..Arrived::default() };
         let config = Arc::clone(&self.call_config);
         let by_phone = described.is_some();
         let entry = CallEntry {
@@ -368,7 +368,7 @@ impl Switchboard {
         if let Some(entry) = self.calls.get_mut(&call) {
             if entry.call.caller_leg() == leg {
                 entry.arrival.trunk = way.trunk.clone();
-                entry.arrival.called.clone_from(&display);
+                entry.arrival.called = display.as_str().into();
             } else {
                 self.guest_ways.insert(leg, way.trunk.clone());
             }

@@ -152,7 +152,7 @@ impl Switchboard {
         sdp: &str,
         now: Now,
     ) {
-        let from = self.calls.get(&id).and_then(|it| it.arrival.caller.clone());
+        let from = self.calls.get(&id).and_then(|it| it.arrival.caller.as_ref());
         let ring_limit = self.ring_limit_of(id, leg);
         let from_user = from.map_or_else(|| "anonymous".to_owned(), |it| it.reveal().clone());
         let headers = self.phone_headers(id, extension);

@@ -183,10 +183,10 @@ impl Switchboard {
     /// Secrets are not on the disk: who we are in the calls over a trunk is looked up again.
     fn restore_credentials(&mut self, saved: &SavedCall<'_>, arrival: Option<&Arrived>) {
         // Of a call that goes out `called` is the number that is shown: our own in either case.
-        let main = saved.caller.zip(arrival).map(|(leg, it)| (leg, &it.trunk, &it.called));
+        let main = saved.caller.zip(arrival).map(|(leg, it)| (leg, &it.trunk, &*it.called));
         let guests = others(saved).filter_map(|(offer, leg)| {
             let (trunk, display) = went_out(&saved.facts, offer)?;
-            Some((leg, trunk, display))
+            Some((leg, trunk, display.as_str()))
         });
         for (leg, trunk, own) in main.into_iter().chain(guests) {
             let at = self.endpoint.peer_of(leg);
@@ -327,8 +327,8 @@ fn went_of(facts: &[Arc<Stamped>], now: Now) -> Option<Arrived> {
         let CallFact::WentOut { trunk, display, .. } = &it.fact else { return None };
         let (trunk, called) = (trunk.clone(), display.clone());
         Some(Arrived {
-            caller: Some(party.clone()),
-            called,
+            caller: Some(party.clone().into()),
+            called: called.into(),
             trunk,
             t_in,
             city: Region::default(),
@@ -344,8 +344,8 @@ fn arrived_of(facts: &[Arc<Stamped>], regions: &Regions, now: Now) -> Option<Arr
     facts.iter().find_map(|it| {
         let CallFact::Arrived(came) = &it.fact else { return None };
         Some(Arrived {
-            caller: came.caller.clone(),
-            called: came.called.clone(),
+            caller: came.caller.clone().map(Arc::new),
+            called: came.called.as_str().into(),
             trunk: came.trunk.clone(),
             t_in: it.at.wall.min(now.wall),
             city: came.caller.as_ref().map_or_else(Region::default, |it| regions.of(it.reveal())),

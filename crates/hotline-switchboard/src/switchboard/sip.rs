@@ -215,15 +215,15 @@ impl Switchboard {
         let Admitted { trunk, caller, called, row, flow } = admitted;
         self.join_ladder(id, it.leg, Role::Carrier(trunk.clone()), now);
         let credentials = self.credentials_at(&trunk, it.flow.remote.ip(), &called.norm);
-        let number = caller.number.as_ref().map(|it| it.reveal().clone());
-        let earlier_hours = self.remember_caller(number.as_deref(), now.mono);
+        let number = caller.number.as_ref().map(|it| it.reveal().as_str());
+        let earlier_hours = self.remember_caller(number, now.mono);
         let params = self.config.number_params.get(row).cloned().unwrap_or_default();
         let bundle = Arc::clone(&self.config.bundle);
         let entry = Entry {
             flow: flow.clone(),
             row_params: params,
             call_id: id.to_string(),
-            from: Pii::new(number.clone().unwrap_or_default()),
+            from: caller.number.clone().unwrap_or_else(|| Pii::new(String::new())),
             to: called.raw.clone(),
             dnis: called.norm.clone(),
             trunk: trunk.as_str().to_owned(),
@@ -231,11 +231,11 @@ impl Switchboard {
             recording_id: String::new(),
         };
         let arrival = Arrived {
-            caller: caller.number.clone(),
-            called: called.norm.clone(),
+            city: number.map_or_else(Region::default, |it| self.config.regions.of(it)),
+            caller: caller.number.clone().map(Arc::new),
+            called: called.norm.as_str().into(),
             trunk: trunk.clone(),
             t_in: now.wall,
-            city: number.as_deref().map_or_else(Region::default, |it| self.config.regions.of(it)),
             user_to_user: it.user_to_user.clone(),
         };
         let call = Call::new(
