@@ -60,7 +60,7 @@ impl Switchboard {
     }
 }
 
-/// Whether a description names telephone-events (RFC 4733 §7.1.1), whatever the case of the letters.
+/// Whether a description names telephone-events (RFC 4733 §7.1.1), in letters of any case.
 fn takes_events(sdp: &str) -> bool {
     const NAME: &[u8] = b"telephone-event";
     sdp.match_indices('/').any(|(slash, _)| {
