@@ -1,6 +1,9 @@
 //! Profiles and numbers, and every flow tried with the parameters of every number.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use hotline_base::{FlowId, TrunkId, WallTime};
 
@@ -286,7 +289,7 @@ impl Trial<'_> {
 
     fn value(&self, template: &Template, params: &[Option<Value>]) -> Option<String> {
         let known = template.is_static() && template.exprs().all(|it| is_known(it, params));
-        known.then(|| self.scoped(params, |it| template.eval_text(it).ok()))?
+        known.then(|| self.scoped(params, |it| template.eval_text(it).ok()))?.map(Cow::into_owned)
     }
 
     fn expr(&self, expr: &Expr, params: &[Option<Value>]) -> Option<Value> {

@@ -1,5 +1,7 @@
 //! Text with `{{ expression }}` in it.
 
+use std::borrow::Cow;
+
 use super::{EvalError, Expr, Names, Scope, Wrong, check::check, lex, parse::parse};
 use crate::{Type, Value};
 
@@ -85,8 +87,18 @@ impl Template {
         Ok(Value::Str(text))
     }
 
-    pub(crate) fn eval_text(&self, scope: &Scope<'_>) -> Result<String, EvalError> {
-        Ok(self.eval(scope)?.to_text())
+    pub(crate) fn eval_text(&self, scope: &Scope<'_>) -> Result<Cow<'_, str>, EvalError> {
+        if let Some(text) = self.fixed() {
+            return Ok(text.into());
+        }
+        Ok(match self.eval(scope)? {
+            Value::Str(text) => text.into(),
+            other @ (Value::Bool(_)
+            | Value::Int(_)
+            | Value::Duration(_)
+            | Value::Time(_)
+            | Value::List(_)) => other.to_text().into(),
+        })
     }
 }
 

@@ -241,7 +241,7 @@ fn text_between_braces_is_an_expression() {
             let scope =
                 Scope { params: &params, vars: &vars, session, field: &field, env, bundle, wall };
             let value = template.eval_text(&scope).map_err(|it| it.as_str().to_owned())?;
-            Ok::<_, String>((value, template.ty().name()))
+            Ok::<_, String>((value.into_owned(), template.ty().name()))
         })
     };
     let ok = |text: &str, ty: &str| Ok((text.to_owned(), ty.to_owned()));
@@ -263,7 +263,7 @@ fn v18_what_a_caller_brings_is_a_value_and_never_an_expression() {
             let (session, env, wall) = (&[][..], &Desk, WallTime(0));
             let scope =
                 Scope { params: &params, vars: &vars, session, field: &field, env, bundle, wall };
-            template.eval_text(&scope).unwrap()
+            template.eval_text(&scope).unwrap().into_owned()
         });
         assert_eq!(made, format!("to {evil}"));
     }

@@ -1,5 +1,7 @@
 //! `check_list`: whether the caller is on the blacklist or a VIP.
 
+use std::borrow::Cow;
+
 use hotline_base::Now;
 
 use super::{Need, Outcome, VarRef, outcome};
@@ -52,7 +54,9 @@ impl CheckList {
     }
 
     pub(super) fn enter(&self, session: &mut Session, env: &dyn Environment, now: Now) -> Turn {
-        let text = |it: &Option<Template>| it.as_ref().map(|it| session.text(it, env, now));
+        let text = |it: &Option<Template>| {
+            it.as_ref().map(|it| session.text(it, env, now).map(Cow::into_owned))
+        };
         let number = text(&self.number).unwrap_or_else(|| Ok(session.caller_number().to_owned()));
         let city = text(&self.city).unwrap_or_else(|| Ok(String::new()));
         let (number, city) = match (number, city) {

@@ -95,11 +95,11 @@ impl Lookup {
             (Ok(table), Ok(key)) => (table, key),
             (Err(reason), _) | (_, Err(reason)) => return Turn::Fail(reason),
         };
-        let Some(table) = session.bundle().tables.get(&table) else {
+        let Some(table) = session.bundle().tables.get(&*table) else {
             return Turn::fail("unknown table");
         };
         let found =
-            if self.prefix_match { table.longest_prefix(&key) } else { table.rows.get(&key) };
+            if self.prefix_match { table.longest_prefix(&key) } else { table.rows.get(&*key) };
         match found.cloned() {
             Some(value) if value.type_of().as_ref() == Some(&self.into_type) => {
                 session.assign(self.into, value);

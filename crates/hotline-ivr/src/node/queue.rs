@@ -159,7 +159,7 @@ impl Queue {
         let priority = priority.parse::<u8>().ok().filter(|it| *it <= 9);
         let mut skills = Vec::new();
         for skill in &self.skills {
-            skills.push(session.text(skill, env, now)?);
+            skills.push(session.text(skill, env, now)?.into_owned());
         }
         Ok(Enqueue {
             groups,

@@ -65,7 +65,7 @@ impl Log {
     pub(super) fn enter(&self, session: &mut Session, env: &dyn Environment, now: Now) -> Turn {
         match session.text(&self.text, env, now) {
             Ok(text) => {
-                session.fact(FlowFact::Logged { level: self.level, text });
+                session.fact(FlowFact::Logged { level: self.level, text: text.into_owned() });
                 Turn::leave("done")
             }
             Err(reason) => Turn::Fail(reason),

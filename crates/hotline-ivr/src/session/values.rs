@@ -1,5 +1,7 @@
 //! What names mean: variables, facts of the call, prompts.
 
+use std::borrow::Cow;
+
 use hotline_base::{Now, Pii, PromptId, WallTime};
 
 use super::Session;
@@ -51,12 +53,12 @@ impl Session {
         self.scoped(env, now.wall, |it| expr.eval_bool(it))
     }
 
-    pub(crate) fn text(
+    pub(crate) fn text<'a>(
         &self,
-        template: &Template,
+        template: &'a Template,
         env: &dyn Environment,
         now: Now,
-    ) -> Result<String, String> {
+    ) -> Result<Cow<'a, str>, String> {
         self.scoped(env, now.wall, |it| template.eval_text(it))
     }
 
