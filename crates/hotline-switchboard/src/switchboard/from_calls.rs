@@ -59,3 +59,38 @@ impl FromCalls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{borrow::Cow, iter, sync::Arc};
+
+    use hotline_base::Now;
+    use hotline_call::{Config, SavedCall};
+
+    use super::*;
+
+    /// A call that says one thing: that control was restarted.
+    fn restored(call: CallId) -> Call {
+        let (guests, recordings, facts) = (Vec::new(), Vec::new(), Cow::Owned(Vec::new()));
+        let saved = SavedCall { call, caller: None, talk: None, guests, recordings, facts };
+        Call::restore(saved, Arc::new(Config::default()), Now::default())
+    }
+
+    #[test]
+    fn what_a_call_said_counts_unless_its_step_panicked_or_it_is_gone() {
+        let mut it = FromCalls::default();
+        for id in [1, 2, 1].map(CallId) {
+            let mut call = restored(id);
+            it.listen(&mut call);
+            it.heard(id, &mut call);
+        }
+        let mut panicked = restored(CallId(3));
+        it.listen(&mut panicked);
+        it.hush(&mut panicked);
+        assert_eq!(it.outputs.len(), 3);
+        it.forget(CallId(1));
+        let left: Vec<_> = iter::from_fn(|| it.pop()).map(|it| it.0).collect();
+        assert_eq!(left, [CallId(2)]);
+        assert!(it.outputs.is_empty());
+    }
+}
