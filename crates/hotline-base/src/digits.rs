@@ -6,7 +6,8 @@ pub fn push_digits<const BASE: u64>(out: &mut String, number: u64, width: usize)
     if number >= BASE || width > 1 {
         push_digits::<BASE>(out, number / BASE, width.saturating_sub(1));
     }
-    out.extend(u32::try_from(number % BASE).ok().and_then(|it| char::from_digit(it, 16)));
+    let digit = u32::try_from(number % BASE).ok().and_then(|it| char::from_digit(it, 16));
+    out.push(digit.unwrap_or('0'));
 }
 
 #[cfg(test)]
