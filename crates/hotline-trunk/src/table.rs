@@ -52,8 +52,8 @@ impl NumberTable {
     /// begins with. The full number is tried before the short code.
     pub(crate) fn find(&self, trunk: &TrunkId, called: &CalledNo) -> Option<&NumberRow> {
         let forms = [called.norm.as_str(), called.short_code.as_str()];
-        let of_trunk = self.of_trunk.get(trunk);
-        let on_trunk = |number: &str| of_trunk?.get(number);
+        let own = self.of_trunk.get(trunk);
+        let on_trunk = |number: &str| own?.get(number);
         let anywhere = |number: &str| self.of_any.get(number);
         let at = forms
             .iter()

@@ -4,7 +4,7 @@ use hotline_agent::{Action, Command, Refused};
 use hotline_base::{AgentNo, CallId, CommandId, Extension, Now, WallTime};
 use hotline_cdr::{Controller, Muting};
 
-use super::{Output, Switchboard};
+use super::{Arc, Output, Switchboard};
 use crate::{AgentUpdate, CallBrief, timers::Owner};
 
 impl Switchboard {
@@ -201,7 +201,7 @@ impl Switchboard {
         Some(CallBrief {
             call: id,
             caller: it.caller.clone(),
-            called: it.called.clone(),
+            called: Arc::clone(&it.called),
             trunk: it.trunk.clone(),
             group: entry.call.group().cloned(),
             t_in: it.t_in,
