@@ -61,7 +61,7 @@ impl<const N: usize> Sought for [&[u8]; N] {
 /// A map in which one key is looked for among very many, such as a Call-ID among those of all
 /// calls.
 ///
-/// Of the strings it keeps 128 bits of their SipHash alone, so that a search goes to one place in
+/// Of the strings it keeps 128 bits of their `SipHash` alone, so that a search goes to one place in
 /// memory. By chance two of 10^9 strings have the same ones once in 10^20 times, and on purpose
 /// nobody finds such two who does not know the secret.
 #[derive(Clone, Debug)]

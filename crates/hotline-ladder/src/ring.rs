@@ -97,7 +97,7 @@ impl Ring {
             lingering: VecDeque::new(),
             finished: VecDeque::new(),
             bytes: 0,
-            minute: Default::default(),
+            minute: (MonoTime(0), 0),
             n_pushed_out: 0,
             n_not_stored: 0,
         }
