@@ -56,6 +56,7 @@ const PURE_MAY: &[&str] = &[
     "sdp-types",
     "sha1",
     "sha2",
+    "siphasher",
 ];
 
 /// Libraries that one crate alone names, so that they can be replaced there.
@@ -67,6 +68,7 @@ const ALONE: &[(&str, &str)] = &[
     ("rtc-stun", "media"),
     ("saphyr-parser", "config"),
     ("sdp-types", "sdp"),
+    ("siphasher", "base"),
     ("sqlx", "store"),
     ("toml", "config"),
 ];
