@@ -198,7 +198,6 @@ impl Dispatcher {
         self.outputs.pop_front()
     }
 
-    /// The place in the owner group's queue, from 1. Callers for whom a telephone rings count.
     /// A number for a lease that is not the dispatcher's: an agent's own call.
     pub const fn new_offer(&mut self) -> OfferId {
         let id = OfferId(self.next_offer);
@@ -206,6 +205,7 @@ impl Dispatcher {
         id
     }
 
+    /// The place in the owner group's queue, from 1. Callers for whom a telephone rings count.
     pub fn position(&self, ticket: TicketId) -> Option<usize> {
         let ticket = self.tickets.get(&ticket)?;
         self.queues.position(ticket.groups.first()?, &ticket.place())

@@ -9,15 +9,20 @@ use crate::queue::Ticket;
 /// Order of choice in one group: level (1 is best), then longest idle, then 工号.
 type Turn<'a> = (u8, MonoTime, &'a AgentNo);
 
+/// As many lines are kept in any case, so that those that empty and fill are not made each time.
+const LINES_KEPT: usize = 64;
+
 /// The ready agents. Those who let an offer fail a moment ago are ready but not yet in turn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadySet {
     agents: BTreeMap<AgentNo, Ready>,
-    /// As many as there are combinations of groups and levels.
+    /// One for each combination of groups and levels.
     lines: Vec<Line>,
     by_groups: BTreeMap<Vec<(GroupId, u8)>, usize>,
-    /// The lines of each group, and their level in it.
-    of_group: BTreeMap<GroupId, Vec<(usize, u8)>>,
+    /// The level of each line of a group in it, the best first, and the line.
+    of_group: BTreeMap<GroupId, Vec<(u8, usize)>>,
+    /// Places in `lines` for others.
+    free: Vec<usize>,
     /// Agents whose last offer failed, until when they get no other.
     gaps: BTreeMap<AgentNo, MonoTime>,
     gap_ends: BTreeSet<(MonoTime, AgentNo)>,
@@ -132,17 +137,22 @@ impl ReadySet {
 
     /// The first in a group among those who fit.
     fn next(&self, group: &GroupId, fits: impl Fn(&AgentNo) -> bool) -> Option<Turn<'_>> {
-        let firsts = self.lines_in(group).filter_map(|(line, level)| {
-            let (since, agent) = line.turns.iter().find(|it| fits(&it.1))?;
-            Some((level, *since, agent))
-        });
-        firsts.min()
+        let mut first: Option<Turn<'_>> = None;
+        for (line, level) in self.lines_in(group) {
+            if first.is_some_and(|it| it.0 < level) {
+                break;
+            }
+            let one = line.turns.iter().find(|it| fits(&it.1));
+            let one = one.map(|(since, agent)| (level, *since, agent));
+            first = first.into_iter().chain(one).min();
+        }
+        first
     }
 
-    /// The lines of a group, and their level in it.
+    /// The lines of a group, and their level in it, the best first.
     fn lines_in(&self, group: &GroupId) -> impl Iterator<Item = (&Line, u8)> {
         let all = self.of_group.get(group).into_iter().flatten();
-        all.filter_map(|(line, level)| Some((self.lines.get(*line)?, *level)))
+        all.filter_map(|(level, line)| Some((self.lines.get(*line)?, *level)))
     }
 
     /// The line of agents with these groups and levels.
@@ -150,13 +160,32 @@ impl ReadySet {
         if let Some(line) = self.by_groups.get(groups) {
             return *line;
         }
-        let line = self.lines.len();
-        self.lines.push(Line { groups: groups.to_vec(), turns: BTreeSet::new() });
+        if self.by_groups.len() >= LINES_KEPT.max(2 * self.agents.len()) {
+            self.forget_lines();
+        }
+        let new = Line { groups: groups.to_vec(), turns: BTreeSet::new() };
+        let line = self.free.pop().unwrap_or(self.lines.len());
+        match self.lines.get_mut(line) {
+            Some(it) => *it = new,
+            None => self.lines.push(new),
+        }
         self.by_groups.insert(groups.to_vec(), line);
         for (group, level) in groups {
-            self.of_group.entry(group.clone()).or_default().push((line, *level));
+            let all = self.of_group.entry(group.clone()).or_default();
+            all.insert(all.partition_point(|it| it.0 <= *level), (*level, line));
         }
         line
+    }
+
+    /// Takes out the lines of nobody: whoever is given other groups leaves one behind.
+    fn forget_lines(&mut self) {
+        let used: BTreeSet<_> = self.agents.values().map(|it| it.line).collect();
+        let gone = self.by_groups.extract_if(.., |_, line| !used.contains(line));
+        self.free.extend(gone.map(|it| it.1));
+        self.of_group.retain(|_, all| {
+            all.retain(|it| used.contains(&it.1));
+            !all.is_empty()
+        });
     }
 
     fn take_turn(&mut self, agent: &AgentNo) {
@@ -170,5 +199,45 @@ impl ReadySet {
         if let Some(line) = self.lines.get_mut(line) {
             line.turns.remove(&(since, agent.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotline_base::Random;
+
+    use super::*;
+
+    #[test]
+    fn among_many_combinations_the_first_is_whom_a_look_at_everybody_finds() {
+        let mut random = Random::new(7);
+        let mut set = ReadySet::default();
+        let mut all: BTreeMap<AgentNo, (Vec<(GroupId, u8)>, MonoTime)> = BTreeMap::new();
+        let groups: Vec<_> = ["a", "b", "c", "d"].map(GroupId::new).into();
+        for n in 0..20_000 {
+            let agent = AgentNo::new(random.below(60).to_string().as_str());
+            if random.chance(40) {
+                set.remove(&agent);
+                all.remove(&agent);
+            } else {
+                let mut own = groups.clone();
+                own.retain(|_| random.chance(60));
+                let own: Vec<_> = own
+                    .into_iter()
+                    .map(|it| (it, u8::try_from(random.below(9)).unwrap()))
+                    .collect();
+                let since = MonoTime(random.below(50));
+                set.insert(&agent, &own, since);
+                all.insert(agent, (own, since));
+            }
+            let group = &groups[usize::try_from(n % 4).unwrap()];
+            let turn = |(agent, (own, since)): (&AgentNo, &(Vec<(GroupId, u8)>, MonoTime))| {
+                own.iter().find(|it| it.0 == *group).map(|it| (it.1, *since, agent.clone()))
+            };
+            let turns: BTreeSet<_> = all.iter().filter_map(turn).collect();
+            assert_eq!(set.first(group), turns.first().map(|it| &it.2));
+            assert_eq!(set.n_ready(group), turns.len());
+        }
+        assert!(set.lines.len() <= 2 * 60 + 1, "{}", set.lines.len());
     }
 }
