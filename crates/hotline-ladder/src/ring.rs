@@ -264,7 +264,11 @@ impl Ring {
             self.n_pushed_out += 1;
             self.bytes = self.bytes.saturating_sub(slot.bytes);
             for party in &slot.trace.parties {
-                self.dialogs.remove(&[party.call_id.as_slice()]);
+                let key = self.dialogs.key(&[party.call_id.as_slice()]);
+                // A later call may have come with the same one.
+                if self.dialogs.get(&key).is_some_and(|it| it.call == slot.trace.call) {
+                    self.dialogs.remove(&key);
+                }
             }
         }
     }

@@ -237,6 +237,19 @@ fn finished_calls_make_room_before_running_ones() {
 }
 
 #[test]
+fn a_call_that_makes_room_leaves_a_later_one_with_its_call_id_what_it_has() {
+    let mut wire = Wire::new(Config { calls_max: 2, ..Config::default() });
+    wire.arrives(0, CallId(1), "one");
+    wire.ring.end(CallId(1), at(1));
+    wire.arrives(2, CallId(2), "one");
+    wire.arrives(3, CallId(3), "three");
+    let n = |ring: &Ring, call| ring.trace(CallId(call)).map(Trace::n_messages);
+    let before = n(&wire.ring, 2).unwrap();
+    wire.heard(4, CARRIER, &message("BYE sip:h SIP/2.0", "2 BYE", "one", "", ""));
+    assert_eq!((n(&wire.ring, 1), n(&wire.ring, 2)), (None, Some(before + 1)));
+}
+
+#[test]
 fn bytes_are_bounded_whatever_arrives() {
     let config = Config { bytes_max: 20_000, call_bytes_max: 5_000, ..Config::default() };
     let mut wire = Wire::new(config);
