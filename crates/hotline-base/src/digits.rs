@@ -1,13 +1,24 @@
 //! Numbers as text, for names that are made several times in each call: the machinery of `format!`
 //! costs as much as the rest of such a step.
 
-/// Writes a number to this base, at most 16, with at least `width` digits.
+/// Writes a number to this base, at most 16, with at least `width` digits, at
+/// most 20.
 pub fn push_digits<const BASE: u64>(out: &mut String, number: u64, width: usize) {
-    if number >= BASE || width > 1 {
-        push_digits::<BASE>(out, number / BASE, width.saturating_sub(1));
+    // As many as base 10 has.
+    let mut digits = [b'0'; 20];
+    let mut rest = number;
+    let mut n = 0;
+    for place in digits.iter_mut().rev() {
+        if rest == 0 && n >= width.max(1) {
+            break;
+        }
+        let digit = u32::try_from(rest % BASE).ok().and_then(|it| char::from_digit(it, 16));
+        *place = digit.and_then(|it| u8::try_from(it).ok()).unwrap_or(b'0');
+        rest /= BASE;
+        n += 1;
     }
-    let digit = u32::try_from(number % BASE).ok().and_then(|it| char::from_digit(it, 16));
-    out.push(digit.unwrap_or('0'));
+    let written = digits.len().checked_sub(n).and_then(|from| digits.get(from..));
+    out.push_str(written.and_then(|it| str::from_utf8(it).ok()).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -46,8 +46,8 @@ pub struct SavedGuest {
 
 impl SavedCall<'_> {
     /// All legs of it.
-    pub fn legs(&self) -> Vec<LegId> {
+    pub fn legs(&self) -> impl Iterator<Item = LegId> {
         let guests = self.guests.iter().map(|it| it.leg);
-        self.caller.into_iter().chain(self.talk.iter().map(|it| it.leg)).chain(guests).collect()
+        self.caller.into_iter().chain(self.talk.iter().map(|it| it.leg)).chain(guests)
     }
 }

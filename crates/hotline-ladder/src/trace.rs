@@ -78,13 +78,14 @@ pub(crate) const OVERHEAD: usize = 64;
 const FLOWS_MAX: usize = 64;
 
 impl Trace {
-    pub(crate) const fn new(call: CallId, begun: Now) -> Self {
+    pub(crate) fn new(call: CallId, begun: Now) -> Self {
         Self {
             call,
             begun,
             parties: Vec::new(),
             flows: Vec::new(),
-            kept: Vec::new(),
+            // As many as nearly every call has.
+            kept: Vec::with_capacity(16),
             n_left_out: 0,
             failed: false,
         }

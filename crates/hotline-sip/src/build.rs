@@ -33,12 +33,20 @@ impl MessageBuilder {
 
     /// A header whose value is the parts in a row.
     #[must_use]
-    pub(crate) fn parts(mut self, name: &str, parts: &[&[u8]]) -> Self {
+    pub(crate) fn parts(self, name: &str, parts: &[&[u8]]) -> Self {
+        self.written(name, |it| {
+            for part in parts {
+                it.put(part);
+            }
+        })
+    }
+
+    /// A header whose value `write` puts down.
+    #[must_use]
+    pub(crate) fn written(mut self, name: &str, write: impl FnOnce(&mut Self)) -> Self {
         self.put(name.as_bytes());
         self.0.extend_from_slice(b": ");
-        for it in parts {
-            self.put(it);
-        }
+        write(&mut self);
         self.0.extend_from_slice(b"\r\n");
         self
     }
@@ -84,7 +92,8 @@ impl MessageBuilder {
         }
     }
 
-    fn put(&mut self, bytes: &[u8]) {
+    /// A piece of a value.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         if memchr::memchr3(b'\r', b'\n', 0, bytes).is_none() {
             return self.0.extend_from_slice(bytes);
         }

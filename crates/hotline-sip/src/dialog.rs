@@ -8,8 +8,8 @@
 //! the remote target. Route headers are written in either case.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -17,28 +17,22 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     Credentials, Flow, Message, NameAddr, Uri,
     build::MessageBuilder,
+    row::Row,
     text::{push_address, split_bare},
 };
 
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Dialog {
-    // What is ours is shared by all dialogs of one INVITE.
-    pub(crate) call_id: Arc<[u8]>,
-    pub(crate) local_tag: Arc<[u8]>,
-    pub(crate) remote_tag: Vec<u8>,
-    /// From of our requests, with our tag.
-    local: Arc<[u8]>,
-    /// To of our requests, with the peer's tag.
-    remote: Vec<u8>,
-    /// Contact URI of the peer.
-    pub(crate) target: Vec<u8>,
+    /// Call-ID, our tag, From of our requests with it, and our Contact: the same in all dialogs of
+    /// one INVITE.
+    ours: Row<4>,
+    /// The peer's tag, To of our requests with it, and the URI of the peer's Contact.
+    peers: Row<3>,
     /// Route values, nearest first.
     routes: Vec<Vec<u8>>,
     pub(crate) local_cseq: u32,
     pub(crate) remote_cseq: Option<u32>,
     pub(crate) flow: Flow,
-    /// Our Contact.
-    pub(crate) contact: Arc<str>,
     /// Whether we sent the first INVITE, and so own the Call-ID (RFC 3261 §14.1).
     pub(crate) is_caller: bool,
     /// Who we are, should the next hop ask. Secrets are not written to the disk.
@@ -48,41 +42,43 @@ pub(crate) struct Dialog {
 
 impl Dialog {
     /// The dialog an INVITE of a peer makes (RFC 3261 §12.1.1).
-    pub(crate) fn incoming(invite: &Message, flow: Flow, tag: &str, contact: String) -> Self {
-        let to = invite.header("To").unwrap_or_default();
-        let local = [to, b";tag=", tag.as_bytes()].concat().into();
-        let from = || invite.name_addr("From").map(|it| it.uri).unwrap_or_default();
+    pub(crate) fn incoming(invite: &Message, flow: Flow, tag: &str, contact: &str) -> Self {
+        let header = |name| invite.header(name).unwrap_or_default();
+        let (to, from, tag) = (header("To"), header("From"), tag.as_bytes());
+        let sender = || invite.name_addr("From").map(|it| it.uri).unwrap_or_default();
+        let target = contact_of(invite).unwrap_or_else(sender);
         Self {
-            call_id: invite.call_id().into(),
-            local_tag: tag.as_bytes().into(),
-            remote_tag: invite.from_tag().to_vec(),
-            local,
-            remote: invite.header("From").unwrap_or_default().to_vec(),
-            target: contact_of(invite).unwrap_or_else(from).to_vec(),
+            ours: Row::new([
+                &[invite.call_id()],
+                &[tag],
+                &[to, b";tag=", tag],
+                &[contact.as_bytes()],
+            ]),
+            peers: Row::new([&[invite.from_tag()], &[from], &[target]]),
             routes: invite.values("Record-Route").map(<[u8]>::to_vec).collect(),
             local_cseq: 0,
             remote_cseq: Some(invite.cseq().number),
             flow,
-            contact: contact.into(),
             is_caller: false,
             credentials: None,
         }
     }
 
     /// What our INVITE knows of the dialog before it is answered.
-    pub(crate) fn outgoing(invite: &Message, flow: Flow, contact: String) -> Self {
+    pub(crate) fn outgoing(invite: &Message, flow: Flow, contact: &str) -> Self {
+        let [from, to] = ["From", "To"].map(|it| invite.header(it).unwrap_or_default());
         Self {
-            call_id: invite.call_id().into(),
-            local_tag: invite.from_tag().into(),
-            remote_tag: Vec::new(),
-            local: invite.header("From").unwrap_or_default().into(),
-            remote: invite.header("To").unwrap_or_default().to_vec(),
-            target: invite.raw_uri().to_vec(),
+            ours: Row::new([
+                &[invite.call_id()],
+                &[invite.from_tag()],
+                &[from],
+                &[contact.as_bytes()],
+            ]),
+            peers: Row::new([&[], &[to], &[invite.raw_uri()]]),
             routes: Vec::new(),
             local_cseq: invite.cseq().number,
             remote_cseq: None,
             flow,
-            contact: contact.into(),
             is_caller: true,
             credentials: None,
         }
@@ -91,22 +87,44 @@ impl Dialog {
     /// What a response to our first INVITE makes of it (RFC 3261 §12.1.2): a 2xx also of a dialog
     /// that a provisional response began (§13.2.2.4).
     pub(crate) fn confirm(&mut self, response: &Message) {
-        self.remote_tag = response.to_tag().to_vec();
-        self.remote = response.header("To").unwrap_or_default().to_vec();
+        let to = response.header("To").unwrap_or_default();
+        let target = contact_of(response).unwrap_or(self.target());
+        self.peers = Row::new([&[response.to_tag()], &[to], &[target]]);
         self.routes = response.values("Record-Route").map(<[u8]>::to_vec).collect();
         self.routes.reverse();
-        self.refresh(response);
     }
 
     /// What tells it from others: Call-ID, our tag and the peer's (RFC 3261 §12).
     pub(crate) fn key(&self) -> [&[u8]; 3] {
-        [&self.call_id, &self.local_tag, &self.remote_tag]
+        [self.call_id(), self.local_tag(), self.remote_tag()]
+    }
+
+    pub(crate) fn call_id(&self) -> &[u8] {
+        self.ours.get(0)
+    }
+
+    pub(crate) fn local_tag(&self) -> &[u8] {
+        self.ours.get(1)
+    }
+
+    /// Our Contact.
+    pub(crate) fn contact(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.ours.get(3))
+    }
+
+    pub(crate) fn remote_tag(&self) -> &[u8] {
+        self.peers.get(0)
+    }
+
+    /// URI of the peer's Contact.
+    pub(crate) fn target(&self) -> &[u8] {
+        self.peers.get(2)
     }
 
     /// Takes over a new Contact of the peer (RFC 3261 §12.2, target refresh).
     pub(crate) fn refresh(&mut self, message: &Message) {
-        if let Some(contact) = contact_of(message) {
-            self.target = contact.to_vec();
+        if let Some(it) = contact_of(message).filter(|it| *it != self.target()) {
+            self.peers = Row::new([&[self.remote_tag()], &[self.peers.get(1)], &[it]]);
         }
     }
 
@@ -124,19 +142,19 @@ impl Dialog {
         let (uri, routes, last) = match strict {
             // A strict router wants itself as the request URI and the target as the last route.
             Some(uri) => {
-                let last = [b"<", &self.target[..], b">"].concat();
+                let last = [b"<", self.target(), b">"].concat();
                 (uri, self.routes.get(1..).unwrap_or_default(), Some(last))
             }
-            None => (&self.target[..], &self.routes[..], None),
+            None => (self.target(), &self.routes[..], None),
         };
         MessageBuilder::request(method, uri)
             .header("Via", via)
             .header("Max-Forwards", "70")
             .each("Route", routes)
             .each("Route", last)
-            .header("From", &self.local)
-            .header("To", &self.remote)
-            .header("Call-ID", &self.call_id)
+            .header("From", self.ours.get(2))
+            .header("To", self.peers.get(1))
+            .header("Call-ID", self.call_id())
             .cseq(cseq, method)
     }
 
@@ -144,7 +162,7 @@ impl Dialog {
     pub(crate) fn reroute(&mut self) {
         self.flow.conn = None;
         let route = self.routes.first().and_then(|it| NameAddr::parse(it)).map(|it| it.uri);
-        let hop = Uri::parse(route.unwrap_or(&self.target));
+        let hop = Uri::parse(route.unwrap_or(self.target()));
         let ip = hop.as_ref().and_then(|it| it.host.parse::<IpAddr>().ok());
         if let (Some(hop), Some(ip)) = (hop, ip) {
             self.flow.remote =
@@ -185,14 +203,13 @@ pub(crate) fn contact(user: &str, flow: Flow, host: SocketAddr) -> String {
     out
 }
 
-/// Our Via on a flow, `host` as in [`contact`], which asks for the way back to be seen (RFC 3581).
-pub(crate) fn via(flow: Flow, host: SocketAddr, branch: &str) -> String {
+/// Our Via on a flow up to its branch, `host` as in [`contact`], which asks for the way back to be seen (RFC 3581).
+pub(crate) fn via(flow: Flow, host: SocketAddr) -> String {
     let mut out = String::with_capacity(96);
     for it in ["SIP/2.0/", flow.transport.name(), " "] {
         out.push_str(it);
     }
     push_address(&mut out, host);
     out.push_str(";rport;branch=z9hG4bK");
-    out.push_str(branch);
     out
 }

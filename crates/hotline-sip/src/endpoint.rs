@@ -237,9 +237,9 @@ impl Endpoint {
     /// The Call-ID of a leg's dialog, also of one that is not answered yet.
     pub fn call_id(&self, leg: LegId) -> Option<&[u8]> {
         match self.legs.get(&leg)? {
-            Leg::Incoming(it) => Some(&it.dialog.call_id),
-            Leg::Up(it) => Some(&it.dialog.call_id),
-            Leg::Closing(it) => Some(&it.dialog.call_id),
+            Leg::Incoming(it) => Some(it.dialog.call_id()),
+            Leg::Up(it) => Some(it.dialog.call_id()),
+            Leg::Closing(it) => Some(it.dialog.call_id()),
             Leg::Outgoing(it) => Some(it.call_id.as_bytes()),
         }
     }
@@ -312,7 +312,7 @@ impl Endpoint {
     }
 
     fn forget_gone(&mut self) {
-        for id in self.transactions.take_gone() {
+        while let Some(id) = self.transactions.pop_gone() {
             self.purposes.remove(&id);
         }
     }
@@ -329,7 +329,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Version of [`Endpoint::save`].
-const SAVED: u8 = 3;
+const SAVED: u8 = 4;
 
 /// More requests than anybody sends in a dialog between two times it is saved: who holds for three
 /// days is asked so often.

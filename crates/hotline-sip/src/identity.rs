@@ -1,5 +1,7 @@
 //! Who calls, as an INVITE says it beyond From, and where the call comes from.
 
+use std::borrow::Cow;
+
 use hotline_base::Pii;
 
 use crate::{
@@ -19,7 +21,8 @@ pub(crate) fn named(message: &Message, header: &str) -> Option<Pii<String>> {
 pub(crate) fn named_user(message: &Message, header: &str) -> Option<String> {
     let users = message.values(header).filter_map(NameAddr::parse).filter_map(|it| it.uri());
     let mut users = users.map(|it| it.user);
-    users.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("anonymous"))
+    let somebody = users.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("anonymous"));
+    somebody.map(Cow::into_owned)
 }
 
 /// Whether the caller asked not to be shown.
@@ -41,7 +44,7 @@ pub(crate) fn diverted(message: &Message) -> Option<Diverted> {
         let from = it.uri().map(|it| it.user).filter(|it| !it.is_empty())?;
         let reason = it.params.get("reason").map(|it| visible(decode(&unquote(it))));
         let reason = reason.unwrap_or_default();
-        return Some(Diverted { from: Pii::new(from), reason });
+        return Some(Diverted { from: Pii::new(from.into_owned()), reason });
     }
     let mut history = message.values("History-Info").filter_map(NameAddr::parse);
     let first = history.next()?;
@@ -56,7 +59,7 @@ pub(crate) fn diverted(message: &Message) -> Option<Diverted> {
     let headers = decode(&unescape(headers)).to_ascii_lowercase();
     let cause = headers.split("cause=").nth(1).unwrap_or_default();
     let reason = cause.chars().take_while(char::is_ascii_digit).collect();
-    Some(Diverted { from: Pii::new(from), reason })
+    Some(Diverted { from: Pii::new(from.into_owned()), reason })
 }
 
 pub(crate) fn user_to_user(message: &Message) -> Option<Pii<String>> {

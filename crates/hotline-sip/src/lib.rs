@@ -24,6 +24,7 @@ mod method;
 mod misbehaved;
 mod registrar;
 mod replaces;
+mod row;
 mod rule;
 mod session;
 mod stream;

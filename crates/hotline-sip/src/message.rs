@@ -173,7 +173,7 @@ impl Message {
         }
     }
 
-    pub fn request_uri(&self) -> Option<Uri> {
+    pub fn request_uri(&self) -> Option<Uri<'_>> {
         Uri::parse(self.raw_uri())
     }
 

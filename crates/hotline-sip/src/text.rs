@@ -2,18 +2,28 @@
 
 use std::{borrow::Cow, net::SocketAddr};
 
+use hotline_base::push_digits;
+
 /// Decodes text of a header: UTF-8, else GB18030 (what Chinese gateways send), else with
 /// replacement characters.
 pub fn decode(bytes: &[u8]) -> String {
-    std::str::from_utf8(bytes).map_or_else(
-        |_| encoding_rs::GB18030.decode_without_bom_handling(bytes).0.into_owned(),
-        str::to_owned,
-    )
+    decoded(bytes).into_owned()
+}
+
+/// [`decode`] without a copy where none is needed.
+pub(crate) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes)
+        .map_or_else(|_| encoding_rs::GB18030.decode_without_bom_handling(bytes).0, Cow::Borrowed)
 }
 
 /// Text of a peer as it may be shown, logged and kept: characters that steer a terminal, turn the
 /// direction of writing or have no width become escapes such as `\u{202e}`.
 pub fn visible(text: String) -> String {
+    shown(text.into()).into_owned()
+}
+
+/// [`visible`] without a copy where none is needed.
+pub(crate) fn shown(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.bytes().all(|it| matches!(it, b' '..=b'~')) || !text.chars().any(is_unseen) {
         return text;
     }
@@ -21,7 +31,7 @@ pub fn visible(text: String) -> String {
     for it in text.chars() {
         if is_unseen(it) { out.extend(it.escape_unicode()) } else { out.push(it) }
     }
-    out
+    out.into()
 }
 
 fn is_unseen(it: char) -> bool {
@@ -244,9 +254,10 @@ pub(crate) fn number<T: TryFrom<u64>>(bytes: &[u8]) -> Option<T> {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |it: u8| char::from_digit(u32::from(it), 16).unwrap_or('0');
     let mut out = String::with_capacity(bytes.len().saturating_mul(2));
-    out.extend(bytes.iter().flat_map(|it| [digit(it >> 4), digit(it & 15)]));
+    for it in bytes {
+        push_digits::<16>(&mut out, (*it).into(), 2);
+    }
     out
 }
 
@@ -265,7 +276,7 @@ pub(crate) fn push_address(out: &mut String, it: SocketAddr) {
 }
 
 fn push_number(out: &mut String, it: u16) {
-    out.extend(Decimal::of(it.into()).as_ref().iter().copied().map(char::from));
+    out.push_str(str::from_utf8(Decimal::of(it.into()).as_ref()).unwrap_or_default());
 }
 
 /// A number as it is displayed, for a header of its own.

@@ -184,9 +184,9 @@ impl Transactions {
         }
     }
 
-    /// Transactions that ended since the last call: what belongs to them may be forgotten.
-    pub(crate) fn take_gone(&mut self) -> Vec<TxId> {
-        std::mem::take(&mut self.gone)
+    /// A transaction that ended: what belongs to it may be forgotten.
+    pub(crate) fn pop_gone(&mut self) -> Option<TxId> {
+        self.gone.pop()
     }
 
     /// Arms the timer with which a transaction that is over ends: not before `wait`, but perhaps a

@@ -3,35 +3,35 @@
 use std::borrow::Cow;
 
 use crate::text::{
-    decode, is_beside_uri, is_host, number, slice, split_bare, trim, unescape, visible,
+    decode, decoded, is_beside_uri, is_host, number, shown, slice, split_bare, trim, unescape,
 };
 
 /// A URI in parts, for reading. What is echoed or sent on is always the original text.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Uri {
+#[derive(Clone, Debug, Default)]
+pub struct Uri<'a> {
     /// In lower case.
     pub scheme: Cow<'static, str>,
     /// Without password, parameters (`;phone-context=…`) and escapes, made visible as
     /// [`visible`](crate::visible) does. The number of a `tel:` URI.
-    pub user: String,
+    pub user: Cow<'a, str>,
     /// In lower case; an IPv6 address without its brackets. Schemes other than `sip`, `sips` and
     /// `tel` keep everything after the colon here.
-    pub host: String,
+    pub host: Cow<'a, str>,
     pub port: Option<u16>,
-    /// Names in lower case.
-    pub params: Vec<(String, Option<String>)>,
+    /// From the first `;` on.
+    params: &'a [u8],
 }
 
-impl Uri {
+impl<'a> Uri<'a> {
     /// `None`: no scheme, a space, or a host that cannot be one.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = split_scheme(bytes)?;
         match known(scheme) {
             Some("tel") => Some(Self::parse_tel(rest)),
             Some(scheme) => Self::parse_sip(scheme, rest),
             None => {
                 let scheme = decode(scheme).to_ascii_lowercase().into();
-                Some(Self { scheme, host: decode(rest), ..Self::default() })
+                Some(Self { scheme, host: decoded(rest), ..Self::default() })
             }
         }
     }
@@ -49,31 +49,61 @@ impl Uri {
         Self::is_one(bytes) && split_scheme(bytes).is_some_and(|it| known(it.0).is_some())
     }
 
-    fn parse_sip(scheme: &'static str, rest: &[u8]) -> Option<Self> {
-        let (user, host, more) = split_sip(rest);
+    fn parse_sip(scheme: &'static str, rest: &'a [u8]) -> Option<Self> {
+        let (user, host, params) = split_sip(rest);
         let (host, port) = host_port(host)?;
-        let (user, mut host) = (visible(decode(&unescape(user))), decode(host));
-        host.make_ascii_lowercase();
-        Some(Self { scheme: scheme.into(), user, host, port, params: params(more) })
+        let (user, mut host) = (readable(user), decoded(host));
+        if host.bytes().any(|it| it.is_ascii_uppercase()) {
+            host.to_mut().make_ascii_lowercase();
+        }
+        Some(Self { scheme: scheme.into(), user, host, port, params })
     }
 
-    fn parse_tel(rest: &[u8]) -> Self {
+    fn parse_tel(rest: &'a [u8]) -> Self {
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        let (number, params) = (slice(rest, 0, end), rest.get(end..).unwrap_or_default());
         // RFC 3966 §3: visual separators mean nothing.
-        let user: Vec<u8> = slice(rest, 0, end)
-            .iter()
-            .copied()
-            .filter(|it| !matches!(it, b'-' | b'.' | b'(' | b')'))
-            .collect();
-        let params = params(rest.get(end..).unwrap_or_default());
-        let user = visible(decode(&unescape(&user)));
+        let is_digit = |it: &u8| !matches!(it, b'-' | b'.' | b'(' | b')');
+        let user = if number.iter().all(is_digit) {
+            readable(number)
+        } else {
+            let digits: Vec<_> = number.iter().copied().filter(is_digit).collect();
+            readable(&digits).into_owned().into()
+        };
         Self { scheme: "tel".into(), user, params, ..Self::default() }
     }
 
-    /// A parameter's value; `Some("")` for a parameter without one.
-    pub fn param(&self, name: &str) -> Option<&str> {
-        let found = self.params.iter().find(|it| it.0 == name)?;
-        Some(found.1.as_deref().unwrap_or_default())
+    /// A parameter's value, `name` in lower case; `Some("")` for a parameter without one.
+    pub fn param(&self, name: &str) -> Option<String> {
+        Some(self.params().find(|it| it.0 == name)?.1.unwrap_or_default())
+    }
+
+    /// Names in lower case.
+    fn params(&self) -> impl Iterator<Item = (String, Option<String>)> {
+        split_bare(self.params, b';').map(|it| {
+            let end = memchr::memchr(b'=', it).unwrap_or(it.len());
+            let value = it.get(end.saturating_add(1)..).map(|it| decode(&unescape(it)));
+            let mut name = decode(slice(it, 0, end));
+            name.make_ascii_lowercase();
+            (name, value)
+        })
+    }
+}
+
+impl PartialEq for Uri<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |it: &Self| (it.scheme.clone(), it.port);
+        parts(self) == parts(other)
+            && (&self.user, &self.host) == (&other.user, &other.host)
+            && self.params().eq(other.params())
+    }
+}
+
+/// A name in a URI, without its escapes.
+fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    match unescape(bytes) {
+        Cow::Borrowed(it) => shown(decoded(it)),
+        Cow::Owned(it) => shown(decoded(&it)).into_owned().into(),
     }
 }
 
@@ -130,25 +160,13 @@ pub(crate) fn host_port(bytes: &[u8]) -> Option<(&[u8], Option<u16>)> {
     Some((host, port))
 }
 
-fn params(bytes: &[u8]) -> Vec<(String, Option<String>)> {
-    split_bare(bytes, b';')
-        .map(|it| {
-            let end = memchr::memchr(b'=', it).unwrap_or(it.len());
-            let value = it.get(end.saturating_add(1)..).map(|it| decode(&unescape(it)));
-            let mut name = decode(slice(it, 0, end));
-            name.make_ascii_lowercase();
-            (name, value)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(text: &str, user: &str, host: &str, port: Option<u16>) {
         let it = Uri::parse(text.as_bytes()).unwrap();
-        assert_eq!((it.user.as_str(), it.host.as_str(), it.port), (user, host, port), "{text}");
+        assert_eq!((&*it.user, &*it.host, it.port), (user, host, port), "{text}");
     }
 
     #[test]
@@ -186,7 +204,7 @@ mod tests {
         let it = Uri::parse(b"sip:a@b;Transport=TCP;lr").unwrap();
         assert_eq!(
             (it.param("transport"), it.param("lr"), it.param("x")),
-            (Some("TCP"), Some(""), None)
+            (Some("TCP".to_owned()), Some(String::new()), None)
         );
     }
 }

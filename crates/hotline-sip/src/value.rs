@@ -109,7 +109,7 @@ impl<'a> NameAddr<'a> {
         visible(decode(&unquote(self.display)))
     }
 
-    pub fn uri(&self) -> Option<Uri> {
+    pub fn uri(&self) -> Option<Uri<'a>> {
         Uri::parse(self.uri)
     }
 

@@ -13,7 +13,7 @@ use super::{
 impl Call {
     /// Adopts a call of an earlier control process: it can be ended, and its record written.
     pub fn restore(saved: SavedCall<'_>, config: Arc<Config>, now: Now) -> Self {
-        let open_legs = saved.legs().into_iter().collect();
+        let open_legs = saved.legs().collect();
         let SavedCall { call, caller, talk, guests, recordings, facts } = saved;
         let facts = facts.into_owned();
         let is_over = caller.is_none() && talk.is_none() && guests.is_empty();

@@ -31,7 +31,7 @@ impl Endpoint {
         let legs = &self.legs;
         let is_his = |leg: &LegId, from: &mut IpAddr| {
             let dialog = legs.get(leg).and_then(Leg::dialog);
-            *from == ip && dialog.is_some_and(|it| is_at(&it.target, &binding.contact))
+            *from == ip && dialog.is_some_and(|it| is_at(it.target(), &binding.contact))
         };
         let back: Vec<_> = self.adrift.extract_if(.., is_his).map(|it| it.0).collect();
         for leg in back {
@@ -46,7 +46,7 @@ impl Endpoint {
         let (before, flow) = (&moved.before, moved.flow);
         let is_his = |leg: &LegId| {
             let dialog = self.legs.get(leg).and_then(Leg::dialog);
-            dialog.is_some_and(|it| it.flow == before.flow && is_at(&it.target, &before.contact))
+            dialog.is_some_and(|it| it.flow == before.flow && is_at(it.target(), &before.contact))
         };
         let his: Vec<LegId> = match before.flow.conn {
             Some(conn) => self.by_conn.of(conn).filter(|it| is_his(it)).copied().collect(),
@@ -88,7 +88,7 @@ impl Endpoint {
 /// Whether the Contact of a dialog and that of a registration are of one telephone: users and
 /// parameters of the two may differ.
 fn is_at(target: &[u8], contact: &str) -> bool {
-    let place = |it: &[u8]| Uri::parse(it).map(|it| (it.host, it.port));
-    target == contact.as_bytes()
-        || place(target).is_some_and(|it| Some(it) == place(contact.as_bytes()))
+    let [at, registered] = [target, contact.as_bytes()].map(Uri::parse);
+    let is_same = |(a, b): (Uri<'_>, Uri<'_>)| (a.host, a.port) == (b.host, b.port);
+    target == contact.as_bytes() || at.zip(registered).is_some_and(is_same)
 }

@@ -28,7 +28,7 @@ impl Endpoint {
         let request = up
             .dialog
             .request(method, cseq, &via)
-            .header("Contact", &*up.dialog.contact)
+            .header("Contact", &*up.dialog.contact())
             .header("User-Agent", &self.config.user_agent);
         Some((request, flow))
     }

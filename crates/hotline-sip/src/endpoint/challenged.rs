@@ -119,7 +119,7 @@ impl Endpoint {
             Leg::Closing(it) => &mut it.dialog,
             Leg::Incoming(_) | Leg::Outgoing(_) => return None,
         };
-        (dialog.remote_tag == tag).then_some(dialog)
+        (dialog.remote_tag() == tag).then_some(dialog)
     }
 }
 

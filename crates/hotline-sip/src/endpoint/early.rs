@@ -54,7 +54,7 @@ impl Endpoint {
         if tag.is_empty() {
             return None;
         }
-        if let Some(at) = invite.early.iter().position(|it| it.dialog.remote_tag == tag) {
+        if let Some(at) = invite.early.iter().position(|it| it.dialog.remote_tag() == tag) {
             return Some(at);
         }
         if invite.early.len() >= EARLY_MAX {
@@ -131,7 +131,7 @@ impl Endpoint {
 
     /// The INVITE of the early dialog that a request of the peer is in.
     fn invite_in(&mut self, leg: LegId, tag: &[u8]) -> Option<&mut Invite> {
-        self.invite_of(leg, |it| it.early.iter().any(|it| it.dialog.remote_tag == tag))
+        self.invite_of(leg, |it| it.early.iter().any(|it| it.dialog.remote_tag() == tag))
     }
 
     pub(super) fn early_in(&mut self, leg: LegId, message: &Message) -> Option<&mut Early> {
@@ -141,7 +141,7 @@ impl Endpoint {
     /// The early dialog with the telephone that has this tag.
     pub(super) fn early_with(&mut self, leg: LegId, tag: &[u8]) -> Option<&mut Early> {
         let invite = self.invite_in(leg, tag)?;
-        invite.early.iter_mut().find(|it| it.dialog.remote_tag == tag)
+        invite.early.iter_mut().find(|it| it.dialog.remote_tag() == tag)
     }
 
     /// An UPDATE before the peer's answer (RFC 3311 §5.2): with an offer when the first one is
@@ -155,7 +155,7 @@ impl Endpoint {
     ) {
         let Some(early) = self.early_in(leg, message) else { return };
         early.dialog.refresh(message);
-        let (contact, settled) = (early.dialog.contact.to_string(), early.sdp.is_some());
+        let (contact, settled) = (early.dialog.contact().into_owned(), early.sdp.is_some());
         let Some(sdp) = message.sdp() else {
             return self.respond(id, 200, &[("Contact", contact)], now);
         };

@@ -38,7 +38,7 @@ impl Endpoint {
         dialog.remote_cseq = Some(cseq);
         // Who knows both tags is the peer: it may have moved (NAT, a new connection).
         let before = std::mem::replace(&mut dialog.flow, flow).conn;
-        let tag = String::from_utf8_lossy(&dialog.local_tag).into_owned();
+        let tag = String::from_utf8_lossy(dialog.local_tag()).into_owned();
         if before != flow.conn && self.legs.get(&leg).is_some_and(|it| it.dialog().is_some()) {
             self.by_conn.remove(before, &leg);
             self.by_conn.insert(flow.conn, leg);
@@ -185,7 +185,7 @@ impl Endpoint {
         };
         up.dialog.refresh(message);
         up.talk.may_update = true;
-        let contact = ("Contact", up.dialog.contact.to_string());
+        let contact = ("Contact", up.dialog.contact().into_owned());
         let is_offer_running = up.accepted.as_ref().is_some_and(|it| it.is_offer);
         match (&up.offer, sdp) {
             // A refresh of the session.

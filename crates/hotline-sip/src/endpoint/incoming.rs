@@ -73,7 +73,7 @@ impl Endpoint {
         let leg = self.new_leg();
         // RFC 3262 §3: the first number is not to be guessed.
         let rseq = tag.get(..5).and_then(|it| u32::from_str_radix(it, 16).ok()).unwrap_or(1);
-        let dialog = Dialog::incoming(&message, flow, &tag, self.contact("hotline", flow));
+        let dialog = Dialog::incoming(&message, flow, &tag, &self.contact("hotline", flow));
         let invited = Invited { phone, replaces, ..invited(leg, flow, &message) };
         let trying = Reply::new(&message, 100).from(flow).feedback(self.feedback).build();
         let begun = self.transactions.begin_server(Arc::new(message), flow, tag);
@@ -136,7 +136,7 @@ impl Endpoint {
         let (request, flow, tag) = self.transactions.request(server)?;
         let cseq = request.cseq().number;
         let reply = Reply::new(request, 200).from(flow).tag(tag).feedback(self.feedback);
-        let reply = reply.with("Contact", &*dialog.contact).with("Allow", ALLOW);
+        let reply = reply.with("Contact", dialog.contact()).with("Allow", ALLOW);
         let reply = reply.with("Supported", SUPPORTED);
         let reply = reply.with("Server", self.config.user_agent.as_str());
         let more = session_headers(session);
@@ -302,10 +302,10 @@ fn invited(leg: LegId, flow: Flow, message: &Message) -> Invited {
         leg,
         flow,
         call_id: Pii::new(visible(decode(message.call_id()))),
-        request_user: message.request_uri().unwrap_or_default().user,
-        to_user: to_uri.user,
+        request_user: message.request_uri().unwrap_or_default().user.into_owned(),
+        to_user: to_uri.user.into_owned(),
         called_party: identity::named_user(message, "P-Called-Party-ID"),
-        from_user: Pii::new(from_uri.user),
+        from_user: Pii::new(from_uri.user.into_owned()),
         from_display: Pii::new(from.map(|it: NameAddr<'_>| it.display()).unwrap_or_default()),
         asserted: identity::named(message, "P-Asserted-Identity"),
         preferred: identity::named(message, "P-Preferred-Identity"),

@@ -1,12 +1,13 @@
 //! Tags, branches and the headers that name us.
 
+use hotline_base::push_digits;
 use sha2::{Digest as _, Sha256};
 
 use super::Endpoint;
 use crate::{
     Flow, Message,
     dialog::{contact, via},
-    text::{hex, slice},
+    text::hex,
 };
 
 /// What we take, for Allow (RFC 3261 §20.5).
@@ -17,14 +18,26 @@ pub(super) const SUPPORTED: &str = "100rel, timer, replaces";
 /// For Accept (RFC 3261 §20.1).
 pub(super) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf";
 
+/// The length of a token.
+pub(super) const TOKEN: usize = 16;
+
 impl Endpoint {
     /// A name nobody can guess: a hash, since the generator gives itself away.
     pub(super) fn token(&mut self) -> String {
+        let mut out = String::with_capacity(TOKEN);
+        self.push_token(&mut out);
+        out
+    }
+
+    /// The same, behind what is there.
+    pub(super) fn push_token(&mut self, out: &mut String) {
         let number = self.random.next_u64();
         let mut hash = Sha256::new();
         hash.update(self.config.secret);
         hash.update(number.to_be_bytes());
-        hex(slice(&hash.finalize(), 0, 8))
+        let hash: [u8; 32] = hash.finalize().into();
+        let number = hash.first_chunk().map_or(0, |it| u64::from_be_bytes(*it));
+        push_digits::<16>(out, number, TOKEN);
     }
 
     /// The tag of a response without a transaction: the same for a repeated request and for the
@@ -45,8 +58,9 @@ impl Endpoint {
     }
 
     pub(super) fn fresh_via(&mut self, flow: Flow) -> String {
-        let branch = self.token();
-        via(flow, self.config.sent_by(flow), &branch)
+        let mut out = via(flow, self.config.sent_by(flow));
+        self.push_token(&mut out);
+        out
     }
 
     pub(super) fn contact(&self, user: &str, flow: Flow) -> String {

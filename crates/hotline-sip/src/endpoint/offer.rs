@@ -191,7 +191,7 @@ impl Endpoint {
         let accepted = if is_invite {
             self.accept(server, &dialog, Some(&sdp), session, now)
         } else {
-            self.accept_update(server, Some(&dialog.contact), Some(session), &sdp, now);
+            self.accept_update(server, Some(&dialog.contact()), Some(session), &sdp, now);
             None
         };
         if let (Some(mut accepted), Some(Leg::Up(up))) = (accepted, self.legs.get_mut(&leg)) {

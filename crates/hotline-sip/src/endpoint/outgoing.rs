@@ -7,7 +7,7 @@ use hotline_base::{LegId, Now};
 use super::{
     Endpoint,
     challenged::proofs,
-    names::{ALLOW, SUPPORTED},
+    names::{ALLOW, SUPPORTED, TOKEN},
     session::may_update,
 };
 use crate::{
@@ -49,7 +49,10 @@ impl Endpoint {
         limit: Option<Duration>,
         now: Now,
     ) {
-        let (call_id, tag) = (format!("{}{}", self.token(), self.token()), self.token());
+        let mut call_id = String::with_capacity(2 * TOKEN);
+        self.push_token(&mut call_id);
+        self.push_token(&mut call_id);
+        let tag = self.token();
         let (forks, failure) = (Vec::new(), EndWhy::NoResponse);
         let it = Outgoing { call_id, tag, forks, later, failure };
         self.legs.insert(leg, Leg::Outgoing(Box::new(it)));
@@ -79,7 +82,7 @@ impl Endpoint {
         let Some(Leg::Outgoing(it)) = self.legs.get(&leg) else { return None };
         let names = Names { call_id: &it.call_id, tag: &it.tag, contact: &contact, via: &via };
         let message = self.first_invite(&dial, &names, cseq, secs)?;
-        let mut dialog = Dialog::outgoing(&message, dial.flow, contact);
+        let mut dialog = Dialog::outgoing(&message, dial.flow, &contact);
         dialog.credentials = dial.credentials.clone().map(Box::new);
         let client = self.transactions.begin_client(message, dial.flow, now.mono, &mut self.out)?;
         let invite = Invite {
@@ -106,17 +109,15 @@ impl Endpoint {
         secs: u32,
     ) -> Option<Message> {
         let host = self.config.sent_by(dial.flow);
-        let user: String = dial
-            .from_user
-            .chars()
-            .filter(|it| !it.is_control() && !"<>@;: \"".contains(*it))
-            .collect();
+        let is_plain = |it: char| !it.is_control() && !"<>@;: \"".contains(it);
         let mut from = String::with_capacity(128);
         if !dial.from_display.is_empty() {
             from.push_str(&quote(&dial.from_display));
             from.push(' ');
         }
-        from.extend(["<sip:", user.as_str(), "@"]);
+        from.push_str("<sip:");
+        from.extend(dial.from_user.chars().filter(|it| is_plain(*it)));
+        from.push('@');
         match &dial.from_host {
             Some(it) => from.push_str(it),
             None => push_address(&mut from, host),
@@ -176,7 +177,7 @@ impl Endpoint {
             return;
         }
         let early = self.forget_early(invite, now);
-        let early = early.into_iter().find(|it| it.dialog.remote_tag == tag);
+        let early = early.into_iter().find(|it| it.dialog.remote_tag() == tag);
         let (early, early_sdp) = early.map(|it| (it.dialog, it.sdp)).unzip();
         let mut dialog = early.unwrap_or_else(|| invite.dialog.clone());
         if invite.is_first {

@@ -57,7 +57,7 @@ impl Endpoint {
         let refer_sub = message.header("Refer-Sub").unwrap_or_default().trim_ascii();
         let notifies = !refer_sub.get(..5).is_some_and(|it| it.eq_ignore_ascii_case(b"false"));
         self.refers.insert(leg, Refer { server: id, asked: now, notifies });
-        self.say(Event::Referred { leg, to: Pii::new(uri.user), replaces });
+        self.say(Event::Referred { leg, to: Pii::new(uri.user.into_owned()), replaces });
     }
 
     /// The leg that a new call takes the place of, or why it cannot (RFC 3891 §3).
@@ -167,7 +167,7 @@ impl Endpoint {
         let via = self.fresh_via(flow);
         let request = dialog
             .request("NOTIFY", cseq, &via)
-            .header("Contact", &*dialog.contact)
+            .header("Contact", &*dialog.contact())
             .header("Event", "refer")
             .header("Subscription-State", state)
             .header("User-Agent", agent)
@@ -202,9 +202,8 @@ impl Endpoint {
             Leg::Up(it) => &it.dialog,
             Leg::Closing(_) | Leg::Outgoing(_) => return None,
         };
-        let Dialog { call_id, local_tag, remote_tag, .. } = dialog;
-        let named = (call_id.to_vec(), local_tag.to_vec(), remote_tag.clone());
-        String::from_utf8(crate::replaces::naming(&named)).ok()
+        let [call_id, local_tag, remote_tag] = dialog.key().map(<[u8]>::to_vec);
+        String::from_utf8(crate::replaces::naming(&(call_id, local_tag, remote_tag))).ok()
     }
 
     /// Asks the peer of an answered leg to call somebody else (as a telephone does), in place of

@@ -47,7 +47,7 @@ impl Endpoint {
         }
         let Some((request, flow, tag)) = self.transactions.request(it.server) else { return };
         let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
-        let reply = reply.with("Contact", &*it.dialog.contact).with("Allow", ALLOW);
+        let reply = reply.with("Contact", it.dialog.contact()).with("Allow", ALLOW);
         let bytes: Arc<[u8]> = reply.build_with_sdp(sdp.as_deref()).into();
         it.ringing = Some((status, Arc::clone(&bytes)));
         self.transactions.respond(it.server, status, bytes, now.mono, &mut self.out);
@@ -68,7 +68,7 @@ impl Endpoint {
         // The description settled already: once is enough (RFC 3262 §5).
         let sdp = sdp.filter(|_| all.described.is_none());
         let reply = Reply::new(request, status).from(flow).tag(tag).feedback(self.feedback);
-        let reply = reply.with("Contact", &*it.dialog.contact).with("Allow", ALLOW);
+        let reply = reply.with("Contact", it.dialog.contact()).with("Allow", ALLOW);
         let reply = reply.with("Supported", SUPPORTED).with("Require", "100rel");
         let reply = reply.with("RSeq", all.rseq.to_string());
         let bytes: Arc<[u8]> = reply.build_with_sdp(sdp.as_deref()).into();

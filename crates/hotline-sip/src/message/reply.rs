@@ -105,9 +105,10 @@ impl<'a> Reply<'a> {
                         .saturating_sub(header.as_ptr().addr())
                         .saturating_add(first.len()),
                 );
-                let mut value = self.stamped(first);
-                value.extend_from_slice(slice(header, from, header.len()));
-                it = it.header(name, value);
+                it = it.written(name, |it| {
+                    self.stamp(first, it);
+                    it.put(slice(header, from, header.len()));
+                });
             } else {
                 it = it.header(name, header);
             }
@@ -116,36 +117,34 @@ impl<'a> Reply<'a> {
         it
     }
 
-    /// The top Via with the source of the request in it.
-    fn stamped(&self, via: &[u8]) -> Vec<u8> {
-        let (Some(flow), Some(read)) = (self.flow, Via::parse(via)) else { return via.to_vec() };
+    /// Puts down the top Via with the source of the request in it.
+    fn stamp(&self, via: &[u8], out: &mut MessageBuilder) {
+        let (Some(flow), Some(read)) = (self.flow, Via::parse(via)) else { return out.put(via) };
         let source = flow.remote.ip().to_canonical();
         let wants_port = read.params.get("rport").is_some_and(<[u8]>::is_empty);
         let feedback = self.feedback.filter(|_| overload::takes_part(read.params));
-        let mut out = Vec::with_capacity(via.len().saturating_add(96));
         for (n, part) in split_bare(via, b';').enumerate() {
             if n > 0 && feedback.is_some() && overload::is_parameter(part) {
                 continue;
             }
             let is_rport = part.eq_ignore_ascii_case(b"rport");
             if n > 0 {
-                out.push(b';');
+                out.put(b";");
             }
-            out.extend_from_slice(part);
+            out.put(part);
             if is_rport && wants_port {
-                out.push(b'=');
-                out.extend_from_slice(Decimal::of(flow.remote.port().into()).as_ref());
+                out.put(b"=");
+                out.put(Decimal::of(flow.remote.port().into()).as_ref());
             }
         }
         // RFC 3581 §4: with rport, received is written even if it says nothing new.
         let is_same = read.host_ip() == Some(source);
         if read.params.get("received").is_none() && (wants_port || !is_same) {
-            out.extend_from_slice(format!(";received={source}").as_bytes());
+            out.put(format!(";received={source}").as_bytes());
         }
         if let Some(it) = feedback {
-            out.extend_from_slice(it.parameters().as_bytes());
+            out.put(it.parameters().as_bytes());
         }
-        out
     }
 }
 

@@ -75,7 +75,8 @@ impl Registrar {
 fn well_formed(message: &Message, answer: &Params) -> Result<u32, Unproven> {
     let meant = answer.get("uri").and_then(|it| Uri::parse(it.as_bytes()));
     let asked = message.request_uri();
-    let same = |meant: Uri| asked.is_some_and(|it| it.host == meant.host && it.user == meant.user);
+    let same =
+        |meant: Uri<'_>| asked.is_some_and(|it| it.host == meant.host && it.user == meant.user);
     let count = answer.count().filter(|_| meant.is_some_and(same) && !answer.has_hashed_user());
     count.ok_or(Unproven::Unreadable)
 }

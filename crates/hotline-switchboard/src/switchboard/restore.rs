@@ -46,8 +46,8 @@ impl Switchboard {
     pub(super) fn keep_call(&mut self, id: CallId) {
         let Some(entry) = self.calls.get_mut(&id) else { return };
         let value = entry.call.save().and_then(|saved| {
-            let dialogs = saved.legs().into_iter().filter_map(|it| self.endpoint.save(it));
-            let kept = KeptCall { form: FORM, saved, dialogs: dialogs.collect() };
+            let dialogs = saved.legs().filter_map(|it| self.endpoint.save(it)).collect();
+            let kept = KeptCall { form: FORM, saved, dialogs };
             // It waits for the disk, and shall take no more room there than it needs.
             self.scratch.clear();
             kept.serialize(&mut self.scratch).ok()?;
@@ -131,7 +131,7 @@ impl Switchboard {
                 self.legs.insert(leg, id);
             }
         }
-        let media_legs = saved.legs();
+        let media_legs: Vec<_> = saved.legs().collect();
         self.media_legs.extend(media_legs.iter().map(|it| (*it, id)));
         let recordings = saved.recordings.clone();
         self.recordings.extend(recordings.iter().map(|it| (it.clone(), id)));

@@ -8,7 +8,7 @@ fn who_was_only_being_called_when_control_restarted_has_a_visit_that_ended() {
     it.consults(TARGET, colleague("1002"));
     it.opens(TARGET);
     let saved = it.call.save().unwrap();
-    assert_eq!(saved.legs(), [CALLER, AGENT]);
+    assert!(saved.legs().eq([CALLER, AGENT]));
     let mut call = Call::restore(saved, Arc::new(Config::default()), it.now);
     let ended: Vec<_> = std::iter::from_fn(|| call.poll_output())
         .filter_map(|it| {
