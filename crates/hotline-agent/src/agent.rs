@@ -5,8 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use hotline_base::{AgentNo, CallId, Due, Extension, GroupId, MonoTime, Now, Pii, WallTime};
 
 use crate::{
-    Action, AgentFact, AgentView, BusyReason, Command, Display, Line, LineEvent, Pending, Presence,
-    PresenceEvent, Refused,
+    Action, Actions, AgentFact, AgentView, BusyReason, Command, Display, Line, LineEvent, Pending,
+    Presence, PresenceEvent, Refused,
 };
 
 /// What is written down about an agent.
@@ -166,9 +166,6 @@ impl Agent {
     }
 
     pub fn view(&self) -> AgentView {
-        // Room for all is less work than growing.
-        let mut actions = Vec::with_capacity(Action::ALL.len());
-        actions.extend(Action::ALL.iter().filter(|it| self.allows(**it)));
         AgentView {
             no: self.config.no.clone(),
             extension: self.extension.clone(),
@@ -179,7 +176,7 @@ impl Agent {
             pending: self.pending,
             since_wall: self.since,
             until_wall: self.until.map(|it| it.wall),
-            actions,
+            actions: Actions::of(|it| self.allows(it)),
             groups: Arc::clone(&self.groups),
             outside: self.outside.clone(),
         }

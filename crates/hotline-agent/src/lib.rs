@@ -19,5 +19,5 @@ pub use self::{
     command::{Action, Command, Forced, RecordingWish, Refused, Target},
     line::{Line, LineEvent},
     presence::{BusyReason, Pending, Presence, PresenceEvent},
-    view::{AgentFact, AgentView, Display},
+    view::{Actions, AgentFact, AgentView, Display},
 };

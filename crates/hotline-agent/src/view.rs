@@ -1,6 +1,6 @@
 //! What others see of an agent: the whole picture, and one change at a time.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hotline_base::{AgentNo, CallId, Extension, GroupId, Pii, WallTime};
@@ -49,6 +49,31 @@ impl Display {
     }
 }
 
+/// A set of actions.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Eq, PartialEq)]
+pub struct Actions(u64);
+
+const _: () = assert!(Action::ALL.len() <= 64, "each action has a bit");
+
+impl Actions {
+    pub(crate) fn of(is: impl Fn(Action) -> bool) -> Self {
+        let bits = Action::ALL.iter().enumerate().map(|(n, it)| u64::from(is(*it)) << n);
+        Self(bits.sum())
+    }
+
+    /// In the order of [`Action::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Action> {
+        let all = Action::ALL.iter().enumerate();
+        all.filter(move |(n, _)| self.0 >> n & 1 == 1).map(|(_, it)| *it)
+    }
+}
+
+impl fmt::Debug for Actions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
 /// An agent as a screen needs it.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
 pub struct AgentView {
@@ -65,8 +90,8 @@ pub struct AgentView {
     pub since_wall: WallTime,
     /// When after-call work ends by itself, or when a rest is planned to end.
     pub until_wall: Option<WallTime>,
-    /// What can be asked for, in the order of [`Action::ALL`].
-    pub actions: Vec<Action>,
+    /// What can be asked for.
+    pub actions: Actions,
     /// Shared by all views of the agent.
     pub groups: Arc<[GroupId]>,
     /// 外线坐席: the number outside that rings.

@@ -55,7 +55,7 @@ impl From<&AgentView> for AgentJson {
             pending: it.pending.map(PendingJson::from),
             since: time::write(it.since_wall),
             until: it.until_wall.map(time::write),
-            actions: it.actions.iter().map(|it| action_name(*it).0).collect(),
+            actions: it.actions.iter().map(|it| action_name(it).0).collect(),
             skill_groups: it.groups.iter().map(ToString::to_string).collect(),
             outside_no: it.outside.as_ref().map(|it| it.reveal().clone()),
         }
