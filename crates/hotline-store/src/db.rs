@@ -14,10 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    process::{getpriority_process, setpriority_process},
-    thread::gettid,
-};
 use sqlx::{
     Pool, Sqlite, Transaction,
     pool::PoolConnection,
@@ -33,7 +29,7 @@ pub use self::{
     load::PushTarget,
     outbox::{Backlog, PushRow, PushVerdict},
 };
-use crate::StoreError;
+use crate::{StoreError, priority};
 
 /// The one place that names the kind of database.
 type Db = Sqlite;
@@ -139,7 +135,7 @@ impl Database {
         let goes_on = move || {
             // The connection's own thread, which nothing else runs on.
             if !std::mem::replace(&mut is_patient, true) {
-                be_patient();
+                priority::lower();
             }
             Instant::now() < end
         };
@@ -176,17 +172,6 @@ impl Database {
 
 /// Instructions of the database's machine between two looks at the clock: under a millisecond.
 const STEPS: i32 = 10_000;
-
-/// Of a thread that looks at every record, while people talk: as the engine's other threads that
-/// may wait.
-const PATIENT: i32 = 10;
-
-fn be_patient() {
-    let nice = getpriority_process(Some(gettid())).map_or(PATIENT, |it| it.max(PATIENT));
-    if let Err(error) = setpriority_process(Some(gettid()), nice) {
-        tracing::debug!(%error, "A search stays as urgent as everything else.");
-    }
-}
 
 /// Numbers of ours in the database's signed ones, bit for bit.
 const fn signed(it: u64) -> i64 {

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 
 pub use self::reader::{Batch, Reader};
 use self::{disk::OsDisk, worker::Worker, writer::Writer};
+use crate::priority;
 
 /// Commits that may wait for the thread (`docs/CHANNELS.md`: control → spool).
 const COMMITS_MAX: usize = 8192;
@@ -254,7 +255,10 @@ impl Journal {
         let (worker, stats, health) = Worker::new(writer, config, lock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || worker.run(&intake))
+            .spawn(move || {
+                priority::raise();
+                worker.run(&intake);
+            })
             .map_err(io)?;
         let journal = Self { orders: orders.clone(), stats, health, dir };
         Ok(Opened {

@@ -14,6 +14,7 @@ mod fixture;
 mod journal;
 mod loader;
 mod marks;
+mod priority;
 mod sidecar;
 pub mod wire;
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use hotline_base::{AgentNo, CallId, Pii, RecordingId, WallTime};
+use rustix::process::getpriority_process;
 use sqlx::Row;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -18,6 +19,7 @@ use super::*;
 use crate::{
     Entry, Item, Journal, JournalConfig, Kind, LOADER, Loader, LoaderStats, Opened, Position,
     fixture::{EPOCH, agent_fact, answered, in_flow},
+    priority::tests::nices_of,
 };
 
 const NOW: WallTime = WallTime(EPOCH);
@@ -103,15 +105,6 @@ async fn a_search_that_takes_too_long_is_stopped_and_keeps_nobody_waiting() {
         let it = StoreError::from(it.await.unwrap().unwrap_err());
         assert!(matches!(it, StoreError::TooLong), "{it:?}");
     }
-}
-
-/// How far each thread of this name stands back (proc(5): the 19th value of `stat`).
-fn nices_of(name: &str) -> Vec<i32> {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let stats = tasks.filter_map(|it| fs::read_to_string(it.unwrap().path().join("stat")).ok());
-    let of_name = stats.filter(|it| it.contains(&format!("({name}")));
-    let nice = |it: String| it.rsplit(") ").next()?.split(' ').nth(16)?.parse().ok();
-    of_name.filter_map(nice).collect()
 }
 
 #[tokio::test]
