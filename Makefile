@@ -8,13 +8,17 @@
 CARGO ?= cargo
 CONFIG ?=
 
-.PHONY: run demo telephone test test-long check format lint unit fuzz flows licences
+.PHONY: run demo telephone release test test-long check format lint unit fuzz flows licences
 
 run: need-build
 	$(CARGO) run --release --package hotline -- serve $(if $(CONFIG),--config $(CONFIG))
 
 demo: need-build
 	$(CARGO) run --release --package hotline -- demo $(if $(CONFIG),--config $(CONFIG))
+
+# The program as it is shipped, in half an hour: target/release-guided/hotline.
+release: need-build
+	@scripts/release
 
 # A telephone in a page of this machine, for the engine of `make run`.
 telephone:
