@@ -1,8 +1,7 @@
 //! Numbers as text, for names that are made several times in each call: the machinery of `format!`
 //! costs as much as the rest of such a step.
 
-/// Writes a number to this base, at most 16, with at least `width` digits, at
-/// most 20.
+/// Writes a number to this base, at most 16, with at least `width` digits, which is at most 20.
 pub fn push_digits<const BASE: u64>(out: &mut String, number: u64, width: usize) {
     // As many as base 10 has.
     let mut digits = [b'0'; 20];

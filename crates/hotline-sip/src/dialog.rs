@@ -203,7 +203,8 @@ pub(crate) fn contact(user: &str, flow: Flow, host: SocketAddr) -> String {
     out
 }
 
-/// Our Via on a flow up to its branch, `host` as in [`contact`], which asks for the way back to be seen (RFC 3581).
+/// Our Via on a flow up to its branch, `host` as in [`contact`], which asks for the way back to be
+/// seen (RFC 3581).
 pub(crate) fn via(flow: Flow, host: SocketAddr) -> String {
     let mut out = String::with_capacity(96);
     for it in ["SIP/2.0/", flow.transport.name(), " "] {

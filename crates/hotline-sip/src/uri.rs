@@ -78,8 +78,8 @@ impl<'a> Uri<'a> {
         Some(self.params().find(|it| it.0 == name)?.1.unwrap_or_default())
     }
 
-    /// Names in lower case.
-    fn params(&self) -> impl Iterator<Item = (String, Option<String>)> {
+    /// Each parameter and its value; names in lower case.
+    pub fn params(&self) -> impl Iterator<Item = (String, Option<String>)> {
         split_bare(self.params, b';').map(|it| {
             let end = memchr::memchr(b'=', it).unwrap_or(it.len());
             let value = it.get(end.saturating_add(1)..).map(|it| decode(&unescape(it)));

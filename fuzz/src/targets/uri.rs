@@ -34,10 +34,10 @@ pub(super) fn run(bytes: &[u8]) -> u64 {
         });
         trace.flag(it.port.is_some());
         trace.flag(it.user.is_ascii());
-        trace.count(it.params.len());
-        assert!(!it.scheme.is_empty() && it.params.len() <= bytes.len());
-        let first = it.params.first().map(|it| it.0.clone()).unwrap_or_default();
-        assert!(it.params.is_empty() || it.param(&first).is_some());
+        let params: Vec<_> = it.params().collect();
+        trace.count(params.len());
+        assert!(!it.scheme.is_empty() && params.len() <= bytes.len());
+        assert!(params.first().is_none_or(|first| it.param(&first.0).is_some()));
     }
     if let Some(it) = NameAddr::parse(bytes) {
         assert!(!it.uri.is_empty() && it.uri.len() <= bytes.len());
