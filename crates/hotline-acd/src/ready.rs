@@ -231,10 +231,10 @@ mod tests {
                 all.insert(agent, (own, since));
             }
             let group = &groups[usize::try_from(n % 4).unwrap()];
-            let turn = |(agent, (own, since)): (&AgentNo, &(Vec<(GroupId, u8)>, MonoTime))| {
+            let turns = all.iter().filter_map(|(agent, (own, since))| {
                 own.iter().find(|it| it.0 == *group).map(|it| (it.1, *since, agent.clone()))
-            };
-            let turns: BTreeSet<_> = all.iter().filter_map(turn).collect();
+            });
+            let turns: BTreeSet<_> = turns.collect();
             assert_eq!(set.first(group), turns.first().map(|it| &it.2));
             assert_eq!(set.n_ready(group), turns.len());
         }
