@@ -13,7 +13,16 @@ use std::{
 };
 
 use hotline_testkit::Sound;
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::{
+    net::{
+        AddressFamily, Shutdown, SocketType, shutdown,
+        sockopt::{socket_domain, socket_type},
+    },
+    process::{
+        Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal, kill_process, pidfd_getfd,
+        pidfd_open, prlimit,
+    },
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -311,6 +320,27 @@ impl Engine {
         self.note = self.read_note().unwrap();
         let pid = Pid::from_raw(self.role(role).expect("the role runs")).unwrap();
         kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    /// Breaks the link between the roles, which both live on.
+    pub(crate) fn break_link(&self) {
+        let media = self.role(Role::Media).expect("the role runs");
+        let process = pidfd_open(Pid::from_raw(media).unwrap(), PidfdFlags::empty()).unwrap();
+        let mut n = 0;
+        for it in fs::read_dir(format!("/proc/{media}/fd")).unwrap() {
+            let number = it.unwrap().file_name().to_str().unwrap().parse().unwrap();
+            let Ok(handle) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else {
+                continue;
+            };
+            // The supervisor's socket has packets.
+            if socket_domain(&handle) == Ok(AddressFamily::UNIX)
+                && socket_type(&handle) == Ok(SocketType::STREAM)
+            {
+                shutdown(&handle, Shutdown::Both).unwrap();
+                n += 1;
+            }
+        }
+        assert_eq!(n, 1, "streams within the machine that media has");
     }
 
     /// Waits until another process has taken the place of one that was killed.

@@ -7,7 +7,7 @@ use std::{env, time::Duration};
 use futures_util::future::{join, join_all};
 use hotline_testkit::{Call, Heard, PacketHeard, Speech};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     engine::{Engine, Role, SOON, text},
@@ -153,6 +153,36 @@ async fn no_gap_is_heard_while_control_is_killed_again_and_again_and_no_port_is_
     for it in &agents {
         engine.until_state(it, "idle").await;
     }
+    engine.until_no_port_is_held().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_breaks_between_two_living_roles_is_made_anew_and_talks_go_on() {
+    let engine = Engine::start(Setup::of_calls(3)).await;
+    let (talks, _agents) = talks(&engine, 2).await;
+    let (roles, since) = (engine.roles(), Instant::now());
+    for high in [520, 600] {
+        engine.break_link();
+        // Nobody is taken without media, and then somebody is.
+        let taken = timeout(SOON, taken_caller(&engine)).await;
+        let caller = taken.expect("there is a link again");
+        for it in &talks {
+            it.phone.speak(Speech::tone(high));
+        }
+        join_all(talks.iter().map(async |it| it.caller.until_tone(high, SOON).await.unwrap()))
+            .await;
+        caller.hang_up();
+        caller.until_ended(SOON).await.unwrap();
+    }
+    let pauses = check_seamless(&talks, since);
+    tell("longest pause heard while links broke, and beyond those of the robots", &pauses);
+    for it in &talks {
+        it.caller.hang_up();
+        it.phone.until_ended(SOON).await.unwrap();
+        let record = engine.record_of(&it.caller.number).await;
+        assert_ne!(record["reason"], "media_failed");
+    }
+    assert_eq!(engine.roles(), roles);
     engine.until_no_port_is_held().await;
 }
 

@@ -57,6 +57,9 @@ pub enum SocketKind {
 pub enum Report {
     /// The role does its work.
     Ready,
+    /// The link to the other role is over, and nobody brings another: both may be well, and one of
+    /// them has let go of it.
+    Unlinked,
 }
 
 /// A pair for one child; neither end survives an `exec` unless it is given as a standard stream.

@@ -3,7 +3,7 @@
 //! Links come and go with media processes. An order belongs to the link that was up when it was
 //! given; after that it is void, because the process that comes next knows nothing of its leg.
 
-use std::{io, os::unix::net::UnixStream as StdUnixStream};
+use std::{io, os::unix::net::UnixStream as StdUnixStream, sync::Arc, time::Duration};
 
 use hotline_base::media::{Event, Order, VERSION};
 use tokio::{
@@ -12,11 +12,18 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc,
+    sync::{Notify, mpsc},
+    time::{Instant, sleep_until},
 };
 
 /// Bytes of one frame; nothing that is meant comes near.
 const FRAME_MAX: u32 = 1 << 20;
+
+/// A media process that has died is started again, and brings its own link, within this.
+const ASK_AFTER: Duration = Duration::from_millis(500);
+
+/// Between two questions for a link, at most.
+const ASK_AFTER_MAX: Duration = Duration::from_secs(5);
 
 /// Orders written together.
 const BATCH_MAX: usize = 64;
@@ -40,17 +47,20 @@ pub(crate) struct Ordered {
 }
 
 /// Serves one end after the other until control or the supervisor is gone. The ends do not block.
+/// `missing` is told while there is none though one could be: media lets go of a link that is not
+/// read, and lives on.
 pub(crate) async fn run(
     mut ends: mpsc::Receiver<StdUnixStream>,
     mut orders: mpsc::Receiver<Ordered>,
     to_control: mpsc::Sender<LinkInput>,
+    missing: Arc<Notify>,
 ) {
     let mut epoch = 0;
     let mut next = None;
     loop {
         let end = if let Some(end) = next.take() {
             end
-        } else if let Some(end) = first_end(&mut ends, &mut orders).await {
+        } else if let Some(end) = first_end(&mut ends, &mut orders, &missing).await {
             end
         } else {
             return;
@@ -84,11 +94,19 @@ pub(crate) async fn run(
 async fn first_end(
     ends: &mut mpsc::Receiver<StdUnixStream>,
     orders: &mut mpsc::Receiver<Ordered>,
+    missing: &Notify,
 ) -> Option<StdUnixStream> {
+    let mut pause = ASK_AFTER;
+    let mut ask_at = Instant::now() + pause;
     loop {
         tokio::select! {
             end = ends.recv() => return end,
             order = orders.recv() => drop(order?),
+            () = sleep_until(ask_at) => {
+                missing.notify_one();
+                pause = (2 * pause).min(ASK_AFTER_MAX);
+                ask_at = Instant::now() + pause;
+            }
         }
     }
 }

@@ -168,10 +168,16 @@ impl Supervisor {
                 }
             }
         }
+        self.join().await?;
+        self.bound.note(self.control.pid, self.media.pid);
+        Ok(())
+    }
+
+    /// Gives both roles an end of a fresh link, if both are there.
+    async fn join(&self) -> Result<(), Error> {
         if let (Some(control), Some(media)) = (&self.control.channel, &self.media.channel) {
             join(control, media).await.map_err(Error::io("no socket for the roles"))?;
         }
-        self.bound.note(self.control.pid, self.media.pid);
         Ok(())
     }
 
@@ -188,6 +194,16 @@ impl Supervisor {
                         && let Some(announce) = self.announce.take()
                     {
                         announce(&self.bound.addresses());
+                    }
+                }
+            }
+            // Who has no link because the other one died has the next one with its next life.
+            Happened::Unlinked { role, life } => {
+                let both = self.control.pid.is_some() && self.media.pid.is_some();
+                if self.slot(role).is_life(life) && both && !self.is_stopping() {
+                    tracing::error!("The link between control and media is over; another is made.");
+                    if let Err(error) = self.join().await {
+                        tracing::error!(%error, "They get none; it is asked for again.");
                     }
                 }
             }

@@ -7,7 +7,7 @@ use hotline_web::{App, Serving, Tokens};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinHandle,
     time::{Instant, interval, sleep_until, timeout},
 };
@@ -45,6 +45,8 @@ pub(super) struct Edge {
     outward: Outward,
     lists: Arc<Listing>,
     web: Option<Serving>,
+    /// There is no link to media.
+    unlinked: Arc<Notify>,
     /// Ends when everything for the wire has left.
     transmitting: Option<JoinHandle<()>>,
 }
@@ -82,6 +84,7 @@ impl Edge {
             outward,
             lists,
             web: None,
+            unlinked: Arc::default(),
             transmitting: None,
         })
     }
@@ -96,7 +99,7 @@ impl Edge {
     ) -> Result<(), Error> {
         let Roads { from_net, to_net, from_link, to_link, link_ends } = roads;
         let Shared { meters, journal, net, gate, clock, .. } = self.shared.clone();
-        control.spawn(link::run(link_ends, to_link, from_link));
+        control.spawn(link::run(link_ends, to_link, from_link, Arc::clone(&self.unlinked)));
         tokio::spawn(watch_spool(journal, self.addresses.notes.clone()));
         let lists = Arc::clone(&self.lists);
         self.around.outside.spawn(async move { lists.begin().await });
@@ -179,6 +182,11 @@ impl Edge {
             };
             tokio::select! {
                 () = thread.ended() => break,
+                () = self.unlinked.notified() => {
+                    if self.supervisor.send(&Report::Unlinked, &[]).await.is_err() {
+                        tracing::debug!("The supervisor is gone.");
+                    }
+                }
                 () = alarm => {
                     let note = if farewell { Note::Quit } else { Note::EndCalls };
                     self.note(note).await;

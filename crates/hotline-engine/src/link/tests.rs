@@ -1,6 +1,6 @@
 //! A media process that is only the far end of a socket.
 
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::{os::unix::net::UnixStream as StdUnixStream, sync::Arc, time::Duration};
 
 use hotline_base::{
     LegId,
@@ -9,7 +9,8 @@ use hotline_base::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
-    sync::mpsc,
+    sync::{Notify, mpsc},
+    time::Instant,
 };
 
 use super::{LinkInput, Ordered, run};
@@ -18,14 +19,16 @@ struct Link {
     ends: mpsc::Sender<StdUnixStream>,
     orders: mpsc::Sender<Ordered>,
     inputs: mpsc::Receiver<LinkInput>,
+    missing: Arc<Notify>,
 }
 
 fn link() -> Link {
     let (ends, ends_rx) = mpsc::channel(4);
     let (orders, orders_rx) = mpsc::channel(16);
     let (to_control, inputs) = mpsc::channel(16);
-    tokio::spawn(run(ends_rx, orders_rx, to_control));
-    Link { ends, orders, inputs }
+    let missing = Arc::<Notify>::default();
+    tokio::spawn(run(ends_rx, orders_rx, to_control, Arc::clone(&missing)));
+    Link { ends, orders, inputs, missing }
 }
 
 impl Link {
@@ -104,4 +107,22 @@ async fn media_of_another_version_is_refused() {
     let inventory = Event::Inventory { version, legs: vec![], recordings: vec![], began };
     write(&mut media, &inventory).await;
     assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_media_lets_go_of_is_asked_for_until_there_is_another() {
+    let mut it = link();
+    let (media, _) = it.up().await;
+    drop(media);
+    assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
+    let began = Instant::now();
+    let mut asked = Vec::new();
+    for _ in 0..6 {
+        it.missing.notified().await;
+        asked.push(began.elapsed().as_millis());
+    }
+    assert_eq!(asked, [500, 1_500, 3_500, 7_500, 12_500, 17_500]);
+    let (_media, _) = it.up().await;
+    let asked = tokio::time::timeout(Duration::from_mins(1), it.missing.notified()).await;
+    assert!(asked.is_err(), "a link that is there was asked for");
 }

@@ -43,6 +43,7 @@ pub struct RoleCommand {
 #[derive(Debug)]
 pub(super) enum Happened {
     Ready { role: Role, life: u64 },
+    Unlinked { role: Role, life: u64 },
     Ended { role: Role, life: u64, code: Option<i32> },
 }
 
@@ -133,8 +134,12 @@ impl Watch {
     async fn run(self, mut child: Child, channel: Arc<Channel>, killed: oneshot::Receiver<()>) {
         let Self { role, life, tell } = self;
         let listen = async {
-            while let Ok(Some((Report::Ready, _))) = channel.receive().await {
-                if tell.send(Happened::Ready { role, life }).await.is_err() {
+            while let Ok(Some((report, _))) = channel.receive().await {
+                let happened = match report {
+                    Report::Ready => Happened::Ready { role, life },
+                    Report::Unlinked => Happened::Unlinked { role, life },
+                };
+                if tell.send(happened).await.is_err() {
                     return;
                 }
             }
