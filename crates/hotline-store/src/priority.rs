@@ -5,12 +5,12 @@ use rustix::{
     thread::gettid,
 };
 
-/// Of the journal's thread, like the engine's that decides: what a call says leaves the house when its
-/// record is safe, and no call is admitted while too much waits for that.
+/// Of the journal's thread, like the engine's that decides: what a call says leaves the house when
+/// its record is safe, and no call is admitted while too much waits for that.
 const URGENT: i32 = -10;
 
-/// Of a thread that looks at every record, while people talk: as the engine's other threads that may
-/// wait.
+/// Of a thread that looks at every record, while people talk: as the engine's other threads that
+/// may wait.
 const PATIENT: i32 = 10;
 
 /// For the calling thread.
