@@ -2,12 +2,15 @@
 //!
 //! As they came, while all get their turn soon. Under overload what belongs to a call goes first:
 //! it is what the peers of running calls wait for, and a call that is half done is lost work when
-//! it is late. New calls wait behind it, and only so long: one that is late is refused, and its
-//! caller is to be told while he still listens.
+//! it is late. New calls wait behind it, and only so long: one that is late is refused, which costs
+//! next to nothing, and its caller is to be told while he still listens.
 
 use std::{collections::VecDeque, time::Duration};
 
 use hotline_base::MonoTime;
+
+/// Late calls that are taken between two of the first: one of these costs as much as ten refusals.
+const LATE_MAX: u32 = 16;
 
 /// Which others a message may overtake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,10 +29,10 @@ pub struct Backlog<T> {
     /// New calls and what stays behind them; empty unless calls wait.
     calls: VecDeque<Waiting<T>>,
     calls_wait: bool,
-    /// A new call that has waited so long takes turns with the first.
+    /// A new call that has waited so long goes before the first.
     late: Duration,
-    /// The last turn was a late call's.
-    was_late: bool,
+    /// Late calls that were taken since one of the first.
+    n_late: u32,
 }
 
 #[derive(Debug)]
@@ -41,13 +44,7 @@ struct Waiting<T> {
 
 impl<T> Backlog<T> {
     pub const fn new(late: Duration) -> Self {
-        Self {
-            first: VecDeque::new(),
-            calls: VecDeque::new(),
-            calls_wait: false,
-            late,
-            was_late: false,
-        }
+        Self { first: VecDeque::new(), calls: VecDeque::new(), calls_wait: false, late, n_late: 0 }
     }
 
     /// Whether new calls wait behind all others from now on.
@@ -78,10 +75,19 @@ impl<T> Backlog<T> {
     }
 
     pub fn pop(&mut self, now: MonoTime) -> Option<T> {
-        let is_late = self.oldest_call(now) > self.late;
-        self.was_late = is_late && !self.was_late;
-        let first = if self.was_late { None } else { self.first.pop_front() };
-        first.or_else(|| self.calls.pop_front()).map(|it| it.it)
+        self.pop_late(now).or_else(|| {
+            self.n_late = 0;
+            self.first.pop_front().or_else(|| self.calls.pop_front()).map(|it| it.it)
+        })
+    }
+
+    /// A call that is late, if it is its turn.
+    pub fn pop_late(&mut self, now: MonoTime) -> Option<T> {
+        if self.oldest_call(now) <= self.late || self.n_late >= LATE_MAX {
+            return None;
+        }
+        self.n_late += 1;
+        self.calls.pop_front().map(|it| it.it)
     }
 
     pub fn len(&self) -> usize {
@@ -153,15 +159,35 @@ mod tests {
     }
 
     #[test]
-    fn call_that_is_late_waits_no_longer_and_keeps_nobody_waiting() {
+    fn calls_that_are_late_wait_no_longer_and_keep_nobody_waiting_for_long() {
         let mut it = crowded();
-        for (call, ack) in [("INVITE 1", "ACK 1"), ("INVITE 2", "ACK 2"), ("INVITE 3", "ACK 3")] {
-            it.push(Rank::NewCall, at(0), call);
-            it.push(Rank::First, at(0), ack);
+        for n in 0..=LATE_MAX {
+            it.push(Rank::NewCall, at(u64::from(n)), "INVITE");
         }
-        assert_eq!(it.pop(at(100)), Some("ACK 1"));
-        let by_turns = ["INVITE 1", "ACK 2", "INVITE 2", "ACK 3", "INVITE 3"];
-        assert_eq!(all(&mut it, at(101)), by_turns);
+        for _ in 0..3 {
+            it.push(Rank::First, at(0), "ACK");
+        }
+        assert_eq!((it.pop(at(100)), it.pop_late(at(100))), (Some("ACK"), None));
+        // The last has not waited so long.
+        let (late, n) = (at(100 + u64::from(LATE_MAX)), LATE_MAX as usize);
+        let taken = all(&mut it, late);
+        assert_eq!(taken, [&["INVITE"].repeat(n)[..], &["ACK", "ACK", "INVITE"]].concat());
+    }
+
+    #[test]
+    fn however_many_are_late_the_first_have_their_turn() {
+        let mut it = crowded();
+        for _ in 0..3 * LATE_MAX {
+            it.push(Rank::NewCall, at(0), "INVITE");
+        }
+        (0..2).for_each(|_| it.push(Rank::First, at(0), "ACK"));
+        let late = at(101);
+        let taken = all(&mut it, late);
+        let acks = taken.iter().enumerate().filter(|it| *it.1 == "ACK").map(|it| it.0);
+        let n = LATE_MAX as usize;
+        assert_eq!((acks.collect::<Vec<_>>(), taken.len()), (vec![n, 2 * n + 1], 3 * n + 2));
+        it.push(Rank::NewCall, at(0), "INVITE");
+        assert_eq!(it.pop_late(late), Some("INVITE"));
     }
 
     #[test]

@@ -161,12 +161,16 @@ impl Inbox {
         self.net_held_until = None;
     }
 
-    /// What waits already on the two roads that are ever crowded, by turns.
+    /// What waits already on the two roads that are ever crowded, by turns, and before both calls
+    /// that are late.
     pub(crate) fn try_next(&mut self) -> Option<Waiting> {
         if self.net_held_until.is_some() || self.lists.has_changed().is_ok_and(|it| it) {
             return None;
         }
         self.sort();
+        if let Some(late) = self.backlog.pop_late(self.clock.mono()) {
+            return Some(Waiting::Net(late));
+        }
         self.link_first = !self.link_first;
         let link = |it: &mut Self| it.link.try_recv().ok().map(Waiting::Link);
         let net = |it: &mut Self| it.backlog.pop(it.clock.mono()).map(Waiting::Net);
@@ -306,14 +310,14 @@ mod tests {
     }
 
     fn crowded() -> (Inbox, Roads) {
-        let (mut inbox, roads) = inbox();
+        let (mut inbox, roads) = inbox(LATE);
         inbox.let_calls_wait(true);
         (inbox, roads)
     }
 
-    fn inbox() -> (Inbox, Roads) {
+    fn inbox(late: Duration) -> (Inbox, Roads) {
         let (mut inbox, roads, _addresses) =
-            roads(&Sockets::default(), &Arc::default(), Clock::start(), LATE).unwrap();
+            roads(&Sockets::default(), &Arc::default(), Clock::start(), late).unwrap();
         inbox.release_net();
         (inbox, roads)
     }
@@ -346,6 +350,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn calls_that_are_late_go_before_what_media_says() {
+        let (mut inbox, roads) = inbox(Duration::ZERO);
+        inbox.let_calls_wait(true);
+        for _ in 0..3 {
+            roads.from_link.try_send(LinkInput::Down).unwrap();
+            roads.from_net.try_send(request("INVITE", "")).unwrap();
+        }
+        let taken = std::iter::from_fn(|| inbox.try_next());
+        let is_call = taken.map(|it| matches!(it, Waiting::Net(_))).collect::<Vec<_>>();
+        assert_eq!(is_call, [true, true, true, false, false, false]);
+    }
+
+    #[tokio::test]
     async fn whoever_waits_for_anything_is_given_what_was_put_aside() {
         let (mut inbox, roads) = crowded();
         for (it, to_tag) in [("INVITE", ""), ("BYE", ";tag=2")] {
@@ -362,7 +379,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_is_put_aside_than_may_wait_and_the_road_is_full_then() {
-        let (mut inbox, roads) = inbox();
+        let (mut inbox, roads) = inbox(LATE);
         for _ in 0..BACKLOG_MAX {
             roads.from_net.try_send(request("INVITE", "")).unwrap();
         }
