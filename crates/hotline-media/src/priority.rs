@@ -28,6 +28,10 @@ const NICE: i32 = -15;
 /// call is answered when its leg is open, and who waits long for that is refused.
 const URGENT: i32 = -10;
 
+/// What is said is written before it is out of the recorder's memory, two seconds later, whatever
+/// else the machine has to do; but after what makes calls.
+const KEEPING_UP: i32 = -5;
+
 /// Work that can wait for everybody else's.
 const PATIENT: i32 = 19;
 
@@ -35,6 +39,11 @@ const PATIENT: i32 = 19;
 /// threads that it starts.
 pub(crate) fn urge() {
     set(URGENT);
+}
+
+/// Makes the calling thread go before others, but after those that are urgent.
+pub(crate) fn keep_up() {
+    set(KEEPING_UP);
 }
 
 /// Makes the calling thread wait for all others.

@@ -51,7 +51,7 @@ pub use self::{
     repair::{Repaired, repair},
     verify::{FileState, Verified, verify},
 };
-use crate::{ArchiveFormat, RecorderConfig, counters::Counters, task::Slot, wake::Wake};
+use crate::{ArchiveFormat, RecorderConfig, counters::Counters, priority, task::Slot, wake::Wake};
 
 /// Samples of a channel in a millisecond.
 const SAMPLES_PER_MS: u64 = 8;
@@ -212,6 +212,7 @@ impl Recorder {
 
     pub(crate) fn run(mut self) {
         self.repair();
+        priority::keep_up();
         loop {
             let is_idle = self.tapes.is_empty()
                 && self.volumes.iter().all(|it| it.on_the_way.is_empty() && it.was_well);
@@ -365,7 +366,8 @@ impl Recorder {
                         self.recovers(slot, Trouble::Volume);
                     }
                 } else {
-                    tracing::error!(volume = idx, "A volume does not take recordings.");
+                    let n = self.tapes_on(idx).len();
+                    tracing::error!(volume = idx, n, "A volume does not take recordings.");
                 }
             }
             if is_well {
@@ -420,7 +422,10 @@ impl Recorder {
             told
         });
         if told.is_none() {
-            tracing::error!(%recording, reason, "A recording cannot be written.");
+            // What befell a whole volume was told once.
+            if trouble == Trouble::File {
+                tracing::error!(%recording, reason, "A recording cannot be written.");
+            }
             self.ends.outcomes.say(Event::RecordFailed { recording, reason });
         }
     }
@@ -430,7 +435,9 @@ impl Recorder {
         let Some(tape) = self.tapes.get_mut(&slot) else { return };
         if tape.told.take_if(|it| *it == trouble).is_some() {
             let recording = tape.recording.clone();
-            tracing::info!(%recording, "A recording is written again.");
+            if trouble == Trouble::File {
+                tracing::info!(%recording, "A recording is written again.");
+            }
             self.ends.outcomes.say(Event::RecordRecovered { recording });
         }
     }

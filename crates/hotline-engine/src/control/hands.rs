@@ -344,7 +344,8 @@ impl Hands {
         } else if let CallFact::FlowError { flow, node, .. } = &it.fact {
             tracing::warn!(call, flow = flow.as_str(), node, "A step of a flow went wrong.");
         } else if let CallFact::RecordingFailed { .. } = &it.fact {
-            tracing::error!(call, "A recording could not be written.");
+            // The media role tells its operator, once for a whole volume.
+            tracing::debug!(call, "A recording could not be written.");
         }
     }
 }

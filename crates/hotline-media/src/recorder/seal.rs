@@ -15,6 +15,7 @@ use hotline_base::{
 use sha2::{Digest, Sha256};
 
 use super::{Outcomes, join::join, marks::Mark};
+use crate::priority;
 
 /// Recordings that wait for their seal; one more makes the recorder wait.
 pub(super) const JOBS_MAX: usize = 1_024;
@@ -60,7 +61,9 @@ impl Sealer {
         Self { dir, jobs, sealing }
     }
 
+    /// As urgent as the writer, who waits when too many wait for this.
     pub(super) fn run(self) {
+        priority::keep_up();
         while let Ok(job) = self.jobs.recv() {
             self.seal(job);
         }

@@ -15,6 +15,7 @@ use std::{
 use rustix::fs::syncfs;
 
 use super::seal::SealJob;
+use crate::priority;
 
 /// Syncs that wait while one runs; it brings what a second one would.
 const WAITING: usize = 1;
@@ -64,6 +65,7 @@ impl Syncer {
 }
 
 fn run(dir: &Path, inbox: &Receiver<Vec<SealJob>>, seals: &SyncSender<SealJob>) {
+    priority::keep_up();
     while let Ok(complete) = inbox.recv() {
         // The directory may be made, or another disk be mounted, at any time.
         let is_synced = match File::open(dir).and_then(|it| Ok(syncfs(it)?)) {

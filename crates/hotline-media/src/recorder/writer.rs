@@ -23,6 +23,7 @@ use super::{
 use crate::{
     RecorderConfig,
     counters::{Counters, count},
+    priority,
     task::Slot,
 };
 
@@ -122,6 +123,7 @@ impl Writer {
     }
 
     pub(super) fn run(mut self) {
+        priority::keep_up();
         loop {
             let job = if self.tapes.is_empty() && !self.dirty && self.has_room {
                 self.jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)

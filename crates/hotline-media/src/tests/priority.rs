@@ -34,25 +34,34 @@ fn tasks(name: &str) -> Vec<String> {
     tasks.filter(is_named).map(|it| it.file_name().unwrap().display().to_string()).collect()
 }
 
-#[test]
-fn the_desk_goes_before_others_and_the_recorder_does_not() {
-    let granted = thread::spawn(|| {
-        priority::urge();
+/// What the kernel makes of it in a thread of its own.
+fn granted(ask: fn()) -> (String, String) {
+    let asked = thread::spawn(move || {
+        ask();
         let own = fs::read_link("/proc/thread-self").unwrap();
         standing(&own.file_name().unwrap().display().to_string()).unwrap()
     });
-    let granted = granted.join().unwrap();
+    asked.join().unwrap()
+}
+
+#[test]
+fn the_desk_goes_before_others_and_so_do_those_who_record_but_after_it() {
+    let (desk, recording) = (granted(priority::urge), granted(priority::keep_up));
     let _rig = Rig::new();
     let end = Instant::now() + Duration::from_secs(10);
-    let is_so = |it: &String| standing(it).as_ref() == Some(&granted);
-    while !tasks("media-desk").iter().any(is_so) {
-        assert!(Instant::now() < end, "no desk has {granted:?}");
-        thread::yield_now();
+    let record = ["media-recorder", "media-writer", "media-syncer", "media-sealer"];
+    let all = record.map(|it| (it, &recording)).into_iter().chain([("media-desk", &desk)]);
+    for (name, granted) in all {
+        while !tasks(name).iter().any(|it| standing(it).as_ref() == Some(granted)) {
+            assert!(Instant::now() < end, "no {name} has {granted:?}");
+            thread::yield_now();
+        }
     }
-    let usual = standing(&std::process::id().to_string());
-    let recorders =
-        tasks("media-recorder").iter().filter_map(|it| standing(it)).collect::<Vec<_>>();
-    assert!(!recorders.is_empty() && recorders.iter().all(|it| Some(it) == usual.as_ref()));
+    let usual = standing(&std::process::id().to_string()).unwrap();
+    let nice = |it: &(String, String)| it.1.parse::<i32>().unwrap();
+    // Where nobody may be raised all are alike.
+    let is_raised = desk != usual;
+    assert_eq!(nice(&desk) < nice(&recording) && nice(&recording) < nice(&usual), is_raised);
 }
 
 #[test]
