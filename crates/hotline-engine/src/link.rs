@@ -22,7 +22,8 @@ const FRAME_MAX: u32 = 1 << 20;
 /// A media process that has died is started again, and brings its own link, within this.
 const ASK_AFTER: Duration = Duration::from_millis(500);
 
-/// Between two questions for a link, at most.
+/// Between two questions for a link, at most. One that lasts so long is well: the next is asked for
+/// as soon as the first was.
 const ASK_AFTER_MAX: Duration = Duration::from_secs(5);
 
 /// Orders written together.
@@ -57,10 +58,11 @@ pub(crate) async fn run(
 ) {
     let mut epoch = 0;
     let mut next = None;
+    let mut pause = ASK_AFTER;
     loop {
         let end = if let Some(end) = next.take() {
             end
-        } else if let Some(end) = first_end(&mut ends, &mut orders, &missing).await {
+        } else if let Some(end) = first_end(&mut ends, &mut orders, &missing, &mut pause).await {
             end
         } else {
             return;
@@ -76,13 +78,16 @@ pub(crate) async fn run(
         if to_control.send(LinkInput::Up { epoch }).await.is_err() {
             return;
         }
-        let (reader, writer) = end.into_split();
+        let (began, (reader, writer)) = (Instant::now(), end.into_split());
         tokio::select! {
             () = write(writer, epoch, &mut orders) => (),
             outcome = read(reader, &to_control) => if let Err(error) = outcome {
                 tracing::error!(%error, "The link to media is broken.");
             },
             end = ends.recv() => next = end,
+        }
+        if began.elapsed() >= ASK_AFTER_MAX {
+            pause = ASK_AFTER;
         }
         if to_control.send(LinkInput::Down).await.is_err() {
             return;
@@ -95,17 +100,17 @@ async fn first_end(
     ends: &mut mpsc::Receiver<StdUnixStream>,
     orders: &mut mpsc::Receiver<Ordered>,
     missing: &Notify,
+    pause: &mut Duration,
 ) -> Option<StdUnixStream> {
-    let mut pause = ASK_AFTER;
-    let mut ask_at = Instant::now() + pause;
+    let mut ask_at = Instant::now() + *pause;
     loop {
         tokio::select! {
             end = ends.recv() => return end,
             order = orders.recv() => drop(order?),
             () = sleep_until(ask_at) => {
                 missing.notify_one();
-                pause = (2 * pause).min(ASK_AFTER_MAX);
-                ask_at = Instant::now() + pause;
+                *pause = (2 * *pause).min(ASK_AFTER_MAX);
+                ask_at = Instant::now() + *pause;
             }
         }
     }

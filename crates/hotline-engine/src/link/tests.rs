@@ -126,3 +126,19 @@ async fn a_link_that_media_lets_go_of_is_asked_for_until_there_is_another() {
     let asked = tokio::time::timeout(Duration::from_mins(1), it.missing.notified()).await;
     assert!(asked.is_err(), "a link that is there was asked for");
 }
+
+#[tokio::test(start_paused = true)]
+async fn links_that_do_not_last_are_asked_for_ever_more_seldom_until_one_does() {
+    let mut it = link();
+    let mut pauses = Vec::new();
+    for lasts in [0, 0, 0, 0, 0, 5] {
+        let (media, _) = it.up().await;
+        tokio::time::sleep(Duration::from_secs(lasts)).await;
+        drop(media);
+        assert!(matches!(it.inputs.recv().await, Some(LinkInput::Down)));
+        let began = Instant::now();
+        it.missing.notified().await;
+        pauses.push(began.elapsed().as_millis());
+    }
+    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 5_000, 500]);
+}
