@@ -95,6 +95,13 @@ pub(crate) struct Group {
     pub(crate) keeps: Vec<(String, Option<Vec<u8>>)>,
 }
 
+impl Group {
+    /// What is kept, most of a frame, is left unread.
+    pub(crate) fn items_of(mut payload: &[u8]) -> io::Result<Vec<(u8, Vec<u8>)>> {
+        Vec::deserialize(&mut payload)
+    }
+}
+
 /// An item and where it lies. Position and index name the item for ever.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {

@@ -1,6 +1,7 @@
 //! The task that carries the journal into the database.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -256,14 +257,15 @@ impl Run {
 fn sidecars(dirs: &[PathBuf], items: &[(Position, Item)]) -> u64 {
     let records =
         items.iter().filter_map(|it| if let Item::Call(it) = &it.1 { Some(&**it) } else { None });
+    let mut sealed: Vec<(&CallRecord, &RecordedAudio)> = records
+        .flat_map(|record| record.recordings.iter().map(move |it| (record, it)))
+        .filter(|it| it.1.sealed)
+        .collect();
     // In the order of the journal, which is that of the chain; of two versions the later counts.
-    let mut sealed: Vec<(&CallRecord, &RecordedAudio)> = Vec::new();
-    for record in records {
-        for audio in record.recordings.iter().filter(|it| it.sealed) {
-            sealed.retain(|it| it.1.recording != audio.recording);
-            sealed.push((record, audio));
-        }
-    }
+    let mut known = BTreeSet::new();
+    sealed.reverse();
+    sealed.retain(|it| known.insert(&it.1.recording));
+    sealed.reverse();
     let mut n_failed = 0;
     for some in sealed.chunks(SIDECARS) {
         for (recording, error) in write_sidecars(dirs, some) {

@@ -65,7 +65,7 @@ impl Reader {
             }
             let started = Position { segment: number, offset: walk.at() };
             match walk.step()? {
-                Step::Frame { tag: Tag::Commit, payload } => unpack(started, &payload, batch),
+                Step::Frame { tag: Tag::Commit, payload } => unpack(started, payload, batch),
                 Step::Frame { tag: Tag::Snapshot, .. } => {}
                 Step::Damaged => batch.n_damaged = batch.n_damaged.saturating_add(1),
                 Step::End { torn } => {
@@ -79,11 +79,11 @@ impl Reader {
 }
 
 fn unpack(at: Position, payload: &[u8], batch: &mut Batch) {
-    let Ok(group) = borsh::from_slice::<Group>(payload) else {
+    let Ok(items) = Group::items_of(payload) else {
         batch.n_damaged = batch.n_damaged.saturating_add(1);
         return;
     };
-    for (idx, (code, payload)) in (0..).zip(group.items) {
+    for (idx, (code, payload)) in (0..).zip(items) {
         match Kind::from_code(code) {
             Some(kind) => batch.entries.push(Entry { at, idx, kind, payload }),
             None => batch.n_damaged = batch.n_damaged.saturating_add(1),

@@ -31,10 +31,10 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 
 /// What the next frame of a segment is.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum Step<'a> {
     Frame {
         tag: Tag,
-        payload: Vec<u8>,
+        payload: &'a [u8],
     },
     /// A frame whose checksum is wrong, or of a kind this version does not know; its length looks
     /// right, so the next one can be tried.
@@ -51,6 +51,8 @@ pub(crate) struct Walk {
     file: BufReader<File>,
     at: u64,
     limit: u64,
+    /// Of the last frame.
+    payload: Vec<u8>,
 }
 
 impl Walk {
@@ -60,7 +62,8 @@ impl Walk {
         let len = file.metadata()?.len();
         file.seek(SeekFrom::Start(at))?;
         let limit = limit.map_or(len, |it| it.min(len));
-        Ok(Self { file: BufReader::with_capacity(64 << 10, file), at, limit })
+        let file = BufReader::with_capacity(64 << 10, file);
+        Ok(Self { file, at, limit, payload: Vec::new() })
     }
 
     /// Where the next frame begins.
@@ -68,7 +71,7 @@ impl Walk {
         self.at
     }
 
-    pub(crate) fn step(&mut self) -> io::Result<Step> {
+    pub(crate) fn step(&mut self) -> io::Result<Step<'_>> {
         let left = self.limit.saturating_sub(self.at);
         if left == 0 {
             return Ok(Step::End { torn: false });
@@ -90,11 +93,11 @@ impl Walk {
         if whole > left {
             return Ok(Step::End { torn: true });
         }
-        let mut payload = vec![0; len];
-        self.file.read_exact(&mut payload)?;
+        self.payload.resize(len, 0);
+        self.file.read_exact(&mut self.payload)?;
         self.at = self.at.saturating_add(whole);
-        Ok(match frame::verify(crc, code, &payload) {
-            Some(tag) => Step::Frame { tag, payload },
+        Ok(match frame::verify(crc, code, &self.payload) {
+            Some(tag) => Step::Frame { tag, payload: &self.payload },
             None => Step::Damaged,
         })
     }

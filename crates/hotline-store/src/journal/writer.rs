@@ -223,8 +223,8 @@ fn load(dir: &Path, segments: &[u64]) -> io::Result<(Keeps, Option<TailEnd>)> {
     while begin > 0 {
         begin -= 1;
         let Some(number) = segments.get(begin) else { break };
-        let first = Walk::open(&segment::path(dir, *number), 0, None)?.step()?;
-        if matches!(first, Step::Frame { tag: Tag::Snapshot, .. }) {
+        let mut walk = Walk::open(&segment::path(dir, *number), 0, None)?;
+        if matches!(walk.step()?, Step::Frame { tag: Tag::Snapshot, .. }) {
             break;
         }
     }
@@ -234,20 +234,15 @@ fn load(dir: &Path, segments: &[u64]) -> io::Result<(Keeps, Option<TailEnd>)> {
         let mut walk = Walk::open(&segment::path(dir, *number), 0, None)?;
         let mut last_good = 0;
         loop {
-            let step = walk.step()?;
-            if matches!(step, Step::Frame { .. }) {
-                last_good = walk.at();
-            }
-            match step {
-                Step::Frame { tag: Tag::Snapshot, payload } => {
-                    keeps = borsh::from_slice(&payload)?;
-                }
+            match walk.step()? {
+                Step::Frame { tag: Tag::Snapshot, payload } => keeps = borsh::from_slice(payload)?,
                 Step::Frame { tag: Tag::Commit, payload } => {
-                    change(&mut keeps, borsh::from_slice::<Group>(&payload)?.keeps);
+                    change(&mut keeps, borsh::from_slice::<Group>(payload)?.keeps);
                 }
-                Step::Damaged => {}
+                Step::Damaged => continue,
                 Step::End { .. } => break,
             }
+            last_good = walk.at();
         }
         end = Some(TailEnd { offset: last_good });
     }
