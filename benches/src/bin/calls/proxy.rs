@@ -168,7 +168,7 @@ fn sipp(folder: &Path) -> Command {
 }
 
 /// On a processor, of a process and its children, to the nanosecond: `schedstat` (proc(5)).
-fn all_of(parent: u32) -> Result<Duration> {
+pub(crate) fn all_of(parent: u32) -> Result<Duration> {
     let mut pids = vec![parent];
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|it| it.parse().ok()) else {

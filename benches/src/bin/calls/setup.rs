@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// announcement of his number is over.
     #[arg(long)]
     talk_ms: Option<u64>,
+    /// The agents are scripts of SIPp's, too, instead of robots.
+    #[arg(long)]
+    sipp: bool,
     /// Go on after a run that was not clean.
     #[arg(long)]
     all: bool,
@@ -46,6 +50,8 @@ pub(crate) struct Args {
 /// One rate, held.
 struct Run {
     counted: Counted,
+    /// What SIPp counted as the agents.
+    agents: Option<Counted>,
     /// Calls that had an agent, by the engine's own record.
     answered: u64,
     /// Values that found a channel full, in the engine.
@@ -86,7 +92,8 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         let wanted = (rate * args.secs as f64).round() as u64;
         let c = it.counted;
         let late = c.created_in.saturating_sub(Duration::from_secs(args.secs));
-        let clean = c.failed == 0
+        let clean = it.agents.is_none_or(|it| it.failed == 0 && it.retransmitted == 0)
+            && c.failed == 0
             && c.retransmitted == 0
             && it.dropped == 0
             && late <= LATE_MAX
@@ -112,16 +119,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
             it.echo,
             if clean { "yes" } else { "NO" }
         );
-        let threads = it.threads.iter().filter(|it| *it.1 >= 1.0);
-        let threads: Vec<_> = threads.map(|(name, us)| format!("{name} {us:.0}")).collect();
-        println!("       control by threads, us a call: {}", threads.join(", "));
-        let [at_engine, at_callers, at_agents] = it.lost;
-        println!(
-            "       datagrams lost for want of room: engine {at_engine}, callers {at_callers}, \
-             agents {at_agents}; slow turns: {}, longest {:.1} ms",
-            it.slow.len(),
-            it.slow.iter().copied().fold(0.0, f64::max)
-        );
+        it.print_more();
         if args.proxy && proxy::is_there() {
             beside(it.threads.get(SIGNALLING).copied().unwrap_or_default(), *rate)?;
         }
@@ -147,6 +145,29 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+impl Run {
+    /// What stands below its row.
+    fn print_more(&self) {
+        if let Some(it) = self.agents {
+            let Counted { succeeded, failed, retransmitted, .. } = it;
+            println!(
+                "       sipp as the agents: {succeeded} scripts done, questions of the registrar \
+                 among them, {failed} failed, {retransmitted} messages said again"
+            );
+        }
+        let threads = self.threads.iter().filter(|it| *it.1 >= 1.0);
+        let threads: Vec<_> = threads.map(|(name, us)| format!("{name} {us:.0}")).collect();
+        println!("       control by threads, us a call: {}", threads.join(", "));
+        let [at_engine, at_callers, at_agents] = self.lost;
+        println!(
+            "       datagrams lost for want of room: engine {at_engine}, callers {at_callers}, \
+             agents {at_agents}; slow turns: {}, longest {:.1} ms",
+            self.slow.len(),
+            self.slow.iter().copied().fold(0.0, f64::max)
+        );
+    }
+}
+
 /// Beside what Kamailio takes for a call.
 fn beside(own: f64, rate: f64) -> Result<()> {
     let Some(proxy) = proxy::measure(rate, PROXY)? else {
@@ -163,12 +184,49 @@ fn beside(own: f64, rate: f64) -> Result<()> {
     Ok(())
 }
 
+/// Who answers.
+enum Desks {
+    Robots(Office),
+    Scripts(SocketAddr, sipp::Agents),
+}
+
+impl Desks {
+    const fn address(&self) -> SocketAddr {
+        match self {
+            Self::Robots(it) => it.address,
+            Self::Scripts(at, _) => *at,
+        }
+    }
+
+    /// What they took beside this process.
+    fn cpu(&self) -> Result<Duration> {
+        match self {
+            Self::Robots(_) => Ok(Duration::ZERO),
+            Self::Scripts(_, it) => it.cpu(),
+        }
+    }
+
+    fn close(self) -> Result<Option<Counted>> {
+        match self {
+            Self::Robots(it) => it.close().map(|()| None),
+            Self::Scripts(_, it) => it.leave().map(Some),
+        }
+    }
+}
+
 fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let setup = Setup { flows: args.flows, agents: args.agents, program, ..Setup::default() };
     let mut engine = Engine::start(&setup)?;
     let usual = if args.flows == Flows::Full { 8_000 } else { 500 };
     let talk = Duration::from_millis(args.talk_ms.unwrap_or(usual));
     let office = Office::open(&mut engine, args.agents, talk)?;
+    let office = if args.sipp {
+        let at = office.address;
+        office.close()?;
+        Desks::Scripts(at, sipp::Agents::come(at, engine.folder.path(), talk)?)
+    } else {
+        Desks::Robots(office)
+    };
     // Shown figures are up to two seconds old.
     let datagrams = |engine: &mut Engine| {
         thread::sleep(Duration::from_millis(2_500));
@@ -182,9 +240,10 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let counted = sipp::call(engine.sip, engine.folder.path(), args.flows, (rate, span));
     let (after, took) = (engine.cpu()?, begin.elapsed());
     let threads = engine.control_threads()?;
-    let (own, idle) = (own_cpu()?.saturating_sub(own_before), idle()?.saturating_sub(idle_before));
-    let (at_engine, at_agents) = (n_lost(engine.sip)?, n_lost(office.address)?);
-    office.close()?;
+    let own = own_cpu()?.saturating_sub(own_before) + office.cpu()?;
+    let idle = idle()?.saturating_sub(idle_before);
+    let (at_engine, at_agents) = (n_lost(engine.sip)?, n_lost(office.address())?);
+    let agents = office.close()?;
     let counted = counted?;
     let n_calls = counted.succeeded.max(1) as f64;
     let spent = [0, 1, 2].map(|it| {
@@ -204,6 +263,7 @@ fn hold(args: &Args, rate: f64, program: Option<PathBuf>) -> Result<Run> {
     let echo = echo::measure(rate * per_call / 2.0, Duration::from_secs(3))?;
     Ok(Run {
         counted,
+        agents,
         answered,
         dropped: dropped as u64,
         lost: [at_engine, counted.lost, at_agents],

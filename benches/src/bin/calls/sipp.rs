@@ -1,18 +1,20 @@
-//! SIPp as the carrier: a caller is a script, and SIPp counts what did not go by it.
+//! SIPp as the carrier, and as the agents' telephones: a caller is a script, and so is an agent; SIPp
+//! counts what did not go by it.
 
 use std::{
     fmt::Write as _,
     fs,
     net::{SocketAddr, UdpSocket},
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{engine::Flows, party::CARRIER, wire::n_lost};
+use crate::{engine::Flows, party::CARRIER, proxy::all_of, wire::n_lost};
 
 /// What SIPp counted.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +108,104 @@ Content-Length: 0
 
 ]]></send>
 "#;
+
+/// Whoever is called answers, stays, and hangs up; a telephone that is asked whether it is there is.
+fn agent(talk: Duration) -> String {
+    format!(
+        r#"<?xml version="1.0"?><scenario name="agent">
+<recv request="OPTIONS" optional="true" next="1"/>
+<recv request="INVITE" rrs="true"/>
+<send retrans="500"><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:];tag=[pid]-[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:[local_ip]:[local_port]>
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=- 1 1 IN IP4 [media_ip]
+s=-
+c=IN IP4 [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 8 101
+a=rtpmap:101 telephone-event/8000
+]]></send>
+<recv request="ACK"><action>
+<ereg regexp=".*" search_in="hdr" header="From:" assign_to="2"/>
+<ereg regexp=".*" search_in="hdr" header="To:" assign_to="3"/>
+</action></recv>
+<pause milliseconds="{}"/>
+<send retrans="500"><![CDATA[
+BYE [next_url] SIP/2.0
+Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
+From:[$3]
+To:[$2]
+Call-ID: [call_id]
+CSeq: 1 BYE
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<recv response="200" next="4"/>
+<label id="1"/>
+<send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:];tag=[pid]-[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<label id="4"/>
+</scenario>"#,
+        talk.as_millis()
+    )
+}
+
+/// Agents who are at their telephones until they are told to [`leave`](Self::leave).
+pub(crate) struct Agents {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Agents {
+    /// At an address where nobody else is any more.
+    pub(crate) fn come(at: SocketAddr, folder: &Path, talk: Duration) -> Result<Self> {
+        let folder = folder.join("agents");
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("agent.xml"), agent(talk))?;
+        let (ip, port) = (at.ip().to_string(), at.port().to_string());
+        let child = Command::new("sipp")
+            .args(["-sf", "agent.xml", "-i", &ip, "-mi", &ip, "-p", &port])
+            .args(["-buff_size", BUFFER, "-trace_stat", "-stf", "stat.csv", "-fd", "1", "-nostdin"])
+            .args(["-trace_err", "-error_file", "sipp.err"])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("no sipp: apt install sip-tester")?;
+        Ok(Self { child, folder })
+    }
+
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        all_of(self.child.id())
+    }
+
+    /// When the calls that they are in are over.
+    pub(crate) fn leave(mut self) -> Result<Counted> {
+        // SIPp takes no further call then, and ends after the last.
+        kill_process(Pid::from_child(&self.child), Signal::USR1)?;
+        self.child.wait()?;
+        read(&fs::read_to_string(self.folder.join("stat.csv"))?, 0)
+    }
+}
 
 /// Calls at `rate` a second for `span`, and waits until the last has ended.
 pub(crate) fn call(
