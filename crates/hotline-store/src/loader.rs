@@ -281,3 +281,27 @@ fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chain::ChainHead, fixture};
+
+    #[test]
+    fn of_two_versions_of_a_call_in_one_reading_the_later_gets_the_one_sidecar() {
+        let place = tempfile::tempdir().unwrap();
+        let dirs = [place.path().to_owned()];
+        std::fs::create_dir(place.path().join("2026")).unwrap();
+        let calls = [(7, "13800138000"), (8, "13800138001"), (7, "13800138002")];
+        let versions = (2..).zip(calls);
+        let items = versions.map(|(version, (call, caller))| {
+            let record = fixture::answered(call, version, "1001", caller);
+            (Position::default(), Item::Call(Box::new(record)))
+        });
+        assert_eq!(sidecars(&dirs, &items.collect::<Vec<_>>()), 0);
+        let head = ChainHead::read(&dirs).unwrap();
+        assert_eq!((head.seq, &*head.path), (2, "2026/7.json"));
+        let text = std::fs::read_to_string(place.path().join("2026/7.json")).unwrap();
+        assert!(text.contains("13800138002"), "{text}");
+    }
+}
