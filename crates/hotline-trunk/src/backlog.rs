@@ -75,10 +75,23 @@ impl<T> Backlog<T> {
     }
 
     pub fn pop(&mut self, now: MonoTime) -> Option<T> {
-        self.pop_late(now).or_else(|| {
-            self.n_late = 0;
-            self.first.pop_front().or_else(|| self.calls.pop_front()).map(|it| it.it)
-        })
+        self.pop_late(now).or_else(|| self.pop_first()).or_else(|| self.pop_call())
+    }
+
+    /// The next that waits for nobody.
+    pub fn pop_first(&mut self) -> Option<T> {
+        self.n_late = 0;
+        self.first.pop_front().map(|it| it.it)
+    }
+
+    /// The next that goes when nothing waits of what belongs to a call, here or elsewhere.
+    pub fn pop_call(&mut self) -> Option<T> {
+        self.calls.pop_front().map(|it| it.it)
+    }
+
+    /// Whether something waits that waits for nobody.
+    pub fn has_first(&self) -> bool {
+        !self.first.is_empty()
     }
 
     /// A call that is late, if it is its turn.
@@ -156,6 +169,17 @@ mod tests {
         assert_eq!(all(&mut it, at(50)), ["BYE", "ACK", "INVITE 1", "INVITE 2"]);
         assert!(it.is_empty());
         assert_eq!(it.oldest_call(at(50)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_has_to_wait_for_work_elsewhere_is_told_from_what_has_not() {
+        let mut it = crowded();
+        it.push(Rank::NewCall, at(0), "INVITE");
+        it.push(Rank::First, at(1), "BYE");
+        assert!(it.has_first());
+        assert_eq!((it.pop_late(at(9)), it.pop_first(), it.pop_first()), (None, Some("BYE"), None));
+        assert!(!it.has_first() && !it.is_empty());
+        assert_eq!((it.pop_call(), it.pop_call()), (Some("INVITE"), None));
     }
 
     #[test]

@@ -161,8 +161,9 @@ impl Inbox {
         self.net_held_until = None;
     }
 
-    /// What waits already on the two roads that are ever crowded, by turns, and before both calls
-    /// that are late.
+    /// What waits already on the two roads that are ever crowded, by turns; before both calls that
+    /// are late, and behind both, under overload, all other new calls: what media says belongs to
+    /// calls as well.
     pub(crate) fn try_next(&mut self) -> Option<Waiting> {
         if self.net_held_until.is_some() || self.lists.has_changed().is_ok_and(|it| it) {
             return None;
@@ -173,17 +174,23 @@ impl Inbox {
         }
         self.link_first = !self.link_first;
         let link = |it: &mut Self| it.link.try_recv().ok().map(Waiting::Link);
-        let net = |it: &mut Self| it.backlog.pop(it.clock.mono()).map(Waiting::Net);
-        if self.link_first {
+        let net = |it: &mut Self| it.backlog.pop_first().map(Waiting::Net);
+        let first = if self.link_first {
             link(self).or_else(|| net(self))
         } else {
             net(self).or_else(|| link(self))
-        }
+        };
+        first.or_else(|| self.backlog.pop_call().map(Waiting::Net))
     }
 
     /// Whether new calls wait behind all other messages from now on.
     pub(crate) fn let_calls_wait(&mut self, calls_wait: bool) {
         self.backlog.let_calls_wait(calls_wait);
+    }
+
+    /// Whether what was put aside may be taken though others wait.
+    fn has_turn(&self) -> bool {
+        self.backlog.has_first() || self.link.is_empty() && !self.backlog.is_empty()
     }
 
     /// How long the oldest call has waited that nobody has looked at yet.
@@ -229,7 +236,7 @@ impl Inbox {
             Ok(()) = self.lists.changed() => {
                 Some(Arrived::Lists(Arc::clone(&self.lists.borrow_and_update())))
             }
-            () = ready(()), if !self.backlog.is_empty() => {
+            () = ready(()), if self.has_turn() => {
                 self.backlog.pop(self.clock.mono()).map(Arrived::Net)
             }
             // When nothing waits, the first that comes has nobody to go before.
@@ -360,6 +367,45 @@ mod tests {
         let taken = std::iter::from_fn(|| inbox.try_next());
         let is_call = taken.map(|it| matches!(it, Waiting::Net(_))).collect::<Vec<_>>();
         assert_eq!(is_call, [true, true, true, false, false, false]);
+    }
+
+    #[tokio::test]
+    async fn new_calls_wait_behind_what_media_says_under_overload_and_only_then() {
+        let (mut inbox, roads) = inbox(LATE);
+        for (calls_wait, order) in [(true, "media media call"), (false, "media call media")] {
+            inbox.let_calls_wait(calls_wait);
+            inbox.link_first = false;
+            roads.from_net.try_send(request("INVITE", "")).unwrap();
+            (0..2).for_each(|_| roads.from_link.try_send(LinkInput::Down).unwrap());
+            let taken = std::iter::from_fn(|| inbox.try_next());
+            let name = |it| if matches!(it, Waiting::Net(_)) { "call" } else { "media" };
+            assert_eq!(taken.map(name).collect::<Vec<_>>().join(" "), order);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_anything_is_given_no_new_call_before_what_media_says() {
+        let (mut inbox, roads) = crowded();
+        for _ in 0..20 {
+            roads.from_net.try_send(request("INVITE", "")).unwrap();
+            roads.from_link.try_send(LinkInput::Down).unwrap();
+            let first = inbox.next().await;
+            assert!(matches!(first, Some(Arrived::Link(_))), "{first:?}");
+            let then = inbox.next().await;
+            assert!(matches!(then, Some(Arrived::Net(_))), "{then:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_media_says_keeps_no_message_of_a_call_from_its_turn() {
+        let mut n_first = 0;
+        for _ in 0..100 {
+            let (mut inbox, roads) = crowded();
+            roads.from_net.try_send(request("BYE", ";tag=2")).unwrap();
+            roads.from_link.try_send(LinkInput::Down).unwrap();
+            n_first += u32::from(matches!(inbox.next().await, Some(Arrived::Net(_))));
+        }
+        assert!((1..100).contains(&n_first), "{n_first} of 100");
     }
 
     #[tokio::test]
