@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) acw_manual: bool,
     /// New calls a second that are taken at most; `None`: as many as the machine bears.
     pub(crate) taken: Option<u32>,
+    /// How busy a media worker may be, in percent; `None`: entirely.
+    pub(crate) busy_max: Option<u8>,
     /// Where agents' calls go out to; `None`: they call nobody.
     pub(crate) gateway: Option<SocketAddr>,
     /// The `hotline` program; beside this one unless said otherwise.
@@ -312,11 +314,12 @@ fn write_config(setup: &Setup, folder: &Path) -> Result<()> {
          [sip]\nlisten_udp = [\"{ENGINE}:0\"]\nlisten_tcp = []\n{probes}\
          [sip.flood]\nfriends = [\"{OFFICE}\"]\n\
          [media]\naddress = \"{ENGINE}\"\nport_first = 10000\nport_last = 32000\nlegs_max = 8000\n\
-         port_quarantine_secs = 1\nbusy_max_percent = 100\n\
+         port_quarantine_secs = 1\nbusy_max_percent = {}\n\
          [http]\nlisten = \"{ENGINE}:0\"\n[[http.token]]\nname = \"bench\"\nrole = \"system\"\n\
          demo_token = \"{TOKEN}\"\n\
          [[trunk]]\nid = \"carrier\"\nsources = [\"{CARRIER}\"]\nchannels_max = 8000\n\
-         area_code = \"0771\"\ncity = \"450100\"\n"
+         area_code = \"0771\"\ncity = \"450100\"\n",
+        setup.busy_max.unwrap_or(100)
     );
     if let Some(it) = setup.gateway {
         write!(

@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// taken from it.
     #[arg(long)]
     apart: bool,
+    /// How busy a media worker may be, in percent (`busy_max_percent`).
+    #[arg(long)]
+    busy_max: Option<u8>,
     /// Fail if an aim is missed.
     #[arg(long)]
     gate: bool,
@@ -65,13 +68,16 @@ pub(crate) const REFUSAL_MAX_MS: f64 = 200.0;
 /// The search ends when a clean rate and one that is not are as near as this.
 const FINE: f64 = 0.05;
 
+const GAPS: &str = "hotline_recording_gaps_total";
+
 /// Talks that last the whole run.
 const GUESTS: usize = 20;
 
 const TALK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
-    let setup = Setup { flows: Flows::Short, agents: args.agents, program, ..Setup::default() };
+    let (flows, agents, busy_max) = (Flows::Short, args.agents, args.busy_max);
+    let setup = Setup { flows, agents, busy_max, program, ..Setup::default() };
     if args.apart {
         stay_on(0)?;
     }
@@ -91,6 +97,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         None => find_rated(args, &mut engine, &mut crowd)?,
     };
     let (cpu, n_slow) = (spent(&engine)?, n_slow_turns(&engine));
+    let n_gaps = engine.metric(GAPS)?;
     let watch = Watch::begin(engine.control_thread()?);
     let (seen, within) = phase(&mut engine, &mut crowd, "overload", rated * args.times, args.secs)?;
     let (watched, cpu) = (watch.end()?, spent(&engine)? - cpu);
@@ -117,6 +124,8 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
         engine.metric("hotline_sip_edge_total{what=\"known_over_rate\"}")?,
         crowd.n_lost()?,
     );
+    let n_gaps = engine.metric(GAPS)? - n_gaps;
+    println!("== recordings since the start: {}", engine.counts("hotline_recordings_total")?);
     println!("== refused by the engine: {}", engine.counts("hotline_calls_refused_total")?);
     let mut aims = Aims::begin();
     let of_rated = |n: u64| n as f64 / args.secs as f64 / rated;
@@ -131,6 +140,7 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     let n_failed = seen.dialled - seen.completed - seen.refused;
     aims.at_most("calls taken that failed", n_failed as f64, 0.0, "");
     aims.at_most("talks lost of those in progress", (n_guests - still) as f64, 0.0, "");
+    aims.at_most("gaps in recordings", n_gaps, 0.0, "");
     let unwell = later.dialled - later.completed;
     aims.at_most("calls that failed 5 to 15 s after it", unwell as f64, 0.0, "");
     guests.hang_up()?;
