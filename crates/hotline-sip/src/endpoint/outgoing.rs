@@ -191,8 +191,9 @@ impl Endpoint {
         let ack = dialog.request("ACK", cseq, &via);
         let ack = proofs.iter().fold(ack, |it, (name, value)| it.header(name, value));
         let ack: Arc<[u8]> = ack.end().into();
-        invite.acks.push((tag.to_vec(), Arc::clone(&ack)));
-        transmit(&mut self.out, dialog.flow, ack);
+        let (flow, leaving) = self.transactions.leaving_ack(&ack, dialog.flow, now.mono);
+        invite.acks.push((tag.to_vec(), ack));
+        transmit(&mut self.out, flow, leaving);
         if !invite.is_first {
             return self.on_reoffer_answered(id, invite, message, now);
         }

@@ -35,7 +35,7 @@ impl Transactions {
         if !self.wants_stream(request.bytes().len(), flow, now) {
             return Leaving { request, flow, datagram: None };
         }
-        match over_tcp(&request) {
+        match over_tcp(request.bytes()).and_then(|it| Message::parse(&it).ok()) {
             Some(changed) => Leaving {
                 request: changed,
                 flow: stream_of(flow),
@@ -43,6 +43,18 @@ impl Transactions {
             },
             None => Leaving { request, flow, datagram: None },
         }
+    }
+
+    /// The ACK of a 2xx as it leaves for the first time. It has no transaction: where there is no
+    /// stream the 2xx comes again, and has it as a datagram.
+    pub(crate) fn leaving_ack(
+        &self,
+        ack: &Arc<[u8]>,
+        flow: Flow,
+        now: MonoTime,
+    ) -> (Flow, Arc<[u8]>) {
+        let streamed = self.wants_stream(ack.len(), flow, now).then(|| over_tcp(ack)).flatten();
+        streamed.map_or_else(|| (flow, Arc::clone(ack)), |it| (stream_of(flow), it.into()))
     }
 
     fn wants_stream(&self, length: usize, flow: Flow, now: MonoTime) -> bool {
@@ -72,7 +84,7 @@ impl Transactions {
             if !self.wants_stream(length, it.flow, now) {
                 return None;
             }
-            let changed = over_tcp(it.request.as_ref()?)?;
+            let changed = Message::parse(&over_tcp(it.request.as_ref()?.bytes())?).ok()?;
             self.hush(id);
             let it = self.clients.get_mut(&id)?;
             it.datagram = it.request.replace(changed).map(Box::new);
@@ -153,11 +165,11 @@ const fn stream_of(datagrams: Flow) -> Flow {
 }
 
 /// The same request with TCP in its Via, the first header that names a transport.
-fn over_tcp(request: &Message) -> Option<Message> {
+fn over_tcp(request: &[u8]) -> Option<Vec<u8>> {
     const UDP: &[u8] = b"SIP/2.0/UDP ";
-    let mut bytes = request.bytes().to_vec();
+    let mut bytes = request.to_vec();
     let at = memchr::memmem::find(&bytes, UDP)?;
     let end = at.saturating_add(UDP.len());
     bytes.get_mut(at..end)?.copy_from_slice(b"SIP/2.0/TCP ");
-    Message::parse(&bytes).ok()
+    Some(bytes)
 }

@@ -68,6 +68,40 @@ fn a_request_over_1300_bytes_goes_by_a_stream_and_back_to_datagrams_when_there_i
     assert_eq!(transport(sent(&mut it)), (Transport::Tcp, "TCP".to_owned()));
 }
 
+/// It has no transaction that would notice that there is no stream.
+#[test]
+fn ack_over_1300_bytes_goes_by_a_stream_and_as_a_datagram_when_the_200_comes_again() {
+    let mut it = World::new(GOOD, 26);
+    let answered = |it: &mut World, routes: usize| {
+        dial(it, "offer".to_owned());
+        let (_, invite) = sent(it).unwrap();
+        let text = |name| String::from_utf8_lossy(invite.header(name).unwrap()).into_owned();
+        let route = format!("Record-Route: <sip:{}.example;lr>\r\n", "p".repeat(60));
+        let ok = format!(
+            "SIP/2.0 200 OK\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag=b\r\nCall-ID: {}\r\n\
+             CSeq: {}\r\nContact: <sip:b@10.0.0.2>\r\n{}Content-Length: 0\r\n\r\n",
+            text("Via"),
+            text("From"),
+            text("To"),
+            text("Call-ID"),
+            text("CSeq"),
+            route.repeat(routes)
+        );
+        [(); 2].map(|()| {
+            let (flow, ok) = (it.flow(A), Message::parse(ok.as_bytes()).unwrap());
+            let now = it.now;
+            it.ends[A].handle_message(flow, ok, Admit::Trusted, now);
+            let (flow, ack) = sent(it).unwrap();
+            assert_eq!(ack.method(), Some(&b"ACK"[..]));
+            assert_eq!(ack.bytes().len() > 1_300, routes > 2);
+            assert_eq!(ack.top_via().unwrap().transport, flow.transport.name().as_bytes());
+            flow.transport
+        })
+    };
+    assert_eq!(answered(&mut it, 2), [Transport::Udp, Transport::Udp]);
+    assert_eq!(answered(&mut it, 20), [Transport::Tcp, Transport::Udp]);
+}
+
 /// The request that takes the place of one that a carrier's rules gave `length` bytes.
 fn refit(it: &mut World, sent: &Message, length: usize) -> Option<(Flow, Message)> {
     let (flow, bytes) = it.ends[A].refit(sent.bytes(), length, it.now)?;
