@@ -98,8 +98,8 @@ impl Registrar {
         }
     }
 
-    pub(crate) const fn nonces(&self) -> &Nonces {
-        &self.nonces
+    pub(crate) const fn nonces(&mut self) -> &mut Nonces {
+        &mut self.nonces
     }
 
     pub(crate) fn handle(

@@ -12,11 +12,12 @@ use super::same;
 /// were used well, until they are too old anyway.
 ///
 /// Form, in digits of base 32, since a challenge may be no longer than a short REGISTER: time in
-/// seconds (7), salt (3: phones behind one address ask in the same second), keyed hash (10). They
-/// sort by time.
+/// seconds (7), number (3: phones behind one address ask in the same second, and none may get
+/// the nonce of another), keyed hash (10). They sort by time.
 #[derive(Debug)]
 pub(crate) struct Nonces {
     process: u64,
+    n_made: u64,
     counts: BTreeMap<String, u32>,
     /// Nonces up to this one are taken for too old, since their counters were forgotten; unless it
     /// is of the future, because the clock was set back.
@@ -33,17 +34,12 @@ impl Nonces {
     /// `process` distinguishes this process from earlier ones of the same secret, whose counters
     /// are not known.
     pub(crate) const fn new(process: u64) -> Self {
-        Self { process, counts: BTreeMap::new(), forgotten: String::new() }
+        Self { process, n_made: 0, counts: BTreeMap::new(), forgotten: String::new() }
     }
 
-    pub(crate) fn make(
-        &self,
-        secret: &[u8; 32],
-        source: IpAddr,
-        salt: u64,
-        now: WallTime,
-    ) -> String {
-        let open = prefix(now, 0) + &digits(salt, 3);
+    pub(crate) fn make(&mut self, secret: &[u8; 32], source: IpAddr, now: WallTime) -> String {
+        self.n_made = self.n_made.wrapping_add(1);
+        let open = prefix(now, 0) + &digits(self.n_made, 3);
         let code = self.code(secret, source, &open);
         open + &code
     }

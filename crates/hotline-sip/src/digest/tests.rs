@@ -84,7 +84,7 @@ fn ip(it: &str) -> IpAddr {
 fn a_nonce_is_good_for_its_source_its_time_its_process_and_rising_counters_only() {
     let home = ip("10.0.0.1");
     let mut it = Nonces::new(1);
-    let nonce = it.make(&SECRET, home, 1, NOW);
+    let nonce = it.make(&SECRET, home, NOW);
     let later = |secs: i64| WallTime(NOW.0 + secs * 1000);
     assert!(it.is_fresh(&SECRET, home, &nonce, later(NONCE_SECS)));
     assert!(!it.is_fresh(&SECRET, home, &nonce, later(NONCE_SECS + 1)));
@@ -109,22 +109,30 @@ fn a_nonce_is_good_for_its_source_its_time_its_process_and_rising_counters_only(
     assert!(!it.take(&nonce, 0, NOW) && !it.take(&nonce, 3, NOW));
 }
 
+/// A nonce that two have is too old for the second who uses it.
+#[test]
+fn telephones_behind_one_address_get_nonces_of_their_own_in_the_same_second() {
+    let (home, mut it) = (ip("10.0.0.1"), Nonces::new(1));
+    let all = (0..3_000).map(|_| it.make(&SECRET, home, NOW));
+    assert_eq!(all.collect::<std::collections::BTreeSet<_>>().len(), 3_000);
+}
+
 #[test]
 fn what_is_forgotten_of_nonces_is_refused_and_never_good_again() {
     let home = ip("10.0.0.1");
     let mut it = Nonces::new(1);
-    let first = it.make(&SECRET, home, 0, NOW);
+    let first = it.make(&SECRET, home, NOW);
     assert!(it.take(&first, 1, NOW));
     for n in 1..=COUNTS_MAX {
         let later = WallTime(NOW.0 + i64::try_from(n).unwrap() * 2);
-        let nonce = it.make(&SECRET, home, u64::try_from(n).unwrap(), later);
+        let nonce = it.make(&SECRET, home, later);
         assert!(it.is_fresh(&SECRET, home, &nonce, later) && it.take(&nonce, 1, later));
     }
     assert_eq!(it.n_counts(), COUNTS_MAX);
     assert!(!it.is_fresh(&SECRET, home, &first, NOW));
     // After a minute nothing is left of them.
     let later = WallTime(NOW.0 + 200_000);
-    let nonce = it.make(&SECRET, home, 0, later);
+    let nonce = it.make(&SECRET, home, later);
     assert!(it.take(&nonce, 1, later));
     assert_eq!(it.n_counts(), 1);
 }

@@ -94,9 +94,8 @@ impl Endpoint {
         (algorithms, stale): (&[Algorithm], bool),
         now: Now,
     ) {
-        let salt = self.random.next_u64();
         let (secret, from) = (&self.config.secret, flow.remote.ip());
-        let nonce = self.registrar.nonces().make(secret, from, salt, now.wall);
+        let nonce = self.registrar.nonces().make(secret, from, now.wall);
         let realm = self.config.realm.as_str();
         let tag = self.stateless_tag(message);
         let feedback = self.feedback.filter(|_| admit == Admit::Trusted);
