@@ -75,8 +75,12 @@ impl Party {
             anyhow::ensure!(Instant::now() < end, "the telephones cannot register");
             wait(&[self], Duration::from_millis(100))?;
             let heard = self.turn()?;
-            let done = |it: &&Heard| matches!(it.1, Event::RegisterDone { ok: true, .. });
-            n_done += heard.iter().filter(done).count();
+            for it in heard {
+                if let Event::RegisterDone { ok, status, .. } = it.1 {
+                    anyhow::ensure!(ok, "a telephone may not register: {status}");
+                    n_done += 1;
+                }
+            }
         }
         Ok(())
     }
