@@ -12,8 +12,8 @@ use std::{
 
 use hotline_base::media::{Event, Order};
 
-/// Events that wait for control to read.
-const EVENTS_MAX: usize = 4_096;
+/// Events that wait for control to read: some seconds of those of a thousand calls a second.
+const EVENTS_MAX: usize = 32_768;
 
 /// Bytes of the longest order: a mix of many legs, a session description.
 const FRAME_MAX: usize = 1 << 20;
@@ -48,13 +48,21 @@ pub(super) struct Link {
     /// Frames with the events they carry, the oldest first; `sent` bytes of it are gone.
     output: VecDeque<(Vec<u8>, Event)>,
     sent: usize,
+    /// How many of them may wait.
+    most: usize,
 }
 
 impl Link {
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let (input, output) = (Vec::new(), VecDeque::new());
-        Ok(Self { stream, greeted: false, input, output, sent: 0 })
+        Ok(Self { stream, greeted: false, input, output, sent: 0, most: EVENTS_MAX })
+    }
+
+    /// So many events waited for this link, and come on top of what control leaves unread: a link
+    /// that they break would be made anew for ever.
+    pub(super) const fn owes(&mut self, events: usize) {
+        self.most = EVENTS_MAX.saturating_add(events);
     }
 
     pub(super) fn wants_to_write(&self) -> bool {
@@ -102,7 +110,7 @@ impl Link {
 
     /// Queues an event; gives it back with the reason when that is not possible.
     pub(super) fn say(&mut self, event: Event) -> Result<(), (Broken, Event)> {
-        if self.output.len() >= EVENTS_MAX {
+        if self.output.len() >= self.most {
             return Err((Broken::NotRead, event));
         }
         match framed(&event) {
@@ -155,5 +163,24 @@ fn framed(event: &Event) -> Result<Vec<u8>, Broken> {
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotline_base::LegId;
+
+    use super::*;
+
+    #[test]
+    fn what_waited_for_a_link_does_not_break_it_and_what_is_not_read_does() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut link = Link::new(ours).unwrap();
+        link.owes(1_000);
+        let mut say = || link.say(Event::OwesSound { leg: LegId(1), owes: true });
+        for _ in 0..EVENTS_MAX + 1_000 {
+            say().unwrap();
+        }
+        assert!(matches!(say(), Err((Broken::NotRead, _))));
     }
 }

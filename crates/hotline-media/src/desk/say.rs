@@ -124,6 +124,7 @@ impl Desk {
     pub(super) fn greet(&mut self) {
         if let Some(link) = &mut self.link {
             link.greeted = true;
+            link.owes(self.lately.len() + self.kept.len());
         }
         self.say(Event::Inventory {
             version: VERSION,

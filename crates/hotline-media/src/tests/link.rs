@@ -67,6 +67,31 @@ fn a_new_link_takes_the_place_of_the_old_one() {
     assert!(matches!(next.event(), Event::Inventory { legs, .. } if legs == [caller.leg]));
 }
 
+/// More than may wait unread, which once broke each new link anew.
+#[test]
+fn a_new_link_is_told_again_of_all_recordings_that_were_reported_lately() {
+    const ALL: usize = 33_000;
+    const AT_ONCE: usize = 100;
+    let mut rig = Rig::new();
+    for n in 0..ALL / AT_ONCE {
+        for i in 0..AT_ONCE {
+            let recording = RecordingId::new(&format!("r-{n}-{i}"));
+            let (path, left, right) = ("../outside.wav".to_owned(), LegId(1), LegId(2));
+            rig.control.order(&Order::Record { recording, path, left, right });
+        }
+        for _ in 0..AT_ONCE {
+            assert!(matches!(rig.control.event(), Event::RecordFailed { .. }));
+        }
+    }
+    let mut next = Control::attach(&rig.media);
+    next.order(&Order::Hello { version: VERSION });
+    assert!(matches!(next.event(), Event::Inventory { .. }));
+    for _ in 0..ALL {
+        assert!(matches!(next.event(), Event::RecordFailed { .. }));
+    }
+    assert_eq!(rig.media.counters().links_dropped, 0);
+}
+
 #[test]
 fn a_control_of_another_version_or_without_manners_is_let_go() {
     let rig = Rig::new();
