@@ -20,6 +20,8 @@ async fn caller_for_whom_no_port_is_left_is_refused_with_503() {
     let why = third.until_ended(SOON).await.unwrap();
     assert!(matches!(why, EndWhy::Refused { status: 503, .. }), "{why:?}");
     assert_eq!(engine.record_of(&third.number).await["outcome"], "refused");
+    let refused = engine.sum_of("hotline_calls_refused_total{why=\"media_busy\"}").await;
+    assert!((refused - 1.0).abs() < f64::EPSILON, "{refused}");
     first.hears(&engine, "notice.recording").await;
 }
 

@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{ContextId, Key, LegId, PlayId, PromptId, RecordingId, WallTime};
 
 /// Version of the values in this file. A peer of another version is refused.
-pub const VERSION: u16 = 10;
+pub const VERSION: u16 = 11;
 
 /// Do this. Control → media, at most 1,024 waiting.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, PartialEq)]
@@ -245,6 +245,12 @@ pub enum Event {
     OwesSound {
         leg: LegId,
         owes: bool,
+    },
+    /// What there is room for: plain legs of new calls, and ports. Said when it has changed, every
+    /// 20 ms at most; whoever orders counts those legs himself of which he has not heard yet.
+    Room {
+        legs: u32,
+        ports: u32,
     },
 }
 

@@ -36,10 +36,13 @@ pub struct Counters {
 #[repr(align(128))]
 pub(crate) struct WorkerCounters {
     pub(crate) number: u8,
-    /// As the desk counts them.
+    /// As the desk counts them, and what they cost in plain ones.
     pub(crate) legs: AtomicU64,
+    pub(crate) weight: AtomicU64,
     pub(crate) busy_permille: AtomicU64,
     pub(crate) late_permille: AtomicU64,
+    /// The average of `weight` over the time of the shares, in thousandths.
+    pub(crate) weight_lately: AtomicU64,
     pub(crate) rounds_missed: AtomicU64,
     pub(crate) system_calls: AtomicU64,
     pub(crate) packets_stale: AtomicU64,

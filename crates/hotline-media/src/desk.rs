@@ -8,6 +8,7 @@ mod orders;
 mod ports;
 mod prompts;
 mod revive;
+mod room;
 mod safe;
 mod say;
 mod workers;
@@ -33,6 +34,7 @@ use self::{
     notes::Notes,
     ports::Ports,
     prompts::Prompts,
+    room::Told,
     say::FIGURES_EVERY,
     workers::{Home, Started, WorkerEnd, blocks_a_worker},
 };
@@ -76,6 +78,7 @@ pub(crate) struct Desk {
     prompts: Prompts,
     random: Random,
     figures_due: Instant,
+    told: Told,
     /// Events that wait for the next control.
     kept: VecDeque<Event>,
     /// Recordings that were reported lately; a control that died may not have read them.
@@ -170,6 +173,7 @@ impl Desk {
             recordings: BTreeMap::new(),
             tapes: BTreeMap::new(),
             figures_due: Instant::now() + FIGURES_EVERY,
+            told: Told::nothing(),
             kept: VecDeque::new(),
             lately: VecDeque::new(),
             began: Instant::now(),
@@ -211,6 +215,7 @@ impl Desk {
         self.read_handovers();
         self.ports.wake_up(Instant::now());
         self.say_figures();
+        self.say_room();
         self.wake_workers();
         self.write();
         true
@@ -220,7 +225,8 @@ impl Desk {
         let now = Instant::now();
         let full = (!self.workers_have_room()).then_some(RETRY);
         let figures = self.link.is_some().then_some(self.figures_due);
-        let due = [self.ports.due(), figures, self.guests_due()].into_iter().flatten().min();
+        let due = [self.ports.due(), figures, self.guests_due(), self.room_due()];
+        let due = due.into_iter().flatten().min();
         let due = due.map(|it| it.saturating_duration_since(now));
         let timeout = full.or(due).and_then(|it| Timespec::try_from(it).ok());
         let flags = match &self.link {

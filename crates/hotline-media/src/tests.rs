@@ -14,6 +14,7 @@ mod priority;
 mod reports;
 mod revival;
 mod rig;
+mod room;
 mod sdes;
 mod senses;
 mod stalls;

@@ -48,6 +48,9 @@ struct Play {
 /// What media will say, and after how long.
 pub(crate) type Said = Vec<(Duration, Event)>;
 
+/// How long there is no room for new calls, when there is none.
+const FULL: Duration = Duration::from_millis(300);
+
 /// Of our certificate.
 const FINGERPRINT: Fingerprint = Fingerprint([0xAB; 32]);
 
@@ -146,7 +149,12 @@ impl MediaModel {
                 vec![(soon, Event::Inventory { version: VERSION, legs, recordings, began })]
             }
             Order::Open { leg, offer, profile, .. } => {
-                self.open(leg, (offer.as_deref(), profile), (soon, faulty), random)
+                let mut said = self.open(leg, (offer.as_deref(), profile), (soon, faulty), random);
+                if faulty && random.chance(1) {
+                    said.push((soon, Event::Room { legs: 0, ports: 1_000 }));
+                    said.push((soon + FULL, Event::Room { legs: 1_000, ports: 1_000 }));
+                }
+                said
             }
             Order::Answer { leg, answer } if self.has(leg) => self.answer(leg, &answer, soon),
             Order::Reoffer { leg, offer } if self.has(leg) => self.reoffer(leg, &offer, soon),

@@ -70,6 +70,8 @@ pub struct Overload {
     cut: MonoTime,
     /// When the next call would come if calls came evenly (GCRA, ITU-T I.371 annex A).
     even: MonoTime,
+    /// When the records of those whom media did not take were written if they came evenly.
+    full: MonoTime,
     /// When the last step was.
     stepped: MonoTime,
     /// Calls since then: taken, and offered by each kind of upstream.
@@ -106,6 +108,12 @@ const VALIDITY: Duration = Duration::from_millis(500);
 const BURST: Duration = Duration::from_millis(100);
 const BURST_OF_PARTAKERS: Duration = Duration::from_millis(300);
 
+/// Of those whom media does not take, so many a second have a record, and so many at once, as time;
+/// there are records again when for a second there were fewer.
+const PER_RECORD: Duration = Duration::from_millis(20);
+const RECORDS_AT_ONCE: Duration = Duration::from_secs(1);
+const RECORDS_AGAIN: Duration = Duration::from_secs(2);
+
 /// The work of calls comes after them: a cut shows what it did only then.
 const PATIENCE: Duration = Duration::from_millis(800);
 
@@ -126,6 +134,7 @@ impl Overload {
             knee: 0,
             cut: now.mono,
             even: now.mono,
+            full: now.mono,
             stepped: now.mono,
             n_taken: 0,
             n_plain: 0,
@@ -146,8 +155,18 @@ impl Overload {
         }
     }
 
-    /// A new call that waited so long for its turn. `false`: it is too much and is to be refused.
-    pub fn offer(&mut self, upstream: Upstream, waited: Duration, now: MonoTime) -> bool {
+    /// A new call that waited so long for its turn; `has_room`: media would take it. `false`: it is
+    /// too much and is to be refused.
+    ///
+    /// Whom media would not take is let pass, so that he is refused with a record. Only where there
+    /// are too many of them or he has waited already he is not: that answer waits for the disk.
+    pub fn offer(
+        &mut self,
+        upstream: Upstream,
+        waited: Duration,
+        has_room: bool,
+        now: MonoTime,
+    ) -> bool {
         let burst = match upstream {
             Upstream::Plain => {
                 self.n_plain += 1;
@@ -160,6 +179,12 @@ impl Overload {
         };
         let late = self.rate.is_some() && waited > self.config.late();
         self.n_late += u64::from(late);
+        if !has_room {
+            let crowded = self.without_room(now);
+            if crowded || self.rate.is_some() || waited > self.config.wait_max {
+                return false;
+            }
+        }
         let limit = if late { Some(thousandths(self.config.per_sec_min)) } else { self.limit() };
         if let Some(rate) = limit {
             let step = Duration::from_secs(1_000).checked_div(narrow(rate)).unwrap_or(BURST);
@@ -171,6 +196,12 @@ impl Overload {
         }
         self.n_taken += 1;
         true
+    }
+
+    /// One more whom media would not take. Whether they are too many for records.
+    fn without_room(&mut self, now: MonoTime) -> bool {
+        self.full = (self.full.max(now) + PER_RECORD).min(now + RECORDS_AGAIN);
+        self.full - now > RECORDS_AT_ONCE
     }
 
     /// Media took so long to begin a leg.

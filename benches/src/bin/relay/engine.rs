@@ -184,7 +184,7 @@ impl Engine {
     fn event(&mut self) -> Result<Event> {
         loop {
             let event = self.any_event()?;
-            if !matches!(event, Event::Figures(_) | Event::Hearing { .. }) {
+            if !matches!(event, Event::Figures(_) | Event::Hearing { .. } | Event::Room { .. }) {
                 return Ok(event);
             }
         }

@@ -222,7 +222,8 @@ impl Call {
             MediaEvent::Closed { leg, stats } => self.closed(leg, stats, now),
             MediaEvent::Inventory { .. }
             | MediaEvent::Figures(_)
-            | MediaEvent::OwesSound { .. } => (),
+            | MediaEvent::OwesSound { .. }
+            | MediaEvent::Room { .. } => (),
         }
     }
 

@@ -119,6 +119,11 @@ impl Ports {
         self.resting.push_back((now + self.quarantine, port, socket));
     }
 
+    /// Ports that a leg could be given.
+    pub(super) fn n_free(&self) -> usize {
+        self.free.len()
+    }
+
     /// When the next port is free again.
     pub(super) fn due(&self) -> Option<Instant> {
         self.resting.front().map(|it| it.0)

@@ -8,7 +8,7 @@ use hotline_base::{
     media::{Event, VERSION},
 };
 
-use super::{Desk, Slot};
+use super::{Desk, Slot, Told};
 use crate::{counters::count, task::Report};
 
 /// Events kept for the next control.
@@ -82,7 +82,7 @@ impl Desk {
             return;
         }
         self.figures_due = now + FIGURES_EVERY;
-        if self.link.as_ref().is_some_and(|it| it.greeted) {
+        if self.is_heard() {
             let legs = u32::try_from(self.legs.len()).unwrap_or(u32::MAX);
             let figures = self.counters.snapshot().figures(legs);
             self.say(Event::Figures(Box::new(figures)));
@@ -91,7 +91,7 @@ impl Desk {
 
     /// Tells control, or keeps what it must know.
     pub(super) fn say(&mut self, event: Event) {
-        if is_recording(&event) && self.link.as_ref().is_some_and(|it| it.greeted) {
+        if is_recording(&event) && self.is_heard() {
             self.forget_old();
             self.lately.push_back((Instant::now(), event.clone()));
         }
@@ -122,6 +122,7 @@ impl Desk {
 
     /// Tells a new control what is alive, and then what it missed.
     pub(super) fn greet(&mut self) {
+        self.told = Told::nothing();
         if let Some(link) = &mut self.link {
             link.greeted = true;
             link.owes(self.lately.len() + self.kept.len());

@@ -23,15 +23,6 @@ use crate::{
     worker::{BLOCKS_A_LEG, Rings, Worker},
 };
 
-/// Of a core, in thousandths: kept for legs of calls that were taken.
-const RESERVE: u64 = 100;
-
-/// Of what is due, in thousandths: a worker that is late with more takes no call.
-const LATE_MAX: u64 = 10;
-
-/// The busy share, in thousandths, from which on lateness is the worker's own.
-const LATE_FROM: u64 = 200;
-
 /// Busy shares that differ by less, in thousandths, are the same: they are a second old.
 const SAME: u64 = 50;
 
@@ -47,8 +38,6 @@ pub(super) struct WorkerEnd {
     /// Where its browsers come in.
     pub(super) shared: Option<Shared>,
     counters: Arc<WorkerCounters>,
-    /// What its legs cost it, in plain ones.
-    weight: usize,
 }
 
 /// Where a context is, while any of its legs lives.
@@ -75,13 +64,14 @@ impl WorkerEnd {
         self.wake.wake();
     }
 
-    /// Whether it is free enough for another leg, of a new call or of one that it has.
-    fn takes(&self, is_new: bool, busy_max: u8) -> bool {
-        let busy = self.counters.busy_permille.load(Relaxed);
-        let busy_max = u64::from(busy_max) * 10;
-        // A worker that is idle and late waits for other programs: fewer calls would not help it.
-        let late = busy >= LATE_FROM && self.counters.late_permille.load(Relaxed) >= LATE_MAX;
-        if is_new { busy < busy_max && !late } else { busy < busy_max + RESERVE }
+    /// What its legs cost it, in plain ones.
+    fn weight(&self) -> usize {
+        usize::try_from(self.counters.weight.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Nobody else writes it.
+    fn weighs(&self, weight: usize) {
+        self.counters.weight.store(u64::try_from(weight).unwrap_or(u64::MAX), Relaxed);
     }
 }
 
@@ -92,11 +82,8 @@ impl Desk {
         let home = self.contexts.get(&context).map(|it| it.worker);
         let busy_max = self.config.busy_max;
         let fits = |worker: u8| {
-            // What a worker said that has no leg may be long ago.
-            busy_max >= 100
-                || self
-                    .end_of(worker)
-                    .is_some_and(|it| it.weight == 0 || it.takes(home.is_none(), busy_max))
+            let takes = |it: &WorkerEnd| it.counters.takes(home.is_none(), busy_max);
+            busy_max >= 100 || self.end_of(worker).is_some_and(takes)
         };
         match home {
             Some(home) => Some(home).filter(|it| fits(*it)),
@@ -104,11 +91,19 @@ impl Desk {
         }
     }
 
+    /// For how many more plain legs of new calls the workers are free enough; `None`: there is one
+    /// that has little to do, or none is asked.
+    pub(super) fn workers_room(&self) -> Option<u64> {
+        let busy_max = self.config.busy_max;
+        let all = self.workers.iter().map(|it| it.counters.room(busy_max));
+        if busy_max >= 100 { None } else { all.sum() }
+    }
+
     /// Of equals the last one.
     pub(super) fn least_busy(&self, fits: impl Fn(u8) -> bool) -> Option<u8> {
         let all = self.workers.iter().zip(0_u8..).filter(|it| fits(it.1));
         let cost = |(end, worker): &(&WorkerEnd, u8)| {
-            let weight = end.weight;
+            let weight = end.weight();
             let busy = if weight == 0 { 0 } else { end.counters.busy_permille.load(Relaxed) };
             (busy / SAME, weight, Reverse(*worker))
         };
@@ -167,14 +162,14 @@ impl Desk {
 
     /// What all legs cost, in plain ones.
     pub(super) fn taken(&self) -> usize {
-        self.workers.iter().map(|it| it.weight).sum()
+        self.workers.iter().map(WorkerEnd::weight).sum()
     }
 
     pub(super) fn add_leg(&mut self, leg: LegId, entry: Entry) {
         let (worker, context) = (entry.slot.worker, entry.context);
         self.contexts.entry(context).or_insert(Home { worker, n_legs: 0 }).n_legs += 1;
         if let Some(it) = self.end_of_mut(worker) {
-            it.weight += entry.weight;
+            it.weighs(it.weight() + entry.weight);
             it.counters.legs.fetch_add(1, Relaxed);
         }
         self.legs.insert(leg, entry);
@@ -189,7 +184,7 @@ impl Desk {
             }
         }
         if let Some(it) = self.end_of_mut(entry.slot.worker) {
-            it.weight = it.weight.saturating_sub(entry.weight);
+            it.weighs(it.weight().saturating_sub(entry.weight));
             it.counters.legs.fetch_sub(1, Relaxed);
         }
         Some(entry)
@@ -200,7 +195,7 @@ impl Desk {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let (before, worker) = (std::mem::replace(&mut entry.weight, weight), entry.slot.worker);
         if let Some(it) = self.end_of_mut(worker) {
-            it.weight = (it.weight + weight).saturating_sub(before);
+            it.weighs((it.weight() + weight).saturating_sub(before));
         }
     }
 
@@ -290,17 +285,8 @@ pub(super) fn start(
             hands.start(move || intake)?
         });
         it.tapes.push((recorder_filled, recorder_empties));
-        let (has_tasks, shared, counters, weight) = (false, None, Arc::clone(own), 0);
-        it.ends.push(WorkerEnd {
-            tasks,
-            reports,
-            handovers,
-            wake,
-            has_tasks,
-            shared,
-            counters,
-            weight,
-        });
+        let (has_tasks, shared, counters) = (false, None, Arc::clone(own));
+        it.ends.push(WorkerEnd { tasks, reports, handovers, wake, has_tasks, shared, counters });
     }
     Ok(it)
 }

@@ -53,9 +53,9 @@ fn run_again(modules: &[&str], intake: &str, workers: u8) {
 }
 
 /// Those of the whole role.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 16] = [
     "browsers", "calls", "codecs", "kernel", "kills", "link", "parties", "reports", "revival",
-    "sdes", "senses", "stalls", "tapes", "volumes", "workers",
+    "room", "sdes", "senses", "stalls", "tapes", "volumes", "workers",
 ];
 
 /// This one, what the others stand on, and what has nothing to do with packets.

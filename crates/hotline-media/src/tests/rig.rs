@@ -276,6 +276,7 @@ impl Control {
                     | Event::Tone { .. }
                     | Event::Sounded { .. }
                     | Event::OwesSound { .. }
+                    | Event::Room { .. }
             );
             if !by_itself {
                 return event;

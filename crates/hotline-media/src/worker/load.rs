@@ -1,4 +1,4 @@
-//! How busy and how late the worker is: what decides whether it takes another call.
+//! How busy and how late the worker is, and by that whether it takes another call.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -21,6 +21,21 @@ const MISSED: Duration = Duration::from_millis(40);
 /// Fewer than so many instants tell nothing about one in a hundred.
 const INSTANTS_MIN: u64 = 50;
 
+/// The busy share, in thousandths, below which there is room: what a leg costs a worker that has
+/// hardly any cannot be told, and one that is idle and late waits for other programs, for which
+/// fewer calls would do nothing.
+const BUSY_FROM: u64 = 200;
+
+/// Of what is due, in thousandths: with more late there is less room for new calls, and from the
+/// second on for no more than go. A machine that stood still for a moment is not so late.
+const LATE_FROM: u64 = 10;
+const LATE_STEADY: u64 = 100;
+
+/// What there is above that, in percent: of legs, for those of new calls that control asked for
+/// before it knew better; of a core, for those of calls that were taken.
+const SPARE_FOR_NEW: u64 = 7;
+const SPARE_FOR_TAKEN: u8 = 10;
+
 /// Shares are in thousandths.
 const WHOLE: u64 = 1_000;
 
@@ -30,6 +45,8 @@ pub(super) struct Meter {
     /// Processor time of the thread at that time.
     cpu: Duration,
     busy: u64,
+    /// What its legs cost on the same average, in thousandths of a plain one.
+    weight: u64,
     /// Instants at which something was due, those that were late, and when both were halved.
     n_due: u64,
     n_late: u64,
@@ -90,8 +107,10 @@ impl Meter {
         }
         let cpu = cpu();
         let spent = thousandths(cpu.saturating_sub(self.cpu), past).min(WHOLE);
-        let weight = u64::try_from(past.as_millis()).unwrap_or(MEMORY_MS).min(MEMORY_MS);
-        self.busy = (self.busy * (MEMORY_MS - weight) + spent * weight) / MEMORY_MS;
+        let share = u64::try_from(past.as_millis()).unwrap_or(MEMORY_MS).min(MEMORY_MS);
+        let average = |was: u64, is: u64| (was * (MEMORY_MS - share) + is * share) / MEMORY_MS;
+        self.busy = average(self.busy, spent);
+        self.weight = average(self.weight, counters.weight.load(Relaxed) * WHOLE);
         (self.since, self.cpu) = (now, cpu);
         if now.since(self.halved) >= Duration::from_millis(MEMORY_MS) {
             self.halved = now;
@@ -100,7 +119,51 @@ impl Meter {
         let late = if self.n_due < INSTANTS_MIN { 0 } else { self.n_late * WHOLE / self.n_due };
         counters.busy_permille.store(self.busy, Relaxed);
         counters.late_permille.store(late, Relaxed);
+        counters.weight_lately.store(self.weight, Relaxed);
         true
+    }
+}
+
+impl WorkerCounters {
+    /// For how many more plain legs of new calls it is free enough, so that it is busy no more than
+    /// `busy_max` percent. `None`: it has little to do.
+    ///
+    /// The share is an average over a second, in which hundreds of legs may come. So it tells what
+    /// a leg costs, and by that how many there may be: what came since is counted at once.
+    pub(crate) fn room(&self, busy_max: u8) -> Option<u64> {
+        let by_load = self.bears(busy_max)?;
+        let lately = self.weight_lately.load(Relaxed).min(by_load);
+        let late = self.late_permille.load(Relaxed);
+        let bears = if late >= LATE_STEADY {
+            lately * (WHOLE + LATE_STEADY).saturating_sub(late) / WHOLE
+        } else {
+            let beyond = late.saturating_sub(LATE_FROM);
+            by_load - (by_load - lately) * beyond / (LATE_STEADY - LATE_FROM)
+        };
+        Some(bears.saturating_sub(self.weight()).div_ceil(WHOLE))
+    }
+
+    /// Whether it takes another leg, of a new call or of one that it has.
+    pub(crate) fn takes(&self, is_new: bool, busy_max: u8) -> bool {
+        let bears = if is_new {
+            self.bears(busy_max).map(|it| it * (100 + SPARE_FOR_NEW) / 100)
+        } else {
+            self.bears(busy_max.saturating_add(SPARE_FOR_TAKEN))
+        };
+        bears.is_none_or(|it| self.weight() < it)
+    }
+
+    /// What it may weigh to be as busy as this, in thousandths of a plain leg.
+    fn bears(&self, busy_max: u8) -> Option<u64> {
+        let (busy, busy_max) = (self.busy_permille.load(Relaxed), u64::from(busy_max) * 10);
+        // What a worker said that has no leg may be long ago.
+        let idle = self.weight() == 0 || busy < BUSY_FROM.min(busy_max);
+        (!idle).then(|| self.weight_lately.load(Relaxed) * busy_max / busy.max(1))
+    }
+
+    /// Of its legs now, in thousandths of a plain one.
+    fn weight(&self) -> u64 {
+        self.weight.load(Relaxed) * WHOLE
     }
 }
 
@@ -162,5 +225,72 @@ mod tests {
         assert_eq!(counters.rounds_missed.load(Relaxed), 10);
         spend(&mut meter, &counters, 100, 0);
         assert_eq!(counters.late_permille.load(Relaxed), 0);
+    }
+
+    /// Three times the calls that it bears come, each for half a second to one and a half.
+    #[test]
+    fn a_worker_with_too_much_to_do_takes_calls_evenly_and_as_many_as_its_share_allows() {
+        const STEP: Duration = Duration::from_millis(10);
+        const SECS: usize = 30;
+        let (mut meter, counters) = (Meter::default(), WorkerCounters::default());
+        let mut ends = vec![0; SECS * 100 + 150];
+        let (mut weight, mut taken, mut busy, mut cpu) = (0, vec![], vec![], Duration::ZERO);
+        for step in 0..SECS * 100 {
+            weight -= ends[step];
+            counters.weight.store(weight, Relaxed);
+            let mut n_taken = 0;
+            for call in 0..20 {
+                if counters.room(70) != Some(0) {
+                    ends[step + 50 + (step * 7 + call * 31) % 100] += 1;
+                    (weight, n_taken) = (weight + 1, n_taken + 1);
+                    counters.weight.store(weight, Relaxed);
+                }
+            }
+            taken.push(n_taken);
+            // A twentieth of a core for nothing, and a thousandth for each leg.
+            let spent = (50 + weight).min(WHOLE);
+            cpu += STEP * u32::try_from(spent).unwrap() / 1_000;
+            meter.publish(MonoTime(0) + STEP * u32::try_from(step).unwrap(), || cpu, &counters);
+            busy.push(spent);
+        }
+        let settled = 5 * 100;
+        assert!(busy[settled..].iter().all(|it| (670..=730).contains(it)), "{busy:?}");
+        let halves: Vec<u64> = taken[settled..].chunks(50).map(|it| it.iter().sum()).collect();
+        // 650 legs of a second each: 325 come in half a second.
+        assert!(halves.iter().all(|it| (275..=375).contains(it)), "{halves:?}");
+    }
+
+    #[test]
+    fn a_worker_that_is_late_has_less_room_and_from_one_in_ten_on_for_fewer_than_go() {
+        let counters = WorkerCounters::default();
+        counters.busy_permille.store(500, Relaxed);
+        counters.weight.store(1, Relaxed);
+        counters.weight_lately.store(100 * WHOLE, Relaxed);
+        let legs = |late| {
+            counters.late_permille.store(late, Relaxed);
+            1 + counters.room(70).unwrap()
+        };
+        // 100 legs are half of a core, and 140 are 70 %.
+        let late = [0, 10, 55, 99, 100, 150, 600, 1_000];
+        assert_eq!(late.map(legs), [140, 140, 120, 101, 100, 95, 50, 10]);
+        // Whoever comes though there is none is measured by the load alone.
+        let takes = |weight, is_new| {
+            counters.weight.store(weight, Relaxed);
+            counters.takes(is_new, 70)
+        };
+        assert_eq!([149, 150].map(|it| takes(it, true)), [true, false]);
+        assert_eq!([159, 160].map(|it| takes(it, false)), [true, false]);
+    }
+
+    #[test]
+    fn a_worker_with_little_to_do_and_one_without_a_leg_have_room() {
+        let counters = WorkerCounters::default();
+        counters.weight_lately.store(WHOLE, Relaxed);
+        for (busy, weight, room) in [(199, 9, None), (200, 9, Some(0)), (900, 0, None)] {
+            counters.busy_permille.store(busy, Relaxed);
+            counters.weight.store(weight, Relaxed);
+            assert_eq!(counters.room(70), room, "{busy} with {weight}");
+            assert_eq!(counters.takes(true, 70), room.is_none());
+        }
     }
 }

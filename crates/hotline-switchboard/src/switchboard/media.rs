@@ -63,10 +63,12 @@ impl Switchboard {
             MediaEvent::RecordFailed { recording, .. }
             | MediaEvent::RecordRecovered { recording } => self.recordings.get(recording).copied(),
             MediaEvent::Figures(_) | MediaEvent::OwesSound { .. } => None,
+            MediaEvent::Room { legs, ports } => return self.door.has_room(*legs, *ports),
         };
         match &event {
             MediaEvent::Opened { leg, .. } | MediaEvent::Failed { leg, .. } => {
-                self.door.opened(*leg, now.mono);
+                let opened = matches!(&event, MediaEvent::Opened { .. });
+                self.door.opened(*leg, opened, now.mono);
                 self.unanswered.remove(leg);
             }
             MediaEvent::Settled { leg, .. }
@@ -85,6 +87,7 @@ impl Switchboard {
             | MediaEvent::Tone { .. }
             | MediaEvent::Sounded { .. }
             | MediaEvent::Figures(_)
+            | MediaEvent::Room { .. }
             | MediaEvent::Recorded(_)
             | MediaEvent::RecordFailed { .. }
             | MediaEvent::RecordRecovered { .. } => (),

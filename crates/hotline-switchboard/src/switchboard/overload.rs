@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hotline_base::{LegId, MonoTime, Now};
+use hotline_cdr::RefusedWhy;
 use hotline_sip::{Feedback, Flow, Message};
 use hotline_trunk::{Overload, OverloadConfig, Reduction, Upstream};
 
@@ -18,6 +19,8 @@ pub(super) struct Door {
     overload: Overload,
     /// Legs that media was told to begin and has not, since when.
     opening: BTreeMap<LegId, MonoTime>,
+    /// Legs and ports that media had room for without these; `None`: it has not said.
+    room: Option<(usize, usize)>,
     /// When the last caller was turned away, while operators think that it goes on.
     turned_away: Option<MonoTime>,
 }
@@ -25,14 +28,18 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(config: OverloadConfig, now: Now) -> Self {
         let overload = Overload::new(config, now);
-        Self { overload, opening: BTreeMap::new(), turned_away: None }
+        Self { overload, opening: BTreeMap::new(), room: None, turned_away: None }
     }
 
     pub(super) fn opens(&mut self, leg: LegId, now: MonoTime) {
         self.opening.insert(leg, now);
     }
 
-    pub(super) fn opened(&mut self, leg: LegId, now: MonoTime) {
+    /// Media has begun the leg, or will not.
+    pub(super) fn opened(&mut self, leg: LegId, opened: bool, now: MonoTime) {
+        if opened && let Some((legs, ports)) = &mut self.room {
+            (*legs, *ports) = (legs.saturating_sub(1), ports.saturating_sub(1));
+        }
         if let Some(since) = self.opening.remove(&leg) {
             self.overload.media_took(now.since(since));
         }
@@ -43,8 +50,28 @@ impl Door {
         self.opening.remove(&leg);
     }
 
+    /// The media process is gone.
     pub(super) fn forget_all(&mut self) {
         self.opening.clear();
+        self.room = None;
+    }
+
+    pub(super) fn has_room(&mut self, legs: u32, ports: u32) {
+        let room = (usize::try_from(legs), usize::try_from(ports));
+        self.room = Some((room.0.unwrap_or(usize::MAX), room.1.unwrap_or(usize::MAX)));
+    }
+
+    /// Why media would refuse a new call, as far as it has said.
+    pub(super) fn no_room(&self) -> Option<RefusedWhy> {
+        let (legs, ports) = self.room?;
+        let asked = self.opening.len();
+        if asked >= legs {
+            Some(RefusedWhy::MediaBusy)
+        } else if asked >= ports {
+            Some(RefusedWhy::NoPort)
+        } else {
+            None
+        }
     }
 
     /// What peers are told that keep calls back.
@@ -89,7 +116,8 @@ impl Switchboard {
         if !self.endpoint.was_turned_away(message) {
             let takes_part = message.takes_part();
             let upstream = if takes_part { Upstream::TakesPart } else { Upstream::Plain };
-            if self.door.overload.offer(upstream, waited, now.mono) {
+            let has_room = self.door.no_room().is_none();
+            if self.door.overload.offer(upstream, waited, has_room, now.mono) {
                 return false;
             }
             self.traffic.turned_away(&trunk, now);
@@ -115,5 +143,37 @@ impl Switchboard {
             door.turned_away = None;
             self.outputs.push_back(Output::Alarm(Alarm::OverloadOver));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legs_that_media_is_still_at_count_against_the_room_that_it_has_told() {
+        let now = Now::default();
+        let mut door = Door::new(OverloadConfig::default(), now);
+        assert_eq!(door.no_room(), None, "it has not said");
+        door.has_room(3, 2);
+        door.opens(LegId(1), now.mono);
+        assert_eq!(door.no_room(), None);
+        door.opens(LegId(2), now.mono);
+        assert_eq!(door.no_room(), Some(RefusedWhy::NoPort));
+        // The first is there, the second is not going to be.
+        door.opened(LegId(1), true, now.mono);
+        assert_eq!(door.no_room(), Some(RefusedWhy::NoPort));
+        door.opened(LegId(2), false, now.mono);
+        assert_eq!(door.no_room(), None);
+        door.has_room(1, 1);
+        door.opens(LegId(3), now.mono);
+        assert_eq!(door.no_room(), Some(RefusedWhy::MediaBusy));
+        door.forget(LegId(3));
+        assert_eq!(door.no_room(), None);
+        // It ordered a leg that nobody wants any more.
+        door.opened(LegId(3), true, now.mono);
+        assert_eq!(door.no_room(), Some(RefusedWhy::MediaBusy));
+        door.forget_all();
+        assert_eq!(door.no_room(), None);
     }
 }

@@ -131,7 +131,7 @@ impl Switchboard {
         let id = self.new_call();
         let (called, forms) = (&it.request_user, forms_of(&it));
         let admitted = self.admission.admit(id, trunk.as_ref(), called, &forms, now.mono);
-        match (admitted, self.closed()) {
+        match (admitted, self.closed().or_else(|| self.door.no_room())) {
             (Ok(admitted), None) => self.arrived(id, it, admitted, now),
             (Ok(admitted), Some(why)) => {
                 self.admission.release(id);

@@ -135,7 +135,7 @@ impl Server {
     }
 
     fn offer(&mut self, upstream: Upstream, waited: u64, now: u64) -> bool {
-        self.overload.offer(upstream, Duration::from_micros(waited), at(now).mono)
+        self.overload.offer(upstream, Duration::from_micros(waited), true, at(now).mono)
     }
 
     /// What there is time for in a second of calls at three times the capacity, with refusals of
@@ -273,8 +273,8 @@ fn machine_that_stood_still_for_a_moment_refuses_nobody_of_the_few_who_call() {
         let now = at(tenth * 100_000);
         it.waited(Duration::from_secs(2), now);
         assert!(
-            it.offer(Upstream::Plain, Duration::ZERO, now.mono)
-                && it.offer(Upstream::Plain, Duration::ZERO, now.mono)
+            it.offer(Upstream::Plain, Duration::ZERO, true, now.mono)
+                && it.offer(Upstream::Plain, Duration::ZERO, true, now.mono)
         );
     }
     assert_eq!(it.per_sec(), Some(20));
@@ -289,7 +289,7 @@ fn calls_that_media_takes_long_to_begin_are_too_many_as_well() {
         it.media_took(Duration::from_millis(300));
         it.waited(Duration::ZERO, now);
         n_refused +=
-            (0..50).filter(|_| !it.offer(Upstream::Plain, Duration::ZERO, now.mono)).count();
+            (0..50).filter(|_| !it.offer(Upstream::Plain, Duration::ZERO, true, now.mono)).count();
     }
     assert!(n_refused > 1_000, "{n_refused}");
 }
@@ -304,7 +304,7 @@ fn media_that_falls_behind_is_given_what_it_bears_and_little_waits_for_it() {
         let now = at(millis * 1_000);
         let n_calls = millis * 3 * BEARS / 1_000 - (millis - 1) * 3 * BEARS / 1_000;
         for _ in 0..n_calls {
-            waiting += u64::from(it.offer(Upstream::Plain, Duration::ZERO, now.mono));
+            waiting += u64::from(it.offer(Upstream::Plain, Duration::ZERO, true, now.mono));
         }
         if millis.is_multiple_of(1_000 / BEARS) && waiting > 0 {
             waiting -= 1;
@@ -343,15 +343,36 @@ fn number_of_a_figure_grows_though_the_wall_clock_goes_back() {
 fn call_that_waited_long_already_is_one_too_many() {
     let mut it = Overload::new(OverloadConfig::default(), at(0));
     let long = Duration::from_millis(150);
-    assert!(it.offer(Upstream::Plain, long, at(0).mono), "nothing is known to be too much");
+    assert!(it.offer(Upstream::Plain, long, true, at(0).mono), "nothing is known to be too much");
     it.rate = Some(thousandths(1_000));
     let taken = |it: &mut Overload, waited, now: u64| {
-        (0..50).filter(|_| it.offer(Upstream::Plain, waited, at(now).mono)).count()
+        (0..50).filter(|_| it.offer(Upstream::Plain, waited, true, at(now).mono)).count()
     };
     assert_eq!(taken(&mut it, Duration::from_millis(100), 1_000_000), 50);
     // So many are always taken.
     let few = taken(&mut it, long, 2_000_000);
     assert!((1..=3).contains(&few), "{few}");
+}
+
+#[test]
+fn whom_media_does_not_take_is_let_pass_to_his_record_unless_these_are_many_or_he_is_late() {
+    let mut it = Overload::new(OverloadConfig::default(), at(0));
+    let offer = |it: &mut Overload, waited: u64, millis: u64| {
+        it.offer(Upstream::Plain, Duration::from_millis(waited), false, at(millis * 1_000).mono)
+    };
+    // Forty a second for ten seconds, all of them.
+    let few = (0..400).filter(|n| offer(&mut it, 0, n * 25)).count();
+    assert_eq!((few, offer(&mut it, 40, 10_000), offer(&mut it, 41, 10_025)), (400, true, false));
+    // A thousand a second from 20 s on.
+    let many = (0..5_000).filter(|n| offer(&mut it, 0, 20_000 + n)).count();
+    assert!((50..=53).contains(&many), "{many}");
+    assert!(!offer(&mut it, 0, 25_900), "not yet again");
+    assert!(offer(&mut it, 0, 27_100));
+    // Under overload nobody, and none of them says that the rate is used.
+    it.rate = Some(thousandths(1_000));
+    it.n_taken = 0;
+    assert!(!offer(&mut it, 0, 60_000));
+    assert_eq!(it.n_taken, 0);
 }
 
 #[test]
