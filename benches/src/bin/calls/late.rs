@@ -28,6 +28,8 @@ const SHOWN: usize = 5;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Late {
     pub(crate) asked: u64,
+    /// When its 100 came; none: it was refused at the door.
+    pub(crate) taken: Option<u64>,
     pub(crate) answered: u64,
 }
 
@@ -112,10 +114,14 @@ impl Watched {
                 after.or(self.looks.last()).copied().unwrap_or_default(),
             );
             println!(
-                "   a refusal took {:.0} ms, asked for {:.2} s after the begin: in {:.0} ms \
+                "   a refusal took {:.0} ms{}, asked for {:.2} s after the begin: in {:.0} ms \
                  around it control ran {:.0} and was kept from a processor for {:.0}; \
                  cores were away for {:.0}",
                 it.millis(),
+                it.taken.map_or_else(String::new, |taken| {
+                    let to_100 = millis(taken.saturating_sub(it.asked));
+                    format!(" (its 100 came after {to_100:.0})")
+                }),
                 millis(it.asked.saturating_sub(self.since)) / 1e3,
                 millis(after.at.saturating_sub(before.at)),
                 millis(after.ran.saturating_sub(before.ran)),

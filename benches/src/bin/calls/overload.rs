@@ -137,6 +137,9 @@ pub(crate) fn run(args: &Args, program: Option<PathBuf>) -> Result<()> {
     aims.at_most("refusals, all", most, REFUSAL_MAX_MS, "ms");
     let ours = watched.latest_of_ours(&seen.late).unwrap_or(most.min(REFUSAL_MAX_MS));
     aims.at_most("refusals, all while no core was away", ours, REFUSAL_MAX_MS, "ms");
+    if still < n_guests {
+        println!("{}", engine.log_end());
+    }
     let n_failed = seen.dialled - seen.completed - seen.refused;
     aims.at_most("calls taken that failed", n_failed as f64, 0.0, "");
     aims.at_most("talks lost of those in progress", (n_guests - still) as f64, 0.0, "");

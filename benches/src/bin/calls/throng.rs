@@ -41,8 +41,8 @@ pub(crate) struct Throng {
 enum Call {
     /// Since then, in nanoseconds since 1970.
     Calls(u64),
-    /// A provisional answer stops the repetitions.
-    Waits(u64),
+    /// Since when, and since its provisional answer, which stops the repetitions.
+    Waits(u64, u64),
     Talks,
     Over,
 }
@@ -206,14 +206,18 @@ impl Throng {
         (status, text): (u16, &str),
         at: u64,
     ) -> Result<Call> {
-        let (Call::Calls(since) | Call::Waits(since)) = state else {
-            if status >= 200 {
-                self.acknowledge(n, text)?;
+        let (since, taken) = match state {
+            Call::Calls(since) => (since, None),
+            Call::Waits(since, taken) => (since, Some(taken)),
+            Call::Talks | Call::Over => {
+                if status >= 200 {
+                    self.acknowledge(n, text)?;
+                }
+                return Ok(state);
             }
-            return Ok(state);
         };
         if status < 200 {
-            return Ok(Call::Waits(since));
+            return Ok(Call::Waits(since, taken.unwrap_or(at)));
         }
         self.acknowledge(n, text)?;
         let millis = at.saturating_sub(since) as f64 / 1e6;
@@ -226,7 +230,7 @@ impl Throng {
             self.seen.refused += 1;
             self.seen.refusal.push(millis);
             if millis > REFUSAL_MAX_MS {
-                self.seen.late.push(Late { asked: since, answered: at });
+                self.seen.late.push(Late { asked: since, taken, answered: at });
             }
         } else {
             self.seen.failed += 1;
