@@ -2,6 +2,7 @@
 
 mod carriers;
 mod config;
+mod door;
 mod flows;
 mod house;
 mod layering;
