@@ -1,16 +1,30 @@
 //! What control is told of the room that there is.
 
+use std::time::Instant;
+
 use hotline_base::{
     ContextId, LegId,
     media::{Event, FailReason, FailedOrder, Order, Profile, VERSION},
 };
 
-use super::rig::{Control, Rig};
+use super::rig::{Control, PATIENCE, Rig};
 
-/// What is said of it, until this.
-fn until(control: &mut Control, expected: (u32, u32)) {
-    while !matches!(control.any_event(), Event::Room { legs, ports } if (legs, ports) == expected) {
+/// Waits until there is room for so many legs, and says for how many ports.
+fn ports_with(control: &mut Control, room: u32) -> u32 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let event = control.any_event();
+        if let Event::Room { legs, ports } = event
+            && legs == room
+        {
+            return ports;
+        }
+        assert!(Instant::now() < deadline, "{event:?} and no room for {room}");
     }
+}
+
+fn until(control: &mut Control, (legs, ports): (u32, u32)) {
+    while ports_with(control, legs) != ports {}
 }
 
 fn hello(control: &mut Control) {
@@ -43,11 +57,7 @@ fn control_is_told_of_places_and_ports_and_another_control_at_once() {
 fn where_there_is_no_room_none_is_told_before_a_leg_is_refused() {
     let mut rig = Rig::with(|it| it.legs_max = 2);
     hello(&mut rig.control);
-    let ports = loop {
-        if let Event::Room { legs: 2, ports } = rig.control.any_event() {
-            break ports;
-        }
-    };
+    let ports = ports_with(&mut rig.control, 2);
     open(&mut rig.control, 1);
     open(&mut rig.control, 2);
     until(&mut rig.control, (0, ports - 2));
@@ -60,11 +70,7 @@ fn where_there_is_no_room_none_is_told_before_a_leg_is_refused() {
 fn a_worker_that_may_not_be_busy_has_room_for_none_while_it_has_a_leg() {
     let mut rig = Rig::with(|it| (it.busy_max, it.workers) = (0, 1));
     hello(&mut rig.control);
-    let ports = loop {
-        if let Event::Room { legs: 16, ports } = rig.control.any_event() {
-            break ports;
-        }
-    };
+    let ports = ports_with(&mut rig.control, 16);
     open(&mut rig.control, 1);
     until(&mut rig.control, (0, ports - 1));
     rig.control.order(&Order::Close { leg: LegId(1) });
