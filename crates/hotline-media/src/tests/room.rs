@@ -1,17 +1,20 @@
 //! What control is told of the room that there is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hotline_base::{
     ContextId, LegId,
     media::{Event, FailReason, FailedOrder, Order, Profile, VERSION},
 };
 
-use super::rig::{Control, PATIENCE, Rig};
+use super::rig::{Control, Rig};
+
+/// Before the desk wakes for its figures, five seconds after the start.
+const SOON: Duration = Duration::from_secs(3);
 
 /// Waits until there is room for so many legs, and says for how many ports.
 fn ports_with(control: &mut Control, room: u32) -> u32 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SOON;
     loop {
         let event = control.any_event();
         if let Event::Room { legs, ports } = event
